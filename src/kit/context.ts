@@ -1,0 +1,61 @@
+import type { Cache } from './cache.ts'
+import type { Cursors } from './cursor.ts'
+import { begin, type Connection, type Database } from './database.ts'
+import { allows, type Role } from './access.ts'
+import { forbidden } from './errors.ts'
+import type { Passwords } from './passwords.ts'
+
+/** Who asks: taken from the credential, checked, and never from the request. `user_id` is null for the system itself. */
+export interface Principal { organization_id: number, user_id: number | null, role: Role, session_id: number | null }
+
+/** What there is once in a process and every request works with. */
+export interface House { database: Database, cache: Cache, cursors: Cursors, passwords: Passwords }
+
+/** An open transaction, and the cache keys to drop after it. */
+interface Transaction { connection: Connection, changed: Set<string> }
+
+/** Who asks, for which organisation, through which connection: the first argument of every service function. */
+export class Context {
+  readonly house: House
+  readonly principal: Principal
+  readonly #transaction: Transaction | undefined
+
+  constructor (house: House, principal: Principal, transaction?: Transaction) {
+    this.house = house
+    this.principal = principal
+    this.#transaction = transaction
+  }
+
+  get organization_id (): number { return this.principal.organization_id }
+  get user_id (): number | null { return this.principal.user_id }
+
+  /** Errors: 403 without the permission (`resource:action`). */
+  require (permission: string): void {
+    if (!allows(this.principal.role, permission)) throw forbidden(permission)
+  }
+
+  /** For short reads by key. */
+  get point (): Connection { return this.#transaction?.connection ?? this.house.database.point }
+
+  /** For everything else. */
+  get connection (): Connection { return this.#transaction?.connection ?? this.house.database.pool }
+
+  /** Runs `work` in a transaction, joining the one that is open if there is one. */
+  async transaction<Result> (work: (ctx: Context) => Promise<Result>): Promise<Result> {
+    if (this.#transaction) return await work(this)
+    const changed = new Set<string>()
+    try {
+      return await begin(this.house.database.pool, async connection =>
+        await work(new Context(this.house, this.principal, { connection, changed })))
+    } finally {
+      // also when it failed: a connection lost at the commit does not tell whether there was one
+      if (changed.size > 0) await this.house.cache.invalidate([...changed])
+    }
+  }
+
+  /** Drops a key from the cache: now, or after the commit if a transaction is open. */
+  async changed (key: string): Promise<void> {
+    if (this.#transaction) this.#transaction.changed.add(key)
+    else await this.house.cache.invalidate([key])
+  }
+}

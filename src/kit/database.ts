@@ -1,0 +1,83 @@
+import { fillPlaceholders, type Query } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/postgres-js'
+import postgres from 'postgres'
+import { within } from './deadline.ts'
+
+export type Sql = postgres.Sql
+export type Connection = postgres.Sql | postgres.TransactionSql
+
+/**
+ * `point`: one connection on which short reads by key are pipelined (twice the throughput of a pool; one slow query on it
+ * makes all others wait). `pool`: everything that can be slow. `sql` options are those of postgres.js.
+ */
+export interface Database { point: Sql, pool: Sql, close: () => Promise<void> }
+
+/** `2026-11-22 09:27:06.5+00`, as Postgres prints it in UTC, to `2026-11-22T09:27:06.500Z`. */
+export function isoInstant (text: string): string {
+  const zone = text.lastIndexOf('+')
+  const whole = zone === -1 ? text : text.slice(0, zone)
+  const point = whole.indexOf('.')
+  const time = point === -1 ? `${whole}.000` : whole.padEnd(point + 4, '0')
+  return `${time.slice(0, 10)}T${time.slice(11)}Z`
+}
+
+/** One way to say each type: numbers for int8 and numeric, ISO-8601 in UTC for instants, `YYYY-MM-DD` for dates. */
+const types = {
+  bigint: { to: 20, from: [20], serialize: String, parse: Number },
+  numeric: { to: 1700, from: [1700], serialize: String, parse: Number },
+  instant: { to: 1184, from: [1184], serialize: String, parse: isoInstant },
+  date: { to: 1082, from: [1082], serialize: String, parse: (text: string) => text }
+}
+
+const limits = {
+  TimeZone: 'UTC',
+  statement_timeout: 5_000,
+  lock_timeout: 2_000,
+  idle_in_transaction_session_timeout: 10_000,
+  client_connection_check_interval: 1_000
+}
+
+const settings = { types, onnotice: () => {}, connect_timeout: 5 }
+
+/** Opens both kinds of connection; nothing is sent before the first query. `url` is a `postgres://` URL. */
+export function openDatabase (url: string, { pool = 8 } = {}): Database {
+  const sqlPoint = postgres(url, { ...settings, max: 1, connection: { ...limits, application_name: 'smartx-point' } })
+  // Lists are planned for the values asked for: one cached plan for "a rare name" and "a common one" is wrong for one of them.
+  const sqlPool = postgres(url, { ...settings, max: pool, connection: { ...limits, application_name: 'smartx', plan_cache_mode: 'force_custom_plan' } })
+  return {
+    point: sqlPoint,
+    pool: sqlPool,
+    close: async () => { await Promise.all([sqlPoint.end({ timeout: 5 }), sqlPool.end({ timeout: 5 })]) }
+  }
+}
+
+/** Drizzle without a connection: it builds SQL and never runs it. See `statement` and `rowsOf`. */
+export const build = drizzle.mock()
+
+/** SQL compiled once, to be run often: with `sql.placeholder('name')` where values go. `Row` is what it returns. */
+export interface Statement<Row> { text: string, parameters: unknown[], row?: Row }
+
+interface Compilable { toSQL: () => Query }
+type RowOf<Q> = Q extends PromiseLike<Array<infer Row>> ? Row : never
+
+/** Compiles a Drizzle query. Rows come back as Postgres names their columns, so a select maps no names. */
+export function statement<Q extends Compilable> (query: Q): Statement<RowOf<Q>> {
+  const { sql, params } = query.toSQL()
+  return { text: sql, parameters: params }
+}
+
+/** Longer than statement_timeout: it is for a server that does not even say so. Milliseconds. */
+const patience = 7_000
+
+/** Runs a statement as a prepared one. Errors: postgres.js's own, which `problemOfDatabase` knows, or 503. */
+export async function run<Row> (connection: Connection, { text, parameters }: Statement<Row>, values: Record<string, unknown> = {}): Promise<Row[]> {
+  const query = connection.unsafe(text, fillPlaceholders(parameters, values) as postgres.ParameterOrJSON<never>[], { prepare: true })
+  return await within(patience, query) as unknown as Row[]
+}
+
+/** Runs `work` in a transaction of its own. Errors: as `run`. */
+export const begin = async <T> (sql: Sql, work: (connection: Connection) => Promise<T>): Promise<T> =>
+  await within(patience * 3, sql.begin(work) as Promise<T>)
+
+/** Compiles and runs a query that is not hot enough to be compiled once. */
+export const rowsOf = async <Q extends Compilable> (connection: Connection, query: Q): Promise<RowOf<Q>[]> => run(connection, statement(query))

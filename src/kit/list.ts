@@ -1,0 +1,183 @@
+import { and, sql, type SQL } from 'drizzle-orm'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import { LRUCache } from 'lru-cache'
+import { shownColumns } from './columns.ts'
+import type { Context } from './context.ts'
+import type { Position } from './cursor.ts'
+import { build, run, statement, type Statement } from './database.ts'
+
+export const operators = ['eq', 'in', 'gt', 'gte', 'lt', 'lte', 'like', 'null'] as const
+export type Operator = typeof operators[number]
+
+/** `value` is of the column's type; a list of it for `in`, a boolean for `null`, text for `like`. */
+export interface Filter { field: string, operator: Operator, value: unknown }
+export interface Sort { field: string, descending: boolean }
+
+/** What a list is asked for. `words` are looked for in the text of the record, `fields` are the columns wanted (all if absent). */
+export interface ListQuery {
+  filters?: Filter[]
+  sort?: Sort[]
+  words?: string[]
+  deleted?: boolean
+  fields?: readonly string[]
+  limit?: number
+  cursor?: string
+  count?: boolean
+}
+
+export interface Page<Row> { data: Row[], has_more: boolean, next_cursor: string | null, total?: number }
+
+interface Key extends Sort { column: PgColumn, nullable: boolean }
+type Values = Record<string, unknown>
+
+const compare = { eq: sql.raw('='), gt: sql.raw('>'), gte: sql.raw('>='), lt: sql.raw('<'), lte: sql.raw('<=') }
+const newestFirst: Sort[] = [{ field: 'id', descending: true }]
+const place = (name: string) => sql.placeholder(name)
+
+/** A filter as a condition; its value goes in as the placeholder `name`. Text is compared without case and accents by `like`. */
+function condition (table: PgTable, column: PgColumn, { operator, value }: Filter, name: string): SQL {
+  switch (operator) {
+    case 'in': return sql`${column} = any(${place(name)})`
+    case 'null': return value === true ? sql`${column} is null` : sql`${column} is not null`
+    // the index is on the text of the whole record: it finds the candidates, the column decides
+    case 'like': return sql`(${textOf(table)} like search_pattern(${place(name)}) and search_text(${column}) like search_pattern(${place(name)}))`
+    default: return sql`${column} ${compare[operator]} ${place(name)}`
+  }
+}
+
+const textOf = (table: PgTable): PgColumn => (table as unknown as { search_text: PgColumn }).search_text
+
+/**
+ * Rows beyond `at` in the order of `keys`; placeholders `k0`, `k1` …. One range on an index where all keys run the same way,
+ * else a range on the first key and a filter within it. Nulls come last in either direction.
+ */
+function beyond (keys: Key[], at: Position): SQL {
+  const uniform = keys.every(({ descending, nullable }) => descending === keys[0]!.descending && !nullable)
+  if (uniform) {
+    return sql`(${sql.join(keys.map(key => key.column), sql`, `)}) ${keys[0]!.descending ? compare.lt : compare.gt} (${sql.join(keys.map((_, i) => place(`k${i}`)), sql`, `)})`
+  }
+  const [first] = keys as [Key]
+  const bound = first.nullable ? undefined : sql`${first.column} ${first.descending ? compare.lte : compare.gte} ${place('k0')}`
+  return and(bound, stepwise(keys, at, 0))!
+}
+
+function stepwise (keys: Key[], at: Position, i: number): SQL {
+  const { column, descending, nullable } = keys[i]!
+  const last = i === keys.length - 1
+  if (at[i] === null) return last ? sql`false` : sql`(${column} is null and ${stepwise(keys, at, i + 1)})`
+  const further = sql`${column} ${descending ? compare.lt : compare.gt} ${place(`k${i}`)}`
+  const past = nullable ? sql`(${further} or ${column} is null)` : further
+  return last ? past : sql`(${past} or (${column} = ${place(`k${i}`)} and ${stepwise(keys, at, i + 1)}))`
+}
+
+const order = ({ column, descending, nullable }: Key) =>
+  sql`${column} ${sql.raw(descending ? nullable ? 'desc nulls last' : 'desc' : 'asc')}`
+
+/**
+ * Makes `list` and `stream` for a table. The SQL of a list is compiled once for each *shape* (which filters, which sort,
+ * which columns); a request only fills in values.
+ */
+export function lists<Row> (name: string, table: PgTable) {
+  const columns = shownColumns(table)
+  const shapes = new LRUCache<string, Statement<Row>>({ max: 500 })
+  const column = (field: string): PgColumn => columns[field] ?? fault(`${name} has no column ${field}`)
+
+  function keysOf (sort: Sort[]): Key[] {
+    const sorted = sort.some(({ field }) => field === 'id') ? sort : [...sort, { field: 'id', descending: sort[0]!.descending }]
+    return sorted.map(key => ({ ...key, column: column(key.field), nullable: !column(key.field).notNull }))
+  }
+
+  function conditions (query: ListQuery): SQL[] {
+    return [
+      sql`${column_of(table, 'organization_id')} = ${place('organization')}`,
+      ...columns.deleted_at ? [query.deleted ? sql`${columns.deleted_at} is not null` : sql`${columns.deleted_at} is null`] : [],
+      ...(query.filters ?? []).map((filter, i) => condition(table, column(filter.field), filter, `f${i}`)),
+      ...(query.words ?? []).map((_, i) => sql`${textOf(table)} like search_pattern(${place(`w${i}`)})`)
+    ]
+  }
+
+  const values = (ctx: Context, query: ListQuery): Values => ({
+    organization: ctx.organization_id,
+    ...Object.fromEntries((query.filters ?? []).map(({ value }, i) => [`f${i}`, value])),
+    ...Object.fromEntries((query.words ?? []).map((word, i) => [`w${i}`, word]))
+  })
+
+  const shapeOf = (query: ListQuery) => JSON.stringify([
+    query.deleted, query.words?.length, query.fields, query.sort,
+    query.filters?.map(({ field, operator, value }) => [field, operator, operator === 'null' && value])
+  ])
+
+  function compiled (shape: string, make: () => Statement<Row>): Statement<Row> {
+    let known = shapes.get(shape)
+    if (!known) shapes.set(shape, known = make())
+    return known
+  }
+
+  /** A run of rows on one index: all keys, or those after the first one where the first one is null or is not. */
+  async function segment (ctx: Context, query: ListQuery, keys: Key[], limit: number, at: Position | undefined, only?: 'null' | 'value'): Promise<Row[]> {
+    const [first, ...rest] = keys as [Key, ...Key[]]
+    const within = only === 'null' ? rest : only === 'value' ? [{ ...first, nullable: false }, ...rest] : keys
+    const from = only === 'null' ? at?.slice(1) : at
+    const shape = `${shapeOf(query)} ${only} ${from?.map(value => value === null ? '0' : '1').join('')}`
+    const found = compiled(shape, () => {
+      const shown = query.fields ? Object.fromEntries([...new Set([...query.fields, ...keys.map(key => key.field)])].map(field => [field, column(field)])) : columns
+      return statement(build.select(shown).from(table).where(and(
+        ...conditions(query),
+        only && (only === 'null' ? sql`${first.column} is null` : sql`${first.column} is not null`),
+        from && beyond(within, from)
+      )).orderBy(...within.map(order)).limit(sql.placeholder('limit'))) as Statement<Row>
+    })
+    return await run(ctx.connection, found, { ...values(ctx, query), limit, ...Object.fromEntries((from ?? []).map((value, i) => [`k${i}`, value])) })
+  }
+
+  /** At most `limit` rows after `at`. A nullable first key is read in two runs, its values and then its nulls, each on the index. */
+  async function rows (ctx: Context, query: ListQuery, keys: Key[], limit: number, at?: Position): Promise<Row[]> {
+    if (!keys[0]!.nullable) return await segment(ctx, query, keys, limit, at)
+    const valued = at?.[0] === null ? [] : await segment(ctx, query, keys, limit, at, 'value')
+    if (valued.length >= limit) return valued
+    return [...valued, ...await segment(ctx, query, keys, limit - valued.length, at?.[0] === null ? at : undefined, 'null')]
+  }
+
+  async function count (ctx: Context, query: ListQuery): Promise<number> {
+    const counting = compiled(`count ${shapeOf({ ...query, sort: [], fields: [] })}`, () =>
+      statement(build.select({ total: sql<number>`count(*)`.as('total') }).from(table).where(and(...conditions(query)))) as unknown as Statement<Row>)
+    const [row] = await run(ctx.connection, counting, values(ctx, query)) as unknown as [{ total: number }]
+    return row.total
+  }
+
+  const position = (keys: Key[], row: Row): Position => keys.map(({ field }) => (row as Record<string, Position[number]>)[field]!)
+
+  return {
+    /** One page. Errors: 400 when the cursor is of another list. */
+    async list (ctx: Context, query: ListQuery = {}): Promise<Page<Row>> {
+      const { limit = 50, cursor, sort = newestFirst } = query
+      const keys = keysOf(sort)
+      const self = JSON.stringify([ctx.organization_id, name, query.filters, query.words, query.deleted, sort])
+      const [found, total] = await Promise.all([
+        rows(ctx, { ...query, sort }, keys, limit + 1, cursor === undefined ? undefined : ctx.house.cursors.open(cursor, self)),
+        query.count ? count(ctx, query) : undefined
+      ])
+      const data = found.slice(0, limit)
+      const has_more = found.length > limit
+      const next_cursor = has_more ? ctx.house.cursors.seal(position(keys, data.at(-1)!), self) : null
+      return { data, has_more, next_cursor, ...total !== undefined && { total } }
+    },
+
+    /** The whole list in batches: no transaction is held open, and no more than a batch is in memory. */
+    async * stream (ctx: Context, query: ListQuery = {}): AsyncGenerator<Row[]> {
+      const batch = 1000
+      const { sort = newestFirst } = query
+      const keys = keysOf(sort)
+      let at: Position | undefined
+      for (;;) {
+        const found = await rows(ctx, { ...query, sort }, keys, batch, at)
+        if (found.length > 0) yield found
+        if (found.length < batch) return
+        at = position(keys, found.at(-1)!)
+      }
+    }
+  }
+}
+
+const column_of = (table: PgTable, name: string): PgColumn => (table as unknown as Record<string, PgColumn>)[name]!
+const fault = (message: string): never => { throw new Error(message) }

@@ -1,0 +1,79 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { pino } from 'pino'
+import pretty from 'pino-pretty'
+import { buildApp } from './app.ts'
+import { ConfigError, readConfig, type Config } from './config.ts'
+import { startEmbeddedPostgres } from './embedded-postgres.ts'
+import { welcome } from './first-start.ts'
+import { migrate } from './migrations.ts'
+
+/** A process that has not closed by then is ended. */
+const hardLimit = 25_000
+
+async function main () {
+  const config = readConfig()
+  const logger = pino({ level: config.log_level }, process.stdout.isTTY
+    ? pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss' })
+    : pino.destination({ sync: false, minLength: 4096, periodicFlush: 500 }))
+
+  const postgres = config.database_url === undefined
+    ? await startEmbeddedPostgres({ data_dir: path.resolve(config.data_dir, 'postgres'), log: line => { logger.debug(line) } })
+    : undefined
+  const settings = { ...config, database_url: config.database_url ?? postgres!.url, jwt_secret: config.jwt_secret ?? keptSecret(config.data_dir) }
+
+  await migrate(settings.database_url)
+  const app = await buildApp(settings, logger)
+  const made_up = await welcome(app.house, config.admin)
+  const address = await app.listen({ port: config.port, host: config.host })
+  print(address, config, made_up)
+
+  let closing: Promise<void> | undefined
+  const close = (code: number) => closing ??= (async () => {
+    setTimeout(() => { process.exit(1) }, hardLimit).unref()
+    app.draining = true // a load balancer that asks now stops sending; what is under way is answered
+    await app.close()
+    await postgres?.stop()
+    logger.flush?.()
+    process.exit(code)
+  })()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => { void close(0) })
+  void postgres?.exited.then(() => {
+    if (closing) return
+    logger.fatal('Postgres has stopped; start again, and it recovers.')
+    void close(1)
+  })
+}
+
+/** The secret of an installation of one process: made at its first start and kept beside its data. */
+function keptSecret (data_dir: string): string {
+  const file = path.resolve(data_dir, 'jwt-secret')
+  mkdirSync(path.dirname(file), { recursive: true })
+  try {
+    writeFileSync(file, randomBytes(48).toString('base64'), { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+  return readFileSync(file, 'utf8')
+}
+
+/** For the person who started it, on top of the log: the addresses, and a line to log in that works when it is pasted. */
+function print (address: string, { admin: { username, password } }: Config, made_up: string | undefined) {
+  const body = (secret: string) => JSON.stringify({ username, password: secret })
+  const credentials = made_up !== undefined ? `'${body(made_up)}'`
+    : password !== undefined ? `"${body('$ADMIN_PASSWORD').replaceAll('"', '\\"')}"`
+    : `"$(printf 'Password of ${username}: ' >&2; read -r p; printf '${body('%s')}' "$p")"`
+  process.stdout.write(`
+SmartX CRM API   ${address}
+Documentation    ${address}/docs
+${made_up === undefined ? '' : `Admin            ${username}   password: ${made_up}   (shown only now)\n`}
+curl -s ${address}/api/auth/login -H 'content-type: application/json' -d ${credentials}
+
+`)
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(error instanceof ConfigError ? `${error.message}\n` : `${error instanceof Error ? error.message || String(error) : String(error)}\n`)
+  process.exit(1)
+})

@@ -1,0 +1,21 @@
+import { LogController, type FastifyReply, type FastifyRequest } from 'fastify'
+import { pathOf } from './problems.ts'
+
+/** One line for each request. Neither headers nor bodies nor queries: what is not logged cannot leak. */
+export class RequestLog extends LogController {
+  override incomingRequest () {}
+
+  override requestCompleted (error: Error | null | undefined, request: FastifyRequest, reply: FastifyReply) {
+    request.log.info({
+      request_id: request.id, method: request.method, path: pathOf(request), status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime * 10) / 10, ip: request.ip, user_id: request.principal?.user_id, ...error && { broken_off: error.message }
+    }, 'request')
+  }
+
+  /** `plugins/problems` logs what was thrown. */
+  override defaultErrorLog () {}
+
+  override streamError (error: Error, request: FastifyRequest) {
+    request.log.warn({ request_id: request.id, err: error }, 'broken off')
+  }
+}

@@ -1,0 +1,83 @@
+import { Ajv, type ValidateFunction } from 'ajv'
+import formats from 'ajv-formats'
+import type { FastifySchemaValidationError, FastifyServerOptions } from 'fastify'
+import { invalid, type Fault } from '../kit/errors.ts'
+
+type Json = Record<string, unknown>
+
+/** A day that Postgres knows as well: not the year 0, which ISO 8601 has and calendars have not. */
+function isDay (text: string): boolean {
+  if (!/^(?!0000)\d{4}-\d{2}-\d{2}$/.test(text)) return false
+  const day = new Date(`${text}T00:00:00Z`)
+  return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text)
+}
+
+function ajv (coerceTypes: boolean) {
+  const ajv = new Ajv({ allErrors: true, coerceTypes, useDefaults: false, removeAdditional: false, strict: false })
+  ;(formats as unknown as typeof formats.default)(ajv)
+  ajv.addFormat('date', isDay)
+  const instant = ajv.formats['date-time'] as { validate: (text: string) => boolean }
+  ajv.addFormat('date-or-date-time', (text: string) => isDay(text) || (!text.startsWith('0000') && instant.validate(text)))
+  // Ajv divides floats, and 0.29 / 0.01 is no integer: two decimals are counted in decimal notation instead
+  ajv.removeKeyword('multipleOf')
+  ajv.addKeyword({ keyword: 'multipleOf', type: 'number', schemaType: 'number', error: { message: ({ schema }) => `must have no more decimals than ${schema}` },
+    validate: (step: number, value: number) => Number(value.toFixed(decimals(step))) === value })
+  return ajv
+}
+const decimals = (step: number) => String(step).split('.')[1]?.length ?? 0
+
+/** Numbers and booleans in a URL are spelled one way: `1`, not `01`, `1.0`, `1e0`, `+1` or ` 1`. */
+const spellings: Record<string, RegExp> = {
+  integer: /^(0|-?[1-9][0-9]{0,15})$/, number: /^-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,15})?$/, boolean: /^(true|false)$/
+}
+
+function misspelt (properties: Record<string, { type?: string }>, data: Json): FastifySchemaValidationError[] {
+  return Object.entries(data).flatMap(([name, value]) => {
+    const type = properties[name]?.type ?? ''
+    if (typeof value !== 'string' || !(type in spellings) || spellings[type]!.test(value)) return []
+    return [{ keyword: 'type', instancePath: `/${name}`, schemaPath: '', params: { type }, message: `must be ${type === 'integer' ? 'an integer' : `a ${type}`}` }]
+  })
+}
+
+/**
+ * Bodies are checked as they are; what stands in the URL is text and becomes numbers and booleans where the schema says so.
+ * Server options of Fastify: a compiler set by a plugin is forgotten wherever a schema is added.
+ */
+export const validation = {
+  schemaErrorFormatter: (errors: FastifySchemaValidationError[], part: string) => invalid(errors.slice(0, 100).map(error => faultOf(error, part))),
+  schemaController: {
+    compilersFactory: {
+      buildValidator (shared: Json) {
+        const bodies = ajv(false)
+        const urls = ajv(true)
+        for (const [id, schema] of Object.entries(shared)) bodies.addSchema(schema as Json, id)
+        return ({ schema, httpPart }: { schema: Json, httpPart?: string }) => httpPart === 'body' ? bodies.compile(schema) : urlValidator(urls.compile(schema), schema, httpPart)
+      },
+      // answers are made of columns that were named one by one: there is nothing a second look could take out
+      buildSerializer: () => () => (data: unknown) => JSON.stringify(data)
+    }
+  }
+} as unknown as Pick<FastifyServerOptions, 'schemaErrorFormatter' | 'schemaController'>
+
+function urlValidator (validate: ValidateFunction, schema: Json, part: string | undefined) {
+  const properties = part === 'querystring' ? schema.properties as Record<string, { type?: string }> : {}
+  return (data: Json) => {
+    const wrong = misspelt(properties, data)
+    return wrong.length > 0 ? { error: wrong } : validate(data) ? { value: data } : { error: validate.errors }
+  }
+}
+
+function faultOf ({ keyword, instancePath, params, message }: FastifySchemaValidationError, part: string): Fault {
+  const missing = params.missingProperty ?? params.additionalProperty
+  const path = missing === undefined ? instancePath : `${instancePath}/${String(missing).replaceAll('~', '~0').replaceAll('/', '~1')}`
+  const detail = keyword === 'additionalProperties' ? `is not known here`
+    : keyword === 'required' ? 'is required'
+    : keyword === 'pattern' ? patternText(part)
+    : keyword === 'enum' ? `must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`
+    : message ?? 'is not valid'
+  const place = part === 'body' ? { pointer: path } : { parameter: path.slice(1) }
+  const name = path === '' ? 'The body' : `${part === 'body' ? '' : `${part === 'querystring' ? 'query' : part} parameter `}${path.slice(1)}`
+  return { ...place, code: keyword === 'additionalProperties' ? 'unknown' : keyword, detail: `${name} ${detail}`.slice(0, 500) }
+}
+
+const patternText = (part: string) => part === 'body' ? 'must be text with something to see in it, without NUL or half characters' : 'is not of the form the contract gives'

@@ -1,0 +1,20 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { crud } from '../../kit/crud.ts'
+import { Ref } from '../../kit/schema.ts'
+import { Account } from '../accounts/schema.ts'
+import * as accounts from '../accounts/service.ts'
+import { Contact, ContactChanges, NewContact } from './schema.ts'
+import * as contacts from './service.ts'
+import { searchable } from './table.ts'
+
+const routes: FastifyPluginAsyncTypebox = async app => {
+  crud(app, contacts, {
+    one: 'contact', many: 'contacts', record: Contact, create: NewContact, update: ContactChanges,
+    filter: ['id', 'last_name', 'email', 'phone', 'company', 'account_id', 'created_by', 'created_at', 'updated_at'],
+    sort: ['id', 'last_name', 'email', 'company', 'created_at', 'updated_at'],
+    search: searchable,
+    include: { account: { by: 'account_id', find: accounts.find, record: Ref(Account), permission: 'accounts:read' } }
+  })
+}
+
+export default routes

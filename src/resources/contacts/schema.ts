@@ -1,0 +1,16 @@
+import { Change, Creation, Email, Id, Name, Nullable, RecordOf, Text } from '../../kit/schema.ts'
+
+const fields = {
+  first_name: Name(50, { description: 'The given name.', example: 'John' }),
+  last_name: Name(50, { description: 'The family name.', example: 'Doe' }),
+  email: Nullable(Email({ description: 'The e-mail.', example: 'john.doe@example.com' })),
+  phone: Nullable(Text(20, { description: 'The telephone number.', example: '+1234567890' })),
+  company: Nullable(Text(100, { description: 'The company, as the person says it; see also account_id.', example: 'Example Corp' })),
+  position: Nullable(Text(100, { description: 'What the person does there.', example: 'Head of Purchasing' })),
+  account_id: Nullable(Id({ description: 'The account the person belongs to.', example: null }))
+}
+
+export const Contact = RecordOf('Contact', 'A person we deal with.', fields)
+export const NewContact = Creation('NewContact', fields, ['first_name', 'last_name'],
+  { first_name: 'John', last_name: 'Doe', email: 'john.doe@example.com', phone: '+1234567890', company: 'Example Corp' })
+export const ContactChanges = Change('ContactChanges', fields, { first_name: 'John', last_name: 'Smith', email: 'john.smith@example.com' })

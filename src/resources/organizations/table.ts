@@ -1,0 +1,9 @@
+import { pgTable, varchar } from 'drizzle-orm/pg-core'
+import { identifier, instant } from '../../kit/columns.ts'
+
+/** The tenants. Not a record: an organisation belongs to nobody but itself. */
+export const organizations = pgTable('organizations', {
+  id: identifier().primaryKey().generatedAlwaysAsIdentity(),
+  name: varchar({ length: 200 }).notNull(),
+  created_at: instant().notNull().defaultNow()
+})

