@@ -142,7 +142,7 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
       return { etag: etagOf(row), body: JSON.stringify(row) }
     }
     app.get('/:id', route(`get${capital(one)}`, `Get ${article(one)}`, `One ${one} by its number.`, 'read', {
-      params: ById, querystring: shape, headers: conditions(['if-none-match', 'cache-control']), response: { ...answer(200, `The ${one}.`, Ref(Shown)), 304: { description: 'The record still has the ETag of If-None-Match.' } }
+      params: ById, querystring: shape, headers: conditions(['if-none-match', 'cache-control']), response: { ...answer(200, `The ${one}.`, Ref(Shown)), 304: Type.Null({ description: 'The record still has the ETag of If-None-Match.' }) }
     }), (request, reply) => {
       const { ctx } = request
       const id = idOf(request)
@@ -187,7 +187,7 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
 
   if (remove) {
     app.delete('/:id', route(`delete${capital(one)}`, `Delete ${article(one)}`, `Deletes the ${one} softly: it is gone from reads and lists, and can be restored.`, 'write', {
-      params: ById, headers: conditions(['if-match']), response: { 204: { description: `The ${one} is deleted.` } }
+      params: ById, headers: conditions(['if-match']), response: { 204: Type.Null({ description: `The ${one} is deleted.` }) }
     }), async (request, reply) => {
       await remove(request.ctx, idOf(request), versionsOf(request))
       return reply.code(204).send()

@@ -1,5 +1,6 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
 import { randomUUID } from 'node:crypto'
 import { invalid, Problem } from '../../kit/errors.ts'
 import { Ref } from '../../kit/schema.ts'
@@ -32,7 +33,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
 
   app.post('/logout', {
     config: { permission: 'me:write' },
-    schema: route('logout', 'Log out', 'Ends the session: its tokens are refused from the next request on.', { response: { 204: { description: 'The session is over.' } } })
+    schema: route('logout', 'Log out', 'Ends the session: its tokens are refused from the next request on.', { response: { 204: Type.Null({ description: 'The session is over.' }) } })
   }, async (request, reply) => {
     await auth.logout(request.ctx)
     return reply.code(204).send()
@@ -45,7 +46,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
 
   app.post('/change-password', {
     config: { permission: 'me:write' },
-    schema: route('changePassword', 'Change your password', 'Ends your other sessions; this one goes on.', { body: Ref(PasswordChange), response: { 204: { description: 'The password is changed.' } } })
+    schema: route('changePassword', 'Change your password', 'Ends your other sessions; this one goes on.', { body: Ref(PasswordChange), response: { 204: Type.Null({ description: 'The password is changed.' }) } })
   }, async (request, reply) => {
     const { current_password, new_password } = request.body as typeof PasswordChange.static
     await auth.changePassword(request.ctx, current_password, new_password, request.ip)
