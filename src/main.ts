@@ -1,13 +1,9 @@
-import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import path from 'node:path'
 import { pino } from 'pino'
 import pretty from 'pino-pretty'
 import { buildApp } from './app.ts'
+import { boot } from './boot.ts'
 import { ConfigError, readConfig, type Config } from './config.ts'
-import { startEmbeddedPostgres } from './embedded-postgres.ts'
 import { welcome } from './first-start.ts'
-import { migrate } from './migrations.ts'
 
 /** A process that has not closed by then is ended. */
 const hardLimit = 25_000
@@ -18,12 +14,7 @@ async function main () {
     ? pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss' })
     : pino.destination({ sync: false, minLength: 4096, periodicFlush: 500 }))
 
-  const postgres = config.database_url === undefined
-    ? await startEmbeddedPostgres({ data_dir: path.resolve(config.data_dir, 'postgres'), log: line => { logger.debug(line) } })
-    : undefined
-  const settings = { ...config, database_url: config.database_url ?? postgres!.url, jwt_secret: config.jwt_secret ?? keptSecret(config.data_dir) }
-
-  await migrate(settings.database_url)
+  const { settings, postgres } = await boot(config, line => { logger.debug(line) })
   const app = await buildApp(settings, logger)
   const made_up = await welcome(app.house, config.admin)
   const address = await app.listen({ port: config.port, host: config.host })
@@ -44,18 +35,6 @@ async function main () {
     logger.fatal('Postgres has stopped; start again, and it recovers.')
     void close(1)
   })
-}
-
-/** The secret of an installation of one process: made at its first start and kept beside its data. */
-function keptSecret (data_dir: string): string {
-  const file = path.resolve(data_dir, 'jwt-secret')
-  mkdirSync(path.dirname(file), { recursive: true })
-  try {
-    writeFileSync(file, randomBytes(48).toString('base64'), { mode: 0o600, flag: 'wx' })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
-  return readFileSync(file, 'utf8')
 }
 
 /** For the person who started it, on top of the log: the addresses, and a line to log in that works when it is pasted. */

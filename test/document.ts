@@ -16,7 +16,7 @@ function knownOf (app: App): Known {
   let found = known.get(app)
   if (!found) {
     const document = app.swagger() as unknown as Document
-    const ajv = new Ajv({ strict: false, allErrors: true })
+    const ajv = new Ajv({ strict: false, allErrors: true, multipleOfPrecision: 6 })
     ;(formats as unknown as typeof formats.default)(ajv)
     ajv.addSchema({ $id: 'document', ...document })
     known.set(app, found = { document, ajv, checks: new Map() })

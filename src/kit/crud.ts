@@ -9,7 +9,7 @@ import { formatOf, written } from './formats.ts'
 import { related, type Relation } from './include.ts'
 import type { ListQuery, Page } from './list.ts'
 import { cursorParameter, limitParameter, listQuery } from './query.ts'
-import { Event, EventPage, Nullable, PageOf, Ref } from './schema.ts'
+import { Event, EventPage, PageOf, Ref } from './schema.ts'
 
 interface Identified { id: number, version: number }
 
@@ -77,8 +77,8 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
   const Shown = relations.length === 0
     ? record
     : Type.Object({ ...record.properties, included: Type.Optional(Type.Object(Object.fromEntries(
-        Object.entries(include).map(([name, { record }]) => [name, Type.Optional(Nullable(record))])),
-      { additionalProperties: false, description: 'Related records, by the names given to `include`; null where there is none.' })) },
+        Object.entries(include).map(([name, { record }]) => [name, Type.Optional(record)])),
+      { additionalProperties: false, description: 'Related records, by the names given to `include`; one that is not there is absent.' })) },
       { $id: `${record.$id}Shown`, additionalProperties: false, description: `${record.description} With its related records, where \`include\` asks for them.` })
   const RecordPage = PageOf(record, Ref(Shown))
   for (const schema of new Set([record, Shown, RecordPage, create, update])) if (schema?.$id) app.addSchema(schema)

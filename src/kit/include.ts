@@ -18,5 +18,8 @@ export async function related (ctx: Context, rows: Record<string, unknown>[], re
     const byId = new Map((await find(ctx, ids)).map(record => [record.id, record]))
     return [name, by, byId] as const
   }))
-  return rows.map(row => Object.fromEntries(found.map(([name, by, byId]) => [name, byId.get(row[by] as number) ?? null])))
+  return rows.map(row => Object.fromEntries(found.flatMap(([name, by, byId]) => {
+    const record = byId.get(row[by] as number)
+    return record ? [[name, record]] : []
+  })))
 }
