@@ -1,14 +1,12 @@
-import { parse } from 'fast-querystring'
 import Fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Config } from './config.ts'
 import { closeHouse, openHouse, type HouseConfig } from './house.ts'
-import { malformed } from './kit/errors.ts'
 import { authentication, authorization } from './plugins/auth.ts'
 import { health } from './plugins/health.ts'
 import { limits } from './plugins/limits.ts'
 import { RequestLog } from './plugins/log.ts'
 import { openapi } from './plugins/openapi.ts'
-import { problems, sendProblem } from './plugins/problems.ts'
+import { problems, querystringParser, sendProblem } from './plugins/problems.ts'
 import { clientErrorHandler, requestId, security } from './plugins/security.ts'
 import { validation } from './plugins/validation.ts'
 import accounts from './resources/accounts/routes.ts'
@@ -60,16 +58,4 @@ export async function buildApp (config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(problemCodes, { prefix: '/api/problems' })
 
   return app
-}
-
-/** `fast-querystring` leaves broken percent-encoding as it is; here it is refused. Errors: 400. */
-function querystringParser (text: string): Record<string, unknown> {
-  if (text.includes('%')) {
-    try {
-      decodeURIComponent(text)
-    } catch {
-      throw malformed('The percent-encoding of the query is broken.')
-    }
-  }
-  return parse(text) as Record<string, unknown>
 }

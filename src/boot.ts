@@ -1,30 +1,33 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import postgres from 'postgres'
 import type { Config } from './config.ts'
 import { startEmbeddedPostgres } from './embedded-postgres.ts'
 import { migrate } from './migrations.ts'
 
 /** Makes the services that the configuration leaves to us, and a database that is migrated. `settings` leave nothing open. */
 export async function boot (config: Config, log: (line: string) => void) {
-  const postgres = config.database_url === undefined
+  const own = config.database_url === undefined
     ? await startEmbeddedPostgres({ data_dir: postgresFolder(config.data_dir), log })
     : undefined
-  const settings = { ...config, database_url: config.database_url ?? postgres!.url, jwt_secret: config.jwt_secret ?? keptSecret(config.data_dir) }
+  const settings = { ...config, database_url: config.database_url ?? own!.url, jwt_secret: config.jwt_secret ?? keptSecret(config.data_dir) }
   await migrate(settings.database_url)
-  return { settings, postgres }
+  return { settings, postgres: own }
 }
 
 /**
- * The URL of the embedded Postgres that a running server has started on `data_dir`; undefined when there is none. For
- * commands that work beside the server: its socket is open to its own user (and to root).
+ * The URL of the embedded Postgres of a server that is running on `data_dir`; undefined when none answers. For commands
+ * that work beside the server: the socket is open to the user who started it.
  */
-export function runningPostgres (data_dir: string): string | undefined {
+export async function runningPostgres (data_dir: string): Promise<string | undefined> {
   try {
-    // https://www.postgresql.org/docs/18/storage-file-layout.html: line 1 the process, 5 the folder of the socket, 8 the status
-    const [pid, , , , socket_dir, , , status] = readFileSync(path.join(postgresFolder(data_dir), 'postmaster.pid'), 'utf8').split('\n')
-    process.kill(Number(pid), 0)
-    return status?.trim() === 'ready' ? `postgres://postgres@${encodeURIComponent(`${socket_dir}/`)},/postgres` : undefined
+    // the fifth line of the lock file is the folder of the socket
+    const socket_dir = readFileSync(path.join(postgresFolder(data_dir), 'postmaster.pid'), 'utf8').split('\n')[4]
+    const url = `postgres://postgres@${encodeURIComponent(`${socket_dir}/`)},/postgres`
+    const client = postgres(url, { max: 1, connect_timeout: 2 })
+    await client`select 1`.finally(() => client.end())
+    return url
   } catch {
     return undefined
   }

@@ -22,6 +22,7 @@ const MAJOR = '18'
 const NOBODY: User = { uid: 65534, gid: 65534 } // owns nothing, and has the passwd entry that initdb insists on
 const ENV = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' } // none of our secrets, none of the user's PG* variables
 const SETTINGS = { max_connections: '60', shared_buffers: '128MB', timezone: 'UTC', log_timezone: 'UTC', wal_level: 'minimal', max_wal_senders: '0' }
+const SOCKETS = '/tmp/smartx-crm-' // short, because the path of a socket is at most 103 bytes long
 const CARELESS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
 
 /** Starts the server on `data_dir`, making folder and cluster when missing. An Error says in one line what is wrong and what to do. */
@@ -39,6 +40,7 @@ export async function startEmbeddedPostgres (options: EmbeddedPostgresOptions): 
   const removeSockets = () => { fs.rmSync(socket_dir, { recursive: true, force: true }) }
   const server = run(postgres, serverArgs(data_dir, socket_dir, { ...SETTINGS, ...(durable ? {} : CARELESS), ...settings }))
   const child = await launch(server, data_dir, socket_dir, log).catch((error: unknown) => { removeSockets(); throw error })
+  for (const prefix of [`${data_dir}.init-`, SOCKETS]) tolerating(['EACCES'], () => { removeLeftFolders(prefix, user) })
 
   const endWithUs = () => { child.kill('SIGINT') } // where there is no setpriv to do it
   process.once('exit', endWithUs)
@@ -126,23 +128,27 @@ function createCluster (initdb: (args: string[]) => ReturnType<Runner>, data_dir
   }
 }
 
-/** A folder that nobody else can have made and only the user can enter. Those of processes that were killed go. */
+/** A folder that nobody else can have made and only the user can enter. Its name tells by which process it was made. */
 function createPrivateFolder (prefix: string, user: User | undefined): string {
-  const { dir, base } = path.parse(prefix)
-  const owner = user?.uid ?? process.getuid?.()
-  for (const name of fs.readdirSync(dir)) {
-    const maker = name.startsWith(base) && /^(\d+)-\w{6}$/.exec(name.slice(base.length))?.[1]
-    const is_left = maker && !inspect(Number(maker)) && fs.lstatSync(path.join(dir, name), { throwIfNoEntry: false })?.uid === owner
-    if (is_left) fs.rmSync(path.join(dir, name), { recursive: true, force: true })
-  }
   const folder = fs.mkdtempSync(`${prefix}${process.pid}-`)
   if (user) fs.lchownSync(folder, user.uid, user.gid)
   return folder
 }
 
-/** In /tmp, because the path of a socket is at most 103 bytes long. The URL says what the folder "," is for. */
+/** Removes the private folders of processes that were killed. What cannot go now, because it is still being left, goes next time. */
+function removeLeftFolders (prefix: string, user: User | undefined): void {
+  const { dir, base } = path.parse(prefix)
+  const owner = user?.uid ?? process.getuid?.()
+  for (const name of fs.readdirSync(dir)) {
+    const maker = name.startsWith(base) && /^(\d+)-\w{6}$/.exec(name.slice(base.length))?.[1]
+    const is_left = maker && !inspect(Number(maker)) && fs.lstatSync(path.join(dir, name), { throwIfNoEntry: false })?.uid === owner
+    if (is_left) tolerating(['ENOTEMPTY'], () => { fs.rmSync(path.join(dir, name), { recursive: true, force: true }) })
+  }
+}
+
+/** What the folder "," in it is for is said where the URL is made. */
 function createSocketFolder (user: User | undefined): string {
-  const folder = createPrivateFolder('/tmp/smartx-crm-', user)
+  const folder = createPrivateFolder(SOCKETS, user)
   fs.mkdirSync(path.join(folder, ','), { mode: 0o700 })
   if (user) fs.lchownSync(path.join(folder, ','), user.uid, user.gid)
   return folder

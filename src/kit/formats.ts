@@ -19,7 +19,7 @@ export function formatOf (accept: string | undefined): Format {
  * A cell that a spreadsheet would take for a formula gets a quote in front.
  */
 export function written (batches: AsyncIterable<object[]>, format: Exclude<Format, 'application/json'>, columns: readonly string[]): Readable {
-  const csv = (rows: object[], header: boolean) => stringify(rows, { columns: [...columns], header, escape_formulas: true, record_delimiter: 'windows', cast: { boolean: String } })
+  const csv = (rows: object[], header: boolean) => stringify(rows, { columns: [...columns], header, escape_formulas: true, record_delimiter: 'windows', quoted_match: /[\r\n]/, cast: { boolean: String } })
   async function * text () {
     if (format === 'text/csv') yield csv([], true)
     for await (const rows of batches) yield format === 'text/csv' ? csv(rows, false) : rows.map(row => `${JSON.stringify(row)}\n`).join('')

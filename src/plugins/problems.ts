@@ -1,3 +1,4 @@
+import { parse } from 'fast-querystring'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import Router from 'find-my-way'
@@ -38,6 +39,20 @@ export function sendProblem (error: unknown, request: FastifyRequest, reply: Fas
 
 export const pathOf = ({ url }: FastifyRequest) => url.split('?', 1)[0]!.slice(0, 2000)
 
+const brokenQuery = Object.freeze({})
+
+/** `fast-querystring` leaves broken percent-encoding as it is; here it is marked, and refused once there is a reply to refuse with. */
+export function querystringParser (text: string): Record<string, unknown> {
+  if (text.includes('%')) {
+    try {
+      decodeURIComponent(text)
+    } catch {
+      return brokenQuery
+    }
+  }
+  return parse(text) as Record<string, unknown>
+}
+
 /** One handler for all that is thrown, and 405 with `Allow` for a path that exists. */
 export const problems = fp(async app => {
   const known = Router({ maxParamLength: 1000 })
@@ -48,6 +63,10 @@ export const problems = fp(async app => {
     const allowed = methods.get(url) ?? new Set<string>()
     if (!methods.has(url)) known.on('GET', url, () => {}, methods.set(url, allowed).get(url))
     for (const one of [method].flat()) allowed.add(one)
+  })
+
+  app.addHook('preValidation', (request, _reply, done) => {
+    done(request.query === brokenQuery ? malformed('The percent-encoding of the query is broken.') : undefined)
   })
 
   app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
