@@ -1,5 +1,6 @@
 import type { Static, TObject, TSchema } from '@sinclair/typebox'
 import { Type } from '@sinclair/typebox'
+import { stringify } from 'csv-stringify/sync'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Entry } from './cache.ts'
 import type { Versions } from './collection.ts'
@@ -40,7 +41,7 @@ interface Contract<S extends TObject, N extends TSchema, C extends TSchema> {
   include?: Record<string, Relation<keyof Static<S> & string>>
 }
 
-const ById = Type.Object({ id: Type.String({ pattern: '^[1-9][0-9]{0,14}$', maxLength: 15, description: 'The number of the record.', example: '1' }) }, { additionalProperties: false })
+const byId = (id: unknown) => Type.Object({ id: Type.String({ pattern: '^[1-9][0-9]{0,14}$', maxLength: 15, description: 'The number of the record.', example: String(id) }) }, { additionalProperties: false })
 const Paged = Type.Object({ limit: limitParameter, cursor: cursorParameter }, { additionalProperties: false })
 const conditions = (names: readonly string[]) => Type.Object(Object.fromEntries(names.map(name =>
   [name, Type.Optional(Type.String({ maxLength: 200, pattern: '^[\\x20-\\x7e]*$', description: conditionTexts[name]! }))])))
@@ -72,6 +73,8 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
 ): void {
   const area = app.prefix.split('/').at(-1)!
   const columns = Object.keys(record.properties)
+  const example = Object.fromEntries(Object.entries(record.properties).map(([name, { example }]) => [name, example as unknown]))
+  const ById = byId(example.id)
   const relations = Object.keys(include)
   // what is asked for with `include` comes under one name, so that it can never be mistaken for a field
   const Shown = relations.length === 0
@@ -111,8 +114,8 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
       querystring: asking.schema,
       response: { 200: { description: `The ${many}.`, content: {
         'application/json': { schema: Ref(RecordPage) },
-        'text/csv': { schema: Type.String({ description: 'A header line, then a line for each row.', maxLength: Number.MAX_SAFE_INTEGER, format: 'csv' }) },
-        'application/x-ndjson': { schema: Type.String({ description: 'A JSON object on each line.', maxLength: Number.MAX_SAFE_INTEGER, format: 'ndjson' }) }
+        'text/csv': { schema: Type.String({ description: 'A header line, then a line for each row. What a spreadsheet would take for a formula has a quote in front.', example: stringify([example], { columns, header: true, escape_formulas: true, record_delimiter: 'windows' }), maxLength: Number.MAX_SAFE_INTEGER, format: 'csv' }) },
+        'application/x-ndjson': { schema: Type.String({ description: 'A JSON object on each line.', example: `${JSON.stringify(example)}\n`, maxLength: Number.MAX_SAFE_INTEGER, format: 'ndjson' }) }
       } } }
     }), async (request, reply) => {
       const query = request.query as Record<string, unknown>
@@ -178,6 +181,7 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
       app.route({
         method, url: '/:id',
         ...route(`${name}${capital(one)}`, `Update ${article(one)}${method === 'PUT' ? ' (PUT)' : ''}`, `Changes the fields given: an absent field stays as it is, null clears it. ${method === 'PUT' ? 'The same as PATCH.' : 'Also takes application/merge-patch+json (RFC 7396).'}`, 'write', {
+          ...method === 'PATCH' && { consumes: ['application/json', 'application/merge-patch+json'] },
           params: ById, body: Ref(update), headers: conditions(['if-match']), response: answer(200, `The ${one} as it is now.`, Ref(record))
         }),
         handler: async (request, reply) => sendRecord(reply, tagged(await change(request.ctx, idOf(request), request.body as Static<C>, versionsOf(request))))

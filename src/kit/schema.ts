@@ -35,9 +35,9 @@ const managed = {
   deleted_at: Nullable(Instant({ description: 'When the record was deleted; null while it is alive.', example: null }))
 }
 
-/** A record as it is shown: `fields` between its id and what the kit manages. `name` becomes its name in the document. */
-export const RecordOf = <P extends TProperties> (name: string, description: string, fields: P) =>
-  Type.Object({ id: Id({ description: `The number of the ${name.toLowerCase()}.`, example: 1 }), ...fields, ...managed }, { $id: name, description, additionalProperties: false })
+/** A record as it is shown: `fields` between its id and what the kit manages. `name` is its name in the document, where `id` is the example. */
+export const RecordOf = <P extends TProperties> (name: string, description: string, fields: P, id = 1) =>
+  Type.Object({ id: Id({ description: `The number of the ${name.toLowerCase()}.`, example: id }), ...fields, ...managed }, { $id: name, description, additionalProperties: false })
 
 type Given<P extends TProperties, Required extends keyof P> = { [K in keyof P]: K extends Required ? P[K] : TOptional<P[K]> }
 

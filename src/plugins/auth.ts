@@ -53,6 +53,7 @@ export const authentication = fp<{ house: House, secret: string }>(async (app, {
     let claims: { sid: number, exp: number }
     try {
       claims = app.jwt.verify(token)
+      if (!Number.isSafeInteger(claims.sid)) throw new Error('not one of our sessions')
     } catch {
       throw unauthenticated('The token is not valid, or no longer.')
     }

@@ -6,8 +6,8 @@ import { Event, EventPage, Problem } from '../kit/schema.ts'
 import { docsContentPolicy } from './security.ts'
 
 interface Operation {
-  tags?: string[], security?: unknown[], requestBody?: unknown, parameters?: { name: string, in: string }[]
-  responses: Record<string, { headers?: Record<string, unknown>, content?: Record<string, unknown> }>
+  security?: unknown[], requestBody?: unknown, parameters?: { name: string }[]
+  responses: Record<string, { headers?: Record<string, unknown> } | { $ref: string }>
 }
 type Paths = Record<string, Record<string, Operation>>
 
@@ -23,7 +23,7 @@ named, whatever the schema requires. \`Accept: text/csv\` or \`application/x-ndj
 
 **Errors** are \`application/problem+json\` (RFC 9457): \`code\` for programs, \`detail\` for people, \`errors\` with the place of each fault.
 
-The examples point at record 1 of each kind: run the POST examples from top to bottom, or \`npm run seed\`, and all of them work.`
+The examples point at record 1 of each kind, and at user 2: make one of each by its POST example, and all the others work.`
 
 const tags = [
   { name: 'auth', description: 'Logging in and out.' },
@@ -35,6 +35,8 @@ const tags = [
   { name: 'problems', description: 'What errors mean.' },
   { name: 'health', description: 'For load balancers.' }
 ]
+
+const server = { url: '/', description: 'The server that this document is from: local, staging or production.', 'x-internal': false }
 
 const header = (description: string, schema: object) => ({ description, schema })
 const text = (example: string) => ({ type: 'string', maxLength: 2000, pattern: '^[\\x20-\\x7e]*$', example })
@@ -54,7 +56,7 @@ const refer = (kind: string, name: string) => ({ $ref: `#/components/${kind}/${n
 const always = ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Server-Timing', 'Access-Control-Allow-Origin']
 const headerRefs = (names: string[]) => Object.fromEntries(names.map(name => [name, refer('headers', name)]))
 
-const problemStatuses = [400, 401, 403, 404, 406, 408, 409, 412, 413, 415, 422, 429, 431, 500, 503]
+const problemStatuses = [400, 401, 403, 404, 406, 408, 409, 412, 413, 414, 415, 422, 429, 431, 500, 503]
 const nameOf = (status: number) => STATUS_CODES[status]!.replaceAll(/[^A-Za-z]/g, '')
 const extras: Record<number, string[]> = { 401: ['WWW-Authenticate'], 412: ['ETag'], 429: ['Retry-After'], 503: ['Retry-After'] }
 const responses = Object.fromEntries(problemStatuses.map(status => [nameOf(status), {
@@ -63,17 +65,33 @@ const responses = Object.fromEntries(problemStatuses.map(status => [nameOf(statu
   content: { 'application/problem+json': { schema: refer('schemas', 'Problem') } }
 }]))
 
+const takes = ({ parameters = [] }: Operation, name: string) => parameters.some(parameter => parameter.name === name)
+const checksPassword = (path: string) => ['/api/auth/login', '/api/auth/refresh'].includes(path)
+
 /** The refusals an operation can answer with, from what it is. */
-function refusalsOf (method: string, path: string, { security, requestBody, parameters = [] }: Operation): number[] {
-  const takes = (name: string) => parameters.some(parameter => parameter.name === name)
+function refusalsOf (method: string, path: string, operation: Operation): number[] {
+  const { security, requestBody } = operation
   return [
     400, 408, 429, 431, 500, 503,
-    ...security ? [401, 403] : [],
-    ...path.includes('{') ? [404] : [],
-    ...takes('count') ? [406] : [],
+    ...security || checksPassword(path) ? [401] : [],
+    ...security ? [403] : [],
+    ...path.includes('{') ? [404, 414] : [],
+    ...takes(operation, 'count') ? [406] : [],
+    ...method === 'get' ? [] : [413, 415],
     ...security && method !== 'get' ? [409] : [],
-    ...takes('if-match') ? [412] : [],
-    ...requestBody ? [413, 415, 422] : []
+    ...security && requestBody ? [422] : [],
+    ...takes(operation, 'if-match') ? [412] : []
+  ]
+}
+
+/** The headers of what it answers with when all is well. */
+function headersOf (method: string, path: string, operation: Operation, status: string): string[] {
+  const isRecord = path.endsWith('/{id}') || path.endsWith('/restore') || status === '201'
+  return [
+    ...always,
+    ...status === '201' ? ['Location'] : [],
+    ...operation.security && isRecord && status !== '204' ? ['ETag'] : [],
+    ...method === 'get' && takes(operation, 'limit') ? ['Link'] : []
   ]
 }
 
@@ -82,17 +100,15 @@ function complete (document: { paths?: object, components?: object }) {
   for (const [path, operations] of Object.entries(document.paths as Paths)) {
     for (const [method, operation] of Object.entries(operations)) {
       for (const [status, answer] of Object.entries(operation.responses)) {
-        const own = path.includes('/api/') && operation.security ? [...status === '201' ? ['Location'] : [], ...takesEtag(method, path, status) ? ['ETag'] : [], ...'limit' in Object.fromEntries((operation.parameters ?? []).map(p => [p.name, 1])) ? ['Link'] : []] : []
-        answer.headers = { ...headerRefs([...always, ...own]), ...answer.headers }
+        if (!('$ref' in answer)) answer.headers = { ...headerRefs(headersOf(method, path, operation, status)), ...answer.headers }
       }
-      for (const status of refusalsOf(method, path, operation)) operation.responses[status] ??= refer('responses', nameOf(status)) as never
+      for (const status of refusalsOf(method, path, operation)) operation.responses[status] ??= refer('responses', nameOf(status))
+      operation.security ??= [] // public, and not by oversight
     }
   }
   document.components = { ...document.components, headers, responses }
   return document
 }
-const takesEtag = (method: string, path: string, status: string) =>
-  ['200', '201', '304'].includes(status) && (path.endsWith('/{id}') || path.endsWith('/restore') || method === 'post') && !path.startsWith('/api/auth')
 
 /** The document at `/openapi.json`, generated from the schemas of the routes, and Swagger UI at `/docs`. */
 export const openapi = fp<{ version: string }>(async (app, { version }) => {
@@ -106,12 +122,12 @@ export const openapi = fp<{ version: string }>(async (app, { version }) => {
         contact: { name: 'SmartX CRM', url: 'https://github.com/chiragkd91/SmartX-CRM', email: 'api@smartx.example' },
         license: { name: 'MIT', url: 'https://opensource.org/license/mit' }
       },
-      servers: [{ url: '/', description: 'This server' }],
+      servers: [server],
       tags,
       components: {
         securitySchemes: {
-          bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT (RFC 8725)', description: 'The token of POST /api/auth/login.' },
-          password: { type: 'oauth2', description: 'Log in here with user name and password; leave client_id and client_secret empty.', flows: { password: { tokenUrl: '/api/auth/token', refreshUrl: '/api/auth/token', scopes: {} } } }
+          bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The token of POST /api/auth/login, a JWT (RFC8725).' },
+          password: { type: 'oauth2', description: 'Log in here with user name and password; leave client_id and client_secret empty. The token is a JWT (RFC8725).', flows: { password: { tokenUrl: '/api/auth/token', refreshUrl: '/api/auth/token', scopes: {} } } }
         }
       }
     },
@@ -119,12 +135,10 @@ export const openapi = fp<{ version: string }>(async (app, { version }) => {
     transformObject: document => complete('openapiObject' in document ? document.openapiObject : {}) as never
   })
 
+  let document: string | undefined
   app.get('/openapi.json', {
     config: { public: true }, schema: { hide: true, operationId: 'getDocument' }
-  }, (_request, reply) => reply.header('cache-control', 'public, max-age=300').type('application/json; charset=utf-8').send(text_of(app.swagger())))
-
-  let serialised: string | undefined
-  const text_of = (document: object) => serialised ??= JSON.stringify(document)
+  }, (_request, reply) => reply.header('cache-control', 'public, max-age=300').type('application/json; charset=utf-8').send(document ??= JSON.stringify(app.swagger())))
 
   await app.register(async docs => {
     docs.addHook('onRoute', route => { route.config = { ...route.config, public: true } })

@@ -10,7 +10,8 @@ const fields = {
 }
 const password = Type.String({ minLength: 8, maxLength: 128, pattern: '^[^\\u0000\\uD800-\\uDFFF]*$', description: 'At least 8 characters, and not one of the well-known ones. A change ends all sessions of the user.', example: 'a quiet harbour 47' })
 
-export const User = RecordOf('User', 'Somebody who logs in.', fields)
+// user 1 is the first admin, who can be neither demoted nor deleted while there is no other
+export const User = RecordOf('User', 'Somebody who logs in.', fields, 2)
 export const NewUser = Creation('NewUser', { ...fields, password }, ['username', 'email', 'password'],
   { username: 'maria', email: 'maria@example.com', password: 'a quiet harbour 47', role: 'user' })
 export const UserChanges = Change('UserChanges', { ...fields, password }, { role: 'viewer' })
