@@ -8,6 +8,7 @@ import { RequestLog } from './plugins/log.ts'
 import { openapi } from './plugins/openapi.ts'
 import { problems, querystringParser, sendProblem } from './plugins/problems.ts'
 import { clientErrorHandler, requestId, security } from './plugins/security.ts'
+import { shutdown } from './plugins/shutdown.ts'
 import { validation } from './plugins/validation.ts'
 import accounts from './resources/accounts/routes.ts'
 import auth from './resources/auth/routes.ts'
@@ -43,6 +44,7 @@ export async function buildApp (config: AppConfig, logger: FastifyBaseLogger) {
 
   await app.register(problems)
   await app.register(security, { origins: config.cors_origins })
+  await app.register(shutdown)
   await app.register(authentication, { house, secret: config.jwt_secret })
   await app.register(limits, { max: config.rate_limit_max })
   await app.register(openapi, { version })

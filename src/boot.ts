@@ -26,7 +26,11 @@ export async function runningPostgres (data_dir: string): Promise<string | undef
     const socket_dir = readFileSync(path.join(postgresFolder(data_dir), 'postmaster.pid'), 'utf8').split('\n')[4]
     const url = `postgres://postgres@${encodeURIComponent(`${socket_dir}/`)},/postgres`
     const client = postgres(url, { max: 1, connect_timeout: 2 })
-    await client`select 1`.finally(() => client.end())
+    try {
+      await client`select 1`
+    } finally {
+      await client.end()
+    }
     return url
   } catch {
     return undefined

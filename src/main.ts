@@ -4,15 +4,16 @@ import { buildApp } from './app.ts'
 import { boot } from './boot.ts'
 import { ConfigError, readConfig, type Config } from './config.ts'
 import { welcome } from './first-start.ts'
+import { closeGracefully } from './plugins/shutdown.ts'
 
 /** A process that has not closed by then is ended. */
 const hardLimit = 25_000
+/** For so long a process that was told to end goes on answering, and says that it is not ready. Milliseconds. */
+const drainTime = 500
 
 async function main () {
   const config = readConfig()
-  const logger = pino({ level: config.log_level }, process.stdout.isTTY
-    ? pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss' })
-    : pino.destination({ sync: false, minLength: 4096, periodicFlush: 500 }))
+  const logger = logTo(config.log_level)
 
   const { settings, postgres } = await boot(config, line => { logger.debug(line) })
   const app = await buildApp(settings, logger)
@@ -21,20 +22,27 @@ async function main () {
   print(address, config, made_up)
 
   let closing: Promise<void> | undefined
-  const close = (code: number) => closing ??= (async () => {
+  const close = (code: number, grace: number) => closing ??= (async () => {
     setTimeout(() => { process.exit(1) }, hardLimit).unref()
-    app.draining = true // a load balancer that asks now stops sending; what is under way is answered
-    await app.close()
+    await closeGracefully(app, grace)
     await postgres?.stop()
-    logger.flush?.()
     process.exit(code)
   })()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => { void close(0) })
+  process.on('SIGTERM', () => { void close(0, drainTime) })
+  process.on('SIGINT', () => { void close(0, 0) })
   void postgres?.exited.then(() => {
     if (closing) return
     logger.fatal('Postgres has stopped; start again, and it recovers.')
-    void close(1)
+    void close(1, 0)
   })
+}
+
+/** JSON lines, written in batches; on a terminal lines for people. */
+function logTo (level: string) {
+  if (process.stdout.isTTY) return pino({ level }, pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss' }))
+  const destination = pino.destination({ sync: false, minLength: 4096, periodicFlush: 500 })
+  process.on('exit', () => { destination.flushSync() })
+  return pino({ level }, destination)
 }
 
 /** For the person who started it, on top of the log: the addresses, and a line to log in that works when it is pasted. */

@@ -27,8 +27,11 @@ function guarantee (name: string, test: (t: Test, data_dir: string) => Promise<v
   void tap.test(name, { buffered: true }, async t => test(t, path.join(place, String(++folders), 'data')))
 }
 
+/** One connection; without the query about types that postgres.js sends by itself: when a server dies under it, nobody catches that. */
+const quietly = { max: 1, fetch_types: false, onnotice: () => {} }
+
 async function query<Row extends object> (url: string, text: string): Promise<Row[]> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} })
+  const sql = postgres(url, quietly)
   try { return await sql.unsafe<Row[]>(text) } finally { await sql.end() }
 }
 
@@ -80,12 +83,12 @@ async function keepsAll (t: Test, data_dir: string, written: number[]): Promise<
 // The slowest comes first, beside all the others.
 guarantee('a server that does not want to stop is stopped all the same', async (t, data_dir) => {
   const server = await start(t, data_dir)
-  const sql = postgres(server.url, { max: 1 })
+  const sql = postgres(server.url, quietly)
   const [backend] = await sql<[{ pid: number }]>`select pg_backend_pid() as pid`
   process.kill(backend.pid, 'SIGSTOP') // the fast shutdown waits for this one
   const begin = Date.now()
   await server.stop()
-  t.ok(Date.now() - begin < 20_000)
+  t.ok(Date.now() - begin < 25_000)
   t.throws(() => process.kill(backend.pid, 0), { code: 'ESRCH' })
   await sql.end({ timeout: 0 })
 })
@@ -131,15 +134,21 @@ guarantee('a second start on the same folder says who holds it, and harms nobody
   await until(() => owner.written().length > before)
 })
 
-guarantee('of four first starts at once one gets the folder, the others say who did', async (t, data_dir) => {
-  const owners = [1, 2, 3, 4].map(() => startOwner(t, data_dir))
-  await until(() => owners.every(owner => owner.heard.length > 0))
-  const [winner, ...more] = owners.filter(owner => owner.heard[0]?.ready)
-  t.ok(winner)
-  t.same(more, [])
-  for (const { heard } of owners.filter(owner => owner !== winner)) t.match(heard[0]?.refused, new RegExp(`^${data_dir} is in use by process ${winner?.child.pid} .*DATA_DIR.*$`))
-  await winner?.ready()
+guarantee('of four starts at once, first ones or later ones, one gets the folder and the others say who did', async (t, data_dir) => {
+  const race = async () => {
+    const owners = [1, 2, 3, 4].map(() => startOwner(t, data_dir))
+    await until(() => owners.every(owner => owner.heard.length > 0))
+    const winners = owners.filter(owner => owner.heard[0]?.ready)
+    t.equal(winners.length, 1)
+    for (const { heard } of owners.filter(owner => !winners.includes(owner))) {
+      t.match(heard[0]?.refused, new RegExp(`^${data_dir} is in use by process ${winners[0]?.child.pid} .*DATA_DIR.*$`))
+    }
+    winners[0]?.kill()
+    await winners[0]?.over
+  }
+  await race()
   t.same(fs.readdirSync(path.dirname(data_dir)), ['data'], 'no half-made folder is left')
+  await race()
 })
 
 guarantee('kill -9 of node ends the server', async (t, data_dir) => {
@@ -167,6 +176,19 @@ guarantee('kill -9 of the server loses no acknowledged row, and node is told', a
   await keepsAll(t, data_dir, owner.written())
 })
 
+guarantee('a process of a killed server that lingers is waited for', async (t, data_dir) => {
+  const { url, pid, exited } = await start(t, data_dir)
+  const sql = postgres(url, quietly)
+  const [backend] = await sql<[{ pid: number }]>`select pg_backend_pid() as pid`
+  process.kill(backend.pid, 'SIGSTOP')
+  process.kill(pid, 'SIGKILL')
+  await exited
+  setTimeout(() => process.kill(backend.pid, 'SIGCONT'), 1000)
+  const again = await start(t, data_dir)
+  t.same(await query(again.url, 'select 1 as one'), [{ one: 1 }])
+  await sql.end({ timeout: 0 })
+})
+
 guarantee('kill -9 of node and of the server together loses no acknowledged row', async (t, data_dir) => {
   const owner = startOwner(t, data_dir)
   const { pid } = await owner.ready()
@@ -178,7 +200,7 @@ guarantee('kill -9 of node and of the server together loses no acknowledged row'
 
 guarantee('kill -9 of one backend is recovered from in place, with every acknowledged row', async (t, data_dir) => {
   const server = await start(t, data_dir)
-  const sql = postgres(server.url, { max: 1, onnotice: () => {} })
+  const sql = postgres(server.url, quietly)
   const [backend] = await sql<[{ pid: number }]>`select pg_backend_pid() as pid`
   await sql`create table written as select generate_series(1, 100) as n`
   process.kill(backend.pid, 'SIGKILL')

@@ -13,11 +13,8 @@ const Ready = Type.Object({
   redis: OneOf(['none', 'ok', 'degraded'], { description: 'none: there is no REDIS_URL.', example: 'none' })
 }, { additionalProperties: false })
 
-declare module 'fastify' { interface FastifyInstance { draining: boolean } }
-
 /** `/healthz`: the process lives. `/readyz`: it should be sent requests. */
 export const health = fp<{ house: House }>(async (app, { house }) => {
-  app.decorate('draining', false)
   const answer = (schema: object) => ({ 200: { description: 'Yes.', content: { 'application/json': { schema } } } })
 
   app.get('/healthz', {

@@ -11,7 +11,7 @@ interface Operation {
 }
 type Paths = Record<string, Record<string, Operation>>
 
-const description = `The SmartX CRM: contacts, accounts, leads and opportunities behind one REST API.
+const introduction = `The SmartX CRM: contacts, accounts, leads and opportunities behind one REST API.
 
 **Log in** with *Authorize* (user name and password), or \`POST /api/auth/login\` and send \`Authorization: Bearer <token>\`.
 
@@ -118,7 +118,7 @@ export const openapi = fp<{ version: string }>(async (app, { version }) => {
     openapi: {
       openapi: '3.0.3',
       info: {
-        title: 'SmartX CRM API', version, description,
+        title: 'SmartX CRM API', version, description: introduction,
         contact: { name: 'SmartX CRM', url: 'https://github.com/chiragkd91/SmartX-CRM', email: 'api@smartx.example' },
         license: { name: 'MIT', url: 'https://opensource.org/license/mit' }
       },
