@@ -1,5 +1,5 @@
 // Demo data of every resource: npm run seed -- --contacts 10000 [--seed 1]
-import { SingleBar } from 'cli-progress'
+// It goes where `npm start` looks; a server that is running there may go on running.
 import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { boot, runningPostgres } from '../src/boot.ts'
@@ -8,62 +8,112 @@ import { welcome } from '../src/first-start.ts'
 import { closeHouse, openHouse } from '../src/house.ts'
 import { Context } from '../src/kit/context.ts'
 import { problemOfDatabase } from '../src/kit/errors.ts'
-import type { ListQuery } from '../src/kit/list.ts'
+import type { ListQuery, Page } from '../src/kit/list.ts'
 import * as accounts from '../src/resources/accounts/service.ts'
 import * as contacts from '../src/resources/contacts/service.ts'
 import * as leads from '../src/resources/leads/service.ts'
 import * as opportunities from '../src/resources/opportunities/service.ts'
 import * as users from '../src/resources/users/service.ts'
-import { Imagination } from './seed/imagination.ts'
+import { Imagination, type Company, type Person, type Prospect } from './seed/imagination.ts'
+import { progressOf } from './seed/progress.ts'
 
+/** Rows in a statement: large enough to be fast, small enough for its limit of five seconds. */
 const batch = 1000
 
-async function seed () {
-  const { contacts: size, seed } = options()
-  const started = performance.now()
+interface Service<Row> {
+  list: (ctx: Context, query: ListQuery) => Promise<Page<object>>
+  stream: (ctx: Context, query: ListQuery) => AsyncIterable<object[]>
+  createMany: (ctx: Context, rows: Row[]) => Promise<number>
+}
+
+async function main () {
+  const { size, seed } = options()
   const config = readConfig()
   const { settings, postgres } = await boot({ ...config, database_url: config.database_url ?? await runningPostgres(config.data_dir) }, () => {})
   const house = openHouse(settings)
   try {
     const admin_password = await welcome(house, config.admin)
+    if (admin_password) console.log(`Admin: ${config.admin.username}   password: ${admin_password}   (shown only now)`)
     const [organization] = await house.database.pool<{ id: number }[]>`select id from organizations order by id limit 1`
-    const system = new Context(house, { organization_id: organization!.id, user_id: null, role: 'admin', session_id: null })
-    const { total: before = 0 } = await contacts.list(system, { limit: 1, count: true })
-    // seeding again goes on where the last time ended, rather than making the same people again
-    const imagine = new Imagination([seed, before])
-
-    const plan = { users: Math.min(20, Math.max(3, Math.round(size / 500))), accounts: Math.ceil(size / 4), contacts: size, leads: Math.ceil(size * 0.4), opportunities: Math.ceil(size * 0.2) }
-    const total = Object.values(plan).reduce((sum, count) => sum + count, 0)
-    const progress = progressOf(total)
-
-    const password = randomBytes(12).toString('base64url')
-    for (let i = 0; i < plan.users; i++) {
-      await makeUser(system, imagine.user(), password)
-      progress.made(1)
-    }
-    const team = await all<{ id: number }>(users.stream(system, { fields: ['id'], filters: [{ field: 'status', operator: 'eq', value: 'active' }] }))
-    const colleagues = team.map(({ id }) => new Context(house, { ...system.principal, user_id: id }))
-
-    /** Makes `count` records in batches, each by another user, and returns them as Postgres has numbered them. */
-    async function make<Row, Made extends { id: number }> (count: number, service: Service<Row>, invent: () => Row, fields: (keyof Made & string)[]): Promise<Made[]> {
-      const [last] = (await service.list(system, { limit: 1, fields: ['id'] })).data as { id: number }[]
-      let writing: Promise<unknown> = Promise.resolve()
-      for (let made = 0; made < count; made += batch) {
-        const rows = Array.from({ length: Math.min(batch, count - made) }, invent)
-        await writing
-        writing = service.createMany(colleagues[(made / batch) % colleagues.length]!, rows).then(() => { progress.made(rows.length) })
-      }
-      await writing
-      return await all<Made>(service.stream(system, { fields, filters: [{ field: 'id', operator: 'gt', value: last?.id ?? 0 }] }))
-    }
-
-    const owners = team.map(({ id }) => id)
-    // parents are made before their subsidiaries: a hierarchy without circles
-    const parents = await make<object, Company>(Math.ceil(plan.accounts / 5), accounts, () => imagine.account(owners, []), ['id', 'name', 'website', 'created_at'])
-    const others = await make<object, Company>(plan.accounts - parents.length, accounts, () => imagine.account(owners, parents), ['id', 'name', 'website', 'created_at'])
-    const companies = [...parents, ...others]
+    await fill(new Context(house, { organization_id: organization!.id, user_id: null, role: 'admin', session_id: null }), size, seed)
+    await house.database.pool`analyze` // or the first searches are planned for empty tables
   } finally {
     await closeHouse(house)
     await postgres?.stop()
   }
 }
+
+/** Makes `size` contacts in the organisation of `ctx`, and of the rest what goes with them. */
+async function fill (ctx: Context, size: number, seed: number) {
+  const { total: before = 0 } = await contacts.list(ctx, { limit: 1, count: true })
+  const imagine = new Imagination([seed, before]) // not the same people again, when it is not the first time
+  const plan = {
+    users: Math.min(20, Math.max(3, Math.round(size / 500))), headquarters: Math.ceil(size / 20), subsidiaries: Math.ceil(size / 5),
+    contacts: size, leads: Math.ceil(size * 0.4), opportunities: Math.ceil(size * 0.2)
+  }
+  const progress = progressOf(Object.values(plan).reduce((sum, count) => sum + count, 0))
+
+  const password = randomBytes(12).toString('base64url')
+  const team: number[] = [] // those who may write
+  for (let i = 0; i < plan.users; i++) {
+    const role = i % 7 === 6 ? 'viewer' : 'user'
+    const id = await makeUser(ctx, imagine.username(), role, password)
+    if (role === 'user') team.push(id)
+    progress.advance('users', 1)
+  }
+
+  /** Makes `count` records, each batch in the name of another user, and returns them with their numbers. */
+  async function make<Row> (what: string, count: number, service: Service<Row>, fields: readonly string[], invent: (age: number) => Row): Promise<object[]> {
+    const newest = (await service.list(ctx, { limit: 1, fields: ['id'] })).data[0] as { id: number } | undefined
+    let written: Promise<unknown> = Promise.resolve()
+    for (let first = 0; first < count; first += batch) {
+      const rows = Array.from({ length: Math.min(batch, count - first) }, (_, i) => invent((first + i + 0.5) / count))
+      await written // the next rows are invented while Postgres stores these
+      const author = new Context(ctx.house, { ...ctx.principal, user_id: team[(first / batch) % team.length]! })
+      written = service.createMany(author, rows)
+      progress.advance(what, rows.length)
+    }
+    await written
+    const made: object[] = []
+    const since = { field: 'id', operator: 'gt' as const, value: newest?.id ?? 0 }
+    for await (const rows of service.stream(ctx, { fields, filters: [since], sort: [{ field: 'id', descending: false }] })) made.push(...rows)
+    return made
+  }
+
+  // the owners first: subsidiaries that come after them can make no circle
+  const wanted = ['id', 'name', 'website', 'country', 'created_at'] as const
+  const headquarters = await make('accounts', plan.headquarters, accounts, wanted, age => imagine.account(age, team, [])) as Company[]
+  const subsidiaries = await make('accounts', plan.subsidiaries, accounts, wanted, age => imagine.account(age, team, headquarters)) as Company[]
+  const companies = [...headquarters, ...subsidiaries].toSorted((one, other) => one.created_at < other.created_at ? -1 : 1)
+  const people = await make('contacts', plan.contacts, contacts, ['id', 'account_id'], age => imagine.contact(age, companies)) as Person[]
+  const prospects = await make('leads', plan.leads, leads, ['id', 'contact_id', 'status'], age => imagine.lead(age, team, people)) as Prospect[]
+  const companyById = new Map(companies.map(company => [company.id, company]))
+  const employer = new Map(people.map(({ id, account_id }) => [id, companyById.get(account_id ?? 0)]))
+  await make('opportunities', plan.opportunities, opportunities, ['id'], age => imagine.opportunity(age, team, prospects, lead => employer.get(lead.contact_id)))
+  progress.done()
+  console.log(`The new users log in with the password ${password}   (shown only now)`)
+}
+
+/** Makes a user, with a number behind the name if there is such a one already. Returns its id. */
+async function makeUser (ctx: Context, name: string, role: 'user' | 'viewer', password: string, number = 1): Promise<number> {
+  const username = number === 1 ? name : `${name}${number}`
+  try {
+    return (await users.create(ctx, { username, email: `${username}@smartx.example`, password, role })).id
+  } catch (error) {
+    if (problemOfDatabase(error)?.code !== 'duplicate') throw error
+    return await makeUser(ctx, name, role, password, number + 1)
+  }
+}
+
+function options () {
+  const { values } = parseArgs({ options: { contacts: { type: 'string', default: '1000' }, seed: { type: 'string', default: '1' } } })
+  for (const [name, value] of Object.entries(values)) {
+    if (!/^[1-9]\d{0,6}$/.test(value)) throw new ConfigError(`--${name} must be a whole number from 1 to 9999999, and is ${JSON.stringify(value)}`)
+  }
+  return { size: Number(values.contacts), seed: Number(values.seed) }
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error)
+  process.exit(1)
+})

@@ -9,7 +9,7 @@ import { openapi } from './plugins/openapi.ts'
 import { problems, querystringParser, sendProblem } from './plugins/problems.ts'
 import { clientErrorHandler, requestId, security } from './plugins/security.ts'
 import { shutdown } from './plugins/shutdown.ts'
-import { validation } from './plugins/validation.ts'
+import { strictQueries, validation } from './plugins/validation.ts'
 import accounts from './resources/accounts/routes.ts'
 import auth from './resources/auth/routes.ts'
 import contacts from './resources/contacts/routes.ts'
@@ -42,6 +42,7 @@ export async function buildApp (config: AppConfig, logger: FastifyBaseLogger) {
   const house = openHouse(config)
   app.addHook('onClose', async () => { await closeHouse(house) })
 
+  await app.register(strictQueries)
   await app.register(problems)
   await app.register(security, { origins: config.cors_origins })
   await app.register(shutdown)

@@ -25,7 +25,7 @@ const SETTINGS = { max_connections: '60', shared_buffers: '128MB', timezone: 'UT
 const SOCKETS = '/tmp/smartx-crm-' // short, because the path of a socket is at most 103 bytes long
 const CARELESS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
 
-/** Starts the server on `data_dir`, making folder and cluster when missing. An Error says in one line what is wrong and what to do. */
+/** Starts the server on `data_dir`, making folder and cluster when missing. An Error says in one line what is wrong. */
 export async function startEmbeddedPostgres (options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const { durable = true, settings = {}, log = () => {} } = options
   const { initdb, postgres } = await findBinaries()
@@ -40,7 +40,7 @@ export async function startEmbeddedPostgres (options: EmbeddedPostgresOptions): 
   const removeSockets = () => { fs.rmSync(socket_dir, { recursive: true, force: true }) }
   const server = run(postgres, serverArgs(data_dir, socket_dir, { ...SETTINGS, ...(durable ? {} : CARELESS), ...settings }))
   const child = await launch(server, data_dir, socket_dir, log).catch((error: unknown) => { removeSockets(); throw error })
-  for (const prefix of [`${data_dir}.init-`, SOCKETS]) tolerating(['EACCES'], () => { removeLeftFolders(prefix, user) })
+  for (const prefix of [`${data_dir}.init-`, SOCKETS]) removeLeftFolders(prefix, user)
 
   const endWithUs = () => { child.kill('SIGINT') } // where there is no setpriv to do it
   process.once('exit', endWithUs)
@@ -135,15 +135,16 @@ function createPrivateFolder (prefix: string, user: User | undefined): string {
   return folder
 }
 
-/** Removes the private folders of processes that were killed. What cannot go now, because it is still being left, goes next time. */
+/** Removes the private folders of processes that were killed. What cannot go, because it is still being left, goes next time. */
 function removeLeftFolders (prefix: string, user: User | undefined): void {
   const { dir, base } = path.parse(prefix)
-  const owner = user?.uid ?? process.getuid?.()
-  for (const name of fs.readdirSync(dir)) {
-    const maker = name.startsWith(base) && /^(\d+)-\w{6}$/.exec(name.slice(base.length))?.[1]
-    const is_left = maker && !inspect(Number(maker)) && fs.lstatSync(path.join(dir, name), { throwIfNoEntry: false })?.uid === owner
-    if (is_left) tolerating(['ENOTEMPTY'], () => { fs.rmSync(path.join(dir, name), { recursive: true, force: true }) })
-  }
+  try {
+    for (const name of fs.readdirSync(dir)) {
+      const maker = name.startsWith(base) && /^(\d+)-\w{6}$/.exec(name.slice(base.length))?.[1]
+      const is_left = maker && !inspect(Number(maker)) && fs.lstatSync(path.join(dir, name)).uid === (user?.uid ?? process.getuid?.())
+      if (is_left) fs.rmSync(path.join(dir, name), { recursive: true, force: true })
+    }
+  } catch { /* it takes up some room, no more */ }
 }
 
 /** What the folder "," in it is for is said where the URL is made. */
@@ -166,7 +167,11 @@ async function launch (server: ReturnType<Runner>, data_dir: string, socket_dir:
   const closed = new Promise(resolve => child.on('error', error => { log(error.message) }).once('close', resolve))
   let said = ''
   createInterface({ input: child.stderr }).on('line', line => { said = `${said}\n${line}`.slice(-4000); log(line) })
-  await until(() => hasEnded(child) || isReady(data_dir, socket_dir)) // no bound: after a crash, recovery takes the time it takes
+  const isReady = () => {
+    const lines = linesOf(path.join(data_dir, 'postmaster.pid')) // the folder of the sockets tells this server's words from an older one's
+    return lines[4] === socket_dir && lines[7]?.trim() === 'ready'
+  }
+  await until(() => hasEnded(child) || isReady()) // no bound: after a crash, recovery takes the time it takes
   if (!hasEnded(child)) return child
   await closed
   const complaint = complaintIn(said)
@@ -204,12 +209,6 @@ function inspect (pid: number): { parent: number, args: string } | undefined {
       : ['ppid=', 'args='].map(column => execFileSync('/bin/ps', ['-ww', '-o', column, '-p', String(pid)], { encoding: 'utf8', stdio: 'pipe' }).replace('\n', ' '))
     return { parent: Number(parent), args: args ?? '' }
   } catch { return undefined }
-}
-
-/** The server writes into its lock file that it is ready; the socket folder in it tells this server's words from an older one's. */
-function isReady (data_dir: string, socket_dir: string): boolean {
-  const lines = linesOf(path.join(data_dir, 'postmaster.pid'))
-  return lines[4] === socket_dir && lines[7]?.trim() === 'ready'
 }
 
 /** Fast first (with a checkpoint, so that the next start is quick), then without one, which loses nothing either, then by force. */

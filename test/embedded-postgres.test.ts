@@ -1,4 +1,4 @@
-import { spawn, type SpawnOptions } from 'node:child_process'
+import { spawn, type SpawnOptions, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
@@ -21,10 +21,21 @@ tap.teardown(() => { fs.rmSync(place, { recursive: true, force: true }) })
 tap.jobs = 4 // most of the time here is spent waiting
 tap.setTimeout(90_000)
 
+/** Made once: tests that are not about a first start get a copy. */
+const cluster = path.join(place, 'cluster')
+await (await startEmbeddedPostgres({ data_dir: cluster, durable: false })).stop()
+
 let folders = 0
-/** A test with a folder of its own that does not exist yet. */
-function guarantee (name: string, test: (t: Test, data_dir: string) => Promise<void>): void {
-  void tap.test(name, { buffered: true }, async t => test(t, path.join(place, String(++folders), 'data')))
+/** A test beside the others. Its folder is new, which means that neither it nor its parent exists, or holds an empty database. */
+function guarantee (name: string, folder: 'new' | 'used', test: (t: Test, data_dir: string) => Promise<void>): void {
+  const data_dir = path.join(place, String(++folders), 'data')
+  void tap.test(name, { buffered: true }, async t => {
+    if (folder === 'used') {
+      fs.mkdirSync(path.dirname(data_dir))
+      spawnSync('cp', ['-a', cluster, data_dir])
+    }
+    await test(t, data_dir)
+  })
 }
 
 /** One connection; without the query about types that postgres.js sends by itself: when a server dies under it, nobody catches that. */
@@ -81,7 +92,7 @@ async function keepsAll (t: Test, data_dir: string, written: number[]): Promise<
 }
 
 // The slowest comes first, beside all the others.
-guarantee('a server that does not want to stop is stopped all the same', async (t, data_dir) => {
+guarantee('a server that does not want to stop is stopped all the same', 'used', async (t, data_dir) => {
   const server = await start(t, data_dir)
   const sql = postgres(server.url, quietly)
   const [backend] = await sql<[{ pid: number }]>`select pg_backend_pid() as pid`
@@ -93,7 +104,7 @@ guarantee('a server that does not want to stop is stopped all the same', async (
   await sql.end({ timeout: 0 })
 })
 
-guarantee('a folder that does not exist, nor its parents, becomes a database behind a socket that only its user reaches', async (t, data_dir) => {
+guarantee('a folder that does not exist, nor its parents, becomes a database behind a socket that only its user reaches', 'new', async (t, data_dir) => {
   const { url, socket_dir, pid } = await start(t, path.join(data_dir, 'deep/down'))
   const [settings] = await query(url, `select current_setting('server_version_num')::int / 10000 as major, current_setting('TimeZone') as zone,
     current_setting('listen_addresses') as addresses, current_setting('fsync') as fsync, current_setting('wal_level') as wal_level`)
@@ -105,13 +116,13 @@ guarantee('a folder that does not exist, nor its parents, becomes a database beh
   t.doesNotThrow(() => process.kill(pid, 0))
 })
 
-guarantee('letters beyond ASCII are letters to case and to searches by similarity', async (t, data_dir) => {
+guarantee('letters beyond ASCII are letters to case and to searches by similarity', 'used', async (t, data_dir) => {
   const { url } = await start(t, data_dir)
   await query(url, 'create extension pg_trgm')
   t.same(await query(url, `select lower('ÉŽ') as lower, similarity('Žluťoučký', 'ŽLUŤOUČKÝ') as alike, array_length(show_trgm('éàč'), 1) as trigrams`), [{ lower: 'éž', alike: 1, trigrams: 4 }])
 })
 
-guarantee('after stop everything written is there, and no process, lock or socket is', async (t, data_dir) => {
+guarantee('after stop everything written is there, and no process, lock or socket is', 'used', async (t, data_dir) => {
   const { url, socket_dir, pid, exited, stop } = await start(t, data_dir)
   await query(url, 'create table written as select generate_series(1, 1000) as n')
   await Promise.all([stop(), stop(), exited])
@@ -122,7 +133,7 @@ guarantee('after stop everything written is there, and no process, lock or socke
   t.same(await query(again.url, 'select count(*)::int from written'), [{ count: 1000 }])
 })
 
-guarantee('a second start on the same folder says who holds it, and harms nobody', async (t, data_dir) => {
+guarantee('a second start on the same folder says who holds it, and harms nobody', 'used', async (t, data_dir) => {
   const owner = startOwner(t, data_dir)
   const { pid } = await owner.ready()
   const link = path.join(path.dirname(data_dir), 'link')
@@ -134,7 +145,7 @@ guarantee('a second start on the same folder says who holds it, and harms nobody
   await until(() => owner.written().length > before)
 })
 
-guarantee('of four starts at once, first ones or later ones, one gets the folder and the others say who did', async (t, data_dir) => {
+guarantee('of four starts at once, first ones or later ones, one gets the folder and the others say who did', 'new', async (t, data_dir) => {
   const race = async () => {
     const owners = [1, 2, 3, 4].map(() => startOwner(t, data_dir))
     await until(() => owners.every(owner => owner.heard.length > 0))
@@ -151,14 +162,14 @@ guarantee('of four starts at once, first ones or later ones, one gets the folder
   await race()
 })
 
-guarantee('kill -9 of node ends the server', async (t, data_dir) => {
+guarantee('kill -9 of node ends the server', 'used', async (t, data_dir) => {
   const owner = startOwner(t, data_dir)
   await owner.ready()
   owner.kill()
   await until(() => !fs.existsSync(path.join(data_dir, 'postmaster.pid')))
 })
 
-guarantee('kill -9 of node loses no acknowledged row, even when the next start comes at once', async (t, data_dir) => {
+guarantee('kill -9 of node loses no acknowledged row, even when the next start comes at once', 'used', async (t, data_dir) => {
   const owner = startOwner(t, data_dir)
   const { socket_dir } = await owner.ready()
   owner.kill()
@@ -167,7 +178,7 @@ guarantee('kill -9 of node loses no acknowledged row, even when the next start c
   t.notOk(fs.existsSync(socket_dir), 'the sockets of the dead are removed')
 })
 
-guarantee('kill -9 of the server loses no acknowledged row, and node is told', async (t, data_dir) => {
+guarantee('kill -9 of the server loses no acknowledged row, and node is told', 'used', async (t, data_dir) => {
   const owner = startOwner(t, data_dir)
   const { pid } = await owner.ready()
   process.kill(pid, 'SIGKILL')
@@ -176,7 +187,7 @@ guarantee('kill -9 of the server loses no acknowledged row, and node is told', a
   await keepsAll(t, data_dir, owner.written())
 })
 
-guarantee('a process of a killed server that lingers is waited for', async (t, data_dir) => {
+guarantee('a process of a killed server that lingers is waited for', 'used', async (t, data_dir) => {
   const { url, pid, exited } = await start(t, data_dir)
   const sql = postgres(url, quietly)
   const [backend] = await sql<[{ pid: number }]>`select pg_backend_pid() as pid`
@@ -189,7 +200,7 @@ guarantee('a process of a killed server that lingers is waited for', async (t, d
   await sql.end({ timeout: 0 })
 })
 
-guarantee('kill -9 of node and of the server together loses no acknowledged row', async (t, data_dir) => {
+guarantee('kill -9 of node and of the server together loses no acknowledged row', 'used', async (t, data_dir) => {
   const owner = startOwner(t, data_dir)
   const { pid } = await owner.ready()
   process.kill(pid, 'SIGKILL')
@@ -198,7 +209,7 @@ guarantee('kill -9 of node and of the server together loses no acknowledged row'
   await keepsAll(t, data_dir, owner.written())
 })
 
-guarantee('kill -9 of one backend is recovered from in place, with every acknowledged row', async (t, data_dir) => {
+guarantee('kill -9 of one backend is recovered from in place, with every acknowledged row', 'used', async (t, data_dir) => {
   const server = await start(t, data_dir)
   const sql = postgres(server.url, quietly)
   const [backend] = await sql<[{ pid: number }]>`select pg_backend_pid() as pid`
@@ -213,18 +224,19 @@ guarantee('kill -9 of one backend is recovered from in place, with every acknowl
   t.equal(count, 100)
 })
 
-guarantee('kill -9 in the middle of the first start leaves nothing that the next one stumbles over', async (t, data_dir) => {
+guarantee('kill -9 in the middle of the first start leaves nothing that the next one stumbles over', 'new', async (t, data_dir) => {
   const owner = startOwner(t, data_dir)
-  const isHalfway = () => fs.existsSync(path.dirname(data_dir)) && fs.readdirSync(path.dirname(data_dir), { recursive: true }).some(name => String(name).includes('init-') && String(name).endsWith('base'))
-  await until(isHalfway)
+  const parent = path.dirname(data_dir)
+  const isHalfway = () => fs.existsSync(parent) && fs.readdirSync(parent).some(name => name.startsWith('data.init-') && fs.existsSync(path.join(parent, name, 'base')))
+  await until(() => owner.heard.length > 0 || isHalfway())
   owner.kill()
   await owner.over
   const { url } = await start(t, data_dir)
   t.same(await query(url, 'select 1 as one'), [{ one: 1 }])
-  t.same(fs.readdirSync(path.dirname(data_dir)), ['data'])
+  t.same(fs.readdirSync(parent), ['data'])
 })
 
-guarantee('Ctrl-C in the terminal reaches node and not the server', async (t, data_dir) => {
+guarantee('Ctrl-C in the terminal reaches node and not the server', 'used', async (t, data_dir) => {
   const owner = startOwner(t, data_dir, { detached: true })
   await owner.ready()
   process.kill(-owner.child.pid!, 'SIGINT')
@@ -233,7 +245,7 @@ guarantee('Ctrl-C in the terminal reaches node and not the server', async (t, da
   await until(() => owner.written().length > before + 20)
 })
 
-guarantee('a lock file that names a living stranger, or nobody, does not keep a start away', async (t, data_dir) => {
+guarantee('a lock file that names a living stranger, or nobody, does not keep a start away', 'used', async (t, data_dir) => {
   const { stop } = await start(t, data_dir)
   await stop()
   const { uid, gid } = fs.statSync(data_dir)
@@ -248,7 +260,7 @@ guarantee('a lock file that names a living stranger, or nobody, does not keep a 
   await (await start(t, data_dir)).stop()
 })
 
-guarantee('a server left behind by a process that is gone is replaced; one started by hand is not', async (t, data_dir) => {
+guarantee('a server left behind by a process that is gone is replaced; one started by hand is not', 'used', async (t, data_dir) => {
   const { stop } = await start(t, data_dir)
   await stop()
   const byHand = async (...args: string[]) => {
@@ -273,7 +285,7 @@ const snapshot = (folder: string) => fs.readdirSync(folder, { recursive: true })
   return [name, uid, mode, mtimeMs]
 })
 
-guarantee('data of another major version is refused and not touched', async (t, data_dir) => {
+guarantee('data of another major version is refused and not touched', 'new', async (t, data_dir) => {
   fs.mkdirSync(path.join(data_dir, 'base'), { recursive: true })
   fs.writeFileSync(path.join(data_dir, 'PG_VERSION'), '17\n')
   const before = snapshot(path.dirname(data_dir))
@@ -281,7 +293,7 @@ guarantee('data of another major version is refused and not touched', async (t, 
   t.same(snapshot(path.dirname(data_dir)), before)
 })
 
-guarantee('a folder of other files is refused and not touched', async (t, data_dir) => {
+guarantee('a folder of other files is refused and not touched', 'new', async (t, data_dir) => {
   fs.mkdirSync(data_dir, { recursive: true })
   fs.writeFileSync(path.join(data_dir, 'thesis.txt'), 'years of work')
   const before = snapshot(path.dirname(data_dir))
@@ -289,7 +301,7 @@ guarantee('a folder of other files is refused and not touched', async (t, data_d
   t.same(snapshot(path.dirname(data_dir)), before)
 })
 
-guarantee('root starts from a checkout in a home folder of mode 700 and gives the server no more than a way in; an ordinary user starts too', async (t, data_dir) => {
+guarantee('root starts from a checkout in a home folder of mode 700 and gives the server no more than a way in; an ordinary user starts too', 'new', async (t, data_dir) => {
   const home = path.dirname(data_dir)
   for (const name of ['src/embedded-postgres.ts', 'test/fixtures', 'package.json', binaries, 'node_modules/postgres']) {
     fs.cpSync(path.join(checkout, name), path.join(home, name), { recursive: true, filter: file => !fs.lstatSync(file).isSymbolicLink() })
@@ -312,7 +324,7 @@ guarantee('root starts from a checkout in a home folder of mode 700 and gives th
   await keepsAll(t, path.join(own, 'data'), users.written())
 })
 
-guarantee('without the package one line tells to set DATABASE_URL', async (t, data_dir) => {
+guarantee('without the package one line tells to set DATABASE_URL', 'new', async (t, data_dir) => {
   fs.mkdirSync(path.dirname(data_dir), { recursive: true })
   fs.copyFileSync(path.join(checkout, 'src/embedded-postgres.ts'), path.join(path.dirname(data_dir), 'alone.ts'))
   const alone: typeof import('../src/embedded-postgres.ts') = await import(path.join(path.dirname(data_dir), 'alone.ts'))

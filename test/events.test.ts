@@ -55,7 +55,7 @@ t.test('a reader by (xid, id) below the oldest running transaction misses nothin
     for (const event of events) seen.push(event.id)
     at = events.at(-1) ?? at
   }
-  let writing = true
+  const writing = new AbortController()
   const writers = Array.from({ length: 6 }, async (_, writer) => {
     for (let i = 0; i < 25; i++) {
       await sql.begin(async sql => {
@@ -64,9 +64,9 @@ t.test('a reader by (xid, id) below the oldest running transaction misses nothin
       })
     }
   })
-  const reader = (async () => { while (writing) await read() })()
+  const reader = (async () => { while (!writing.signal.aborted) await read() })()
   await Promise.all(writers)
-  writing = false
+  writing.abort()
   await reader
   await read()
   const all = (await sql<{ id: number }[]>`select id from events where organization_id = ${organization_id}`).map(({ id }) => id)

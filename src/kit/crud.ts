@@ -73,8 +73,8 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
 ): void {
   const area = app.prefix.split('/').at(-1)!
   const columns = Object.keys(record.properties)
-  const example = Object.fromEntries(Object.entries(record.properties).map(([name, { example }]) => [name, example as unknown]))
-  const ById = byId(example.id)
+  const sample = Object.fromEntries(Object.entries(record.properties).map(([name, { example }]) => [name, example as unknown]))
+  const ById = byId(sample.id)
   const relations = Object.keys(include)
   // what is asked for with `include` comes under one name, so that it can never be mistaken for a field
   const Shown = relations.length === 0
@@ -86,7 +86,7 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
   const RecordPage = PageOf(record, Ref(Shown))
   for (const schema of new Set([record, Shown, RecordPage, create, update])) if (schema?.$id) app.addSchema(schema)
   const asking = listQuery({ record, filter, sort, ...search && { search }, ...relations.length > 0 && { include: relations } })
-  const shape = Type.Object({ fields: asking.schema.properties.fields!, ...relations.length > 0 && { include: asking.schema.properties.include! } }, { additionalProperties: false })
+  const shape = Type.Object({ fields: asking.schema.properties.fields, ...relations.length > 0 && { include: asking.schema.properties.include! } }, { additionalProperties: false })
 
   const route = (operationId: string, summary: string, description: string, access: 'read' | 'write', rest: object) => ({
     config: { permission: `${area}:${access}` as const },
@@ -96,7 +96,7 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
 
   /** Only the fields asked for, and the related records under `included`. */
   async function dressed (ctx: Context, rows: Static<S>[], fields: readonly string[] | undefined, wanted: string[]): Promise<object[]> {
-    const extras = wanted.length > 0 ? await related(ctx, rows as Record<string, unknown>[], include, wanted) : undefined
+    const extras = wanted.length > 0 ? await related(ctx, rows, include, wanted) : undefined
     return rows.map((row, i) => ({
       ...fields ? Object.fromEntries(fields.map(field => [field, (row as Record<string, unknown>)[field]])) : row as object,
       ...extras && { included: extras[i] }
@@ -114,8 +114,8 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
       querystring: asking.schema,
       response: { 200: { description: `The ${many}.`, content: {
         'application/json': { schema: Ref(RecordPage) },
-        'text/csv': { schema: Type.String({ description: 'A header line, then a line for each row. What a spreadsheet would take for a formula has a quote in front.', example: stringify([example], { columns, header: true, escape_formulas: true, record_delimiter: 'windows' }), maxLength: Number.MAX_SAFE_INTEGER, format: 'csv' }) },
-        'application/x-ndjson': { schema: Type.String({ description: 'A JSON object on each line.', example: `${JSON.stringify(example)}\n`, maxLength: Number.MAX_SAFE_INTEGER, format: 'ndjson' }) }
+        'text/csv': { schema: Type.String({ description: 'A header line, then a line for each row. What a spreadsheet would take for a formula has a quote in front.', example: stringify([sample], { columns, header: true, escape_formulas: true, record_delimiter: 'windows' }), maxLength: Number.MAX_SAFE_INTEGER, format: 'csv' }) },
+        'application/x-ndjson': { schema: Type.String({ description: 'A JSON object on each line.', example: `${JSON.stringify(sample)}\n`, maxLength: Number.MAX_SAFE_INTEGER, format: 'ndjson' }) }
       } } }
     }), async (request, reply) => {
       const query = request.query as Record<string, unknown>
@@ -130,7 +130,7 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
       const { data, ...page } = await list(request.ctx, { ...asked, ...fields && { fields } })
       const rows = shown || wanted.length > 0 ? await dressed(request.ctx, data, shown, wanted) : data
       if (page.next_cursor !== null) reply.header('link', nextLink(request, page.next_cursor))
-      if (format !== 'application/json') return reply.type(`${format}; charset=utf-8`).send(written(once(rows as object[]), format, [...shown ?? columns]))
+      if (format !== 'application/json') return reply.type(`${format}; charset=utf-8`).send(written(once(rows), format, [...shown ?? columns]))
       return reply.type(json).send(JSON.stringify({ data: rows, ...page }))
     })
   }
@@ -171,7 +171,7 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
     app.post('', route(`create${capital(one)}`, `Create ${article(one)}`, `Makes ${article(one)} and answers with it.`, 'write', {
       body: Ref(create), response: answer(201, `The new ${one}.`, Ref(record))
     }), async (request, reply) => {
-      const row = tagged(await make(request.ctx, request.body as Static<N>))
+      const row = tagged(await make(request.ctx, request.body))
       return sendRecord(reply.code(201).header('location', `${app.prefix}/${row.id}`), row)
     })
   }

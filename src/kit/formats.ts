@@ -11,7 +11,7 @@ export function formatOf (accept: string | undefined): Format {
   if (accept === undefined || accept === '*/*' || accept === 'application/json') return 'application/json'
   const format = negotiate(accept, [...formats])
   if (format === null) throw new Problem(406, 'not_acceptable', `Lists are spoken in ${formats.join(', ')}.`)
-  return format as Format
+  return format
 }
 
 /**

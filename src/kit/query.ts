@@ -48,7 +48,7 @@ function parameter (field: string, schema: TSchema, operator: Operator): TSchema
     return Type.String({ maxLength: 4000, pattern: `^${one}(,${one}){0,99}$`, description })
   }
   if (isInstant(schema)) return Type.String({ format: 'date-or-date-time', maxLength: 40, description: `${description} A date stands for its first moment in UTC.` })
-  if (values) return OneOf(values as string[], { description })
+  if (values) return OneOf(values, { description })
   return Type.Unsafe({ ...plain, description })
 }
 

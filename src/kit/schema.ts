@@ -86,8 +86,8 @@ export const Event = Type.Object({
   subject_id: Id({ description: 'The record it happened to.', example: 1 }),
   actor_id: Nullable(Id({ description: 'The user who did it; null for the system.', example: 1 })),
   changed: Type.Array(Text(63), { maxItems: 200, description: 'The names of the fields that changed.', example: ['last_name'] }),
-  before: Nullable(Type.Object({}, { additionalProperties: true, description: 'The record before; null for a new one.' })),
-  after: Nullable(Type.Object({}, { additionalProperties: true, description: 'The record after; null for one that is gone for good.' })),
+  before: Nullable(Type.Object({}, { additionalProperties: true, description: 'The record before; null for a new one.', example: { id: 1, last_name: 'Doe', version: 1 } })),
+  after: Nullable(Type.Object({}, { additionalProperties: true, description: 'The record after; null for one that is gone for good.', example: { id: 1, last_name: 'Smith', version: 2 } })),
   created_at: Instant({ description: 'When it happened.', example: '2026-11-22T09:00:00.000Z' })
 }, { $id: 'Event', additionalProperties: false, description: 'One change of a record, as the event log keeps it.' })
 

@@ -59,7 +59,7 @@ export const problems = fp(async app => {
   const methods = new Map<string, Set<string>>()
 
   app.addHook('onRoute', ({ url, method, schema }) => {
-    if ((schema as { hide?: boolean } | undefined)?.hide) return
+    if (schema?.hide) return
     const allowed = methods.get(url) ?? new Set<string>()
     if (!methods.has(url)) known.on('GET', url, () => {}, methods.set(url, allowed).get(url))
     for (const one of [method].flat()) allowed.add(one)

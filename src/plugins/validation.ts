@@ -1,6 +1,7 @@
 import { Ajv, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
 import type { FastifySchemaValidationError, FastifyServerOptions } from 'fastify'
+import fp from 'fastify-plugin'
 import { invalid, type Fault } from '../kit/errors.ts'
 
 type Json = Record<string, unknown>
@@ -59,6 +60,13 @@ export const validation = {
   }
 } as unknown as Pick<FastifyServerOptions, 'schemaErrorFormatter' | 'schemaController'>
 
+/** A route that says nothing of a query takes none: an unknown parameter is a mistake everywhere. */
+export const strictQueries = fp(async app => {
+  app.addHook('onRoute', ({ schema, config }) => {
+    if (schema && !schema.hide && (config?.permission ?? config?.public)) schema.querystring ??= { type: 'object', properties: {}, additionalProperties: false }
+  })
+})
+
 function urlValidator (validate: ValidateFunction, schema: Json, part: string | undefined) {
   const properties = part === 'querystring' ? schema.properties as Record<string, { type?: string }> : {}
   return (data: Json) => {
@@ -68,8 +76,8 @@ function urlValidator (validate: ValidateFunction, schema: Json, part: string | 
 }
 
 function faultOf ({ keyword, instancePath, params, message }: FastifySchemaValidationError, part: string): Fault {
-  const missing = params.missingProperty ?? params.additionalProperty
-  const path = missing === undefined ? instancePath : `${instancePath}/${String(missing).replaceAll('~', '~0').replaceAll('/', '~1')}`
+  const missing = (params.missingProperty ?? params.additionalProperty) as string | undefined
+  const path = missing === undefined ? instancePath : `${instancePath}/${missing.replaceAll('~', '~0').replaceAll('/', '~1')}`
   const detail = keyword === 'additionalProperties' ? `is not known here`
     : keyword === 'required' ? 'is required'
     : keyword === 'pattern' ? patternText(part)

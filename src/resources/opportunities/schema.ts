@@ -4,7 +4,7 @@ import { stages } from './table.ts'
 
 const fields = {
   lead_id: Nullable(Id({ description: 'The lead it grew out of.', example: 1 })),
-  account_id: Nullable(Id({ description: 'The account that would buy.', example: null })),
+  account_id: Nullable(Id({ description: 'The account that would buy.', example: 1 })),
   title: Name(200, { description: 'What would be sold.', example: 'Enterprise Software License' }),
   amount: Nullable(Money(99_999_999.99, { description: 'What it would bring, with two decimals.', example: 50000.00 })),
   stage: OneOf(stages, { default: 'prospecting', description: 'How far it has come.', example: 'proposal' }),

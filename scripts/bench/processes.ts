@@ -1,0 +1,52 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { openSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import type { Question, Usage } from './probe.ts'
+
+export interface Process { url: string, child: ChildProcess, stop: () => Promise<void> }
+
+/** Starts a server of this folder on a port of its own; it is ready when `path` answers 200. Returns also how long that took, in ms. */
+export async function start (script: string, args: string[], env: Record<string, string>, path: string, log: string): Promise<Process & { ms: number }> {
+  const port = await freePort()
+  const began = performance.now()
+  const file = openSync(log, 'a')
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve(script)), ...args], {
+    stdio: ['ignore', file, file, 'ipc'], env: { ...process.env, PORT: String(port), NODE_ENV: 'production', ...env }
+  })
+  const url = `http://127.0.0.1:${port}`
+  while (!await fetch(url + path).then(({ ok }) => ok, () => false)) {
+    if (child.exitCode !== null) throw new Error(`${script} did not start; see ${log}`)
+    await new Promise(resolve => { setTimeout(resolve, 5) })
+  }
+  const ms = performance.now() - began
+  const stop = async () => {
+    const gone = once(child, 'exit')
+    child.kill('SIGTERM')
+    await gone
+  }
+  return { url, child, stop, ms }
+}
+
+export async function ask ({ child }: Process, question: Question): Promise<Usage> {
+  const answer = once(child, 'message')
+  child.send(question)
+  return (await answer)[0] as Usage
+}
+
+export function freePort (): Promise<number> {
+  return new Promise(resolve => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as { port: number }
+      probe.close(() => { resolve(port) })
+    })
+  })
+}
+
+/** Runs a script of this project to its end. */
+export async function runScript (script: string, args: string[], env: Record<string, string>): Promise<void> {
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve(script)), ...args], { stdio: 'inherit', env: { ...process.env, ...env } })
+  const [code] = await once(child, 'exit') as [number | null]
+  if (code !== 0) throw new Error(`${script} failed`)
+}
