@@ -4,11 +4,10 @@ import { closeHouse, openHouse, type HouseConfig } from './house.ts'
 import { authentication, authorization } from './plugins/auth.ts'
 import { health } from './plugins/health.ts'
 import { limits } from './plugins/limits.ts'
-import { RequestLog } from './plugins/log.ts'
+import { RequestLog, withoutChildren } from './plugins/log.ts'
 import { openapi } from './plugins/openapi.ts'
 import { problems, querystringParser, sendProblem } from './plugins/problems.ts'
 import { clientErrorHandler, requestId, security } from './plugins/security.ts'
-import { shutdown } from './plugins/shutdown.ts'
 import { strictQueries, validation } from './plugins/validation.ts'
 import accounts from './resources/accounts/routes.ts'
 import auth from './resources/auth/routes.ts'
@@ -24,8 +23,7 @@ export type AppConfig = HouseConfig & Pick<Config, 'cors_origins' | 'trust_proxy
 /** The application, ready to listen or to be injected into. Its database must be migrated. */
 export async function buildApp (config: AppConfig, logger: FastifyBaseLogger) {
   const app = Fastify({
-    loggerInstance: logger,
-    childLoggerFactory: logger => logger, // a child for each request costs more than the request id in two places
+    loggerInstance: withoutChildren(logger),
     logController: new RequestLog(),
     genReqId: requestId,
     trustProxy: config.trust_proxy.length > 0 ? config.trust_proxy : false,
@@ -37,7 +35,7 @@ export async function buildApp (config: AppConfig, logger: FastifyBaseLogger) {
     routerOptions: { querystringParser, maxParamLength: 200 },
     frameworkErrors: (error, request, reply) => { sendProblem(error, request, reply.headers(app.securityHeaders).header('x-request-id', request.id)) },
     clientErrorHandler,
-    ...validation
+    ...validation()
   })
   const house = openHouse(config)
   app.addHook('onClose', async () => { await closeHouse(house) })
@@ -45,7 +43,6 @@ export async function buildApp (config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(strictQueries)
   await app.register(problems)
   await app.register(security, { origins: config.cors_origins })
-  await app.register(shutdown)
   await app.register(authentication, { house, secret: config.jwt_secret })
   await app.register(limits, { max: config.rate_limit_max })
   await app.register(openapi, { version })

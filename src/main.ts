@@ -1,9 +1,9 @@
 import { pino } from 'pino'
-import pretty from 'pino-pretty'
 import { buildApp } from './app.ts'
 import { boot } from './boot.ts'
 import { ConfigError, readConfig, type Config } from './config.ts'
 import { welcome } from './first-start.ts'
+import { problemOfDatabase } from './kit/errors.ts'
 import { closeGracefully } from './plugins/shutdown.ts'
 
 /** A process that has not closed by then is ended. */
@@ -13,7 +13,13 @@ const drainTime = 500
 
 async function main () {
   const config = readConfig()
-  const logger = logTo(config.log_level)
+  const logger = await logTo(config.log_level)
+
+  // postgres.js lets go of a rejection when a server dies under a connection that is just being made; the queries get theirs
+  process.on('unhandledRejection', error => {
+    if (!problemOfDatabase(error)) throw error
+    logger.warn({ err: error }, 'a connection was lost while it was made')
+  })
 
   const { settings, postgres } = await boot(config, line => { logger.debug(line) })
   const app = await buildApp(settings, logger)
@@ -38,9 +44,12 @@ async function main () {
 }
 
 /** JSON lines, written in batches; on a terminal lines for people. */
-function logTo (level: string) {
-  if (process.stdout.isTTY) return pino({ level }, pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss' }))
-  const destination = pino.destination({ sync: false, minLength: 4096, periodicFlush: 500 })
+async function logTo (level: string) {
+  if (process.stdout.isTTY) {
+    const { default: pretty } = await import('pino-pretty')
+    return pino({ level }, pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss' }))
+  }
+  const destination = pino.destination({ sync: true, minLength: 12 * 1024, periodicFlush: 250 })
   process.on('exit', () => { destination.flushSync() })
   return pino({ level }, destination)
 }

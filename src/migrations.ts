@@ -1,8 +1,7 @@
-import { drizzle } from 'drizzle-orm/postgres-js'
-import { migrate as applyPending } from 'drizzle-orm/postgres-js/migrator'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import postgres from 'postgres'
+import { drizzle, migrate as applyPending } from './kit/drizzle.ts'
 
 const folder = fileURLToPath(new URL('../drizzle', import.meta.url))
 /** The key of the advisory lock under which one process at a time migrates a database: "smartx" in ASCII. */

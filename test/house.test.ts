@@ -22,7 +22,7 @@ t.test('a resource reaches another only through its service, its table or its sc
 })
 
 t.test('a table knows columns, roles and other tables', async t => {
-  for (const file of files.filter(file => file.endsWith('/table.ts'))) for (const to of importsOf(file)) t.match(to, /(kit\/columns|kit\/access|table)\.ts$/, `${file} → ${to}`)
+  for (const file of files.filter(file => file.endsWith('/table.ts'))) for (const to of importsOf(file)) t.match(to, /(kit\/(columns|access|drizzle)|table)\.ts$/, `${file} → ${to}`)
 })
 
 t.test('only the kit writes records', async t => {

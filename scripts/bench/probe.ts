@@ -23,3 +23,5 @@ async function answer (question: Question): Promise<Usage> {
 process.on('message', (question: Question) => {
   void answer(question).then(usage => process.send?.(usage))
 })
+
+process.on('disconnect', () => { process.exit() }) // a bench that was broken off leaves no servers

@@ -27,7 +27,7 @@ interface Load { entry: Promise<Entry>, overtaken: boolean }
  */
 export class Cache {
   readonly #near = new LRUCache<string, Entry>({
-    maxSize: nearBytes, ttl: nearLifetime, sizeCalculation: (entry, key) => entry.body.length + key.length + 100
+    maxSize: nearBytes, ttl: nearLifetime, ttlResolution: 100, sizeCalculation: (entry, key) => entry.body.length + key.length + 100
   })
   readonly #loads = new Map<string, Load>()
   readonly #listeners: ((key: string | undefined) => void)[] = []

@@ -1,8 +1,6 @@
-import { getTableColumns, sql, type SQL } from 'drizzle-orm'
-import {
-  bigint, customType, foreignKey, index, integer, numeric, primaryKey, timestamp,
-  type AnyPgColumn, type PgColumn, type PgTable
-} from 'drizzle-orm/pg-core'
+import type { SQL } from 'drizzle-orm'
+import type { AnyPgColumn, PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import { bigint, customType, foreignKey, getTableColumns, index, integer, numeric, primaryKey, sql, timestamp } from './drizzle.ts'
 
 /** A 64-bit identifier; a JavaScript number, safe up to 2^53. */
 export const identifier = () => bigint({ mode: 'number' })

@@ -1,7 +1,7 @@
-import { fillPlaceholders, type Query } from 'drizzle-orm'
-import { drizzle } from 'drizzle-orm/postgres-js'
+import type { Query } from 'drizzle-orm'
 import postgres from 'postgres'
 import { within } from './deadline.ts'
+import { drizzle, fillPlaceholders } from './drizzle.ts'
 
 export type Sql = postgres.Sql
 export type Connection = postgres.Sql | postgres.TransactionSql

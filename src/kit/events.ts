@@ -1,14 +1,13 @@
-import { sql } from 'drizzle-orm'
-import { customType, index, jsonb, pgTable, primaryKey, text, varchar } from 'drizzle-orm/pg-core'
 import { identifier, instant } from './columns.ts'
 import type { Context } from './context.ts'
 import { isoInstant } from './database.ts'
+import { customType, index, jsonb, pgTable, primaryKey, sql, text, varchar } from './drizzle.ts'
 import { lists, type ListQuery, type Page } from './list.ts'
 
 const xid8 = customType<{ data: string }>({ dataType: () => 'xid8' })
 
 /**
- * The event log: one row for each change of a record, written by the trigger of its table (drizzle/0000) in the
+ * The event log: one row for each change of a record, written by the trigger of its table (drizzle/0002) in the
  * transaction of the change. Append-only. `xid` is the writing transaction: sequence numbers are not in order of commit,
  * so a reader who must miss nothing reads by (xid, id) below the oldest transaction still running.
  */

@@ -1,6 +1,7 @@
-import { and, sql, type SQL } from 'drizzle-orm'
+import type { SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
+import { and, sql } from './drizzle.ts'
 import { shownColumns } from './columns.ts'
 import type { Context } from './context.ts'
 import type { Position } from './cursor.ts'

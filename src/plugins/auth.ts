@@ -37,7 +37,7 @@ export const authentication = fp<{ house: House, secret: string }>(async (app, {
   app.decorateRequest('principal', null)
   app.decorateRequest('refusal', null)
 
-  const known = new LRUCache<string, Known>({ max: 10_000, ttl: recheck })
+  const known = new LRUCache<string, Known>({ max: 10_000, ttl: recheck, ttlResolution: 100 })
   let changes = 0
   house.cache.onInvalidation(key => {
     if (key !== undefined && !key.startsWith('session/') && !key.includes('/user/')) return

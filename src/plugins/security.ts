@@ -9,11 +9,12 @@ import { Problem } from '../kit/errors.ts'
 
 type Headers = Record<string, string>
 
-/** The headers of the SmartX contract, and what helmet adds to them. HSTS says nothing over plain http. */
+/** The headers of the SmartX contract; of what helmet adds to them those that mean something to an API. HSTS says nothing over plain http. */
 const policy: FastifyHelmetOptions = {
   contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'self'"], objectSrc: ["'none'"], baseUri: ["'none'"], frameAncestors: ["'none'"] } },
   frameguard: { action: 'deny' },
-  hsts: { maxAge: 31_536_000, includeSubDomains: true }
+  hsts: { maxAge: 31_536_000, includeSubDomains: true },
+  crossOriginOpenerPolicy: false, originAgentCluster: false, dnsPrefetchControl: false, ieNoOpen: false, permittedCrossDomainPolicies: false
 }
 
 /** Swagger UI styles its elements one by one and draws its icons from data: URLs. */
@@ -40,12 +41,16 @@ export function requestId ({ headers }: IncomingMessage): string {
   return typeof given === 'string' && idShape.test(given) ? given : `${process_mark}-${(++requests).toString(36)}`
 }
 
-declare module 'fastify' { interface FastifyInstance { securityHeaders: Headers } }
+declare module 'fastify' { interface FastifyInstance { securityHeaders: Headers, draining: boolean } }
 
-/** Security headers, X-Request-Id, Server-Timing and CORS on every answer. `origins` may read answers in browsers. */
+/**
+ * Security headers, X-Request-Id, Server-Timing and CORS on every answer. `origins` may read answers in browsers. While the
+ * process is `draining`, every answer asks the client to come back on another connection.
+ */
 export const security = fp<{ origins: string[] }>(async (app, { origins }) => {
   const headers = await helmetHeaders()
   app.decorate('securityHeaders', headers)
+  app.decorate('draining', false)
 
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers).header('x-request-id', request.id)
@@ -53,6 +58,7 @@ export const security = fp<{ origins: string[] }>(async (app, { origins }) => {
   })
   app.addHook('onSend', (_request, reply, _payload, done) => {
     reply.header('server-timing', `total;dur=${reply.elapsedTime.toFixed(1)}`)
+    if (app.draining) reply.header('connection', 'close')
     done()
   })
 

@@ -44,21 +44,26 @@ function misspelt (properties: Record<string, { type?: string }>, data: Json): F
  * Bodies are checked as they are; what stands in the URL is text and becomes numbers and booleans where the schema says so.
  * Server options of Fastify: a compiler set by a plugin is forgotten wherever a schema is added.
  */
-export const validation = {
-  schemaErrorFormatter: (errors: FastifySchemaValidationError[], part: string) => invalid(errors.slice(0, 100).map(error => faultOf(error, part))),
-  schemaController: {
-    compilersFactory: {
-      buildValidator (shared: Json) {
-        const bodies = ajv(false)
-        const urls = ajv(true)
-        for (const [id, schema] of Object.entries(shared)) bodies.addSchema(schema as Json, id)
-        return ({ schema, httpPart }: { schema: Json, httpPart?: string }) => httpPart === 'body' ? bodies.compile(schema) : urlValidator(urls.compile(schema), schema, httpPart)
-      },
-      // answers are made of columns that were named one by one: there is nothing a second look could take out
-      buildSerializer: () => () => (data: unknown) => JSON.stringify(data)
-    }
+export function validation (): Pick<FastifyServerOptions, 'schemaErrorFormatter' | 'schemaController'> {
+  const bodies = ajv(false)
+  const urls = ajv(true)
+  const builders = {
+    buildValidator (shared: Json) {
+      for (const [id, schema] of Object.entries(shared)) if (!(id in bodies.schemas)) bodies.addSchema(schema as Json, id)
+      return ({ schema, httpPart }: { schema: Json, httpPart?: string }) => {
+        if (httpPart === 'body') return bodies.compile(schema)
+        // headers are documented by their schemas, and read by kit/conditional
+        return httpPart === 'headers' ? () => true : urlValidator(urls.compile(schema), schema, httpPart)
+      }
+    },
+    // answers are made of columns that were named one by one: there is nothing a second look could take out
+    buildSerializer: () => () => (data: unknown) => JSON.stringify(data)
   }
-} as unknown as Pick<FastifyServerOptions, 'schemaErrorFormatter' | 'schemaController'>
+  return {
+    schemaErrorFormatter: (errors, part) => invalid(errors.slice(0, 100).map(error => faultOf(error, part))),
+    schemaController: { compilersFactory: builders as unknown as NonNullable<FastifyServerOptions['schemaController']>['compilersFactory'] & object }
+  }
+}
 
 /** A route that says nothing of a query takes none: an unknown parameter is a mistake everywhere. */
 export const strictQueries = fp(async app => {
@@ -68,10 +73,12 @@ export const strictQueries = fp(async app => {
 })
 
 function urlValidator (validate: ValidateFunction, schema: Json, part: string | undefined) {
-  const properties = part === 'querystring' ? schema.properties as Record<string, { type?: string }> : {}
+  const result = (data: Json) => validate(data) ? { value: data } : { error: validate.errors }
+  if (part !== 'querystring') return result
+  const properties = schema.properties as Record<string, { type?: string }>
   return (data: Json) => {
     const wrong = misspelt(properties, data)
-    return wrong.length > 0 ? { error: wrong } : validate(data) ? { value: data } : { error: validate.errors }
+    return wrong.length > 0 ? { error: wrong } : result(data)
   }
 }
 

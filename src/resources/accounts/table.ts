@@ -1,6 +1,5 @@
-import { sql } from 'drizzle-orm'
-import { check, integer, pgTable, varchar } from 'drizzle-orm/pg-core'
 import { identifier, listIndexes, money, record, recordKeys, reference, searchText } from '../../kit/columns.ts'
+import { check, integer, pgTable, sql, varchar } from '../../kit/drizzle.ts'
 import { users } from '../users/table.ts'
 
 export const types = ['customer', 'prospect', 'partner', 'vendor'] as const

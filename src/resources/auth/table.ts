@@ -1,6 +1,5 @@
-import { sql } from 'drizzle-orm'
-import { foreignKey, index, integer, pgTable, primaryKey, varchar } from 'drizzle-orm/pg-core'
 import { identifier, instant } from '../../kit/columns.ts'
+import { foreignKey, index, integer, pgTable, primaryKey, sql, varchar } from '../../kit/drizzle.ts'
 import { users } from '../users/table.ts'
 
 /** One login, and the family of refresh tokens that grows out of it. Ending the session ends all of them. */

@@ -1,5 +1,5 @@
-import { pgTable, varchar } from 'drizzle-orm/pg-core'
 import { identifier, listIndexes, record, recordKeys, reference, searchText } from '../../kit/columns.ts'
+import { pgTable, varchar } from '../../kit/drizzle.ts'
 import { accounts } from '../accounts/table.ts'
 
 export const searchable = ['first_name', 'last_name', 'email', 'phone', 'company'] as const

@@ -1,5 +1,5 @@
-import { integer, pgTable, varchar } from 'drizzle-orm/pg-core'
 import { identifier, listIndexes, record, recordKeys, reference } from '../../kit/columns.ts'
+import { integer, pgTable, varchar } from '../../kit/drizzle.ts'
 import { contacts } from '../contacts/table.ts'
 import { users } from '../users/table.ts'
 

@@ -1,6 +1,5 @@
-import { sql } from 'drizzle-orm'
-import { check, date, integer, pgTable, varchar } from 'drizzle-orm/pg-core'
 import { identifier, listIndexes, money, record, recordKeys, reference, searchText } from '../../kit/columns.ts'
+import { check, date, integer, pgTable, sql, varchar } from '../../kit/drizzle.ts'
 import { accounts } from '../accounts/table.ts'
 import { leads } from '../leads/table.ts'
 import { users } from '../users/table.ts'

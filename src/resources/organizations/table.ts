@@ -1,5 +1,5 @@
-import { pgTable, varchar } from 'drizzle-orm/pg-core'
 import { identifier, instant } from '../../kit/columns.ts'
+import { pgTable, varchar } from '../../kit/drizzle.ts'
 
 /** The tenants. Not a record: an organisation belongs to nobody but itself. */
 export const organizations = pgTable('organizations', {

@@ -1,5 +1,5 @@
 import type { Static } from '@sinclair/typebox'
-import { sql } from 'drizzle-orm'
+import { sql } from '../../kit/drizzle.ts'
 import { collection, type Versions } from '../../kit/collection.ts'
 import type { Context } from '../../kit/context.ts'
 import { build, rowsOf } from '../../kit/database.ts'

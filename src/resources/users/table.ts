@@ -1,7 +1,6 @@
-import { sql } from 'drizzle-orm'
-import { check, pgTable, uniqueIndex, varchar } from 'drizzle-orm/pg-core'
 import { roles } from '../../kit/access.ts'
 import { listIndexes, record, recordKeys, searchText } from '../../kit/columns.ts'
+import { check, pgTable, sql, uniqueIndex, varchar } from '../../kit/drizzle.ts'
 
 export { roles } from '../../kit/access.ts'
 export const statuses = ['active', 'disabled'] as const
