@@ -179,9 +179,12 @@ CREATE INDEX "idx_accounts_updated_at" ON "accounts" USING btree ("organization_
 CREATE INDEX "idx_login_attempts_window_ends_at" ON "login_attempts" USING btree ("window_ends_at");--> statement-breakpoint
 CREATE INDEX "idx_refresh_tokens_session" ON "refresh_tokens" USING btree ("session_id");--> statement-breakpoint
 CREATE INDEX "idx_sessions_user" ON "sessions" USING btree ("organization_id","user_id") WHERE revoked_at is null;--> statement-breakpoint
+CREATE INDEX "idx_sessions_expires_at" ON "sessions" USING btree ("expires_at");--> statement-breakpoint
 CREATE INDEX "idx_contacts_deleted" ON "contacts" USING btree ("organization_id","id") WHERE "contacts"."deleted_at" is not null;--> statement-breakpoint
 CREATE INDEX "idx_contacts_search" ON "contacts" USING gin ("organization_id" int8_ops,"search_text" gin_trgm_ops) WITH (gin_pending_list_limit=512) WHERE "contacts"."deleted_at" is null;--> statement-breakpoint
+CREATE INDEX "idx_contacts_first_name" ON "contacts" USING btree ("organization_id","first_name","id") WHERE "contacts"."deleted_at" is null;--> statement-breakpoint
 CREATE INDEX "idx_contacts_last_name" ON "contacts" USING btree ("organization_id","last_name","id") WHERE "contacts"."deleted_at" is null;--> statement-breakpoint
+CREATE INDEX "idx_contacts_position" ON "contacts" USING btree ("organization_id","position","id") WHERE "contacts"."deleted_at" is null;--> statement-breakpoint
 CREATE INDEX "idx_contacts_email" ON "contacts" USING btree ("organization_id","email","id") WHERE "contacts"."deleted_at" is null;--> statement-breakpoint
 CREATE INDEX "idx_contacts_phone" ON "contacts" USING btree ("organization_id","phone","id") WHERE "contacts"."deleted_at" is null;--> statement-breakpoint
 CREATE INDEX "idx_contacts_company" ON "contacts" USING btree ("organization_id","company","id") WHERE "contacts"."deleted_at" is null;--> statement-breakpoint

@@ -37,12 +37,21 @@ BEGIN
   RETURN NULL;
 END $$;
 --> statement-breakpoint
+-- What has happened has happened: the log is added to and never changed, and a truncation, which no row trigger sees, is refused.
+CREATE FUNCTION refuse_to_forget() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION '% of % is refused: the event log would not know of it', tg_op, tg_table_name;
+END $$;
+--> statement-breakpoint
+CREATE TRIGGER events_are_final BEFORE UPDATE OR DELETE OR TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_forget();
+--> statement-breakpoint
 -- Every migration that makes a record table calls this once for it.
 CREATE PROCEDURE watch_records(watched regclass, subject text) LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE format('CREATE TRIGGER events_of_insert AFTER INSERT ON %s REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION record_events(%L)', watched, subject);
   EXECUTE format('CREATE TRIGGER events_of_update AFTER UPDATE ON %s REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION record_events(%L)', watched, subject);
   EXECUTE format('CREATE TRIGGER events_of_delete AFTER DELETE ON %s REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION record_events(%L)', watched, subject);
+  EXECUTE format('CREATE TRIGGER events_of_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_forget()', watched);
 END $$;
 --> statement-breakpoint
 CALL watch_records('accounts', 'account');

@@ -1,11 +1,9 @@
 // Demo data of every resource: npm run seed -- --contacts 10000 [--seed 1]
 // It goes where `npm start` looks; a server that is running there may go on running.
-import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
-import { boot, runningPostgres } from '../src/boot.ts'
+import { placeOf, withHouse } from '../src/boot.ts'
 import { ConfigError, readConfig } from '../src/config.ts'
-import { welcome } from '../src/first-start.ts'
-import { closeHouse, openHouse } from '../src/house.ts'
+import { makeUpPassword, welcome } from '../src/first-start.ts'
 import { Context } from '../src/kit/context.ts'
 import { problemOfDatabase } from '../src/kit/errors.ts'
 import type { ListQuery, Page } from '../src/kit/list.ts'
@@ -17,6 +15,13 @@ import * as users from '../src/resources/users/service.ts'
 import { Imagination, type Company, type Person, type Prospect } from './seed/imagination.ts'
 import { progressOf } from './seed/progress.ts'
 
+const usage = `Usage: npm run seed -- [--contacts 1000] [--seed 1]
+
+  --contacts   how many contacts to make; accounts, leads, opportunities and users come with them
+  --seed       another number makes other people up
+
+Every run adds to what is there: in DATA_DIR, or in the database of DATABASE_URL.`
+
 /** Rows in a statement: large enough to be fast, small enough for its limit of five seconds. */
 const batch = 1000
 
@@ -27,20 +32,17 @@ interface Service<Row> {
 }
 
 async function main () {
-  const { size, seed } = options()
+  const { size, seed, help } = options()
+  if (help) return console.log(usage)
   const config = readConfig()
-  const { settings, postgres } = await boot({ ...config, database_url: config.database_url ?? await runningPostgres(config.data_dir) }, () => {})
-  const house = openHouse(settings)
-  try {
-    const admin_password = await welcome(house, config.admin)
-    if (admin_password) console.log(`Admin: ${config.admin.username}   password: ${admin_password}   (shown only now)`)
+  await withHouse(config, async house => {
+    const { made_up } = await welcome(house, config.admin)
+    if (made_up) console.log(`Admin: ${config.admin.username}   password: ${made_up}   (shown only now)`)
     const [organization] = await house.database.pool<{ id: number }[]>`select id from organizations order by id limit 1`
     await fill(new Context(house, { organization_id: organization!.id, user_id: null, role: 'admin', session_id: null }), size, seed)
     await house.database.pool`analyze` // or the first searches are planned for empty tables
-  } finally {
-    await closeHouse(house)
-    await postgres?.stop()
-  }
+    console.log(`Written to ${placeOf(config)}`)
+  })
 }
 
 /** Makes `size` contacts in the organisation of `ctx`, and of the rest what goes with them. */
@@ -53,11 +55,13 @@ async function fill (ctx: Context, size: number, seed: number) {
   }
   const progress = progressOf(Object.values(plan).reduce((sum, count) => sum + count, 0))
 
-  const password = randomBytes(12).toString('base64url')
+  const password = makeUpPassword()
+  const names: string[] = []
   const team: number[] = [] // those who may write
   for (let i = 0; i < plan.users; i++) {
     const role = i % 7 === 6 ? 'viewer' : 'user'
-    const id = await makeUser(ctx, imagine.username(), role, password)
+    const { id, username } = await makeUser(ctx, imagine.username(), role, password)
+    names.push(role === 'viewer' ? `${username} (viewer)` : username)
     if (role === 'user') team.push(id)
     progress.advance('users', 1)
   }
@@ -91,14 +95,14 @@ async function fill (ctx: Context, size: number, seed: number) {
   const employer = new Map(people.map(({ id, account_id }) => [id, companyById.get(account_id ?? 0)]))
   await make('opportunities', plan.opportunities, opportunities, ['id'], age => imagine.opportunity(age, team, prospects, lead => employer.get(lead.contact_id)))
   progress.done()
-  console.log(`The new users log in with the password ${password}   (shown only now)`)
+  console.log(`The new users log in with the password ${password}   (shown only now): ${names.join(', ')}`)
 }
 
-/** Makes a user, with a number behind the name if there is such a one already. Returns its id. */
-async function makeUser (ctx: Context, name: string, role: 'user' | 'viewer', password: string, number = 1): Promise<number> {
+/** Makes a user, with a number behind the name if there is such a one already. */
+async function makeUser (ctx: Context, name: string, role: 'user' | 'viewer', password: string, number = 1): Promise<{ id: number, username: string }> {
   const username = number === 1 ? name : `${name}${number}`
   try {
-    return (await users.create(ctx, { username, email: `${username}@smartx.example`, password, role })).id
+    return await users.create(ctx, { username, email: `${username}@smartx.example`, password, role })
   } catch (error) {
     if (problemOfDatabase(error)?.code !== 'duplicate') throw error
     return await makeUser(ctx, name, role, password, number + 1)
@@ -106,14 +110,16 @@ async function makeUser (ctx: Context, name: string, role: 'user' | 'viewer', pa
 }
 
 function options () {
-  const { values } = parseArgs({ options: { contacts: { type: 'string', default: '1000' }, seed: { type: 'string', default: '1' } } })
+  const { help, ...values } = parseArgs({ options: { contacts: { type: 'string', default: '1000' }, seed: { type: 'string', default: '1' }, help: { type: 'boolean', default: false } } }).values
   for (const [name, value] of Object.entries(values)) {
     if (!/^[1-9]\d{0,6}$/.test(value)) throw new ConfigError(`--${name} must be a whole number from 1 to 9999999, and is ${JSON.stringify(value)}`)
   }
-  return { size: Number(values.contacts), seed: Number(values.seed) }
+  return { size: Number(values.contacts), seed: Number(values.seed), help }
 }
 
 main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error)
+  const message = error instanceof Error ? error.message : String(error)
+  // of what parseArgs says, the rest is about positional arguments
+  console.error(message.startsWith('Unknown option') ? `${message.split('. ')[0]}: see npm run seed -- --help` : message)
   process.exit(1)
 })

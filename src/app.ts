@@ -30,9 +30,9 @@ export async function buildApp (config: AppConfig, logger: FastifyBaseLogger) {
     bodyLimit: 256 * 1024,
     requestTimeout: 8_000,
     connectionTimeout: 10_000,
-    http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000 },
+    http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     return503OnClosing: false,
-    routerOptions: { querystringParser, maxParamLength: 200 },
+    routerOptions: { querystringParser, maxParamLength: 200, ignoreTrailingSlash: true },
     frameworkErrors: (error, request, reply) => { sendProblem(error, request, reply.headers(app.securityHeaders).header('x-request-id', request.id)) },
     clientErrorHandler,
     ...validation()

@@ -3,9 +3,14 @@ import type { Config } from './config.ts'
 import type { House } from './kit/context.ts'
 import * as organizations from './resources/organizations/service.ts'
 
-/** Makes the first organisation and its admin, once however many processes start. Returns the password if it was made up here. */
-export async function welcome (house: House, { username, email, password }: Config['admin']): Promise<string | undefined> {
-  const made_up = randomBytes(12).toString('base64url')
+export const makeUpPassword = () => randomBytes(12).toString('base64url')
+
+/**
+ * Makes the first organisation and its admin, once however many processes start. `made`: it was here that they were made;
+ * `made_up`: the admin's password, if it was made up for them.
+ */
+export async function welcome (house: House, { username, email, password }: Config['admin']): Promise<{ made: boolean, made_up: string | undefined }> {
+  const made_up = makeUpPassword()
   const made = await organizations.createFirst(house, 'SmartX', { username, email, password: password ?? made_up })
-  return made && password === undefined ? made_up : undefined
+  return { made, made_up: made && password === undefined ? made_up : undefined }
 }

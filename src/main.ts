@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { buildApp } from './app.ts'
 import { boot } from './boot.ts'
-import { ConfigError, readConfig, type Config } from './config.ts'
+import { readConfig, type Config } from './config.ts'
 import { welcome } from './first-start.ts'
 import { problemOfDatabase } from './kit/errors.ts'
 import { closeGracefully } from './plugins/shutdown.ts'
@@ -23,9 +23,6 @@ async function main () {
 
   const { settings, postgres } = await boot(config, line => { logger.debug(line) })
   const app = await buildApp(settings, logger)
-  const made_up = await welcome(app.house, config.admin)
-  const address = await app.listen({ port: config.port, host: config.host })
-  print(address, config, made_up)
 
   let closing: Promise<void> | undefined
   const close = (code: number, grace: number) => closing ??= (async () => {
@@ -41,6 +38,16 @@ async function main () {
     logger.fatal('Postgres has stopped; start again, and it recovers.')
     void close(1, 0)
   })
+
+  try {
+    // first of all: a start that fails must not make an admin, whose password is shown only once
+    const address = await app.listen({ port: config.port, host: config.host })
+    print(address, config, await welcome(app.house, config.admin))
+  } catch (error) {
+    const is_taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+    complain(is_taken ? `Port ${config.port} of ${config.host} is taken: set PORT to another one, or to 0 for any` : error)
+    await close(1, 0)
+  }
 }
 
 /** JSON lines, written in batches; on a terminal lines for people. */
@@ -54,11 +61,14 @@ async function logTo (level: string) {
   return pino({ level }, destination)
 }
 
-/** For the person who started it, on top of the log: the addresses, and a line to log in that works when it is pasted. */
-function print (address: string, { admin: { username, password } }: Config, made_up: string | undefined) {
+/**
+ * For the person who started it, on top of the log: the addresses, and a line to log in that works when it is pasted. It asks for
+ * the password of an admin who was there before, since ADMIN_PASSWORD may be another one.
+ */
+function print (address: string, { admin: { username } }: Config, { made, made_up }: Awaited<ReturnType<typeof welcome>>) {
   const body = (secret: string) => JSON.stringify({ username, password: secret })
   const credentials = made_up !== undefined ? `'${body(made_up)}'`
-    : password !== undefined ? `"${body('$ADMIN_PASSWORD').replaceAll('"', '\\"')}"`
+    : made ? `"${body('$ADMIN_PASSWORD').replaceAll('"', '\\"')}"`
     : `"$(printf 'Password of ${username}: ' >&2; read -r p; printf '${body('%s')}' "$p")"`
   process.stdout.write(`
 SmartX CRM API   ${address}
@@ -69,7 +79,9 @@ curl -s ${address}/api/auth/login -H 'content-type: application/json' -d ${crede
 `)
 }
 
+const complain = (error: unknown) => process.stderr.write(`${error instanceof Error && error.message || String(error)}\n`)
+
 main().catch((error: unknown) => {
-  process.stderr.write(error instanceof ConfigError ? `${error.message}\n` : `${error instanceof Error ? error.message || String(error) : String(error)}\n`)
+  complain(error)
   process.exit(1)
 })

@@ -151,6 +151,17 @@ t.test('shared in Redis', { skip: redisUrl === undefined ? 'there is no redis-se
     t.match((await there(`GET /api/contacts/${id}`)).json(), { id, last_name: 'B' }, 'nor does another type do harm')
   })
 
+  await t.test('what could not be told while Redis was away is told when it is back', async t => {
+    await until(async () => (await here('GET /readyz')).json().redis === 'ok' && (await there('GET /readyz')).json().redis === 'ok')
+    const { id } = await make()
+    await there(`GET /api/contacts/${id}`)
+    await until(async () => await redis.exists(key(id)) === 1)
+    await redis.call('CLIENT', 'PAUSE', '400', 'ALL') // nobody is answered
+    await here(`PATCH /api/contacts/${id}`, { last_name: 'meanwhile' })
+    t.equal((await here(`GET /api/contacts/${id}`)).json().last_name, 'meanwhile')
+    t.ok(await until(async () => (await there(`GET /api/contacts/${id}`)).json().last_name === 'meanwhile', 5_000) < 5_000)
+  })
+
   await t.test('organisations and rights do not mix', async t => {
     const { id } = await make()
     await here(`GET /api/contacts/${id}`)

@@ -16,7 +16,8 @@ interface Operation {
   requestBody?: { content: Content }
   responses: Record<string, { content?: Content }>
 }
-interface Document { paths: Record<string, Record<string, Operation>>, components: { schemas: Record<string, Schema> } }
+interface Refusal { content: Record<'application/problem+json', { example: { status: number, code: string } }> }
+interface Document { paths: Record<string, Record<string, Operation>>, components: { schemas: Record<string, Schema>, responses: Record<string, Refusal> } }
 interface Request extends Operation { method: string, path: string }
 
 const credentials = { username: 'admin@example.com', password: 'correct horse battery' }
@@ -71,6 +72,24 @@ t.test('every operation is named, explained, and has an example of what it takes
   }
 })
 
+t.test('every kind of error has an example of its own', async t => {
+  const { paths, components } = documentOf(await application(t))
+  const examples = Object.entries(components.responses).map(([name, { content }]) => ({ name, ...content['application/problem+json'].example }))
+  t.equal(new Set(examples.map(({ code }) => code)).size, examples.length)
+  for (const operation of Object.values(paths).flatMap(operations => Object.values(operations))) {
+    for (const [status, answer] of Object.entries(operation.responses) as [string, { $ref?: string }][]) {
+      if (answer.$ref) t.equal(examples.find(({ name }) => answer.$ref!.endsWith(`/${name}`))?.status, Number(status))
+    }
+  }
+})
+
+t.test('no field has a default, which generated types would demand; it is told instead', async t => {
+  const { schemas } = documentOf(await application(t)).components
+  t.same(Object.values(schemas).flatMap(({ properties = {} }) => Object.values(properties)).filter(property => 'default' in property), [])
+  t.match(schemas.NewLead!.properties!.status, { description: 'How far it has come. Default: new.' })
+  t.match(schemas.Lead!.properties!.status, { description: 'How far it has come.' })
+})
+
 /** Makes before it reads, reads before it changes, changes before it deletes; what ends a session or needs a deleted record comes last. */
 function turnOf ({ method, path, operationId }: Request): number {
   const last = ['changePassword', 'refreshSession', 'logout'].indexOf(operationId)
@@ -82,8 +101,8 @@ function turnOf ({ method, path, operationId }: Request): number {
 t.test('every operation works with its examples', async t => {
   const app = await installation(t)
   const document = documentOf(app)
-  const { token, refresh_token } = (await caller(app)('POST /api/auth/login', credentials)).json<{ token: string, refresh_token: string }>()
-  const call = caller(app, bearer(token))
+  interface Session { token: string, refresh_token: string }
+  let session = (await caller(app)('POST /api/auth/login', credentials)).json<Session>()
 
   for (const request of requestsOf(document).toSorted((a, b) => turnOf(a) - turnOf(b))) {
     const { method, path, requestBody, parameters = [] } = request
@@ -92,10 +111,11 @@ t.test('every operation works with its examples', async t => {
     const asked = `${method} ${url}${query.size > 0 ? `?${query.toString()}` : ''}`
     const [type, content] = Object.entries(requestBody?.content ?? {})[0] ?? []
     const example = content && exampleOf(document, content.schema) as Record<string, string>
-    const body = request.operationId === 'refreshSession' ? { refresh_token }
+    const body = request.operationId === 'refreshSession' ? { refresh_token: session.refresh_token }
       : type === 'application/x-www-form-urlencoded' ? Buffer.from(new URLSearchParams(example).toString()) : example
-    const answer = await call(asked, body, type === undefined ? {} : { 'content-type': type })
+    const answer = await caller(app, bearer(session.token))(asked, body, type === undefined ? {} : { 'content-type': type })
     t.ok(answer.statusCode >= 200 && answer.statusCode < 300, `${asked} → ${answer.statusCode}`, { body: answer.body })
+    if (request.operationId === 'changePassword') session = answer.json<Session>()
   }
 })
 
@@ -115,7 +135,7 @@ t.test('a partner logs in and tries calls in Swagger UI, which talks to this ser
   page.on('request', request => { if (!request.url().startsWith(`${origin}/`) && !request.url().startsWith('data:')) faults.push(`asks ${request.url()}`) })
   await page.addInitScript('addEventListener("securitypolicyviolation", event => { console.error("CSP", event.violatedDirective, event.blockedURI) })')
 
-  await page.goto(`${origin}/docs`)
+  await page.goto(origin)
   await page.locator('.auth-wrapper > .authorize').click()
   await page.locator('#oauth_username').fill(credentials.username)
   await page.locator('#oauth_password').fill(credentials.password)
@@ -129,6 +149,10 @@ t.test('a partner logs in and tries calls in Swagger UI, which talks to this ser
   t.equal(await tryOut(page, 'contacts-updateContact'), '200')
   t.equal(await tryOut(page, 'contacts-listContacts'), '200')
   t.equal(await tryOut(page, 'contacts-deleteContact'), '204')
+  const refusal = page.locator('#operations-contacts-createContact [data-code="409"]')
+  t.notMatch(await refusal.innerText(), 'duplicate', 'an error is one line')
+  await refusal.locator('.response-col_status').click()
+  t.match(await refusal.innerText(), '"code": "duplicate"', 'until it is clicked')
   await page.locator('#operations-tag-auth').click()
   t.equal(await tryOut(page, 'auth-createToken'), '200', 'a form as well')
   t.same(faults, [])
@@ -169,10 +193,10 @@ t.test('what breaks a client is told from what only adds', async t => {
   }), [], 'additions pass')
   t.same(breaking({ operations: { post: undefined } }), ['POST /leads is gone'])
   t.same(breaking({ operations: { post: { ...before.paths['/leads']!.post, operationId: 'makeLead' } } }), ['POST /leads was called createLead and is called makeLead'])
-  t.same(breaking({ operations: { post: { ...before.paths['/leads']!.post, parameters: [{ name: 'key', in: 'header', required: true, schema: {} }] } } }), ['POST /leads parameter key is now required'])
-  t.same(breaking({ operations: { get: { ...before.paths['/leads']!.get, parameters: [] } } }), ['GET /leads parameter sort is gone'])
+  t.same(breaking({ operations: { post: { ...before.paths['/leads']!.post, parameters: [{ name: 'key', in: 'header', required: true, schema: {} }] } } }), ['POST /leads header key is now required'])
+  t.same(breaking({ operations: { get: { ...before.paths['/leads']!.get, parameters: [] } } }), ['GET /leads query sort is gone'])
   t.same(breaking({ operations: { get: { ...before.paths['/leads']!.get, responses: {} } } }), ['GET /leads 200 is gone'])
-  t.same(breaking({ sort: '^(id)(,(id)){0,1}$' }), ['GET /leads sort no longer takes score'])
+  t.same(breaking({ sort: '^(id)(,(id)){0,1}$' }), ['GET /leads query sort no longer takes score'])
   t.same(breaking({ record: { required: ['id'], properties: { id: { type: 'string' }, note: { type: 'string', nullable: true } } } }),
     ['Lead.note is no longer always there', 'Lead.id was integer and is string', 'Lead.note may now be null'])
   t.same(breaking({ record: { required: ['id'], properties: { id: { type: 'integer' } } } }), ['Lead.note is no longer always there', 'Lead.note is gone'])

@@ -27,6 +27,10 @@ t.test('whoever changes a record leaves an event', async t => {
     t.equal(purged!.count, 1000)
   })
 
+  await t.test('and nobody can make it forget', async t => {
+    for (const statement of ['truncate leads cascade', 'delete from events where id = 1', 'update events set actor_id = 1', 'truncate events']) await t.rejects(sql.unsafe(statement), /refused/, statement)
+  })
+
   await t.test('and a change that is undone leaves none', async t => {
     const count = async () => (await sql`select 1 from events where organization_id = ${organization_id}`).length
     const before = await count()

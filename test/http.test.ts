@@ -1,7 +1,12 @@
+import { mkdtempSync } from 'node:fs'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import t from 'tap'
+import { startEmbeddedPostgres } from '../src/embedded-postgres.ts'
+import { migrate } from '../src/migrations.ts'
 import { application, bearer, caller, organization, password, type Headers } from './helper.ts'
 
 const app = await application(t)
@@ -37,7 +42,7 @@ t.test('the security headers are on every answer', async t => {
   const { id } = (await call('POST /api/contacts', { first_name: 'A', last_name: 'B' })).json()
   const requests: [number, string, (object | undefined)?, Headers?][] = [
     [200, `GET /api/contacts/${id}`], [200, 'GET /api/contacts'], [201, 'POST /api/contacts', { first_name: 'A', last_name: 'B' }], [304, `GET /api/contacts/${id}`, undefined, { 'if-none-match': '"1"' }],
-    [204, `DELETE /api/contacts/${id}`], [400, 'GET /api/contacts?x=1'], [400, 'POST /api/contacts', {}], [404, 'GET /api/contacts/999999'], [404, 'GET /nowhere'], [404, 'GET /'], [405, 'PUT /api/contacts', {}],
+    [204, `DELETE /api/contacts/${id}`], [400, 'GET /api/contacts?x=1'], [400, 'POST /api/contacts', {}], [404, 'GET /api/contacts/999999'], [404, 'GET /nowhere'], [302, 'GET /'], [405, 'PUT /api/contacts', {}],
     [413, 'POST /api/contacts', { first_name: 'x'.repeat(300_000), last_name: 'B' }], [200, 'GET /healthz'], [200, 'GET /readyz'], [400, 'GET /api/contacts/%zz'], [200, 'HEAD /api/contacts']
   ]
   for (const [status, request, body, headers] of requests) {
@@ -71,11 +76,37 @@ t.test('bodies that are not what they should be', async t => {
     const answer = await post(payload, type)
     t.match([answer.statusCode, answer.headers['content-type']], [status, /problem\+json/], why)
   }
-  const latin = await post(Buffer.from('{"first_name":"Jos\xe9","last_name":"B"}', 'latin1'))
-  t.ok([201, 400].includes(latin.statusCode), 'bytes that are no UTF-8')
-  t.equal((await call('GET /api/contacts?count=exact')).json().total, before + (latin.statusCode === 201 ? 1 : 0), 'and nothing was stored')
+  t.equal((await post(Buffer.from('{"first_name":"Jos\xe9","last_name":"B"}', 'latin1'))).statusCode, 400, 'bytes that are no UTF-8')
+  t.equal((await call('GET /api/contacts?count=exact')).json().total, before, 'and nothing was stored')
+  t.match((await call('POST /api/contacts', { first_name: 'A', last_name: 'B', id: 1 })).json().detail, /set by the server/, 'a field that only we set is named as such')
   t.equal((await app.inject({ method: 'POST', url: '/api/leads/999999/restore', headers: { ...bearer(admin.token), 'content-type': 'application/json' } })).statusCode, 404, 'a type without a body is no fault')
   t.equal((await app.inject({ method: 'DELETE', url: '/api/leads/999999', headers: { ...bearer(admin.token), 'content-type': 'application/json' } })).statusCode, 404)
+})
+
+t.test('no pattern of the document can be made to think', async t => {
+  const patterns = new Set([...JSON.stringify(app.swagger()).matchAll(/"pattern":"((?:[^"\\]|\\.)*)"/g)].map(([, pattern]) => JSON.parse(`"${pattern}"`) as string))
+  t.ok(patterns.size > 10)
+  for (const pattern of patterns) {
+    const expression = new RegExp(pattern, 'u')
+    const started = performance.now()
+    for (const unit of ['a', ' ', 'a ', '1', ',', 'id,', '1,', '-', '\u00e9']) expression.test(unit.repeat(256_000 / unit.length) + '\0')
+    t.ok(performance.now() - started < 1_000, pattern.slice(0, 80))
+  }
+})
+
+t.test('odd requests are refused or answered, and never a fault of ours', async t => {
+  await call('POST /api/contacts', { first_name: 'A', last_name: 'B' })
+  await call('POST /api/contacts', { first_name: 'A', last_name: 'B' })
+  for (const host of ['[', '%', 'a b', '', 'a:99999', '<x>', 'evil.example.com/x?']) {
+    const answer = await call('GET /api/contacts?limit=1', undefined, { host })
+    t.match([answer.statusCode, answer.headers.link], [200, /^<\/api\/contacts\?limit=1&cursor=/], `Host: ${host}`)
+  }
+  t.equal((await call('GET /api/contacts?created_at[gte]=2024-01-01T00:00:00%2B16:00')).statusCode, 400)
+  t.equal((await call('GET /api/contacts?created_at[gte]=0001-01-01')).statusCode, 200)
+  for (const url of ['/docs/static/../x', '/docs/static/x%00', '/docs/static/%5c..', '/docs/static/nothing.css']) t.match((await call(`GET ${url}`)).statusCode, /^4/, url)
+  t.equal((await call('GET /docs/static/swagger-ui.css', undefined, { range: 'bytes=99999999-' })).statusCode, 416)
+  t.equal((await call('GET /api/contacts/')).statusCode, 200, 'a slash at the end does no harm')
+  t.equal((await call('GET /api/contacts/?limit=1')).json().data.length, 1)
 })
 
 t.test('request ids', async t => {
@@ -177,6 +208,33 @@ t.test('Postgres away', async t => {
   t.equal((await caller(lost)('GET /healthz')).statusCode, 200, 'the process lives all the same')
   const login = await caller(lost)('POST /api/auth/login', { username: 'a', password: 'b' })
   t.match([login.statusCode, login.json().code], [503, 'unavailable'])
+})
+
+t.test('a Postgres that is frozen', async t => {
+  const server = await startEmbeddedPostgres({ data_dir: path.join(mkdtempSync(path.join(tmpdir(), 'smartx-frozen-')), 'data'), durable: false })
+  t.teardown(async () => { await server.stop() })
+  await migrate(server.url)
+  const frozen = await application(t, { database_url: server.url })
+  const home = await organization(frozen)
+  const { id } = (await home.call('POST /api/contacts', { first_name: 'A', last_name: 'before' })).json()
+  await home.call(`GET /api/contacts/${id}`)
+  const backends = (await frozen.house.database.pool<{ pid: number }[]>`select pid from pg_stat_activity`).map(({ pid }) => pid)
+  for (const pid of [server.pid, ...backends]) process.kill(pid, 'SIGSTOP')
+
+  const started = performance.now()
+  const answers = await Promise.all([
+    home.call(`PATCH /api/contacts/${id}`, { last_name: 'after' }), home.call('GET /api/contacts'), home.call('GET /readyz'), home.call('PUT /api/users/1', { role: 'user' }),
+    caller(frozen)('POST /api/auth/login', { username: home.admin.user.username, password })
+  ])
+  t.same(answers.map(answer => answer.statusCode), [503, 503, 503, 503, 503])
+  t.ok(performance.now() - started < 9_800, 'every wait has an end, and before that of the connection')
+  t.match(answers[0].json().detail, /may or may not|cannot be reached/, 'a write that was given up says so')
+
+  for (const pid of [server.pid, ...backends]) process.kill(pid, 'SIGCONT')
+  for (let i = 0; i < 100 && (await home.call('GET /readyz')).statusCode !== 200; i++) await sleep(50)
+  await sleep(300)
+  const stored = (await frozen.house.database.pool<{ last_name: string }[]>`select last_name from contacts where id = ${id}`)[0]!.last_name
+  t.equal((await home.call(`GET /api/contacts/${id}`)).json().last_name, stored, 'and what it left is what is read')
 })
 
 t.test('a fault of ours tells nothing of itself', async t => {

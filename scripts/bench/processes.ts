@@ -1,18 +1,22 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { openSync } from 'node:fs'
+import { openSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Question, Usage } from './probe.ts'
 
 export interface Process { url: string, child: ChildProcess, stop: () => Promise<void> }
 
+/** The flags of `npm start`: every server here runs with them. */
+const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: { start: string } }
+const flags = scripts.start.split(' ').filter(word => word.startsWith('--'))
+
 /** Starts a server of this folder on a port of its own; it is ready when `path` answers 200. Returns also how long that took, in ms. */
 export async function start (script: string, args: string[], env: Record<string, string>, path: string, log: string): Promise<Process & { ms: number }> {
   const port = await freePort()
   const began = performance.now()
   const file = openSync(log, 'a')
-  const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve(script)), ...args], {
+  const child = spawn(process.execPath, [...flags, fileURLToPath(import.meta.resolve(script)), ...args], {
     stdio: ['ignore', file, file, 'ipc'], env: { ...process.env, PORT: String(port), NODE_ENV: 'production', ...env }
   })
   const url = `http://127.0.0.1:${port}`

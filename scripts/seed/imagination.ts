@@ -24,7 +24,7 @@ const lands: Land[] = [
 ]
 const land = weighted(Object.fromEntries(lands.map(({ weight }, i) => [i, weight])))
 const industries = ['Manufacturing', 'Software', 'Retail', 'Health Care', 'Construction', 'Logistics', 'Energy', 'Finance', 'Education', 'Food', 'Media', 'Tourism']
-const sources = weighted({ 'Website': 6, 'Referral': 4, 'Trade Show': 2, 'Cold Call': 2, 'Newsletter': 2, 'Social Media': 3, 'Partner': 1 })
+const sources = weighted({ 'website': 6, 'referral': 4, 'trade show': 2, 'cold call': 2, 'newsletter': 2, 'social media': 3, 'partner': 1 })
 const products = ['Enterprise Licence', 'Support Contract', 'Pilot Project', 'Training', 'Migration', 'Hardware Refresh', 'Consulting Days', 'Cloud Subscription', 'Renewal', 'Extension']
 const accountType = weighted<typeof types[number]>({ customer: 5, prospect: 4, partner: 1, vendor: 1 })
 const leadStatus = weighted<Prospect['status']>({ new: 4, contacted: 3, qualified: 3, unqualified: 2, converted: 2 })

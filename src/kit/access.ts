@@ -1,7 +1,7 @@
 export const roles = ['admin', 'user', 'viewer'] as const
 export type Role = typeof roles[number]
 
-/** Users are the business of admins; what belongs to oneself (`me`) is everybody's. */
+/** Users are the business of admins, their names (`directory`) and what belongs to oneself (`me`) everybody's. */
 const forAdmins = /^users:/
 const forEverybody = /^me:/
 

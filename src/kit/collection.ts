@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache'
 import { and, getTableConfig, getTableName, PgDialect, sql } from './drizzle.ts'
 import { shownColumns, type Hidden, type RecordTable, type record } from './columns.ts'
 import type { Context } from './context.ts'
-import { run, type Statement } from './database.ts'
+import { run, send, statement, type Statement } from './database.ts'
 import { notFound, stale, unavailable, unknownReference } from './errors.ts'
 import { eventsOf, type EventRow } from './events.ts'
 import { lists, type ListQuery, type Page } from './list.ts'
@@ -19,10 +19,7 @@ export type ChangesOf<T extends RecordTable> = Partial<NewOf<T>>
 export type Versions = number[] | undefined
 
 const dialect = new PgDialect()
-const compile = <Row> (query: SQL): Statement<Row> => {
-  const { sql: text, params } = dialect.sqlToQuery(query)
-  return { text, parameters: params }
-}
+const compile = <Row> (query: SQL, fixed = true): Statement<Row> => statement({ toSQL: () => dialect.sqlToQuery(query) }, fixed)
 const place = (name: string) => sql.placeholder(name)
 /** A parameter of the column's type, without its length: a cast to varchar(50) would cut what is too long, and must not. */
 const typed = (column: PgColumn, name = column.name) => sql`${place(name)}::${sql.raw(column.getSQLType().replace(/\(.*?\)/, ''))}`
@@ -63,7 +60,7 @@ export function collection<T extends RecordTable> (name: string, table: T) {
 
   function compiled (shape: string, make: () => SQL): Statement<Row> {
     let known = shapes.get(shape)
-    if (!known) shapes.set(shape, known = compile<Row>(make()))
+    if (!known) shapes.set(shape, known = compile<Row>(make(), false))
     return known
   }
 
@@ -78,11 +75,7 @@ export function collection<T extends RecordTable> (name: string, table: T) {
 
   /** Runs a write, and drops the record from the cache whatever came of it: a broken connection does not tell. */
   async function write (ctx: Context, id: number, work: Statement<Row>, values: object): Promise<Row | undefined> {
-    try {
-      return (await run(ctx.connection, work, { ...values, ...scope(ctx), id }))[0]
-    } finally {
-      await ctx.changed(cacheKey(ctx, id))
-    }
+    return (await ctx.changing(cacheKey(ctx, id), send(ctx.connection, work, { ...values, ...scope(ctx), id })))[0]
   }
 
   const updating = (fields: string[]) => {

@@ -1,6 +1,7 @@
 import type { Cache } from './cache.ts'
 import type { Cursors } from './cursor.ts'
-import { begin, type Connection, type Database } from './database.ts'
+import { soon, type Connection, type Database } from './database.ts'
+import { within } from './deadline.ts'
 import { allows, type Role } from './access.ts'
 import { forbidden } from './errors.ts'
 import type { Passwords } from './passwords.ts'
@@ -10,6 +11,10 @@ export interface Principal { organization_id: number, user_id: number | null, ro
 
 /** What there is once in a process and every request works with. */
 export interface House { database: Database, cache: Cache, cursors: Cursors, passwords: Passwords }
+
+/** How long a write is waited for, and a transaction; both end before a client's connection does. Milliseconds. */
+const writes = 7_000
+const begins = 9_000
 
 /** An open transaction, and the cache keys to drop after it. */
 interface Transaction { connection: Connection, changed: Set<string> }
@@ -44,12 +49,35 @@ export class Context {
   async transaction<Result> (work: (ctx: Context) => Promise<Result>): Promise<Result> {
     if (this.#transaction) return await work(this)
     const changed = new Set<string>()
+    return await this.#forgetting(() => [...changed], this.house.database.pool.begin(async connection =>
+      await work(new Context(this.house, this.principal, { connection, changed }))) as Promise<Result>, begins)
+  }
+
+  /** The result of a write that is under way. What it changed leaves the cache before: now, or after the commit of a transaction. */
+  async changing<Result> (key: string, write: PromiseLike<Result>): Promise<Result> {
+    if (!this.#transaction) return await this.#forgetting(() => [key], write, writes)
+    this.#transaction.changed.add(key)
+    return await soon(write)
+  }
+
+  /**
+   * Waits for a write and then for the cache to forget what it changed, whatever came of it: a connection lost at the commit
+   * does not tell whether there was one. A write that is given up may still land, and is forgotten once more when it has.
+   */
+  async #forgetting<Result> (keys: () => string[], write: PromiseLike<Result>, patience: number): Promise<Result> {
+    const forget = async () => { if (keys().length > 0) await this.house.cache.invalidate(keys()) }
+    const landed = (async () => {
+      try {
+        return await write
+      } finally {
+        await forget()
+      }
+    })()
     try {
-      return await begin(this.house.database.pool, async connection =>
-        await work(new Context(this.house, this.principal, { connection, changed })))
-    } finally {
-      // also when it failed: a connection lost at the commit does not tell whether there was one
-      if (changed.size > 0) await this.house.cache.invalidate([...changed])
+      return await within(patience, landed)
+    } catch (error) {
+      await forget()
+      throw error
     }
   }
 

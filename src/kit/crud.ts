@@ -1,16 +1,15 @@
 import type { Static, TObject, TSchema } from '@sinclair/typebox'
 import { Type } from '@sinclair/typebox'
-import { stringify } from 'csv-stringify/sync'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Entry } from './cache.ts'
 import type { Versions } from './collection.ts'
 import { etagOf, hasAlready, versionsOf } from './conditional.ts'
 import type { Context } from './context.ts'
-import { formatOf, written } from './formats.ts'
+import { csv, formatOf, written } from './formats.ts'
 import { related, type Relation } from './include.ts'
 import type { ListQuery, Page } from './list.ts'
 import { cursorParameter, limitParameter, listQuery } from './query.ts'
-import { Event, EventPage, PageOf, Ref } from './schema.ts'
+import { Event, EventPage, Id, PageOf, Ref } from './schema.ts'
 
 interface Identified { id: number, version: number }
 
@@ -41,7 +40,7 @@ interface Contract<S extends TObject, N extends TSchema, C extends TSchema> {
   include?: Record<string, Relation<keyof Static<S> & string>>
 }
 
-const byId = (id: unknown) => Type.Object({ id: Type.String({ pattern: '^[1-9][0-9]{0,14}$', maxLength: 15, description: 'The number of the record.', example: String(id) }) }, { additionalProperties: false })
+const byId = (id: unknown) => Type.Object({ id: Id({ description: 'The number of the record.', example: id }) }, { additionalProperties: false })
 const Paged = Type.Object({ limit: limitParameter, cursor: cursorParameter }, { additionalProperties: false })
 const conditions = (names: readonly string[]) => Type.Object(Object.fromEntries(names.map(name =>
   [name, Type.Optional(Type.String({ maxLength: 200, pattern: '^[\\x20-\\x7e]*$', description: conditionTexts[name]! }))])))
@@ -50,7 +49,7 @@ const conditionTexts: Record<string, string> = {
   'if-none-match': 'Answer 304 if the record still has this ETag.',
   'cache-control': '`no-cache` reads from the database.'
 }
-const idOf = (request: FastifyRequest) => Number((request.params as { id: string }).id)
+const idOf = (request: FastifyRequest) => (request.params as { id: number }).id
 const capital = (word: string) => word.charAt(0).toUpperCase() + word.slice(1)
 /** `a lead`, `an account`; a user is spoken with a consonant. */
 const article = (word: string) => `${/^(?!u)[aeiou]/.test(word) ? 'an' : 'a'} ${word}`
@@ -114,7 +113,7 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
       querystring: asking.schema,
       response: { 200: { description: `The ${many}.`, content: {
         'application/json': { schema: Ref(RecordPage) },
-        'text/csv': { schema: Type.String({ description: 'A header line, then a line for each row. What a spreadsheet would take for a formula has a quote in front.', example: stringify([sample], { columns, header: true, escape_formulas: true, record_delimiter: 'windows' }), maxLength: Number.MAX_SAFE_INTEGER, format: 'csv' }) },
+        'text/csv': { schema: Type.String({ description: 'A header line, then a line for each row. A cell that a spreadsheet would run as a formula has an apostrophe in front.', example: csv([sample], columns, true), maxLength: Number.MAX_SAFE_INTEGER, format: 'csv' }) },
         'application/x-ndjson': { schema: Type.String({ description: 'A JSON object on each line.', example: `${JSON.stringify(sample)}\n`, maxLength: Number.MAX_SAFE_INTEGER, format: 'ndjson' }) }
       } } }
     }), async (request, reply) => {
@@ -122,7 +121,6 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
       const { include: wanted, paged, fields: shown, ...asked } = asking.read(query)
       const fields = needed(shown, wanted)
       const format = formatOf(request.headers.accept)
-      reply.header('vary', 'Accept')
       if (format !== 'application/json' && !paged) {
         const rows = stream(request.ctx, { ...asked, ...fields && { fields } })
         return reply.type(`${format}; charset=utf-8`).send(written(dressedBatches(request.ctx, rows, shown, wanted), format, [...shown ?? columns]))
@@ -151,7 +149,7 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
       const id = idOf(request)
       const { fields, include: wanted } = request.query as { fields?: string, include?: string }
       if (fields !== undefined || wanted !== undefined) return sendDressed(request, reply, id)
-      if (cacheKey === undefined || request.headers['cache-control'] === 'no-cache') return load(ctx, id).then(entry => sendEntry(request, reply, entry))
+      if (cacheKey === undefined || request.headers['cache-control']?.includes('no-cache')) return load(ctx, id).then(entry => sendEntry(request, reply, entry))
       const key = cacheKey(ctx, id)
       const near = ctx.house.cache.peek(key)
       return near ? sendEntry(request, reply, near) : ctx.house.cache.read(key, () => load(ctx, id)).then(entry => sendEntry(request, reply, entry))
@@ -217,9 +215,10 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
 
 async function * once<T> (value: T) { yield value }
 
-/** RFC 8288: this list from `cursor` on. */
-function nextLink (request: FastifyRequest, cursor: string): string {
-  const url = new URL(request.url, `${request.protocol}://${request.host}`)
-  url.searchParams.set('cursor', cursor)
-  return `<${url.href}>; rel="next"`
+/** RFC 8288: this list from `cursor` on, relative to the server, whatever its name is to the caller. */
+export function nextLink ({ url }: FastifyRequest, cursor: string): string {
+  const [path, query] = url.split('?', 2)
+  const parameters = new URLSearchParams(query)
+  parameters.set('cursor', cursor)
+  return `<${path}?${parameters.toString()}>; rel="next"`
 }

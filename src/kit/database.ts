@@ -54,30 +54,50 @@ export function openDatabase (url: string, { pool = 8 } = {}): Database {
 /** Drizzle without a connection: it builds SQL and never runs it. See `statement` and `rowsOf`. */
 export const build = drizzle.mock()
 
-/** SQL compiled once, to be run often: with `sql.placeholder('name')` where values go. `Row` is what it returns. */
-export interface Statement<Row> { text: string, parameters: unknown[], row?: Row }
+/**
+ * SQL compiled once, to be run often: with `sql.placeholder('name')` where values go. `Row` is what it returns. A `fixed` one is
+ * prepared in the database at once; one whose shape a caller has chosen is, when it is asked for again and while there is room.
+ */
+export interface Statement<Row> { text: string, parameters: unknown[], fixed: boolean, uses: number, row?: Row }
+
+/** A prepared statement stays in each backend for good, at some 17 kB: shapes beyond this many are planned anew each time. */
+const mostPrepared = 300
+let prepared = 0
 
 interface Compilable { toSQL: () => Query }
 type RowOf<Q> = Q extends PromiseLike<Array<infer Row>> ? Row : never
 
 /** Compiles a Drizzle query. Rows come back as Postgres names their columns, so a select maps no names. */
-export function statement<Q extends Compilable> (query: Q): Statement<RowOf<Q>> {
+export function statement<Q extends Compilable> (query: Q, fixed = true): Statement<RowOf<Q>> {
   const { sql, params } = query.toSQL()
-  return { text: sql, parameters: params }
+  return { text: sql, parameters: params, fixed, uses: 0 }
 }
 
-/** Longer than statement_timeout: it is for a server that does not even say so. Milliseconds. */
+function isPrepared (statement: Statement<unknown>): boolean {
+  if (!statement.fixed && ++statement.uses === 3 && prepared < mostPrepared) {
+    prepared++
+    statement.fixed = true
+  }
+  return statement.fixed
+}
+
+/** Longer than statement_timeout: it is for a server that does not even say so; shorter than a client's patience. Milliseconds. */
 const patience = 7_000
 
-/** Runs a statement as a prepared one. Errors: postgres.js's own, which `problemOfDatabase` knows, or 503. */
-export async function run<Row> (connection: Connection, { text, parameters }: Statement<Row>, values: Record<string, unknown> = {}): Promise<Row[]> {
-  const query = connection.unsafe(text, fillPlaceholders(parameters, values) as postgres.ParameterOrJSON<never>[], { prepare: true })
-  return await within(patience, query) as unknown as Row[]
-}
+/** The result of a query, or 503 when it does not come. */
+export const soon = async <T>(query: PromiseLike<T>): Promise<T> => await within(patience, query)
+
+/** Sends a statement. Errors: postgres.js's own, which `problemOfDatabase` knows. */
+export const send = <Row> (connection: Connection, statement: Statement<Row>, values: Record<string, unknown> = {}): PromiseLike<Row[]> =>
+  connection.unsafe(statement.text, fillPlaceholders(statement.parameters, values) as postgres.ParameterOrJSON<never>[], { prepare: isPrepared(statement) }) as unknown as PromiseLike<Row[]>
+
+/** Sends a statement and waits for its rows, with a bound. Errors: as `send`, or 503. */
+export const run = async <Row> (connection: Connection, statement: Statement<Row>, values: Record<string, unknown> = {}): Promise<Row[]> =>
+  await soon(send(connection, statement, values))
 
 /** Runs `work` in a transaction of its own. Errors: as `run`. */
 export const begin = async <T> (sql: Sql, work: (connection: Connection) => Promise<T>): Promise<T> =>
-  await within(patience * 3, sql.begin(work) as Promise<T>)
+  await within(patience + 2_000, sql.begin(work) as Promise<T>)
 
 /** Compiles and runs a query that is not hot enough to be compiled once. */
-export const rowsOf = async <Q extends Compilable> (connection: Connection, query: Q): Promise<RowOf<Q>[]> => run(connection, statement(query))
+export const rowsOf = async <Q extends Compilable> (connection: Connection, query: Q): Promise<RowOf<Q>[]> => await run(connection, statement(query))

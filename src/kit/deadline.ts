@@ -22,6 +22,6 @@ function sweep () {
   for (const wait of waits) {
     if (wait.until > now) continue
     waits.delete(wait)
-    wait.reject(unavailable('The database did not answer in time.'))
+    wait.reject(unavailable('The database did not answer in time. A change may or may not have been made: look before you send it again.'))
   }
 }

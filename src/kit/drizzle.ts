@@ -11,7 +11,7 @@ export const { and, fillPlaceholders, getTableColumns, getTableName, sql } = req
 
 export const {
   bigint, check, customType, date, foreignKey, getTableConfig, index, integer, jsonb, numeric, PgDialect, pgTable, primaryKey, text, timestamp,
-  uniqueIndex, varchar
+  unionAll, uniqueIndex, varchar
 } = require('drizzle-orm/pg-core') as typeof import('drizzle-orm/pg-core')
 
 export const { drizzle } = require('drizzle-orm/postgres-js') as typeof import('drizzle-orm/postgres-js')

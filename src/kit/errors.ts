@@ -41,7 +41,10 @@ export class Problem extends Error {
 export const vocabulary = {
   malformed: 'The request could not be read: broken JSON, a broken URL or a header that makes no sense.',
   invalid: 'The request was read, and parts of it are not what the contract says; `errors` names each of them.',
-  unauthenticated: 'No credential, or one that is unknown, expired or revoked. Log in again.',
+  unauthenticated: 'No token, or a wrong user name or password. Log in.',
+  token_expired: 'The access token has served its time. Refresh the session (`POST /api/auth/refresh`) and send the request again.',
+  token_invalid: 'The token is not one of ours, or not as we gave it. Log in again.',
+  session_ended: 'The session is over: by a logout, a new password, a disabled or deleted user, a refresh token that was used again, or 30 days without a refresh. Log in again.',
   forbidden: 'The credential is good, and its role does not allow this.',
   not_found: 'There is no such thing here, or it belongs to another organisation.',
   method_not_allowed: 'The path exists and does not answer to this method; `Allow` lists those it answers to.',
@@ -64,8 +67,9 @@ export const vocabulary = {
 export const invalid = (errors: Fault[]) => new Problem(400, 'invalid', errors[0]?.detail ?? 'The request is not valid.', { errors })
 export const invalidParameter = (parameter: string, detail: string) => invalid([{ parameter, code: 'invalid', detail }])
 export const malformed = (detail: string) => new Problem(400, 'malformed', detail)
-export const unauthenticated = (detail: string) =>
-  new Problem(401, 'unauthenticated', detail, { headers: { 'www-authenticate': 'Bearer realm="smartx"' } })
+/** RFC 6750 §3: who sent a token is told that it is no good; who sent none is only told to. */
+export const unauthenticated = (detail: string, code: 'unauthenticated' | 'token_expired' | 'token_invalid' | 'session_ended' = 'unauthenticated') =>
+  new Problem(401, code, detail, { headers: { 'www-authenticate': `Bearer realm="smartx"${code === 'unauthenticated' ? '' : ', error="invalid_token"'}` } })
 export const forbidden = (permission: string) => new Problem(403, 'forbidden', `This needs the permission ${permission}.`)
 export const notFound = (what: string) => new Problem(404, 'not_found', `No such ${what}.`)
 export const conflict = (detail: string) => new Problem(409, 'conflict', detail)
@@ -87,7 +91,7 @@ function constrainedField (error: PostgresError): string {
   return (error.constraint_name ?? '').replace(`${error.table_name}_`, '').replace(/_(unique|reference|check)$/, '')
 }
 
-interface PostgresError { code: string, constraint_name?: string, table_name?: string, message: string }
+interface PostgresError { code?: string, constraint_name?: string, table_name?: string, message: string }
 
 /**
  * What Postgres or the connection to it said, in our vocabulary; undefined when it is a fault of ours.
@@ -100,8 +104,6 @@ export function problemOfDatabase (error: unknown): Problem | undefined {
     case '23505': return duplicate(constrainedField(postgres))
     case '23503': return unknownReference([constrainedField(postgres)])
     case '23514': return ruleBroken(constrainedField(postgres), `${constrainedField(postgres)} breaks a rule of its table.`)
-    case '22003': case '22007': case '22008': case '22021': case '22P02': case '22P05':
-      return new Problem(400, 'invalid', 'A value is outside of what can be stored.')
     case '40001': case '40P01': return unavailable('Two writers were in each other\'s way; nothing was changed. Try again.')
     case '55P03': return unavailable('Another writer holds this record; nothing was changed. Try again.')
     case '57014': return unavailable('The database took too long to answer.')
@@ -110,5 +112,6 @@ export function problemOfDatabase (error: unknown): Problem | undefined {
     case 'ECONNREFUSED': case 'ECONNRESET': case 'ENOENT': case 'EPIPE': case 'ETIMEDOUT': case 'ENOTFOUND': case 'EAI_AGAIN':
       return unavailable('The database cannot be reached right now.')
   }
-  return undefined
+  // class 22: data that Postgres cannot read as what it should be
+  return postgres.code?.startsWith('22') ? new Problem(400, 'invalid', 'A value is outside of what can be stored or compared.') : undefined
 }

@@ -14,15 +14,19 @@ export function formatOf (accept: string | undefined): Format {
   return format
 }
 
-/**
- * Rows as CSV (RFC 4180, with a header line) or as one JSON object a line, written as they are read.
- * A cell that a spreadsheet would take for a formula gets a quote in front.
- */
+const formula = /^[=+\-@\t\r\uFF0B\uFF0D\uFF1D\uFF20]/
+const telephone = /^[+-]?[\d ()./-]+$/
+const disarmed = (text: string) => formula.test(text) && !telephone.test(text) ? `'${text}` : text
+
+/** Rows as CSV (RFC 4180). A cell that a spreadsheet would run as a formula gets an apostrophe in front; a telephone number is none. */
+export const csv = (rows: object[], columns: readonly string[], header: boolean): string =>
+  stringify(rows, { columns: [...columns], header, record_delimiter: 'windows', quoted_match: /[\r\n]/, cast: { boolean: String, string: disarmed } })
+
+/** Rows as CSV with a header line, or as one JSON object a line, written as they are read. */
 export function written (batches: AsyncIterable<object[]>, format: Exclude<Format, 'application/json'>, columns: readonly string[]): Readable {
-  const csv = (rows: object[], header: boolean) => stringify(rows, { columns: [...columns], header, escape_formulas: true, record_delimiter: 'windows', quoted_match: /[\r\n]/, cast: { boolean: String } })
   async function * text () {
-    if (format === 'text/csv') yield csv([], true)
-    for await (const rows of batches) yield format === 'text/csv' ? csv(rows, false) : rows.map(row => `${JSON.stringify(row)}\n`).join('')
+    if (format === 'text/csv') yield csv([], columns, true)
+    for await (const rows of batches) yield format === 'text/csv' ? csv(rows, columns, false) : rows.map(row => `${JSON.stringify(row)}\n`).join('')
   }
   return Readable.from(text(), { objectMode: false })
 }

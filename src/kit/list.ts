@@ -1,7 +1,7 @@
 import type { SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
-import { and, sql } from './drizzle.ts'
+import { and, sql, unionAll } from './drizzle.ts'
 import { shownColumns } from './columns.ts'
 import type { Context } from './context.ts'
 import type { Position } from './cursor.ts'
@@ -33,7 +33,7 @@ type Values = Record<string, unknown>
 
 const compare = { eq: sql.raw('='), gt: sql.raw('>'), gte: sql.raw('>='), lt: sql.raw('<'), lte: sql.raw('<=') }
 const newestFirst: Sort[] = [{ field: 'id', descending: true }]
-const place = (name: string) => sql.placeholder(name)
+const place = <Name extends string> (name: Name) => sql.placeholder(name)
 
 /** A filter as a condition; its value goes in as the placeholder `name`. Text is compared without case and accents by `like`. */
 function condition (table: PgTable, column: PgColumn, { operator, value }: Filter, name: string): SQL {
@@ -114,34 +114,38 @@ export function lists<Row> (name: string, table: PgTable) {
     return known
   }
 
-  /** A run of rows on one index: all keys, or those after the first one where the first one is null or is not. */
-  async function segment (ctx: Context, query: ListQuery, keys: Key[], limit: number, at: Position | undefined, only?: 'null' | 'value'): Promise<Row[]> {
-    const [first, ...rest] = keys as [Key, ...Key[]]
-    const within = only === 'null' ? rest : only === 'value' ? [{ ...first, nullable: false }, ...rest] : keys
-    const from = only === 'null' ? at?.slice(1) : at
-    const shape = `${shapeOf(query)} ${only} ${from?.map(value => value === null ? '0' : '1').join('')}`
-    const found = compiled(shape, () => {
-      const shown = query.fields ? Object.fromEntries([...new Set([...query.fields, ...keys.map(key => key.field)])].map(field => [field, column(field)])) : columns
-      return statement(build.select(shown).from(table).where(and(
-        ...conditions(query),
-        only && (only === 'null' ? sql`${first.column} is null` : sql`${first.column} is not null`),
-        from && beyond(within, from)
-      )).orderBy(...within.map(order)).limit(sql.placeholder('limit'))) as Statement<Row>
-    })
-    return await run(ctx.connection, found, { ...values(ctx, query), limit, ...Object.fromEntries((from ?? []).map((value, i) => [`k${i}`, value])) })
-  }
+  /** The columns to read: those asked for, and those that say where the next page begins. */
+  const shown = (query: ListQuery, keys: Key[]) => query.fields
+    ? Object.fromEntries([...new Set([...query.fields, ...keys.map(key => key.field)])].map(field => [field, column(field)]))
+    : columns
 
-  /** At most `limit` rows after `at`. A nullable first key is read in two runs, its values and then its nulls, each on the index. */
+  /** A run of rows on one index in the order of `keys`, where both conditions hold. */
+  const segment = (query: ListQuery, keys: Key[], after: SQL | undefined, only?: SQL) =>
+    build.select(shown(query, keys)).from(table).where(and(...conditions(query), only, after)).orderBy(...keys.map(order)).limit(place('limit'))
+
+  /**
+   * At most `limit` rows after `at`, in one statement. Where the first key may be null there are two runs on its index, the values
+   * and then the nulls; Postgres begins the second only when the first has ended.
+   */
   async function rows (ctx: Context, query: ListQuery, keys: Key[], limit: number, at?: Position): Promise<Row[]> {
-    if (!keys[0]!.nullable) return await segment(ctx, query, keys, limit, at)
-    const valued = at?.[0] === null ? [] : await segment(ctx, query, keys, limit, at, 'value')
-    if (valued.length >= limit) return valued
-    return [...valued, ...await segment(ctx, query, keys, limit - valued.length, at?.[0] === null ? at : undefined, 'null')]
+    const [first, ...rest] = keys as [Key, ...Key[]]
+    const inNulls = at?.[0] === null
+    const found = compiled(`${shapeOf(query)} ${at?.map(value => value === null ? '0' : '1').join('')}`, () => {
+      if (!first.nullable) return statement(segment(query, keys, at && beyond(keys, at)), false) as Statement<Row>
+      // the first key stays in the order of its nulls as well, or Postgres does not see that the index has it
+      const decided = [{ ...first, nullable: false }, ...rest]
+      const nulls = segment(query, decided, inNulls ? beyond(rest, at.slice(1)) : undefined, sql`${first.column} is null`)
+      if (inNulls) return statement(nulls, false) as Statement<Row>
+      const values = segment(query, decided, at && beyond(decided, at), sql`${first.column} is not null`)
+      return statement(unionAll(values, nulls).limit(place('limit')), false) as Statement<Row>
+    })
+    const from = inNulls ? at.slice(1) : at ?? []
+    return await run(ctx.connection, found, { ...values(ctx, query), limit, ...Object.fromEntries(from.map((value, i) => [`k${i}`, value])) })
   }
 
   async function count (ctx: Context, query: ListQuery): Promise<number> {
     const counting = compiled(`count ${shapeOf({ ...query, sort: [], fields: [] })}`, () =>
-      statement(build.select({ total: sql<number>`count(*)`.as('total') }).from(table).where(and(...conditions(query)))) as unknown as Statement<Row>)
+      statement(build.select({ total: sql<number>`count(*)`.as('total') }).from(table).where(and(...conditions(query))), false) as unknown as Statement<Row>)
     const [row] = await run(ctx.connection, counting, values(ctx, query)) as unknown as [{ total: number }]
     return row.total
   }

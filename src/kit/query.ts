@@ -38,7 +38,7 @@ function operatorsOf (schema: TSchema, searchable: boolean): Operator[] {
 
 /** The schema of one parameter of the query. */
 function parameter (field: string, schema: TSchema, operator: Operator): TSchema {
-  const { nullable: _n, default: _d, example: _e, minLength: _m, description: _s, ...plain } = schema
+  const { nullable: _n, example: _e, minLength: _m, description: _s, ...plain } = schema
   const description = operator === 'eq' ? `\`${field}\` is this.` : `\`${field}\` ${words[operator]}.`
   const values = (schema.enum as (string | null)[] | undefined)?.filter(value => value !== null)
   if (operator === 'null') return Type.Boolean({ description })
@@ -95,7 +95,7 @@ export function listQuery ({ record, filter, sort, search, include }: ListContra
       count: asked.count === 'exact',
       deleted: asked.deleted === true,
       ...asked.cursor !== undefined && { cursor: asked.cursor },
-      ...asked.fields !== undefined && { fields: [...new Set(split(asked.fields))] },
+      ...asked.fields !== undefined && { fields: Object.keys(record.properties).filter(field => split(asked.fields).includes(field)) },
       ...asked.sort !== undefined && { sort: sortOf(asked.sort) },
       ...asked.q !== undefined && { words: asked.q.trim().split(/\s+/).filter(word => word !== '') }
     }

@@ -2,8 +2,8 @@ import { Redis, type RedisOptions } from 'ioredis'
 import { createHmac } from 'node:crypto'
 import type { Entry, SharedCache } from './cache.ts'
 
-/** How long an entry lives in Redis, and for how long a process that could not invalidate there stops reading there. */
-const lifetime = 30_000
+/** How long an entry lives in Redis: what bounds its age when no invalidation can reach it. */
+const lifetime = 10_000
 /** Longer than any read may take (statement_timeout): a read that began before a write finds the tombstone in its way. */
 const tombstone = 10_000
 /** After a failure Redis is left alone for so long; meanwhile everything is a miss. */
@@ -25,7 +25,9 @@ export function redisCache (url: string, secret: string, forget: (key?: string) 
   const redis = new Redis(url, { ...options, enableAutoPipelining: true })
   const subscriber = new Redis(url, options)
   let silentUntil = 0
-  let distrustUntil = 0
+  /** What could not be invalidated and is still to be, and since when; meanwhile Redis is not read. */
+  const owed = new Map<string, number>()
+  const collector = setInterval(() => { if (owed.size > 0) void settle() }, pause).unref()
 
   redis.on('error', () => { silentUntil = Date.now() + pause })
   subscriber.on('error', () => {})
@@ -39,7 +41,7 @@ export function redisCache (url: string, secret: string, forget: (key?: string) 
 
   return {
     async get (key) {
-      if (now() < silentUntil || now() < distrustUntil) return undefined
+      if (now() < silentUntil || owed.size > 0) return undefined
       try {
         const text = await redis.get(prefix + key)
         return text === null || text === '' ? undefined : open(text, rest => signature(key, rest))
@@ -50,23 +52,31 @@ export function redisCache (url: string, secret: string, forget: (key?: string) 
     },
 
     fill (key, { etag, body }) {
-      if (now() < silentUntil || now() < distrustUntil) return
+      if (now() < silentUntil || owed.size > 0) return
       const rest = `${etag}\n${body}`
       redis.set(prefix + key, signature(key, rest) + rest, 'PX', lifetime, 'NX').catch(fail)
     },
 
     async invalidate (keys) {
       const reached = now() >= silentUntil && await forgetThere(keys)
-      // What Redis still holds is old; it is gone when its lifetime is over, and until then this process does not look.
-      if (!reached) distrustUntil = now() + lifetime
+      if (!reached) for (const key of keys) owed.set(key, now())
     },
 
-    healthy: () => redis.status === 'ready' && now() >= silentUntil && now() >= distrustUntil,
+    healthy: () => redis.status === 'ready' && now() >= silentUntil && owed.size === 0,
 
     close () {
+      clearInterval(collector)
       redis.disconnect()
       subscriber.disconnect()
     }
+  }
+
+  /** Pays what is owed once Redis answers again; entries that have died of age by then are owed no more. */
+  async function settle (): Promise<void> {
+    for (const [key, since] of owed) if (now() - since > 2 * lifetime) owed.delete(key)
+    const keys = [...owed.keys()].slice(0, 1_000)
+    if (keys.length === 0 || now() < silentUntil || !await forgetThere(keys)) return
+    for (const key of keys) owed.delete(key)
   }
 
   /** Deletes first, which also works in a Redis that is full; the tombstone then keeps slow readers from filling. */

@@ -1,7 +1,8 @@
 import { Type, type SchemaOptions, type Static, type StringOptions, type TObject, type TOptional, type TProperties, type TSchema, type TUnsafe } from '@sinclair/typebox'
 
 const anyText = '^[^\\u0000\\uD800-\\uDFFF]*$'
-const visibleText = '^[^\\u0000\\uD800-\\uDFFF]*[^\\s\\u0000\\uD800-\\uDFFF][^\\u0000\\uD800-\\uDFFF]*$'
+// one way to match only: with allErrors it runs on text of any length, before the length is looked at
+const visibleText = '^\\s*[^\\s\\u0000\\uD800-\\uDFFF][^\\u0000\\uD800-\\uDFFF]*$'
 
 /** Text as it was received: anything but NUL and half characters (lone surrogates), which cannot be stored. */
 export const Text = (maxLength: number, options: StringOptions = {}) => Type.String({ maxLength, pattern: anyText, ...options })
@@ -35,22 +36,26 @@ const managed = {
   deleted_at: Nullable(Instant({ description: 'When the record was deleted; null while it is alive.', example: null }))
 }
 
+/** Fields without `default`: a generated type would demand a field that has one. People are `told` of it instead. */
+const withoutDefaults = <P extends TProperties> (fields: P, told = false) => Object.fromEntries(Object.entries(fields).map(([name, { default: value, ...schema }]) =>
+  [name, told && value !== undefined ? { ...schema, description: `${schema.description} Default: ${String(value)}.` } : schema])) as P
+
 /** A record as it is shown: `fields` between its id and what the kit manages. `name` is its name in the document, where `id` is the example. */
 export const RecordOf = <P extends TProperties> (name: string, description: string, fields: P, id = 1) =>
-  Type.Object({ id: Id({ description: `The number of the ${name.toLowerCase()}.`, example: id }), ...fields, ...managed }, { $id: name, description, additionalProperties: false })
+  Type.Object({ id: Id({ description: `The number of the ${name.toLowerCase()}.`, example: id }), ...withoutDefaults(fields), ...managed }, { $id: name, description, additionalProperties: false })
 
 type Given<P extends TProperties, Required extends keyof P> = { [K in keyof P]: K extends Required ? P[K] : TOptional<P[K]> }
 
 /** What makes a record: `fields`, of which `required` may not be absent. */
 export const Creation = <P extends TProperties, const R extends (keyof P & string)[]> (name: string, fields: P, required: R, example: object) =>
-  Type.Object(Object.fromEntries(Object.entries(fields).map(([key, schema]) =>
+  Type.Object(Object.fromEntries(Object.entries(withoutDefaults(fields, true)).map(([key, schema]) =>
     [key, required.includes(key) ? schema : Type.Optional(schema)])) as Given<P, R[number]>,
   { $id: name, description: 'An absent field gets its default.', additionalProperties: false, example })
 
 /** What changes a record: any of `fields`. */
 export const Change = <P extends TProperties> (name: string, fields: P, example: object) =>
-  Type.Object(Object.fromEntries(Object.entries(fields).map(([key, { default: _, ...schema }]) =>
-    [key, Type.Optional(schema as TSchema)])) as { [K in keyof P]: TOptional<P[K]> },
+  Type.Object(Object.fromEntries(Object.entries(withoutDefaults(fields)).map(([key, schema]) =>
+    [key, Type.Optional(schema)])) as { [K in keyof P]: TOptional<P[K]> },
   { $id: name, description: 'An absent field stays as it is; null clears it.', additionalProperties: false, minProperties: 1, example })
 
 /** The envelope of every list. */

@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache'
 import { allows, roles } from '../kit/access.ts'
 import { Context, type House, type Principal } from '../kit/context.ts'
 import { forbidden, unauthenticated } from '../kit/errors.ts'
-import { principalOf } from '../resources/auth/service.ts'
+import { principalOf, tokenLifetime } from '../resources/auth/service.ts'
 
 declare module 'fastify' {
   interface FastifyRequest { ctx: Context, principal: Principal | null, refusal: Error | null }
@@ -13,12 +13,12 @@ declare module 'fastify' {
   interface FastifyInstance { house: House }
 }
 
-/** How long an access token is good for, in seconds. */
-export const tokenLifetime = 15 * 60
 const issuer = 'smartx-crm'
 
 /** How long a principal is believed without asking Postgres: what bounds a revocation whose message was lost. Milliseconds. */
 const recheck = 5_000
+
+const expired = () => unauthenticated('The token has expired. Refresh the session.', 'token_expired')
 
 interface Known { principal: Principal, expires_at: number }
 
@@ -54,12 +54,13 @@ export const authentication = fp<{ house: House, secret: string }>(async (app, {
     try {
       claims = app.jwt.verify(token)
       if (!Number.isSafeInteger(claims.sid)) throw new Error('not one of our sessions')
-    } catch {
-      throw unauthenticated('The token is not valid, or no longer.')
+    } catch (error) {
+      // told only of a token whose signature is ours: it is checked before the time
+      throw error instanceof Error && 'code' in error && error.code === 'FAST_JWT_EXPIRED' ? expired() : unauthenticated('The token is not valid. Log in again.', 'token_invalid')
     }
     const before = changes
     const principal = await principalOf(house, claims.sid)
-    if (!principal) throw unauthenticated('The session is over.')
+    if (!principal) throw unauthenticated('This session is over. Log in again.', 'session_ended')
     const found = { principal, expires_at: claims.exp * 1000 }
     // a logout during the look-up may have been too late for it to see
     if (before === changes) known.set(header, found)
@@ -67,7 +68,7 @@ export const authentication = fp<{ house: House, secret: string }>(async (app, {
   }
 
   const admit = (request: FastifyRequest, { principal, expires_at }: Known) => {
-    if (expires_at <= Date.now()) request.refusal = unauthenticated('The token is not valid, or no longer.')
+    if (expires_at <= Date.now()) request.refusal = expired()
     else {
       request.principal = principal
       request.ctx = new Context(house, principal)

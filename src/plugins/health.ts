@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import fp from 'fastify-plugin'
 import type { House } from '../kit/context.ts'
+import { within } from '../kit/deadline.ts'
 import { Problem } from '../kit/errors.ts'
 import { OneOf } from '../kit/schema.ts'
 import { newestMigration } from '../migrations.ts'
@@ -27,9 +28,9 @@ export const health = fp<{ house: House }>(async (app, { house }) => {
     schema: { operationId: 'checkReadiness', summary: 'Can the service answer requests?', description: 'Asks Postgres. Redis is only a cache: without it the service is degraded and still ready.', tags: ['health'], response: answer(Ready) }
   }, async () => {
     if (app.draining) throw notReady('It is shutting down.')
-    const applied = await house.database.point`select created_at::float8 as at from drizzle.__drizzle_migrations order by created_at desc limit 1`
+    const applied = await within(2_000, house.database.point<{ at: number }[]>`select created_at::float8 as at from drizzle.__drizzle_migrations order by created_at desc limit 1`)
       .catch(() => { throw notReady('Postgres does not answer.') })
-    if (Number(applied[0]?.at ?? 0) < newestMigration) throw notReady('Migrations are pending.')
+    if ((applied[0]?.at ?? 0) < newestMigration) throw notReady('Migrations are pending.')
     const redis = house.cache.state()
     return { status: redis === 'degraded' ? 'degraded' : 'ok', postgres: 'ok', migrations: 'ok', redis }
   })

@@ -2,7 +2,9 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
 import { STATUS_CODES } from 'node:http'
+import * as errors from '../kit/errors.ts'
 import { Event, EventPage, Problem } from '../kit/schema.ts'
+import { problemOf } from './problems.ts'
 import { docsContentPolicy } from './security.ts'
 
 interface Operation {
@@ -23,7 +25,9 @@ named, whatever the schema requires. \`Accept: text/csv\` or \`application/x-ndj
 
 **Errors** are \`application/problem+json\` (RFC 9457): \`code\` for programs, \`detail\` for people, \`errors\` with the place of each fault.
 
-The examples point at record 1 of each kind, and at user 2: make one of each by its POST example, and all the others work.`
+**The examples** work from top to bottom: each \`POST\` makes a record, and the others point at record 1 of its kind, or user 2. Except:
+\`login\`, \`token\` and \`change-password\` want your own password, \`refresh\` your own refresh token; \`change-password\` and \`logout\` end
+the session: authorize again.`
 
 const tags = [
   { name: 'auth', description: 'Logging in and out.' },
@@ -50,20 +54,35 @@ const headers = {
   'WWW-Authenticate': header('How to authenticate.', text('Bearer realm="smartx"')),
   ETag: header('The version of the record, for If-Match and If-None-Match.', text('"1"')),
   Location: header('Where the new record is.', text('/api/contacts/1')),
-  Link: header('The next page, if there is one.', text('<http://127.0.0.1:3000/api/contacts?cursor=…>; rel="next"'.replace('…', 'x')))
+  Link: header('The next page, if there is one.', text('</api/contacts?cursor=x>; rel="next"'))
 }
 const refer = (kind: string, name: string) => ({ $ref: `#/components/${kind}/${name}` })
 const always = ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Server-Timing', 'Access-Control-Allow-Origin']
 const headerRefs = (names: string[]) => Object.fromEntries(names.map(name => [name, refer('headers', name)]))
 
-const problemStatuses = [400, 401, 403, 404, 406, 408, 409, 412, 413, 414, 415, 422, 429, 431, 500, 503]
+/** A refusal of each status, as the API would send it, by the path it is an answer to. */
+const refusals: Record<string, errors.Problem[]> = {
+  '/api/contacts': [
+    errors.invalid([{ pointer: '/email', code: 'format', detail: 'email must match format "email"' }]),
+    new errors.Problem(406, 'not_acceptable', 'Lists are spoken in application/json, text/csv, application/x-ndjson.'),
+    problemOf({ statusCode: 413 }), problemOf({ statusCode: 415 }),
+    errors.unknownReference(['account_id'])
+  ],
+  '/api/contacts/1': [
+    errors.unauthenticated('The token has expired. Refresh the session.', 'token_expired'), errors.forbidden('contacts:write'), errors.notFound('contact'),
+    new errors.Problem(408, 'timeout', 'The request did not arrive in time.'),
+    errors.stale(2), problemOf({ statusCode: 414 }), errors.tooManyRequests(1),
+    new errors.Problem(431, 'headers_too_large', 'The header fields are larger than 16 KiB.'),
+    problemOf({ statusCode: 500 }), errors.unavailable('The database cannot be reached right now.')
+  ],
+  '/api/users': [errors.duplicate('email')]
+}
 const nameOf = (status: number) => STATUS_CODES[status]!.replaceAll(/[^A-Za-z]/g, '')
-const extras: Record<number, string[]> = { 401: ['WWW-Authenticate'], 412: ['ETag'], 429: ['Retry-After'], 503: ['Retry-After'] }
-const responses = Object.fromEntries(problemStatuses.map(status => [nameOf(status), {
-  description: STATUS_CODES[status],
-  headers: headerRefs([...always, ...extras[status] ?? []]),
-  content: { 'application/problem+json': { schema: refer('schemas', 'Problem') } }
-}]))
+const responses = Object.fromEntries(Object.entries(refusals).flatMap(([path, problems]) => problems.map(problem => [nameOf(problem.status), {
+  description: STATUS_CODES[problem.status],
+  headers: headerRefs([...always, ...Object.keys(headers).filter(name => name.toLowerCase() in (problem.extra.headers ?? {}))]),
+  content: { 'application/problem+json': { schema: refer('schemas', 'Problem'), example: problem.body(path, 'k3v9x2a1-1f') } }
+}])))
 
 const takes = ({ parameters = [] }: Operation, name: string) => parameters.some(parameter => parameter.name === name)
 const checksPassword = (path: string) => ['/api/auth/login', '/api/auth/refresh'].includes(path)
@@ -110,6 +129,15 @@ function complete (document: { paths?: object, components?: object }) {
   return document
 }
 
+const icon = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><rect width="8" height="8" rx="2" fill="#49cc90"/><path d="M2 2l4 4M6 2L2 6" stroke="#fff"/></svg>'
+/** A login needs a name and a password only; an error is one line until it is clicked. */
+const style = `
+.swagger-ui .auth-container :is(.scope-def, .wrapper:has(> [for=password_type], > [for^=client_])) { display: none }
+.swagger-ui tr:is([data-code^="4"], [data-code^="5"]) :is(.response-col_status, .response-col_description__inner) { cursor: pointer }
+.swagger-ui tr:is([data-code^="4"], [data-code^="5"]) .response-col_status::after { content: ' ▾' }
+.swagger-ui tr:is([data-code^="4"], [data-code^="5"]):not(.open) :is(.response-controls, .model-example, .headers-wrapper) { display: none }`
+const unfold = `addEventListener('click', ({ target }) => target.closest('.response-col_status, .response-col_description__inner')?.closest('tr').classList.toggle('open'))`
+
 /** The document at `/openapi.json`, generated from the schemas of the routes, and Swagger UI at `/docs`. */
 export const openapi = fp<{ version: string }>(async (app, { version }) => {
   for (const schema of [Problem, Event, EventPage]) app.addSchema(schema)
@@ -126,8 +154,9 @@ export const openapi = fp<{ version: string }>(async (app, { version }) => {
       tags,
       components: {
         securitySchemes: {
-          bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The token of POST /api/auth/login, a JWT (RFC8725).' },
-          password: { type: 'oauth2', description: 'Log in here with user name and password; leave client_id and client_secret empty. The token is a JWT (RFC8725).', flows: { password: { tokenUrl: '/api/auth/token', refreshUrl: '/api/auth/token', scopes: {} } } }
+          // the first one is what Authorize shows first
+          password: { type: 'oauth2', description: 'Log in here with user name and password. The token is a JWT (RFC8725).', flows: { password: { tokenUrl: '/api/auth/token', refreshUrl: '/api/auth/token', scopes: {} } } },
+          bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The token of POST /api/auth/login, a JWT (RFC8725).' }
         }
       }
     },
@@ -140,13 +169,20 @@ export const openapi = fp<{ version: string }>(async (app, { version }) => {
     config: { public: true }, schema: { hide: true, operationId: 'getDocument' }
   }, (_request, reply) => reply.header('cache-control', 'public, max-age=300').type('application/json; charset=utf-8').send(document ??= JSON.stringify(app.swagger())))
 
+  app.get('/', { config: { public: true }, schema: { hide: true } }, (_request, reply) => reply.redirect('/docs'))
+
   await app.register(async docs => {
     docs.addHook('onRoute', route => { route.config = { ...route.config, public: true } })
     docs.addHook('onRequest', (_request, reply, done) => { reply.header('content-security-policy', docsContentPolicy); done() })
     await docs.register(swaggerUi, {
       routePrefix: '/docs',
-      uiConfig: { docExpansion: 'none', displayRequestDuration: true, persistAuthorization: true, tryItOutEnabled: true, filter: true },
-      theme: { title: 'SmartX CRM API' }
+      uiConfig: { layout: 'BaseLayout', docExpansion: 'none', displayRequestDuration: true, persistAuthorization: true, tryItOutEnabled: true, filter: true },
+      theme: {
+        title: 'SmartX CRM API',
+        favicon: [{ filename: 'icon.svg', rel: 'icon', type: 'image/svg+xml', sizes: 'any', content: icon }],
+        css: [{ filename: 'style.css', content: style }],
+        js: [{ filename: 'unfold.js', content: unfold }]
+      }
     })
   })
 })

@@ -2,6 +2,7 @@ import { parse } from 'fast-querystring'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import Router from 'find-my-way'
+import { STATUS_CODES } from 'node:http'
 import { malformed, Problem, problemOfDatabase, type vocabulary } from '../kit/errors.ts'
 
 type Code = keyof typeof vocabulary
@@ -25,7 +26,9 @@ export function problemOf (error: unknown): Problem {
   if (known) return known
   const { statusCode = 500, message } = error as Partial<FastifyError>
   const [code, detail = message ?? ''] = framework[statusCode] ?? []
-  return code ? new Problem(statusCode, code, detail) : new Problem(500, 'internal', 'Something went wrong here. It has been logged.')
+  if (code) return new Problem(statusCode, code, detail)
+  if (statusCode >= 400 && statusCode < 500) return new Problem(statusCode, 'malformed', STATUS_CODES[statusCode] ?? 'The request makes no sense.')
+  return new Problem(500, 'internal', 'Something went wrong here. It has been logged.')
 }
 
 /** Sends what was thrown as application/problem+json. `instance` is the path without its query, which may hold anything. */
@@ -38,6 +41,9 @@ export function sendProblem (error: unknown, request: FastifyRequest, reply: Fas
 }
 
 export const pathOf = ({ url }: FastifyRequest) => url.split('?', 1)[0]!.slice(0, 2000)
+
+/** What is no UTF-8 would otherwise be stored as question marks. */
+const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 const brokenQuery = Object.freeze({})
 
@@ -79,15 +85,21 @@ export const problems = fp(async app => {
 
   app.removeContentTypeParser('text/plain')
   const parse = app.getDefaultJsonParser('error', 'error')
-  const parser = (request: FastifyRequest, body: string, done: (error: Error | null, value?: unknown) => void) => {
+  const parser = (request: FastifyRequest, bytes: Buffer, done: (error: Error | null, value?: unknown) => void) => {
+    let body: string
+    try {
+      body = utf8.decode(bytes)
+    } catch {
+      return done(malformed('The body is not UTF-8.'))
+    }
     // clients that always send the header send it without a body as well
     if (body === '' && request.routeOptions.schema?.body === undefined) done(null)
     else void parse(request, body, (error: Error | null, value?: unknown) => { done(error && malformed(`The body is not JSON: ${error.message}`), value) })
   }
   app.removeContentTypeParser('application/json')
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, parser)
-  app.addContentTypeParser('application/merge-patch+json', { parseAs: 'string' }, (request, body, done) => {
-    if (request.method === 'PATCH') parser(request, body as string, done)
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, parser)
+  app.addContentTypeParser('application/merge-patch+json', { parseAs: 'buffer' }, (request, body, done) => {
+    if (request.method === 'PATCH') parser(request, body as Buffer, done)
     else done(new Problem(415, 'unsupported_media_type', 'application/merge-patch+json goes with PATCH.'))
   })
 })

@@ -14,7 +14,7 @@ function isDay (text: string): boolean {
 }
 
 function ajv (coerceTypes: boolean) {
-  const ajv = new Ajv({ allErrors: true, coerceTypes, useDefaults: false, removeAdditional: false, strict: false })
+  const ajv = new Ajv({ allErrors: true, verbose: true, coerceTypes, useDefaults: false, removeAdditional: false, strict: false })
   ;(formats as unknown as typeof formats.default)(ajv)
   ajv.addFormat('date', isDay)
   const instant = ajv.formats['date-time'] as { validate: (text: string) => boolean }
@@ -32,12 +32,16 @@ const spellings: Record<string, RegExp> = {
   integer: /^(0|-?[1-9][0-9]{0,15})$/, number: /^-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,15})?$/, boolean: /^(true|false)$/
 }
 
-function misspelt (properties: Record<string, { type?: string }>, data: Json): FastifySchemaValidationError[] {
-  return Object.entries(data).flatMap(([name, value]) => {
-    const type = properties[name]?.type ?? ''
-    if (typeof value !== 'string' || !(type in spellings) || spellings[type]!.test(value)) return []
-    return [{ keyword: 'type', instancePath: `/${name}`, schemaPath: '', params: { type }, message: `must be ${type === 'integer' ? 'an integer' : `a ${type}`}` }]
-  })
+function misspelt (properties: Record<string, { type?: string }>, data: Json): FastifySchemaValidationError[] | undefined {
+  let wrong: FastifySchemaValidationError[] | undefined
+  for (const name in data) {
+    const type = properties[name]?.type
+    const value = data[name]
+    if (type === undefined || typeof value !== 'string' || spellings[type]?.test(value) !== false) continue
+    const message = `must be ${type === 'integer' ? 'an integer' : `a ${type}`}, written as ${type === 'boolean' ? 'true or false' : 'JSON does'}`
+    ;(wrong ??= []).push({ keyword: 'type', instancePath: `/${name}`, schemaPath: '', params: { type }, message })
+  }
+  return wrong
 }
 
 /**
@@ -53,7 +57,7 @@ export function validation (): Pick<FastifyServerOptions, 'schemaErrorFormatter'
       return ({ schema, httpPart }: { schema: Json, httpPart?: string }) => {
         if (httpPart === 'body') return bodies.compile(schema)
         // headers are documented by their schemas, and read by kit/conditional
-        return httpPart === 'headers' ? () => true : urlValidator(urls.compile(schema), schema, httpPart)
+        return httpPart === 'headers' ? () => true : urlValidator(urls.compile(schema), schema)
       }
     },
     // answers are made of columns that were named one by one: there is nothing a second look could take out
@@ -72,27 +76,33 @@ export const strictQueries = fp(async app => {
   })
 })
 
-function urlValidator (validate: ValidateFunction, schema: Json, part: string | undefined) {
-  const result = (data: Json) => validate(data) ? { value: data } : { error: validate.errors }
-  if (part !== 'querystring') return result
+function urlValidator (validate: ValidateFunction, schema: Json) {
   const properties = schema.properties as Record<string, { type?: string }>
   return (data: Json) => {
     const wrong = misspelt(properties, data)
-    return wrong.length > 0 ? { error: wrong } : result(data)
+    return wrong ? { error: wrong } : validate(data) ? { value: data } : { error: validate.errors }
   }
 }
 
-function faultOf ({ keyword, instancePath, params, message }: FastifySchemaValidationError, part: string): Fault {
+/** Fields of every record that a caller reads and never writes. */
+const setByUs = new Set(['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'deleted_at'])
+
+function faultOf (error: FastifySchemaValidationError, part: string): Fault {
+  const { keyword, instancePath, params, message } = error
   const missing = (params.missingProperty ?? params.additionalProperty) as string | undefined
   const path = missing === undefined ? instancePath : `${instancePath}/${missing.replaceAll('~', '~0').replaceAll('/', '~1')}`
-  const detail = keyword === 'additionalProperties' ? `is not known here`
+  const schema = (error as { parentSchema?: { description?: string } }).parentSchema
+  const detail = keyword === 'additionalProperties' ? setByUs.has(missing ?? '') && part === 'body' ? 'is set by the server; leave it out' : 'is not known here'
     : keyword === 'required' ? 'is required'
-    : keyword === 'pattern' ? patternText(part)
+    : keyword === 'minProperties' ? 'names no field to change'
+    : keyword === 'pattern' ? patternText(part, schema?.description)
     : keyword === 'enum' ? `must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`
     : message ?? 'is not valid'
   const place = part === 'body' ? { pointer: path } : { parameter: path.slice(1) }
-  const name = path === '' ? 'The body' : `${part === 'body' ? '' : `${part === 'querystring' ? 'query' : part} parameter `}${path.slice(1)}`
+  const name = path === '' ? 'The body' : `${part === 'body' ? '' : `${part === 'querystring' ? 'query' : 'path'} parameter `}${path.slice(1)}`
   return { ...place, code: keyword === 'additionalProperties' ? 'unknown' : keyword, detail: `${name} ${detail}`.slice(0, 500) }
 }
 
-const patternText = (part: string) => part === 'body' ? 'must be text with something to see in it, without NUL or half characters' : 'is not of the form the contract gives'
+const patternText = (part: string, description = '') => part === 'body'
+  ? 'must be text with something to see in it, without NUL or half characters'
+  : `is not what it takes: ${description}`

@@ -4,7 +4,6 @@ import { Type } from '@sinclair/typebox'
 import { randomUUID } from 'node:crypto'
 import { invalid, Problem } from '../../kit/errors.ts'
 import { Ref } from '../../kit/schema.ts'
-import { tokenLifetime } from '../../plugins/auth.ts'
 import { Credentials, Me, PasswordChange, RefreshRequest, Session, Token, TokenRequest } from './schema.ts'
 import * as auth from './service.ts'
 
@@ -16,11 +15,17 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   const { house } = app
 
   const accessToken = ({ session_id, user }: auth.Login) => app.jwt.sign({ sub: String(user.id), sid: session_id, jti: randomUUID() })
-  const session = (login: auth.Login) => ({ token: accessToken(login), refresh_token: login.refresh_token, expires_in: tokenLifetime, user: login.user })
+  const session = (login: auth.Login) => ({ token: accessToken(login), refresh_token: login.refresh_token, expires_in: auth.tokenLifetime, user: login.user })
+
+  // in the order in which somebody tries them: what ends the session comes last
+  app.get('/me', {
+    config: { permission: 'me:read' },
+    schema: route('getMe', 'Who am I?', 'The user who is logged in.', { response: answer('You.', Ref(Me)) })
+  }, async request => await auth.me(request.ctx))
 
   app.post('/login', {
     config: { public: true },
-    schema: route('login', 'Log in', 'Takes a user name or an e-mail, and a password.', { body: Ref(Credentials), response: answer('A session.', Ref(Session)) })
+    schema: route('login', 'Log in', 'Takes a user name or an e-mail, and a password. After 20 failures an account waits up to 15 minutes (429, `Retry-After`), after 100 an address.', { body: Ref(Credentials), response: answer('A session.', Ref(Session)) })
   }, async request => {
     const { username, password } = request.body as typeof Credentials.static
     return session(await auth.login(house, username, password, request.ip))
@@ -28,30 +33,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
 
   app.post('/refresh', {
     config: { public: true },
-    schema: route('refreshSession', 'Refresh a session', 'Gives a new access token and a new refresh token. A refresh token is good once: using it again ends the session.', { body: Ref(RefreshRequest), response: answer('The session.', Ref(Session)) })
+    schema: route('refreshSession', 'Refresh a session', 'Gives a new access token and a new refresh token. A refresh token used again within ten seconds, by a second tab or after a lost answer, gives another one; used again later it ends the session, for it may be in two hands. A session also ends after 30 days without a refresh.', { body: Ref(RefreshRequest), response: answer('The session.', Ref(Session)) })
   }, async request => session(await auth.refresh(house, (request.body as typeof RefreshRequest.static).refresh_token)))
-
-  app.post('/logout', {
-    config: { permission: 'me:write' },
-    schema: route('logout', 'Log out', 'Ends the session: its tokens are refused from the next request on.', { response: { 204: Type.Null({ description: 'The session is over.' }) } })
-  }, async (request, reply) => {
-    await auth.logout(request.ctx)
-    return reply.code(204).send()
-  })
-
-  app.get('/me', {
-    config: { permission: 'me:read' },
-    schema: route('getMe', 'Who am I?', 'The user who is logged in.', { response: answer('You.', Ref(Me)) })
-  }, async request => await auth.me(request.ctx))
-
-  app.post('/change-password', {
-    config: { permission: 'me:write' },
-    schema: route('changePassword', 'Change your password', 'Ends your other sessions; this one goes on.', { body: Ref(PasswordChange), response: { 204: Type.Null({ description: 'The password is changed.' }) } })
-  }, async (request, reply) => {
-    const { current_password, new_password } = request.body as typeof PasswordChange.static
-    await auth.changePassword(request.ctx, current_password, new_password, request.ip)
-    return reply.code(204).send()
-  })
 
   /** The OAuth 2 password flow, for Swagger UI's Authorize dialog and for libraries that speak nothing else. */
   await app.register(async app => {
@@ -61,8 +44,24 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       schema: route('createToken', 'Log in by OAuth 2', 'The password and refresh_token grants of RFC 6749, as a form. Also what Authorize uses here.', { consumes: ['application/x-www-form-urlencoded'], body: Ref(TokenRequest), response: answer('A token.', Ref(Token)) })
     }, async request => {
       const login = await grant(request.body as typeof TokenRequest.static, request.ip).catch((error: unknown) => { throw inOAuth(error) })
-      return { access_token: accessToken(login), token_type: 'bearer', expires_in: tokenLifetime, refresh_token: login.refresh_token }
+      return { access_token: accessToken(login), token_type: 'bearer', expires_in: auth.tokenLifetime, refresh_token: login.refresh_token }
     })
+  })
+
+  app.post('/change-password', {
+    config: { permission: 'me:write' },
+    schema: route('changePassword', 'Change your password', 'Ends all of your sessions, this one as well, and answers with a new one: go on with its tokens.', { body: Ref(PasswordChange), response: answer('The new session.', Ref(Session)) })
+  }, async request => {
+    const { current_password, new_password } = request.body as typeof PasswordChange.static
+    return session(await auth.changePassword(request.ctx, current_password, new_password, request.ip))
+  })
+
+  app.post('/logout', {
+    config: { permission: 'me:write' },
+    schema: route('logout', 'Log out', 'Ends the session: its tokens are refused from the next request on.', { response: { 204: Type.Null({ description: 'The session is over.' }) } })
+  }, async (request, reply) => {
+    await auth.logout(request.ctx)
+    return reply.code(204).send()
   })
 
   async function grant ({ grant_type, username, password, refresh_token }: typeof TokenRequest.static, address: string): Promise<auth.Login> {
@@ -78,7 +77,7 @@ function inOAuth (error: unknown): unknown {
   if (!(error instanceof Problem)) return error
   const refused = error.status === 401
   return new Problem(refused ? 400 : error.status, error.code, error.detail, {
-    ...error.extra, members: { error: refused ? 'invalid_grant' : 'invalid_request', error_description: error.detail }
+    ...!refused && error.extra, members: { error: refused ? 'invalid_grant' : 'invalid_request', error_description: error.detail }
   })
 }
 

@@ -3,7 +3,7 @@ import { Count, Id, OneOf, Text } from '../../kit/schema.ts'
 import { roles } from '../users/table.ts'
 
 const secretText = (options: object) => Type.String({ minLength: 1, maxLength: 128, pattern: '^[^\\u0000\\uD800-\\uDFFF]*$', ...options })
-const refreshToken = Type.String({ minLength: 43, maxLength: 43, pattern: '^[A-Za-z0-9_-]{43}$', description: 'Good once, for 30 days; using it gives the next one. Take it from the answer of the last login or refresh: the example is only of its form.', example: 'take-the-one-your-last-login-or-refresh-gav' })
+const refreshToken = Type.String({ minLength: 43, maxLength: 43, pattern: '^[A-Za-z0-9_-]{43}$', description: 'Good once, for 30 days, and ten seconds longer for whoever lost the answer; using it gives the next one. Take it from the answer of the last login or refresh: the example is only of its form.', example: 'take-the-one-your-last-login-or-refresh-gav' })
 const username = Text(120, { minLength: 1, description: 'The user name or the e-mail.', example: 'admin@example.com' })
 const token = Text(2000, { description: 'The access token: send it as `Authorization: Bearer <token>`.', example: 'eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl' })
 const expiresIn = Count({ description: 'Seconds until the access token expires.', example: 900 })
@@ -20,7 +20,7 @@ export const Me = Type.Object({
 }, { $id: 'Me', additionalProperties: false, description: 'The user who is logged in.' })
 
 export const Session = Type.Object({ token, refresh_token: refreshToken, expires_in: expiresIn, user: Type.Unsafe({ $ref: 'Me#' }) },
-  { $id: 'Session', additionalProperties: false, description: 'What a login gives.' })
+  { $id: 'Session', additionalProperties: false, description: 'What a login gives, a refresh and a new password.' })
 
 export const RefreshRequest = Type.Object({ refresh_token: refreshToken },
   { $id: 'RefreshRequest', additionalProperties: false, description: 'The refresh token of the last login or refresh.' })

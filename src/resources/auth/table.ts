@@ -12,7 +12,8 @@ export const sessions = pgTable('sessions', {
   revoked_at: instant()
 }, t => [
   foreignKey({ name: 'sessions_user_id_reference', columns: [t.organization_id, t.user_id], foreignColumns: [users.organization_id, users.id] }),
-  index('idx_sessions_user').on(t.organization_id, t.user_id).where(sql`revoked_at is null`)
+  index('idx_sessions_user').on(t.organization_id, t.user_id).where(sql`revoked_at is null`),
+  index('idx_sessions_expires_at').on(t.expires_at)
 ])
 
 /** Refresh tokens, hashed. A used one stays until its session is over, so that using it again is noticed. */

@@ -10,8 +10,8 @@ import { searchable } from './table.ts'
 const routes: FastifyPluginAsyncTypebox = async app => {
   crud(app, contacts, {
     one: 'contact', many: 'contacts', record: Contact, create: NewContact, update: ContactChanges,
-    filter: ['id', 'last_name', 'email', 'phone', 'company', 'account_id', 'created_by', 'created_at', 'updated_at'],
-    sort: ['id', 'last_name', 'email', 'company', 'created_at', 'updated_at'],
+    filter: ['id', 'first_name', 'last_name', 'email', 'phone', 'company', 'position', 'account_id', 'created_by', 'created_at', 'updated_at'],
+    sort: ['id', 'first_name', 'last_name', 'email', 'company', 'created_at', 'updated_at'],
     search: searchable,
     include: { account: { by: 'account_id', find: accounts.find, record: Ref(Account), permission: 'accounts:read' } }
   })

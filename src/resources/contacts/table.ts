@@ -16,6 +16,6 @@ export const contacts = pgTable('contacts', {
   search_text: searchText(searchable)
 }, t => [
   ...recordKeys('contacts', t),
-  ...listIndexes('contacts', t, ['last_name', 'email', 'phone', 'company', 'account_id', 'created_by', 'created_at', 'updated_at']),
+  ...listIndexes('contacts', t, ['first_name', 'last_name', 'position', 'email', 'phone', 'company', 'account_id', 'created_by', 'created_at', 'updated_at']),
   reference('contacts', t, 'account_id', accounts)
 ])
