@@ -56,7 +56,7 @@ async function logTo (level: string) {
     const { default: pretty } = await import('pino-pretty')
     return pino({ level }, pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss' }))
   }
-  const destination = pino.destination({ sync: true, minLength: 12 * 1024, periodicFlush: 250 })
+  const destination = pino.destination({ sync: true, minLength: 2048, periodicFlush: 250 })
   process.on('exit', () => { destination.flushSync() })
   return pino({ level }, destination)
 }

@@ -7,9 +7,11 @@ import type { Question, Usage } from './probe.ts'
 
 export interface Process { url: string, child: ChildProcess, stop: () => Promise<void> }
 
-/** The flags of `npm start`: every server here runs with them. */
+/** The flags and settings of `npm start`: every server here runs with them. */
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: { start: string } }
-const flags = scripts.start.split(' ').filter(word => word.startsWith('--'))
+const words = scripts.start.split(' ')
+const flags = words.filter(word => word.startsWith('--') && !word.startsWith('--env'))
+const settings = Object.fromEntries(words.filter(word => /^[A-Z_]+=/.test(word)).map(word => word.split('=') as [string, string]))
 
 /** Starts a server of this folder on a port of its own; it is ready when `path` answers 200. Returns also how long that took, in ms. */
 export async function start (script: string, args: string[], env: Record<string, string>, path: string, log: string): Promise<Process & { ms: number }> {
@@ -17,7 +19,7 @@ export async function start (script: string, args: string[], env: Record<string,
   const began = performance.now()
   const file = openSync(log, 'a')
   const child = spawn(process.execPath, [...flags, fileURLToPath(import.meta.resolve(script)), ...args], {
-    stdio: ['ignore', file, file, 'ipc'], env: { ...process.env, PORT: String(port), NODE_ENV: 'production', ...env }
+    stdio: ['ignore', file, file, 'ipc'], env: { ...process.env, ...settings, PORT: String(port), NODE_ENV: 'production', ...env }
   })
   const url = `http://127.0.0.1:${port}`
   while (!await fetch(url + path).then(({ ok }) => ok, () => false)) {
