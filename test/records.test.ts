@@ -82,6 +82,22 @@ t.test('references', async t => {
   })
 })
 
+t.test('twelve writers count one record up fifty times each, and no count is lost', async t => {
+  const { call } = await organization(app)
+  const { id } = (await call('POST /api/leads', { score: 0 })).json()
+  let refused = 0
+  await Promise.all(Array.from({ length: 12 }, async () => {
+    for (let done = 0; done < 50;) {
+      const { score, version } = (await call(`GET /api/leads/${id}`)).json()
+      const answer = await call(`PATCH /api/leads/${id}`, { score: score + 1 }, { 'if-match': `"${version}"` })
+      if (answer.statusCode === 200) done++
+      else refused++
+    }
+  }))
+  t.match((await call(`GET /api/leads/${id}`)).json(), { score: 600, version: 601 }, `${refused} stale writes were refused`)
+  t.equal((await app.house.database.pool`select 1 from events where subject_type = 'lead' and subject_id = ${id}`).length, 601, 'each with its event')
+})
+
 t.test('accounts have no cycles', async t => {
   const { call } = await organization(app)
   const make = async (parent_account_id: number | null = null) => (await call('POST /api/accounts', { name: 'A', parent_account_id })).json().id as number
