@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import postgres from 'postgres'
 import { ConfigError, type Config } from './config.ts'
-import { startEmbeddedPostgres } from './embedded-postgres.ts'
+import { socketUrl, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { closeHouse, openHouse } from './house.ts'
 import type { House } from './kit/context.ts'
 import { migrate } from './migrations.ts'
@@ -59,7 +59,7 @@ async function runningPostgres (data_dir: string): Promise<string | undefined> {
   try {
     // the fifth line of the lock file is the folder of the socket
     const socket_dir = readFileSync(path.join(postgresFolder(data_dir), 'postmaster.pid'), 'utf8').split('\n')[4]
-    const url = `postgres://postgres@${encodeURIComponent(`${socket_dir}/`)},/postgres`
+    const url = socketUrl(socket_dir!)
     const client = postgres(url, { max: 1, connect_timeout: 2 })
     try {
       await client`select 1`

@@ -50,8 +50,13 @@ export async function startEmbeddedPostgres (options: EmbeddedPostgresOptions): 
   const pid = child.pid!
   let stopping: Promise<void> | undefined
   const stop = () => stopping ??= shutDown(pid, () => hasEnded(child)).then(() => exited)
+  return { url: socketUrl(socket_dir), socket_dir, pid, exited, stop }
+}
+
+/** The URL of the server whose socket is in this folder. */
+export function socketUrl (socket_dir: string): string {
   // postgres.js decodes a host only when it holds a comma; then all of it is the folder, as for pg. To psql it is a list: the folder before.
-  return { url: `postgres://postgres@${encodeURIComponent(`${socket_dir}/`)},/postgres`, socket_dir, pid, exited, stop }
+  return `postgres://postgres@${encodeURIComponent(`${socket_dir}/`)},/postgres`
 }
 
 async function findBinaries (): Promise<{ initdb: string, postgres: string }> {

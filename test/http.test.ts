@@ -185,6 +185,14 @@ t.test('on the wire', async t => {
     }
   })
 
+  await t.test('an Expect that nobody knows, and no Host at all, are answered like any other request', async t => {
+    for (const line of ['Host: x\r\nExpect: weird', 'Connection: close']) {
+      const answer = await raw(port, `GET /healthz HTTP/1.1\r\n${line}\r\nConnection: close\r\n\r\n`)
+      t.equal(answer.status, 200, line)
+      carries(t, answer.status, answer.headers, line)
+    }
+  })
+
   await t.test('a path that is too long is 404 or 414 and no fault of ours', async t => {
     const answer = await raw(port, `GET /api/contacts/${'1'.repeat(300)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
     t.ok([400, 401, 404, 414].includes(answer.status), String(answer.status))

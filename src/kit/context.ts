@@ -1,7 +1,7 @@
 import type { Cache } from './cache.ts'
 import type { Cursors } from './cursor.ts'
 import { soon, type Connection, type Database } from './database.ts'
-import { within } from './deadline.ts'
+import { patience, within } from './deadline.ts'
 import { allows, type Role } from './access.ts'
 import { forbidden } from './errors.ts'
 import type { Passwords } from './passwords.ts'
@@ -11,10 +11,6 @@ export interface Principal { organization_id: number, user_id: number | null, ro
 
 /** What there is once in a process and every request works with. */
 export interface House { database: Database, cache: Cache, cursors: Cursors, passwords: Passwords }
-
-/** How long a write is waited for, and a transaction; both end before a client's connection does. Milliseconds. */
-const writes = 7_000
-const begins = 9_000
 
 /** An open transaction, and the cache keys to drop after it. */
 interface Transaction { connection: Connection, changed: Set<string> }
@@ -50,12 +46,12 @@ export class Context {
     if (this.#transaction) return await work(this)
     const changed = new Set<string>()
     return await this.#forgetting(() => [...changed], this.house.database.pool.begin(async connection =>
-      await work(new Context(this.house, this.principal, { connection, changed }))) as Promise<Result>, begins)
+      await work(new Context(this.house, this.principal, { connection, changed }))) as Promise<Result>, patience.transaction)
   }
 
   /** The result of a write that is under way. What it changed leaves the cache before: now, or after the commit of a transaction. */
   async changing<Result> (key: string, write: PromiseLike<Result>): Promise<Result> {
-    if (!this.#transaction) return await this.#forgetting(() => [key], write, writes)
+    if (!this.#transaction) return await this.#forgetting(() => [key], write, patience.statement)
     this.#transaction.changed.add(key)
     return await soon(write)
   }
@@ -64,7 +60,7 @@ export class Context {
    * Waits for a write and then for the cache to forget what it changed, whatever came of it: a connection lost at the commit
    * does not tell whether there was one. A write that is given up may still land, and is forgotten once more when it has.
    */
-  async #forgetting<Result> (keys: () => string[], write: PromiseLike<Result>, patience: number): Promise<Result> {
+  async #forgetting<Result> (keys: () => string[], write: PromiseLike<Result>, milliseconds: number): Promise<Result> {
     const forget = async () => { if (keys().length > 0) await this.house.cache.invalidate(keys()) }
     const landed = (async () => {
       try {
@@ -74,7 +70,7 @@ export class Context {
       }
     })()
     try {
-      return await within(patience, landed)
+      return await within(milliseconds, landed)
     } catch (error) {
       await forget()
       throw error

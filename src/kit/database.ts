@@ -1,6 +1,6 @@
 import type { Query } from 'drizzle-orm'
 import postgres from 'postgres'
-import { within } from './deadline.ts'
+import { patience, within } from './deadline.ts'
 import { drizzle, fillPlaceholders } from './drizzle.ts'
 
 export type Sql = postgres.Sql
@@ -81,11 +81,8 @@ function isPrepared (statement: Statement<unknown>): boolean {
   return statement.fixed
 }
 
-/** Longer than statement_timeout: it is for a server that does not even say so; shorter than a client's patience. Milliseconds. */
-const patience = 7_000
-
 /** The result of a query, or 503 when it does not come. */
-export const soon = async <T>(query: PromiseLike<T>): Promise<T> => await within(patience, query)
+export const soon = async <T>(query: PromiseLike<T>): Promise<T> => await within(patience.statement, query)
 
 /** Sends a statement. Errors: postgres.js's own, which `problemOfDatabase` knows. */
 export const send = <Row> (connection: Connection, statement: Statement<Row>, values: Record<string, unknown> = {}): PromiseLike<Row[]> =>
@@ -97,7 +94,7 @@ export const run = async <Row> (connection: Connection, statement: Statement<Row
 
 /** Runs `work` in a transaction of its own. Errors: as `run`. */
 export const begin = async <T> (sql: Sql, work: (connection: Connection) => Promise<T>): Promise<T> =>
-  await within(patience + 2_000, sql.begin(work) as Promise<T>)
+  await within(patience.transaction, sql.begin(work) as Promise<T>)
 
 /** Compiles and runs a query that is not hot enough to be compiled once. */
 export const rowsOf = async <Q extends Compilable> (connection: Connection, query: Q): Promise<RowOf<Q>[]> => await run(connection, statement(query))

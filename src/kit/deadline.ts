@@ -1,5 +1,11 @@
 import { unavailable } from './errors.ts'
 
+/**
+ * How long is waited for a statement, longer than statement_timeout since it is for a server that does not even say so, and for a
+ * transaction; both shorter than the ten seconds after which an idle connection of a client is closed. Milliseconds.
+ */
+export const patience = { statement: 7_000, transaction: 9_000 }
+
 interface Wait { until: number, reject: (error: Error) => void }
 const waits = new Set<Wait>()
 let watch: NodeJS.Timeout | undefined

@@ -62,6 +62,9 @@ export const security = fp<{ origins: string[] }>(async (app, { origins }) => {
     done()
   })
 
+  // an `Expect` that Node does not know is no reason for an answer of its own, without any of these headers
+  app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })
+
   if (origins.length > 0) {
     await app.register(cors, {
       origin: origins,
