@@ -11,6 +11,7 @@ import * as accounts from '../src/resources/accounts/service.ts'
 import * as contacts from '../src/resources/contacts/service.ts'
 import * as leads from '../src/resources/leads/service.ts'
 import * as opportunities from '../src/resources/opportunities/service.ts'
+import * as pipelines from '../src/resources/pipelines/service.ts'
 import * as users from '../src/resources/users/service.ts'
 import { Imagination, type Company, type Person, type Prospect } from './seed/imagination.ts'
 import { progressOf } from './seed/progress.ts'
@@ -55,6 +56,7 @@ async function fill (ctx: Context, size: number, seed: number) {
   }
   const progress = progressOf(Object.values(plan).reduce((sum, count) => sum + count, 0))
 
+  const { id: pipeline_id } = await pipelines.getDefault(ctx)
   const password = makeUpPassword()
   const names: string[] = []
   const team: number[] = [] // those who may write
@@ -93,7 +95,7 @@ async function fill (ctx: Context, size: number, seed: number) {
   const prospects = await make('leads', plan.leads, leads, ['id', 'contact_id', 'status'], age => imagine.lead(age, team, people)) as Prospect[]
   const companyById = new Map(companies.map(company => [company.id, company]))
   const employer = new Map(people.map(({ id, account_id }) => [id, companyById.get(account_id ?? 0)]))
-  await make('opportunities', plan.opportunities, opportunities, ['id'], age => imagine.opportunity(age, team, prospects, lead => employer.get(lead.contact_id)))
+  await make('opportunities', plan.opportunities, opportunities, ['id'], age => ({ ...imagine.opportunity(age, team, prospects, lead => employer.get(lead.contact_id)), pipeline_id }))
   progress.done()
   console.log(`The new users log in with the password ${password}   (shown only now): ${names.join(', ')}`)
 }

@@ -15,6 +15,7 @@ import contacts from './resources/contacts/routes.ts'
 import leads from './resources/leads/routes.ts'
 import opportunities from './resources/opportunities/routes.ts'
 import problemCodes from './resources/problems/routes.ts'
+import tags from './resources/tags/routes.ts'
 import users from './resources/users/routes.ts'
 import { version } from './version.ts'
 
@@ -54,6 +55,7 @@ export async function buildApp (config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(accounts, { prefix: '/api/accounts' })
   await app.register(leads, { prefix: '/api/leads' })
   await app.register(opportunities, { prefix: '/api/opportunities' })
+  await app.register(tags, { prefix: '/api/tags' })
   await app.register(users, { prefix: '/api/users' })
   await app.register(problemCodes, { prefix: '/api/problems' })
 

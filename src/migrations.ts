@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { runMigrations } from 'graphile-worker'
 import postgres from 'postgres'
 import { drizzle, migrate as applyPending } from './kit/drizzle.ts'
 
@@ -12,6 +13,7 @@ export async function migrate (url: string): Promise<void> {
   const client = postgres(url, { max: 1, onnotice: () => {}, connection: { application_name: 'smartx-migrate' } })
   try {
     await client`select pg_advisory_lock(${lock})`
+    await runMigrations({ connectionString: url }) // the queue first: triggers of ours add jobs to it
     await applyPending(drizzle(client), { migrationsFolder: folder })
   } finally {
     await client.end({ timeout: 5 })

@@ -202,8 +202,8 @@ t.test('on 20,000 rows', async t => {
         (select min(id) from accounts where organization_id = ${organization_id}) + n % 1000 from generate_series(1, ${many}::int) n`
     await sql`insert into leads (organization_id, source, score, contact_id)
       select ${organization_id}, 'source ' || n % 300, n % 1000, (select min(id) from contacts where organization_id = ${organization_id}) + n % 5000 from generate_series(1, ${many}::int) n`
-    await sql`insert into opportunities (organization_id, title, amount, close_date, probability)
-      select ${organization_id}, 'Sale ' || n, case when n % 3 > 0 then n end, date '2020-01-01' + n % 2000, n % 101 from generate_series(1, ${many}::int) n`
+    await sql`insert into opportunities (organization_id, pipeline_id, title, amount, close_date, probability)
+      select ${organization_id}, (select id from pipelines where organization_id = ${organization_id}), 'Sale ' || n, case when n % 3 > 0 then n end, date '2020-01-01' + n % 2000, n % 101 from generate_series(1, ${many}::int) n`
   })
   await sql`vacuum analyze`
 

@@ -9,7 +9,6 @@ import { faker as sv } from '@faker-js/faker/locale/sv'
 import { faker as tr } from '@faker-js/faker/locale/tr'
 import { types } from '../../src/resources/accounts/table.ts'
 import { statuses } from '../../src/resources/leads/table.ts'
-import { stages } from '../../src/resources/opportunities/table.ts'
 
 /** What is remembered of the records made so far, oldest first. */
 export interface Company { id: number, name: string, website: string, country: string, created_at: string }
@@ -28,7 +27,7 @@ const sources = weighted({ 'website': 6, 'referral': 4, 'trade show': 2, 'cold c
 const products = ['Enterprise Licence', 'Support Contract', 'Pilot Project', 'Training', 'Migration', 'Hardware Refresh', 'Consulting Days', 'Cloud Subscription', 'Renewal', 'Extension']
 const accountType = weighted<typeof types[number]>({ customer: 5, prospect: 4, partner: 1, vendor: 1 })
 const leadStatus = weighted<Prospect['status']>({ new: 4, contacted: 3, qualified: 3, unqualified: 2, converted: 2 })
-const stageOf = weighted<typeof stages[number]>({ prospecting: 4, qualification: 3, proposal: 3, negotiation: 2, won: 4, lost: 3 })
+const stageOf = weighted({ prospecting: 4, qualification: 3, proposal: 3, negotiation: 2, won: 4, lost: 3 })
 const probabilities = { prospecting: 10, qualification: 25, proposal: 50, negotiation: 75, won: 100, lost: 0 }
 
 const day = 86_400_000

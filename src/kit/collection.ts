@@ -1,13 +1,13 @@
 import type { InferInsertModel, InferSelectModel, SQL } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
-import { and, getTableConfig, getTableName, PgDialect, sql } from './drizzle.ts'
+import { and, getTableConfig, getTableName, sql } from './drizzle.ts'
 import { shownColumns, type Hidden, type RecordTable, type record } from './columns.ts'
 import type { Context } from './context.ts'
-import { run, send, statement, type Statement } from './database.ts'
+import { query as compile, run, send, type Statement } from './database.ts'
 import { notFound, stale, unavailable, unknownReference } from './errors.ts'
 import { eventsOf, type EventRow } from './events.ts'
-import { lists, type ListQuery, type Page } from './list.ts'
+import { lists, type ListQuery, type Page, type Scopes } from './list.ts'
 
 /** A record as it is stored, cached and sent: every column but the hidden ones. */
 export type RowOf<T extends RecordTable> = Omit<InferSelectModel<T>, Hidden>
@@ -18,8 +18,6 @@ export type ChangesOf<T extends RecordTable> = Partial<NewOf<T>>
 /** The versions an `If-Match` allows; undefined: any. */
 export type Versions = number[] | undefined
 
-const dialect = new PgDialect()
-const compile = <Row> (query: SQL, fixed = true): Statement<Row> => statement({ toSQL: () => dialect.sqlToQuery(query) }, fixed)
 const place = (name: string) => sql.placeholder(name)
 /** A parameter of the column's type, without its length: a cast to varchar(50) would cut what is too long, and must not. */
 const typed = (column: PgColumn, name = column.name) => sql`${place(name)}::${sql.raw(column.getSQLType().replace(/\(.*?\)/, ''))}`
@@ -39,11 +37,11 @@ function references (table: RecordTable): { column: PgColumn, exists: SQL }[] {
 }
 
 /**
- * The verbs of one table: `list, stream, get, find, create, createMany, update, remove, restore`. Everything is scoped to the
- * organisation of `ctx`; a write is one statement; events are left to the table's trigger, the cache is told.
- * `name` is the record in the singular, as in its events and in messages.
+ * The verbs of one table: `list, stream, get, lock, find, create, createMany, update, updateMany, remove, restore`. Everything is
+ * scoped to the organisation of `ctx`; a write is one statement; events are left to the table's trigger, the cache is told.
+ * `name` is the record in the singular, as in its events and in messages; `scopes` are filters that are no columns.
  */
-export function collection<T extends RecordTable> (name: string, table: T) {
+export function collection<T extends RecordTable> (name: string, table: T, scopes: Scopes = {}) {
   type Row = RowOf<T> & { id: number, version: number }
   type New = NewOf<T>
   type Changes = ChangesOf<T>
@@ -70,12 +68,13 @@ export function collection<T extends RecordTable> (name: string, table: T) {
   const getAny = compile<Row>(sql`select ${returning} from ${relation} where ${one}`)
   const findAlive = compile<Row>(sql`select ${returning} from ${relation} where organization_id = ${place('organization')}::bigint and id = any(${place('ids')}::bigint[]) and deleted_at is null`)
   const marking = (deleted: boolean) => compile<Row>(sql`update ${relation} set deleted_at = ${sql.raw(deleted ? 'now()' : 'null')}, version = version + 1, updated_at = now(), updated_by = ${place('actor')}::bigint where ${one} and deleted_at is ${sql.raw(deleted ? 'null' : 'not null')} and ${versionAllowed} returning ${returning}`)
+  const lockAlive = compile<Row>(sql`select ${returning} from ${relation} where ${one} and deleted_at is null for no key update`)
   const removing = marking(true)
   const restoring = marking(false)
 
   /** Runs a write, and drops the record from the cache whatever came of it: a broken connection does not tell. */
   async function write (ctx: Context, id: number, work: Statement<Row>, values: object): Promise<Row | undefined> {
-    return (await ctx.changing(cacheKey(ctx, id), send(ctx.connection, work, { ...values, ...scope(ctx), id })))[0]
+    return (await ctx.changing([cacheKey(ctx, id)], send(ctx.connection, work, { ...values, ...scope(ctx), id })))[0]
   }
 
   const updating = (fields: string[]) => {
@@ -93,6 +92,13 @@ export function collection<T extends RecordTable> (name: string, table: T) {
   /** One record. Errors: 404. */
   async function get (ctx: Context, id: number): Promise<Row> {
     const [row] = await run(ctx.point, getAlive, { ...scope(ctx), id })
+    if (!row) throw notFound(name)
+    return row
+  }
+
+  /** One record, which nobody else changes until the transaction of `ctx` is over. Errors: 404. */
+  async function lock (ctx: Context, id: number): Promise<Row> {
+    const [row] = await run(ctx.connection, lockAlive, { ...scope(ctx), id })
     if (!row) throw notFound(name)
     return row
   }
@@ -127,6 +133,7 @@ export function collection<T extends RecordTable> (name: string, table: T) {
   /**
    * Makes many records in one statement and returns how many. References are checked by the foreign keys alone, which
    * know of no soft deletion. `inputs` need not have the same fields; an absent one is null, or its default if none has it.
+   * One that would be a second of something unique is left out.
    */
   async function createMany (ctx: Context, inputs: (New & { created_at?: string })[]): Promise<number> {
     if (inputs.length === 0) return 0
@@ -134,7 +141,7 @@ export function collection<T extends RecordTable> (name: string, table: T) {
     const inserting = compiled(`createMany ${fields.join()}`, () => {
       const filled = fields.map(field => columns[field]!)
       const shape = list(filled.map(column => sql`${sql.identifier(column.name)} ${sql.raw(column.getSQLType())}`))
-      return sql`with made as (insert into ${relation} (organization_id, created_by, updated_by, ${names(filled)}) select ${place('organization')}::bigint, ${place('actor')}::bigint, ${place('actor')}::bigint, ${names(filled)} from jsonb_to_recordset(${place('inputs')}::text::jsonb) as input (${shape}) returning 1) select count(*) as made from made`
+      return sql`with made as (insert into ${relation} (organization_id, created_by, updated_by, ${names(filled)}) select ${place('organization')}::bigint, ${place('actor')}::bigint, ${place('actor')}::bigint, ${names(filled)} from jsonb_to_recordset(${place('inputs')}::text::jsonb) as input (${shape}) on conflict do nothing returning 1) select count(*) as made from made`
     })
     const [row] = await run(ctx.connection, inserting, { ...scope(ctx), inputs: JSON.stringify(inputs) }) as unknown as [{ made: number }]
     return row.made
@@ -157,6 +164,24 @@ export function collection<T extends RecordTable> (name: string, table: T) {
       if (row) return row
     }
     throw unavailable('Other writers were faster each time; nothing was changed. Try again.')
+  }
+
+  /**
+   * Changes many records in one statement, all of them the same fields, and returns the ids of those that changed: not those that are gone,
+   * that are so already, or that have another `version` than the one given with them. References are checked by the foreign keys alone.
+   */
+  async function updateMany (ctx: Context, changes: (Changes & { id: number, version?: number })[]): Promise<number[]> {
+    if (changes.length === 0) return []
+    const fields = given(changes[0]!).filter(field => field !== 'id' && field !== 'version')
+    const changing = compiled(`updateMany ${fields.join()}`, () => {
+      const input = fields.map(field => columns[field]!)
+      const shape = list([sql`id bigint, version integer`, ...input.map(column => sql`${sql.identifier(column.name)} ${sql.raw(column.getSQLType())}`)])
+      const set = list(input.map(({ name }) => sql`${sql.identifier(name)} = input.${sql.identifier(name)}`))
+      const differs = sql.join(input.map(({ name }) => sql`record.${sql.identifier(name)} is distinct from input.${sql.identifier(name)}`), sql` or `)
+      return sql`update ${relation} record set ${set}, version = record.version + 1, updated_at = now(), updated_by = ${place('actor')}::bigint from jsonb_to_recordset(${place('changes')}::text::jsonb) as input (${shape}) where record.organization_id = ${place('organization')}::bigint and record.id = input.id and record.deleted_at is null and (input.version is null or record.version = input.version) and (${differs}) returning record.id`
+    })
+    const rows = await ctx.changing(changes.map(({ id }) => cacheKey(ctx, id)), send(ctx.connection, changing, { ...scope(ctx), changes: JSON.stringify(changes) }))
+    return rows.map(({ id }) => id)
   }
 
   async function unchanged (ctx: Context, id: number, versions: Versions): Promise<Row> {
@@ -198,6 +223,6 @@ export function collection<T extends RecordTable> (name: string, table: T) {
     return await eventsOf(ctx, name, id, query)
   }
 
-  return { ...lists<Row>(name, table), cacheKey, get, find, create, createMany, update, remove, restore, history }
+  return { ...lists<Row>(name, table, scopes), cacheKey, get, lock, find, create, createMany, update, updateMany, remove, restore, history }
 }
 

@@ -32,17 +32,23 @@ export type Hidden = typeof hidden[number]
 
 export type RecordTable = PgTable & Record<keyof ReturnType<typeof record>, PgColumn>
 
+/** The numbers of the tags on a record. They point at tags of the organisation: `CALL watch_tags(…)` in the table's migration. */
+export const tags = () => identifier().array().notNull().default([])
+
+/** When a record came to its present stage or status: `CALL watch_moves(…)` in the table's migration keeps it, and logs each move. */
+export const movedAt = () => instant().notNull().defaultNow()
+
 const plainText = customType<{ data: string }>({ dataType: () => 'text' })
 
 /** The text that `q` and `[like]` look into: these columns, lower-case and without accents, kept by Postgres itself. */
 export const searchText = (columns: readonly string[]) =>
   plainText().notNull().generatedAlwaysAs(sql.raw(`search_text(${columns.map(name => `"${name}"`).join(', ')})`))
 
-type Keys = Pick<RecordTable, 'id' | 'organization_id' | 'deleted_at'>
+type Keys = Pick<RecordTable, 'id' | 'organization_id' | 'deleted_at'> & { search_text?: AnyPgColumn, tags?: AnyPgColumn }
 const alive = (t: Keys): SQL => sql`${t.deleted_at} is null`
 
-/** The primary key of a record table, the index of its deleted rows, and the one of the text search if there is any. */
-export function recordKeys (table: string, t: Keys & { search_text?: AnyPgColumn }) {
+/** The primary key of a record table, the index of its deleted rows, and those of the text search and of the tags if there are any. */
+export function recordKeys (table: string, t: Keys) {
   return [
     primaryKey({ name: `${table}_key`, columns: [t.organization_id as AnyPgColumn, t.id as AnyPgColumn] }),
     index(`idx_${table}_deleted`).on(t.organization_id, t.id).where(sql`${t.deleted_at} is not null`),
@@ -50,7 +56,9 @@ export function recordKeys (table: string, t: Keys & { search_text?: AnyPgColumn
     ...t.search_text
       ? [index(`idx_${table}_search`).using('gin', sql`${t.organization_id} int8_ops`, sql`${t.search_text} gin_trgm_ops`)
           .with({ gin_pending_list_limit: 512 }).where(alive(t))]
-      : []
+      : [],
+    // what has no tags costs nothing
+    ...t.tags ? [index(`idx_${table}_tags`).using('gin', sql`${t.organization_id} int8_ops`, t.tags).where(sql`${alive(t)} and ${t.tags} <> '{}'`)] : []
   ]
 }
 

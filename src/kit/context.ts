@@ -50,9 +50,9 @@ export class Context {
   }
 
   /** The result of a write that is under way. What it changed leaves the cache before: now, or after the commit of a transaction. */
-  async changing<Result> (key: string, write: PromiseLike<Result>): Promise<Result> {
-    if (!this.#transaction) return await this.#forgetting(() => [key], write, patience.statement)
-    this.#transaction.changed.add(key)
+  async changing<Result> (keys: string[], write: PromiseLike<Result>): Promise<Result> {
+    if (!this.#transaction) return await this.#forgetting(() => keys, write, patience.statement)
+    for (const key of keys) this.#transaction.changed.add(key)
     return await soon(write)
   }
 

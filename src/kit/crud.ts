@@ -6,12 +6,11 @@ import type { Versions } from './collection.ts'
 import { etagOf, hasAlready, versionsOf } from './conditional.ts'
 import type { Context } from './context.ts'
 import { csv, formatOf, written } from './formats.ts'
-import { related, type Relation } from './include.ts'
+import { fieldOf, related, type Relation } from './include.ts'
 import type { ListQuery, Page } from './list.ts'
 import { cursorParameter, limitParameter, listQuery } from './query.ts'
-import { Event, EventPage, Id, PageOf, Ref } from './schema.ts'
-
-interface Identified { id: number, version: number }
+import { answer, article, byId, capital, conditions, idOf, json, nextLink, sendRecord, type Identified } from './routes.ts'
+import { Event, EventPage, PageOf, Ref } from './schema.ts'
 
 /** What a service may offer. A verb that is not there is a route that is not there. */
 interface Verbs<Row, New, Changes> {
@@ -38,27 +37,11 @@ interface Contract<S extends TObject, N extends TSchema, C extends TSchema> {
   sort: readonly (keyof Static<S> & string)[]
   search?: readonly (keyof Static<S> & string)[]
   include?: Record<string, Relation<keyof Static<S> & string>>
+  /** Filters that are no fields, by name: those that the service gave its collection. */
+  scopes?: Record<string, TSchema>
 }
 
-const byId = (id: unknown) => Type.Object({ id: Id({ description: 'The number of the record.', example: id }) }, { additionalProperties: false })
 const Paged = Type.Object({ limit: limitParameter, cursor: cursorParameter }, { additionalProperties: false })
-const conditions = (names: readonly string[]) => Type.Object(Object.fromEntries(names.map(name =>
-  [name, Type.Optional(Type.String({ maxLength: 200, pattern: '^[\\x20-\\x7e]*$', description: conditionTexts[name]! }))])))
-const conditionTexts: Record<string, string> = {
-  'if-match': 'Act only if the record still has this ETag; else 412.',
-  'if-none-match': 'Answer 304 if the record still has this ETag.',
-  'cache-control': '`no-cache` reads from the database.'
-}
-const idOf = (request: FastifyRequest) => (request.params as { id: number }).id
-const capital = (word: string) => word.charAt(0).toUpperCase() + word.slice(1)
-/** `a lead`, `an account`; a user is spoken with a consonant. */
-const article = (word: string) => `${/^(?!u)[aeiou]/.test(word) ? 'an' : 'a'} ${word}`
-const json = 'application/json; charset=utf-8'
-
-function sendRecord (reply: FastifyReply, record: Identified) {
-  return reply.header('etag', etagOf(record)).type(json).send(JSON.stringify(record))
-}
-
 function sendEntry (request: FastifyRequest, reply: FastifyReply, { etag, body }: Entry) {
   reply.header('etag', etag).header('cache-control', 'private, no-cache')
   return hasAlready(request, etag) ? reply.code(304).send() : reply.type(json).send(body)
@@ -68,7 +51,7 @@ function sendEntry (request: FastifyRequest, reply: FastifyReply, { etag, body }
 export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
   app: FastifyInstance,
   verbs: Verbs<Static<S>, Static<N>, Static<C>>,
-  { one, many, record, create, update, filter, sort, search, include = {} }: Contract<S, N, C>
+  { one, many, record, create, update, filter, sort, search, include = {}, scopes = {} }: Contract<S, N, C>
 ): void {
   const area = app.prefix.split('/').at(-1)!
   const columns = Object.keys(record.properties)
@@ -84,18 +67,17 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
       { $id: `${record.$id}Shown`, additionalProperties: false, description: `${record.description} With its related records, where \`include\` asks for them.` })
   const RecordPage = PageOf(record, Ref(Shown))
   for (const schema of new Set([record, Shown, RecordPage, create, update])) if (schema?.$id) app.addSchema(schema)
-  const asking = listQuery({ record, filter, sort, ...search && { search }, ...relations.length > 0 && { include: relations } })
+  const asking = listQuery({ record, filter, sort, scopes, ...search && { search }, ...relations.length > 0 && { include: relations } })
   const shape = Type.Object({ fields: asking.schema.properties.fields, ...relations.length > 0 && { include: asking.schema.properties.include! } }, { additionalProperties: false })
 
   const route = (operationId: string, summary: string, description: string, access: 'read' | 'write', rest: object) => ({
     config: { permission: `${area}:${access}` as const },
     schema: { operationId, summary, description, tags: [area], ...rest }
   })
-  const answer = (status: number, description: string, schema: TSchema) => ({ [status]: { description, content: { 'application/json': { schema } } } })
 
   /** Only the fields asked for, and the related records under `included`. */
-  async function dressed (ctx: Context, rows: Static<S>[], fields: readonly string[] | undefined, wanted: string[]): Promise<object[]> {
-    const extras = wanted.length > 0 ? await related(ctx, rows, include, wanted) : undefined
+  async function dressed (ctx: Context, rows: Static<S>[], fields: readonly string[] | undefined, wanted: string[], query: ListQuery = {}): Promise<object[]> {
+    const extras = wanted.length > 0 ? await related(ctx, rows, include, wanted, query) : undefined
     return rows.map((row, i) => ({
       ...fields ? Object.fromEntries(fields.map(field => [field, (row as Record<string, unknown>)[field]])) : row as object,
       ...extras && { included: extras[i] }
@@ -103,7 +85,7 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
   }
 
   /** The columns to read for the fields to show: those of the relations as well. */
-  const needed = (fields: readonly string[] | undefined, wanted: string[]) => fields && [...new Set([...fields, ...wanted.map(name => include[name]!.by)])]
+  const needed = (fields: readonly string[] | undefined, wanted: string[]) => fields && [...new Set([...fields, ...wanted.map(name => fieldOf(include[name]!))])]
 
   const tagged = (row: Static<S>) => row as unknown as Identified
   const { list, stream, get, create: make, update: change, remove, restore, history, cacheKey } = verbs
@@ -123,18 +105,18 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
       const format = formatOf(request.headers.accept)
       if (format !== 'application/json' && !paged) {
         const rows = stream(request.ctx, { ...asked, ...fields && { fields } })
-        return reply.type(`${format}; charset=utf-8`).send(written(dressedBatches(request.ctx, rows, shown, wanted), format, [...shown ?? columns]))
+        return reply.type(`${format}; charset=utf-8`).send(written(dressedBatches(request.ctx, rows, shown, wanted, asked), format, [...shown ?? columns]))
       }
       const { data, ...page } = await list(request.ctx, { ...asked, ...fields && { fields } })
-      const rows = shown || wanted.length > 0 ? await dressed(request.ctx, data, shown, wanted) : data
+      const rows = shown || wanted.length > 0 ? await dressed(request.ctx, data, shown, wanted, asked) : data
       if (page.next_cursor !== null) reply.header('link', nextLink(request, page.next_cursor))
       if (format !== 'application/json') return reply.type(`${format}; charset=utf-8`).send(written(once(rows), format, [...shown ?? columns]))
       return reply.type(json).send(JSON.stringify({ data: rows, ...page }))
     })
   }
 
-  async function * dressedBatches (ctx: Context, batches: AsyncIterable<Static<S>[]>, fields: readonly string[] | undefined, wanted: string[]) {
-    for await (const rows of batches) yield await dressed(ctx, rows, fields, wanted)
+  async function * dressedBatches (ctx: Context, batches: AsyncIterable<Static<S>[]>, fields: readonly string[] | undefined, wanted: string[], query: ListQuery) {
+    for await (const rows of batches) yield await dressed(ctx, rows, fields, wanted, query)
   }
 
   if (get) {
@@ -214,11 +196,3 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
 }
 
 async function * once<T> (value: T) { yield value }
-
-/** RFC 8288: this list from `cursor` on, relative to the server, whatever its name is to the caller. */
-export function nextLink ({ url }: FastifyRequest, cursor: string): string {
-  const [path, query] = url.split('?', 2)
-  const parameters = new URLSearchParams(query)
-  parameters.set('cursor', cursor)
-  return `<${path}?${parameters.toString()}>; rel="next"`
-}

@@ -1,7 +1,7 @@
-import type { Query } from 'drizzle-orm'
+import type { Query, SQL } from 'drizzle-orm'
 import postgres from 'postgres'
 import { patience, within } from './deadline.ts'
-import { drizzle, fillPlaceholders } from './drizzle.ts'
+import { drizzle, fillPlaceholders, PgDialect } from './drizzle.ts'
 
 export type Sql = postgres.Sql
 export type Connection = postgres.Sql | postgres.TransactionSql
@@ -72,6 +72,10 @@ export function statement<Q extends Compilable> (query: Q, fixed = true): Statem
   const { sql, params } = query.toSQL()
   return { text: sql, parameters: params, fixed, uses: 0 }
 }
+
+const dialect = new PgDialect()
+/** The same of SQL that is written by hand. */
+export const query = <Row> (query: SQL, fixed = true): Statement<Row> => statement({ toSQL: () => dialect.sqlToQuery(query) }, fixed)
 
 function isPrepared (statement: Statement<unknown>): boolean {
   if (!statement.fixed && ++statement.uses === 3 && prepared < mostPrepared) {

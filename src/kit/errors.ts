@@ -52,6 +52,8 @@ export const vocabulary = {
   timeout: 'The request arrived too slowly.',
   conflict: 'The state of the record does not allow this.',
   duplicate: 'Another record already has this value, and it must be unique.',
+  impossible_move: 'The record cannot come to this stage or status from where it is; `allowed` lists where it can go.',
+  likely_duplicate: 'There are records that are probably the same; `matches` lists them. Name one of them, or send `Prefer: handling=lenient` to go on.',
   stale: 'The record has changed since it was read; `ETag` carries its present version.',
   too_large: 'The body is larger than the limit.',
   uri_too_long: 'The path or one of its segments is longer than the limit.',
@@ -75,6 +77,13 @@ export const notFound = (what: string) => new Problem(404, 'not_found', `No such
 export const conflict = (detail: string) => new Problem(409, 'conflict', detail)
 export const duplicate = (field: string) => new Problem(409, 'duplicate', `Another record already has this ${field}.`,
   { errors: [{ pointer: `/${field}`, code: 'duplicate', detail: 'is already taken' }] })
+/** A record that is probably the one that would be made, and the fields that say so. */
+export interface Match { type: string, id: number, name: string, by: string[] }
+/** A move that the state of a record does not allow; `allowed` are the values that `field` could be given instead. */
+export const impossibleMove = (field: string, detail: string, allowed: readonly string[]) => new Problem(409, 'impossible_move', detail,
+  { errors: [{ pointer: `/${field}`, code: 'impossible_move', detail }], members: { allowed } })
+export const likelyDuplicates = (matches: Match[]) => new Problem(409, 'likely_duplicate',
+  `There may be such records already: ${matches.map(({ type, id, name }) => `${type} ${id} (${name})`).join(', ')}.`, { members: { matches } })
 export const stale = (version: number) =>
   new Problem(412, 'stale', `The record is at version ${version} by now.`, { headers: { etag: `"${version}"` } })
 export const unknownReference = (fields: string[]) => new Problem(422, 'unknown_reference', `There is no such record: ${fields.join(', ')}.`,

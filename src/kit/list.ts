@@ -1,17 +1,15 @@
 import type { SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
-import { and, sql, unionAll } from './drizzle.ts'
+import { and, is, sql, SQL as SQLClass, unionAll } from './drizzle.ts'
 import { shownColumns } from './columns.ts'
 import type { Context } from './context.ts'
 import type { Position } from './cursor.ts'
-import { build, run, statement, type Statement } from './database.ts'
+import { build, query, run, statement, type Statement } from './database.ts'
+import { condition, exactly, shapeOf as filterShape, textOf, type Filter, type Scopes } from './filter.ts'
 
-export const operators = ['eq', 'in', 'gt', 'gte', 'lt', 'lte', 'like', 'null'] as const
-export type Operator = typeof operators[number]
+export type { Filter, Operator, Scopes } from './filter.ts'
 
-/** `value` is of the column's type; a list of it for `in`, a boolean for `null`, text for `like`. */
-export interface Filter { field: string, operator: Operator, value: unknown }
 export interface Sort { field: string, descending: boolean }
 
 /** What a list is asked for. `words` are looked for in the text of the record, `fields` are the columns wanted (all if absent). */
@@ -31,22 +29,9 @@ export interface Page<Row> { data: Row[], has_more: boolean, next_cursor: string
 interface Key extends Sort { column: PgColumn, nullable: boolean }
 type Values = Record<string, unknown>
 
-const compare = { eq: sql.raw('='), gt: sql.raw('>'), gte: sql.raw('>='), lt: sql.raw('<'), lte: sql.raw('<=') }
+const compare = { gt: sql.raw('>'), gte: sql.raw('>='), lt: sql.raw('<'), lte: sql.raw('<=') }
 const newestFirst: Sort[] = [{ field: 'id', descending: true }]
 const place = <Name extends string> (name: Name) => sql.placeholder(name)
-
-/** A filter as a condition; its value goes in as the placeholder `name`. Text is compared without case and accents by `like`. */
-function condition (table: PgTable, column: PgColumn, { operator, value }: Filter, name: string): SQL {
-  switch (operator) {
-    case 'in': return sql`${column} = any(${place(name)})`
-    case 'null': return value === true ? sql`${column} is null` : sql`${column} is not null`
-    // the index is on the text of the whole record: it finds the candidates, the column decides
-    case 'like': return sql`(${textOf(table)} like search_pattern(${place(name)}) and search_text(${column}) like search_pattern(${place(name)}))`
-    default: return sql`${column} ${compare[operator]} ${place(name)}`
-  }
-}
-
-const textOf = (table: PgTable): PgColumn => (table as unknown as { search_text: PgColumn }).search_text
 
 /**
  * Rows beyond `at` in the order of `keys`; placeholders `k0`, `k1` …. One range on an index where all keys run the same way,
@@ -75,10 +60,10 @@ const order = ({ column, descending, nullable }: Key) =>
   sql`${column} ${sql.raw(descending ? nullable ? 'desc nulls last' : 'desc' : 'asc')}`
 
 /**
- * Makes `list` and `stream` for a table. The SQL of a list is compiled once for each *shape* (which filters, which sort,
- * which columns); a request only fills in values.
+ * Makes `list`, `stream` and what else reads many rows of a table. The SQL of a list is compiled once for each *shape* (which filters,
+ * which sort, which columns); a request only fills in values.
  */
-export function lists<Row> (name: string, table: PgTable) {
+export function lists<Row> (name: string, table: PgTable, scopes: Scopes = {}) {
   const columns = shownColumns(table)
   const shapes = new LRUCache<string, Statement<Row>>({ max: 500 })
   const column = (field: string): PgColumn => columns[field] ?? fault(`${name} has no column ${field}`)
@@ -92,20 +77,21 @@ export function lists<Row> (name: string, table: PgTable) {
     return [
       sql`${column_of(table, 'organization_id')} = ${place('organization')}`,
       ...columns.deleted_at ? [query.deleted ? sql`${columns.deleted_at} is not null` : sql`${columns.deleted_at} is null`] : [],
-      ...(query.filters ?? []).map((filter, i) => condition(table, column(filter.field), filter, `f${i}`)),
+      ...(query.filters ?? []).map((filter, i) => condition(table, columns, scopes, filter, sql`${place(`f${i}`)}`)),
       ...(query.words ?? []).map((_, i) => sql`${textOf(table)} like search_pattern(${place(`w${i}`)})`)
     ]
   }
 
   const values = (ctx: Context, query: ListQuery): Values => ({
     organization: ctx.organization_id,
+    actor: ctx.user_id,
     ...Object.fromEntries((query.filters ?? []).map(({ value }, i) => [`f${i}`, value])),
     ...Object.fromEntries((query.words ?? []).map((word, i) => [`w${i}`, word]))
   })
 
   const shapeOf = (query: ListQuery) => JSON.stringify([
     query.deleted, query.words?.length, query.fields, query.sort,
-    query.filters?.map(({ field, operator, value }) => [field, operator, operator === 'null' && value])
+    query.filters?.map(filterShape)
   ])
 
   function compiled (shape: string, make: () => Statement<Row>): Statement<Row> {
@@ -150,6 +136,9 @@ export function lists<Row> (name: string, table: PgTable) {
     return row.total
   }
 
+  /** The static defaults of the columns: what a new row has where nothing is given. */
+  const defaults = Object.fromEntries(Object.values(columns).filter(column => column.default !== undefined && !is(column.default, SQLClass)).map(column => [column.name, column.default]))
+
   const position = (keys: Key[], row: Row): Position => keys.map(({ field }) => (row as Record<string, Position[number]>)[field]!)
 
   return {
@@ -166,6 +155,28 @@ export function lists<Row> (name: string, table: PgTable) {
       const has_more = found.length > limit
       const next_cursor = has_more ? ctx.house.cursors.seal(position(keys, data.at(-1)!), self) : null
       return { data, has_more, next_cursor, ...total !== undefined && { total } }
+    },
+
+    /** The next rows of a list after a row of it: for those who merge lists. `from` is what `positionOf` said of that row. */
+    async after (ctx: Context, { sort = newestFirst, ...query }: ListQuery, limit: number, from?: Position): Promise<Row[]> {
+      return await rows(ctx, { ...query, sort }, keysOf(sort), limit, from)
+    },
+    positionOf: (row: Row, sort: Sort[] = newestFirst): Position => position(keysOf(sort), row),
+
+    /** The condition under which a row is in the list, and the values of its placeholders: for statements that count and add up. */
+    where: (ctx: Context, query: ListQuery): { where: SQL, values: Values } => ({ where: and(...conditions(query))!, values: values(ctx, query) }),
+
+    /**
+     * Which of the sets of filters a record would meet if it were stored like this: with the same operators in the same database as a list,
+     * before there is a row. An absent field has its default.
+     */
+    async wouldMeet (ctx: Context, record: object, sets: Filter[][]): Promise<boolean[]> {
+      if (sets.length === 0) return []
+      const asking = compiled(`wouldMeet ${JSON.stringify(sets.map(set => set.map(filterShape)))}`, () => query(sql`select ${sql.join(sets.map((set, i) =>
+        sql`coalesce(${and(sql`true`, ...set.map((filter, j) => exactly(column(filter.field), filter, sql`${place(`f${i}_${j}`)}`)))!}, false) as ${sql.identifier(`m${i}`)}`), sql`, `)} from jsonb_populate_record(null::${table}, ${place('record')}::text::jsonb) ${table}`, false))
+      const asked = sets.flatMap((set, i) => set.map(({ value }, j) => [`f${i}_${j}`, value] as const))
+      const [met] = await run(ctx.connection, asking, { record: JSON.stringify({ ...defaults, ...record }), ...Object.fromEntries(asked) }) as unknown as [Record<string, boolean>]
+      return sets.map((_, i) => met[`m${i}`]!)
     },
 
     /** The whole list in batches: no transaction is held open, and no more than a batch is in memory. */

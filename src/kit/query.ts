@@ -1,14 +1,20 @@
 import { Type, type TObject, type TProperties, type TSchema } from '@sinclair/typebox'
-import { invalidParameter } from './errors.ts'
+import { invalidParameter, ruleBroken } from './errors.ts'
 import type { Filter, ListQuery, Operator, Sort } from './list.ts'
 import { OneOf, Text } from './schema.ts'
+import { ajv, faultOf, urlValidator } from './validate.ts'
 
-/** What a list offers: names of fields of `record`, and of what can be included. */
-export interface ListContract {
+/** What can be filtered by: names of fields of `record`, those of them that are searched, and filters that are no fields. */
+export interface FilterContract {
   record: TObject
   filter: readonly string[]
-  sort: readonly string[]
   search?: readonly string[]
+  scopes?: Record<string, TSchema>
+}
+
+/** What a list offers: names of fields of `record`, and of what can be included. */
+export interface ListContract extends FilterContract {
+  sort: readonly string[]
   include?: readonly string[]
 }
 
@@ -17,7 +23,7 @@ export interface AskedList extends ListQuery { include: string[], paged: boolean
 
 const words: Record<Exclude<Operator, 'eq'>, string> = {
   in: 'is one of these, separated by commas', gt: 'is after or above', gte: 'is at or above', lt: 'is before or below', lte: 'is at or below',
-  like: 'contains this, whatever the case and the accents', null: 'is absent (true) or present (false)'
+  like: 'contains this, whatever the case and the accents', any: 'has one or more of these, separated by commas', all: 'has all of these, separated by commas', null: 'is absent (true) or present (false)'
 }
 
 const ordered = new Set(['integer', 'number'])
@@ -26,6 +32,7 @@ const isDate = (schema: TSchema) => schema.format === 'date'
 
 /** The operators a field can be filtered by, from its type. */
 function operatorsOf (schema: TSchema, searchable: boolean): Operator[] {
+  if (schema.type === 'array') return ['any', 'all']
   const comparable = ordered.has(schema.type) || isInstant(schema) || isDate(schema)
   return [
     'eq',
@@ -37,12 +44,13 @@ function operatorsOf (schema: TSchema, searchable: boolean): Operator[] {
 }
 
 /** The schema of one parameter of the query. */
-function parameter (field: string, schema: TSchema, operator: Operator): TSchema {
+function parameter (field: string, schema: TSchema, operator: Operator, told?: string): TSchema {
   const { nullable: _n, example: _e, minLength: _m, description: _s, ...plain } = schema
-  const description = operator === 'eq' ? `\`${field}\` is this.` : `\`${field}\` ${words[operator]}.`
+  const description = told ?? (operator === 'eq' ? `\`${field}\` is this.` : `\`${field}\` ${words[operator]}.`)
   const values = (schema.enum as (string | null)[] | undefined)?.filter(value => value !== null)
   if (operator === 'null') return Type.Boolean({ description })
   if (operator === 'like') return Text(100, { minLength: 1, description })
+  if (operator === 'any' || operator === 'all') return parameter(field, schema.items as TSchema, 'in', description)
   if (operator === 'in') {
     const one = values ? `(${values.join('|')})` : schema.type === 'integer' ? '-?[0-9]{1,15}' : schema.type === 'number' ? '-?[0-9]{1,15}(\\.[0-9]{1,2})?' : '[^,\\u0000\\uD800-\\uDFFF]+'
     return Type.String({ maxLength: 4000, pattern: `^${one}(,${one}){0,99}$`, description })
@@ -63,13 +71,45 @@ const commaSeparated = (names: readonly string[], most: number, description: str
 export const limitParameter = Type.Optional(Type.Integer({ format: 'int32', minimum: 1, maximum: 200, default: 50, description: 'How many rows a page has at the most.' }))
 export const cursorParameter = Type.Optional(Type.String({ minLength: 1, maxLength: 2000, pattern: '^[A-Za-z0-9_.-]+$', description: 'The `next_cursor` of the page before.' }))
 
-/** The query string of a list as a schema, and the function that reads one that was validated against it. */
-export function listQuery ({ record, filter, sort, search, include }: ListContract) {
-  const filters = new Map<string, { field: string, operator: Operator, schema: TSchema }>()
+/** The filters of a list: as parameters of its query string, and as a language for those who keep filters. */
+export function filterLanguage ({ record, filter, search, scopes = {} }: FilterContract) {
+  const known = new Map<string, { field: string, operator: Operator, schema: TSchema }>()
   for (const field of filter) {
     const schema = plainOf(record, field)
-    for (const operator of operatorsOf(schema, search?.includes(field) ?? false)) filters.set(nameOf(field, operator), { field, operator, schema })
+    for (const operator of operatorsOf(schema, search?.includes(field) ?? false)) known.set(nameOf(field, operator), { field, operator, schema })
   }
+  const parameters: TProperties = {
+    ...Object.fromEntries([...known].map(([name, { field, operator, schema }]) => [name, Type.Optional(parameter(field, schema, operator))])),
+    ...Object.fromEntries(Object.entries(scopes).map(([name, schema]) => [name, Type.Optional(schema)]))
+  }
+  for (const [field, schema] of Object.entries(scopes)) known.set(field, { field, operator: 'eq', schema })
+
+  /** The filters in a query that was validated against `parameters`. */
+  const read = (query: Record<string, unknown>): Filter[] => [...known].filter(([name]) => query[name] !== undefined)
+    .map(([name, { field, operator, schema }]) => ({ field, operator, value: isList(operator) ? several(String(query[name]), operator === 'in' ? schema : schema.items as TSchema) : query[name] }))
+
+  let validate: ReturnType<typeof urlValidator> | undefined
+  /** The filters in a text such as `source=website&score[gte]=50`; `place` is where it stands in the body. Errors: 422. */
+  function parse (text: string, place: string): Filter[] {
+    const schema = Type.Object(parameters, { additionalProperties: false })
+    validate ??= urlValidator(ajv(true).compile(schema), schema)
+    const asked = new URLSearchParams(text)
+    const query: Record<string, unknown> = Object.fromEntries(asked)
+    if (asked.size > Object.keys(query).length) throw ruleBroken(place, 'A filter can name each condition only once.')
+    const { error } = validate(query) as { error?: Parameters<typeof faultOf>[0][] }
+    if (error) throw ruleBroken(place, error.map(one => faultOf(one, 'querystring').detail.replace('query parameter ', '')).join(' ').slice(0, 500))
+    return read(query)
+  }
+
+  return { parameters, read, parse }
+}
+
+const isList = (operator: Operator) => operator === 'in' || operator === 'any' || operator === 'all'
+
+/** The query string of a list as a schema, and the function that reads one that was validated against it. */
+export function listQuery ({ sort, include, ...contract }: ListContract) {
+  const { record, search } = contract
+  const language = filterLanguage(contract)
   const sorts = sort.flatMap(field => [field, `-${field}`])
   const schema = Type.Object({
     limit: limitParameter,
@@ -80,7 +120,7 @@ export function listQuery ({ record, filter, sort, search, include }: ListContra
     ...search && { q: Type.Optional(Text(100, { minLength: 1, description: `Words that must all occur in ${search.join(', ')}: each part of a word in any case, with or without accents; one or two characters stand for the beginning of a word.` })) },
     count: Type.Optional(OneOf(['exact'], { description: 'Also count the whole list, as `total`.' })),
     deleted: Type.Optional(Type.Boolean({ default: false, description: 'Show the deleted records instead.' })),
-    ...Object.fromEntries([...filters].map(([name, { field, operator, schema }]) => [name, Type.Optional(parameter(field, schema, operator))])) as TProperties
+    ...language.parameters
   }, { additionalProperties: false })
 
   /** Errors: 400 for a field that is sorted by twice. */
@@ -90,8 +130,7 @@ export function listQuery ({ record, filter, sort, search, include }: ListContra
       limit: asked.limit ?? 50,
       paged: asked.limit !== undefined || asked.cursor !== undefined,
       include: split(asked.include),
-      filters: [...filters].filter(([name]) => query[name] !== undefined)
-        .map(([name, { field, operator, schema }]): Filter => ({ field, operator, value: operator === 'in' ? several(String(query[name]), schema) : query[name] })),
+      filters: language.read(query),
       count: asked.count === 'exact',
       deleted: asked.deleted === true,
       ...asked.cursor !== undefined && { cursor: asked.cursor },

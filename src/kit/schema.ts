@@ -6,6 +6,8 @@ const visibleText = '^\\s*[^\\s\\u0000\\uD800-\\uDFFF][^\\u0000\\uD800-\\uDFFF]*
 
 /** Text as it was received: anything but NUL and half characters (lone surrogates), which cannot be stored. */
 export const Text = (maxLength: number, options: StringOptions = {}) => Type.String({ maxLength, pattern: anyText, ...options })
+/** The numbers of the tags of a record (see `tags()` in kit/columns). */
+export const TagIds = (options: SchemaOptions = {}) => Type.Array(Id(), { maxItems: 50, uniqueItems: true, description: 'The numbers of its tags.', example: [], ...options })
 /** Text with something to see in it. */
 export const Name = (maxLength: number, options: StringOptions = {}) => Type.String({ minLength: 1, maxLength, pattern: visibleText, ...options })
 export const Email = (options: StringOptions = {}) => Type.String({ format: 'email', maxLength: 120, ...options })
@@ -80,6 +82,13 @@ export const Problem = Type.Object({
     code: Text(50, { description: 'What is wrong with it, for a program.', example: 'format' }),
     detail: Text(2000, { description: 'What is wrong with it, for a person.', example: 'must match format "email"' })
   }, { additionalProperties: false }), { maxItems: 100, description: 'Each thing that is wrong, with its place.' })),
+  allowed: Type.Optional(Type.Array(Text(100), { maxItems: 200, description: 'With `impossible_move`: where the record could go instead.', example: ['negotiation', 'lost'] })),
+  matches: Type.Optional(Type.Array(Type.Object({
+    type: Text(40, { description: 'The kind of record.', example: 'contact' }),
+    id: Id({ description: 'Its number.', example: 1 }),
+    name: Text(300, { description: 'What it is called.', example: 'John Doe' }),
+    by: Type.Array(Text(63), { maxItems: 20, description: 'The fields that are alike.', example: ['email'] })
+  }, { additionalProperties: false }), { maxItems: 50, description: 'With `likely_duplicate`: the records that are probably the same.' })),
   error: Type.Optional(Text(50, { description: 'The OAuth 2 error code, on the token endpoint.' })),
   error_description: Type.Optional(Text(2000, { description: 'The OAuth 2 error text, on the token endpoint.' }))
 }, { $id: 'Problem', additionalProperties: false, description: 'What went wrong (RFC 9457).' })

@@ -1,4 +1,4 @@
-import { Change, Count, Creation, Email, Id, Money, Name, Nullable, OneOf, RecordOf, Text } from '../../kit/schema.ts'
+import { Change, Count, Creation, Email, Id, Money, Name, Nullable, OneOf, RecordOf, TagIds, Text } from '../../kit/schema.ts'
 import { statuses, types } from './table.ts'
 
 const fields = {
@@ -17,7 +17,8 @@ const fields = {
   status: OneOf(statuses, { default: 'active', description: 'Whether business is done with it.', example: 'active' }),
   type: OneOf(types, { default: 'prospect', description: 'What it is to us.', example: 'customer' }),
   parent_account_id: Nullable(Id({ description: 'The account it belongs to; a hierarchy without cycles.', example: null })),
-  assigned_to: Nullable(Id({ description: 'The user who looks after it.', example: 1 }))
+  assigned_to: Nullable(Id({ description: 'The user who looks after it.', example: 1 })),
+  tags: TagIds()
 }
 
 export const Account = RecordOf('Account', 'A company we deal with.', fields)

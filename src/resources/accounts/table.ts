@@ -1,4 +1,4 @@
-import { identifier, listIndexes, money, record, recordKeys, reference, searchText } from '../../kit/columns.ts'
+import { identifier, listIndexes, money, record, recordKeys, reference, searchText, tags } from '../../kit/columns.ts'
 import { check, integer, pgTable, sql, varchar } from '../../kit/drizzle.ts'
 import { users } from '../users/table.ts'
 
@@ -24,10 +24,11 @@ export const accounts = pgTable('accounts', {
   type: varchar({ length: 20, enum: types }).notNull().default('prospect'),
   parent_account_id: identifier(),
   assigned_to: identifier(),
+  tags: tags(),
   search_text: searchText(searchable)
 }, t => [
   ...recordKeys('accounts', t),
-  ...listIndexes('accounts', t, ['name', 'industry', 'city', 'country', 'status', 'type', 'annual_revenue', 'employee_count',
+  ...listIndexes('accounts', t, ['name', 'industry', 'city', 'state', 'country', 'status', 'type', 'annual_revenue', 'employee_count',
     'parent_account_id', 'assigned_to', 'created_at', 'updated_at']),
   reference('accounts', t, 'parent_account_id', t),
   reference('accounts', t, 'assigned_to', users),

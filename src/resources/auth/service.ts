@@ -112,7 +112,7 @@ export async function me (ctx: Context): Promise<Me> {
 /** Ends the session: its access and refresh tokens are refused from the next request on. */
 export async function logout (ctx: Context): Promise<void> {
   const { session_id } = ctx.principal
-  await ctx.changing(`session/${session_id}`, ctx.connection`update sessions set revoked_at = now() where id = ${session_id} and revoked_at is null`)
+  await ctx.changing([`session/${session_id}`], ctx.connection`update sessions set revoked_at = now() where id = ${session_id} and revoked_at is null`)
 }
 
 /**

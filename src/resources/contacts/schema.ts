@@ -1,4 +1,4 @@
-import { Change, Creation, Email, Id, Name, Nullable, RecordOf, Text } from '../../kit/schema.ts'
+import { Change, Creation, Email, Id, Name, Nullable, RecordOf, TagIds, Text } from '../../kit/schema.ts'
 
 const fields = {
   first_name: Name(50, { description: 'The given name.', example: 'John' }),
@@ -7,7 +7,8 @@ const fields = {
   phone: Nullable(Text(20, { description: 'The telephone number.', example: '+1234567890' })),
   company: Nullable(Text(100, { description: 'The company, as the person says it; see also account_id.', example: 'Example Corp' })),
   position: Nullable(Text(100, { description: 'What the person does there.', example: 'Head of Purchasing' })),
-  account_id: Nullable(Id({ description: 'The account the person belongs to.', example: 1 }))
+  account_id: Nullable(Id({ description: 'The account the person belongs to.', example: 1 })),
+  tags: TagIds()
 }
 
 export const Contact = RecordOf('Contact', 'A person we deal with.', fields)

@@ -1,4 +1,4 @@
-import { identifier, listIndexes, record, recordKeys, reference, searchText } from '../../kit/columns.ts'
+import { identifier, listIndexes, record, recordKeys, reference, searchText, tags } from '../../kit/columns.ts'
 import { pgTable, varchar } from '../../kit/drizzle.ts'
 import { accounts } from '../accounts/table.ts'
 
@@ -13,6 +13,7 @@ export const contacts = pgTable('contacts', {
   company: varchar({ length: 100 }),
   position: varchar({ length: 100 }),
   account_id: identifier(),
+  tags: tags(),
   search_text: searchText(searchable)
 }, t => [
   ...recordKeys('contacts', t),

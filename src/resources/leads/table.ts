@@ -1,9 +1,10 @@
-import { identifier, listIndexes, record, recordKeys, reference } from '../../kit/columns.ts'
-import { integer, pgTable, varchar } from '../../kit/drizzle.ts'
+import { identifier, instant, listIndexes, movedAt, record, recordKeys, reference, tags } from '../../kit/columns.ts'
+import { index, integer, pgTable, sql, varchar } from '../../kit/drizzle.ts'
 import { contacts } from '../contacts/table.ts'
 import { users } from '../users/table.ts'
 
 export const statuses = ['new', 'contacted', 'qualified', 'unqualified', 'converted'] as const
+export const grades = ['A', 'B', 'C', 'D'] as const
 
 export const leads = pgTable('leads', {
   ...record(),
@@ -11,10 +12,18 @@ export const leads = pgTable('leads', {
   source: varchar({ length: 50 }),
   status: varchar({ length: 20, enum: statuses }).notNull().default('new'),
   score: integer().notNull().default(0),
-  assigned_to: identifier()
+  grade: varchar({ length: 1, enum: grades }),
+  assigned_to: identifier(),
+  unqualified_reason: varchar({ length: 500 }),
+  moved_at: movedAt(),
+  qualified_at: instant(),
+  converted_at: instant(),
+  tags: tags()
 }, t => [
   ...recordKeys('leads', t),
-  ...listIndexes('leads', t, ['contact_id', 'source', 'status', 'score', 'assigned_to', 'created_at', 'updated_at']),
+  ...listIndexes('leads', t, ['contact_id', 'source', 'status', 'score', 'grade', 'assigned_to', 'moved_at', 'created_at', 'updated_at']),
+  // what the reports count, without a look at the rows
+  index('idx_leads_report').on(t.organization_id, t.source, t.status, t.id).where(sql`${t.deleted_at} is null`),
   reference('leads', t, 'contact_id', contacts),
   reference('leads', t, 'assigned_to', users)
 ])

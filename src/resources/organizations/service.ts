@@ -1,5 +1,6 @@
 import { Context, type House } from '../../kit/context.ts'
 import { begin, build, rowsOf, type Connection } from '../../kit/database.ts'
+import { createFirst as createPipeline } from '../pipelines/service.ts'
 import { createFirst as createUser } from '../users/service.ts'
 import { organizations } from './table.ts'
 
@@ -23,5 +24,6 @@ async function insert (house: House, connection: Connection, name: string, admin
   const [organization] = await rowsOf(connection, build.insert(organizations).values({ name }).returning({ id: organizations.id }))
   const ctx = new Context(house, { organization_id: organization!.id, user_id: null, role: 'admin', session_id: null }, { connection, changed: new Set() })
   await createUser(ctx, { ...admin, role: 'admin' })
+  await createPipeline(ctx)
   return organization!.id
 }

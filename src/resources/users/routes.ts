@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { crud, nextLink } from '../../kit/crud.ts'
+import { crud } from '../../kit/crud.ts'
+import { nextLink } from '../../kit/routes.ts'
 import { Ref } from '../../kit/schema.ts'
 import { DirectoryQuery, NewUser, User, UserChanges, UserSummary, UserSummaryPage } from './schema.ts'
 import * as users from './service.ts'

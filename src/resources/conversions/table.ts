@@ -1,0 +1,28 @@
+import { identifier, listIndexes, record, recordKeys, reference } from '../../kit/columns.ts'
+import { jsonb, pgTable, sql, uniqueIndex } from '../../kit/drizzle.ts'
+import { accounts } from '../accounts/table.ts'
+import { contacts } from '../contacts/table.ts'
+import { leads, type statuses } from '../leads/table.ts'
+import { opportunities } from '../opportunities/table.ts'
+
+/** What a conversion did to one record: it made it, or it filled these fields of it; and the version it left it at. */
+export interface Trace { created: boolean, filled: Record<string, unknown>, version: number }
+
+/** What a lead was converted into, and all that is needed to take it back. Deleted when it has been taken back. */
+export const conversions = pgTable('conversions', {
+  ...record(),
+  lead_id: identifier().notNull(),
+  account_id: identifier(),
+  contact_id: identifier(),
+  opportunity_id: identifier(),
+  lead_before: jsonb().$type<{ status: typeof statuses[number], contact_id: number | null, version: number }>().notNull(),
+  traces: jsonb().$type<{ account?: Trace, contact?: Trace, opportunity?: Trace }>().notNull()
+}, t => [
+  ...recordKeys('conversions', t),
+  ...listIndexes('conversions', t, ['account_id', 'contact_id', 'opportunity_id']),
+  uniqueIndex('conversions_lead_id_unique').on(t.organization_id, t.lead_id).where(sql`${t.deleted_at} is null`),
+  reference('conversions', t, 'lead_id', leads),
+  reference('conversions', t, 'account_id', accounts),
+  reference('conversions', t, 'contact_id', contacts),
+  reference('conversions', t, 'opportunity_id', opportunities)
+])
