@@ -4,7 +4,7 @@ import type { LightMyRequestResponse } from 'fastify'
 import type { App } from './helper.ts'
 
 interface Answer { $ref?: string, headers?: Record<string, unknown>, content?: Record<string, { schema: object }> }
-export interface Operation { operationId: string, security?: object[], requestBody?: { content: Record<string, { schema: { $ref?: string } }> }, parameters?: { name: string, in: string, description: string }[], responses: Record<string, Answer> }
+export interface Operation { operationId: string, security?: object[], requestBody?: { content: Record<string, { schema: { $ref?: string } }> }, parameters?: { name: string, in: string, description: string, schema: { enum?: string[] } }[], responses: Record<string, Answer> }
 export interface Document { paths: Record<string, Record<string, Operation>>, components: { responses: Record<string, Answer>, schemas: Record<string, { example?: object }> } }
 
 interface Known { document: Document, ajv: Ajv, checks: Map<string, ValidateFunction> }
