@@ -1,4 +1,5 @@
-// How fast is the API beside a bare route and beside the bare driver? npm run bench -- --contacts 100000 --rounds 5 --seconds 2
+// How fast is the API beside a bare route and beside the bare driver, and with a lot of sales?
+// npm run bench -- --contacts 100000 --activities 1000000 --rounds 5 --seconds 2
 // Writes BENCHMARKS.md. With DATABASE_URL it makes a database of its own on that server, else it starts a Postgres.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,16 +13,18 @@ import { load } from './bench/load.ts'
 import { walk } from './bench/pages.ts'
 import { ask, runScript, start, type Process } from './bench/processes.ts'
 import { report, type Figures, type Starts } from './bench/report.ts'
+import { askAll, fillUp } from './bench/sales.ts'
 import { compareSearch, median } from './bench/search.ts'
 
 const { values: options } = parseArgs({ options: {
   contacts: { type: 'string', default: '100000' },
+  activities: { type: 'string', default: '1000000' },
   rounds: { type: 'string', default: '5' },
   seconds: { type: 'string', default: '2' },
-  only: { type: 'string' }, // names of cases, separated by commas: a quick look, that writes nothing
+  only: { type: 'string' }, // names of cases, or sales, separated by commas: a quick look, that writes nothing
   profile: { type: 'string' } // a folder: for each case, a .cpuprofile of the API
 } })
-const [size, rounds, seconds] = [options.contacts, options.rounds, options.seconds].map(Number) as [number, number, number]
+const [size, activities, rounds, seconds] = [options.contacts, options.activities, options.rounds, options.seconds].map(Number) as [number, number, number, number]
 const kinds = ['ours', 'bare', 'driver'] as const
 type Kind = typeof kinds[number]
 
@@ -70,8 +73,12 @@ async function bench () {
   const servers = { ours, bare: await baseline('bare'), driver: await baseline('driver') }
   const measured = await measure(servers, cases.filter(({ name }) => options.only?.split(',').includes(name) ?? true))
   const { rss } = await ask(ours, 'usage')
+  const volume = { activities, leads: activities * 0.3, opportunities: activities * 0.3 }
+  const wanted = options.only === undefined || options.only.split(',').includes('sales')
+  if (wanted) await fillUp(sql, principal.organization_id, volume)
+  const sales = wanted ? await askAll(sql, ours.url, await login(ours)) : []
   const [server] = await sql<{ server_version: string }[]>`show server_version`
-  const text = report({ command: process.argv.slice(2).join(' '), size, rounds, seconds, measured, rss, starts, pages, searches, postgres: server!.server_version })
+  const text = report({ command: process.argv.slice(2).join(' '), size, rounds, seconds, measured, rss, starts, pages, searches, volume, sales, postgres: server!.server_version })
   if (options.only === undefined) writeFileSync('BENCHMARKS.md', text)
   console.log(text)
 }

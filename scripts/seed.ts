@@ -8,17 +8,21 @@ import { Context } from '../src/kit/context.ts'
 import { problemOfDatabase } from '../src/kit/errors.ts'
 import type { ListQuery, Page } from '../src/kit/list.ts'
 import * as accounts from '../src/resources/accounts/service.ts'
+import * as activities from '../src/resources/activities/service.ts'
+import * as campaignMembers from '../src/resources/campaign_members/service.ts'
+import * as campaigns from '../src/resources/campaigns/service.ts'
 import * as contacts from '../src/resources/contacts/service.ts'
 import * as leads from '../src/resources/leads/service.ts'
 import * as opportunities from '../src/resources/opportunities/service.ts'
 import * as pipelines from '../src/resources/pipelines/service.ts'
 import * as users from '../src/resources/users/service.ts'
-import { Imagination, type Company, type Person, type Prospect } from './seed/imagination.ts'
+import { Imagination, type Company, type Person, type Prospect, type Sale } from './seed/imagination.ts'
 import { progressOf } from './seed/progress.ts'
+import { setUp } from './seed/settings.ts'
 
 const usage = `Usage: npm run seed -- [--contacts 1000] [--seed 1]
 
-  --contacts   how many contacts to make; accounts, leads, opportunities and users come with them
+  --contacts   how many contacts to make; accounts, leads, opportunities, activities, campaigns and users come with them
   --seed       another number makes other people up
 
 Every run adds to what is there: in DATA_DIR, or in the database of DATABASE_URL.`
@@ -52,7 +56,8 @@ async function fill (ctx: Context, size: number, seed: number) {
   const imagine = new Imagination([seed, before]) // not the same people again, when it is not the first time
   const plan = {
     users: Math.min(20, Math.max(3, Math.round(size / 500))), headquarters: Math.ceil(size / 20), subsidiaries: Math.ceil(size / 5),
-    contacts: size, leads: Math.ceil(size * 0.4), opportunities: Math.ceil(size * 0.2)
+    contacts: size, leads: Math.ceil(size * 0.4), opportunities: Math.ceil(size * 0.2),
+    activities: Math.ceil(size * 1.5), campaigns: Math.ceil(size / 5000) + 2, members: Math.ceil(size * 0.2)
   }
   const progress = progressOf(Object.values(plan).reduce((sum, count) => sum + count, 0))
 
@@ -86,16 +91,37 @@ async function fill (ctx: Context, size: number, seed: number) {
     return made
   }
 
+  /** Takes records along their ways, the first step of each, then the second: as a team would have done, with the times of then. */
+  async function walk<Step extends object> (service: { updateMany: (ctx: Context, changes: (Step & { id: number })[]) => Promise<number[]> }, ways: { id: number, way: Step[] }[]): Promise<void> {
+    for (let step = 0, left = ways; left.length > 0; step++, left = left.filter(({ way }) => way.length > step)) {
+      const steps = left.flatMap(({ id, way }) => way.slice(step, step + 1).map(changes => ({ ...changes, id })))
+      for (const alike of Map.groupBy(steps, changes => Object.keys(changes).join()).values()) {
+        for (let first = 0; first < alike.length; first += batch) {
+          await service.updateMany(new Context(ctx.house, { ...ctx.principal, user_id: team[(first / batch) % team.length]! }), alike.slice(first, first + batch))
+        }
+      }
+    }
+  }
+
+  imagine.tags = await setUp(ctx, team)
   // the owners first: subsidiaries that come after them can make no circle
   const wanted = ['id', 'name', 'website', 'country', 'created_at'] as const
   const headquarters = await make('accounts', plan.headquarters, accounts, wanted, age => imagine.account(age, team, [])) as Company[]
   const subsidiaries = await make('accounts', plan.subsidiaries, accounts, wanted, age => imagine.account(age, team, headquarters)) as Company[]
   const companies = [...headquarters, ...subsidiaries].toSorted((one, other) => one.created_at < other.created_at ? -1 : 1)
   const people = await make('contacts', plan.contacts, contacts, ['id', 'account_id'], age => imagine.contact(age, companies)) as Person[]
-  const prospects = await make('leads', plan.leads, leads, ['id', 'contact_id', 'status'], age => imagine.lead(age, team, people)) as Prospect[]
+  const newLeads = await make('leads', plan.leads, leads, ['id', 'contact_id', 'created_at'], age => imagine.lead(age, team, people)) as Prospect[]
+  const waysOfLeads = newLeads.map(lead => ({ id: lead.id, way: imagine.wayOfLead(lead) }))
+  await walk(leads, waysOfLeads)
+  const prospects = newLeads.map((lead, i) => ({ ...lead, status: waysOfLeads[i]!.way.at(-1)?.status ?? 'new' as const }))
   const companyById = new Map(companies.map(company => [company.id, company]))
   const employer = new Map(people.map(({ id, account_id }) => [id, companyById.get(account_id ?? 0)]))
-  await make('opportunities', plan.opportunities, opportunities, ['id'], age => ({ ...imagine.opportunity(age, team, prospects, lead => employer.get(lead.contact_id)), pipeline_id }))
+  const sales = await make('opportunities', plan.opportunities, opportunities, ['id', 'account_id', 'created_at'],
+    age => ({ ...imagine.opportunity(age, team, prospects, lead => employer.get(lead.contact_id ?? 0)), pipeline_id })) as Sale[]
+  await walk(opportunities, sales.map(sale => ({ id: sale.id, way: imagine.wayOfOpportunity(sale) })))
+  await make('activities', plan.activities, activities, ['id'], age => imagine.activity(age, team, people, prospects, sales))
+  const made = await make('campaigns', plan.campaigns, campaigns, ['id'], age => imagine.campaign(age, team)) as { id: number }[]
+  await make('campaign members', plan.members, campaignMembers, ['id'], age => imagine.member(age, made, people, prospects))
   progress.done()
   console.log(`The new users log in with the password ${password}   (shown only now): ${names.join(', ')}`)
 }

@@ -10,12 +10,24 @@ import { problems, querystringParser, sendProblem } from './plugins/problems.ts'
 import { clientErrorHandler, requestId, security } from './plugins/security.ts'
 import { strictQueries, validation } from './plugins/validation.ts'
 import accounts from './resources/accounts/routes.ts'
+import activities from './resources/activities/routes.ts'
+import assignmentRules from './resources/assignment_rules/routes.ts'
 import auth from './resources/auth/routes.ts'
+import campaignMembers from './resources/campaign_members/routes.ts'
+import campaigns from './resources/campaigns/routes.ts'
 import contacts from './resources/contacts/routes.ts'
+import conversions from './resources/conversions/routes.ts'
 import leads from './resources/leads/routes.ts'
 import opportunities from './resources/opportunities/routes.ts'
+import pipelines from './resources/pipelines/routes.ts'
 import problemCodes from './resources/problems/routes.ts'
+import reports from './resources/reports/routes.ts'
+import scoringModels, { leadScores } from './resources/scoring_models/routes.ts'
+import stages from './resources/stages/routes.ts'
 import tags from './resources/tags/routes.ts'
+import teams from './resources/teams/routes.ts'
+import territories from './resources/territories/routes.ts'
+import timeline from './resources/timeline/routes.ts'
 import users from './resources/users/routes.ts'
 import { version } from './version.ts'
 
@@ -54,8 +66,21 @@ export async function buildApp (config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(contacts, { prefix: '/api/contacts' })
   await app.register(accounts, { prefix: '/api/accounts' })
   await app.register(leads, { prefix: '/api/leads' })
+  await app.register(conversions, { prefix: '/api/leads' })
+  await app.register(leadScores, { prefix: '/api/leads' })
   await app.register(opportunities, { prefix: '/api/opportunities' })
+  await app.register(activities, { prefix: '/api/activities' })
+  await app.register(timeline, { prefix: '/api' })
+  await app.register(campaigns, { prefix: '/api/campaigns' })
+  await app.register(campaignMembers, { prefix: '/api/campaign-members' })
+  await app.register(reports, { prefix: '/api/reports' })
   await app.register(tags, { prefix: '/api/tags' })
+  await app.register(pipelines, { prefix: '/api/pipelines' })
+  await app.register(stages, { prefix: '/api/stages' })
+  await app.register(scoringModels, { prefix: '/api/scoring-models' })
+  await app.register(assignmentRules, { prefix: '/api/assignment-rules' })
+  await app.register(teams, { prefix: '/api/teams' })
+  await app.register(territories, { prefix: '/api/territories' })
   await app.register(users, { prefix: '/api/users' })
   await app.register(problemCodes, { prefix: '/api/problems' })
 

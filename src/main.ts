@@ -23,6 +23,8 @@ async function main () {
 
   const { settings, postgres } = await boot(config, line => { logger.debug(line) })
   const app = await buildApp(settings, logger)
+  let workers: { stop: () => Promise<void> } | undefined
+  app.addHook('onClose', async () => { await workers?.stop() }) // before the connections that they work with
 
   let closing: Promise<void> | undefined
   const close = (code: number, grace: number) => closing ??= (async () => {
@@ -43,6 +45,8 @@ async function main () {
     // first of all: a start that fails must not make an admin, whose password is shown only once
     const address = await app.listen({ port: config.port, host: config.host })
     print(address, config, await welcome(app.house, config.admin))
+    const { startWorkers } = await import('./workers/index.ts') // nobody waits for them
+    workers = await startWorkers(app.house, settings.database_url, logger)
   } catch (error) {
     const is_taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
     complain(is_taken ? `Port ${config.port} of ${config.host} is taken: set PORT to another one, or to 0 for any` : error)

@@ -5,6 +5,7 @@ import postgres from 'postgres'
 import type { Test } from 'tap'
 import { buildApp, type AppConfig } from '../src/app.ts'
 import * as organizations from '../src/resources/organizations/service.ts'
+import { workOff } from '../src/workers/index.ts'
 import { conforms } from './document.ts'
 
 export const redisUrl = process.env.TEST_REDIS_URL
@@ -28,16 +29,27 @@ export async function database (t: Test): Promise<string> {
 
 /** An application on a database of its own, unless `database_url` says which. Passwords are hashed as cheaply as can be. */
 export async function application (t: Test, config: Partial<AppConfig> = {}, logger: Logger = pino({ level: 'silent' })) {
+  const database_url = config.database_url ?? await database(t)
   const app = await buildApp({
-    database_url: config.database_url ?? await database(t), redis_url: undefined, jwt_secret: secret,
+    database_url, redis_url: undefined, jwt_secret: secret,
     cors_origins: [], trust_proxy: [], rate_limit_max: 1_000_000, password_cost: { memory: 8, passes: 1 }, ...config
   }, logger)
   t.teardown(async () => { await app.close() })
   await app.ready()
+  databases.set(app, database_url)
   return app
 }
 
-export type App = Awaited<ReturnType<typeof application>>
+export type App = Awaited<ReturnType<typeof buildApp>>
+const databases = new WeakMap<App, string>()
+
+/** Does the jobs that are due, as a worker would, and returns when none is left. Throws when one has failed. */
+export async function work (app: App): Promise<void> {
+  await workOff(app.house, databases.get(app)!, pino({ level: 'silent' }))
+  const failed = await app.house.database.pool`select task_identifier, last_error from graphile_worker.jobs where last_error is not null`
+  if (failed.length > 0) throw new Error(JSON.stringify(failed))
+}
+
 export type Headers = Record<string, string>
 /** Calls the API as somebody: `await call('PATCH /api/contacts/1', { … }, { 'if-match': '"1"' })`. The answer is checked against the document. */
 export type Call = (request: string, body?: object, headers?: Headers) => Promise<LightMyRequestResponse>

@@ -21,6 +21,11 @@ t.test('a resource reaches another only through its service, its table or its sc
   }
 })
 
+t.test('workers know what can be done and nothing of HTTP, and only the process and the tests know them', async t => {
+  for (const file of files.filter(file => file.startsWith('workers/'))) for (const to of importsOf(file)) t.match(to, /^(kit|workers)\/|service\.ts$/, `${file} → ${to}`)
+  for (const file of files.filter(file => file !== 'main.ts' && !file.startsWith('workers/'))) t.notMatch(importsOf(file).join(), /workers\//, file)
+})
+
 t.test('a table knows columns, roles and other tables', async t => {
   for (const file of files.filter(file => file.endsWith('/table.ts'))) for (const to of importsOf(file)) t.match(to, /(kit\/(columns|access|drizzle)|table)\.ts$/, `${file} → ${to}`)
 })

@@ -36,7 +36,7 @@ t.test('opportunities with ties and nulls', async t => {
   for (let i = 0; i < 60; i++) {
     await call('POST /api/opportunities', {
       title: `T${i % 7}`, amount: i % 4 === 0 ? null : (i % 5) + 0.5, close_date: i % 3 === 0 ? null : `2026-01-${String(i % 9 + 1).padStart(2, '0')}`,
-      probability: i % 11, stage: ['prospecting', 'won', 'lost'][i % 3]
+      probability: i % 11, stage: ['prospecting', 'proposal', 'negotiation'][i % 3]
     })
   }
   await stranger.call('POST /api/opportunities', { title: 'T1', amount: 1.5 })
@@ -59,10 +59,10 @@ t.test('opportunities with ties and nulls', async t => {
       ['amount=1.5', row => row.amount === 1.5], ['amount[gt]=1.5', row => row.amount !== null && row.amount as number > 1.5], ['amount[gte]=1.5', row => row.amount !== null && row.amount as number >= 1.5],
       ['amount[lt]=1.5', row => row.amount !== null && row.amount as number < 1.5], ['amount[lte]=1.5', row => row.amount !== null && row.amount as number <= 1.5], ['amount[in]=0.5,1.5', row => row.amount === 0.5 || row.amount === 1.5],
       ['amount[null]=true', row => row.amount === null], ['amount[null]=false', row => row.amount !== null],
-      ['stage=won', row => row.stage === 'won'], ['stage[in]=won,lost', row => row.stage !== 'prospecting'], ['title=T3', row => row.title === 'T3'], ['title[in]=T3,T4', row => row.title === 'T3' || row.title === 'T4'],
+      ['stage=proposal', row => row.stage === 'proposal'], ['stage[in]=proposal,negotiation', row => row.stage !== 'prospecting'], ['title=T3', row => row.title === 'T3'], ['title[in]=T3,T4', row => row.title === 'T3' || row.title === 'T4'],
       ['close_date[gte]=2026-01-05', row => row.close_date !== null && row.close_date! >= '2026-01-05'], ['probability[gte]=3&probability[lt]=5', row => [3, 4].includes(row.probability as number)],
       ['created_at[gte]=2020-01-01', () => true], ['created_at[lt]=2020-01-01', () => false], ['created_at[gte]=2020-01-01T00:00:00Z', () => true],
-      ['title[like]=t3', row => row.title === 'T3'], ['q=t5', row => row.title === 'T5'], ['stage=won&amount[null]=false&sort=-amount', row => row.stage === 'won' && row.amount !== null]
+      ['title[like]=t3', row => row.title === 'T3'], ['q=t5', row => row.title === 'T5'], ['stage=proposal&amount[null]=false&sort=-amount', row => row.stage === 'proposal' && row.amount !== null]
     ]
     for (const [query, matches] of cases) {
       const expected = ids(all.filter(matches)).toSorted((a, b) => a - b)

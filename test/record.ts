@@ -1,19 +1,19 @@
 import type { Test } from 'tap'
-import { organization, type App } from './helper.ts'
+import { organization, type App, type Call } from './helper.ts'
 
 type Json = Record<string, unknown>
 
 /**
- * What every record promises, whatever it is about. `valid` makes one, `change` changes it, `invalid` is refused with 400 at the pointer.
+ * What every record promises, whatever it is about. `valid` makes one (and what it needs first, by `call`), `change` changes it, `invalid` is refused with 400 at the pointer.
  * `turns`: values that the first field of `change` takes in turn, where it does not take any text.
  */
-export async function behavesLikeARecord (t: Test, app: App, path: string, { valid, change, invalid, turns }: { valid: () => Json, change: Json, invalid: [Json, string][], turns?: unknown[] }) {
+export async function behavesLikeARecord (t: Test, app: App, path: string, { valid, change, invalid, turns }: { valid: (call: Call) => Json | Promise<Json>, change: Json, invalid: [Json, string][], turns?: unknown[] }) {
   const { call } = await organization(app)
   const stranger = await organization(app)
-  const make = async () => (await call(`POST ${path}`, valid())).json() as Json & { id: number, version: number }
+  const make = async () => (await call(`POST ${path}`, await valid(call))).json() as Json & { id: number, version: number }
 
   await t.test('is made, read, changed and deleted', async t => {
-    const input = valid()
+    const input = await valid(call)
     const made = await call(`POST ${path}`, input)
     const record = made.json()
     t.match([made.statusCode, made.headers.etag, made.headers.location], [201, '"1"', `${path}/${record.id}`])
@@ -73,11 +73,11 @@ export async function behavesLikeARecord (t: Test, app: App, path: string, { val
   await t.test('nonsense is refused at its place and nothing is stored', async t => {
     const before = (await call(`GET ${path}?count=exact&limit=1`)).json().total
     for (const [fields, pointer] of invalid) {
-      const refused = await call(`POST ${path}`, { ...valid(), ...fields })
+      const refused = await call(`POST ${path}`, { ...await valid(call), ...fields })
       t.match([refused.statusCode, refused.headers['content-type'], refused.json().errors?.[0]?.pointer], [400, /problem\+json/, pointer], JSON.stringify(fields).slice(0, 80))
     }
     for (const field of ['id', 'organization_id', 'version', 'created_at', 'created_by', 'deleted_at', 'search_text', 'nonsense']) {
-      t.match((await call(`POST ${path}`, { ...valid(), [field]: 1 })).json(), { status: 400, errors: [{ pointer: `/${field}`, code: 'unknown' }] })
+      t.match((await call(`POST ${path}`, { ...await valid(call), [field]: 1 })).json(), { status: 400, errors: [{ pointer: `/${field}`, code: 'unknown' }] })
     }
     const { id } = await make()
     t.equal((await call(`PATCH ${path}/${id}`, {})).statusCode, 400, 'a change of nothing is a mistake')

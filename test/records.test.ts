@@ -34,13 +34,13 @@ t.test('an opportunity', t => behavesLikeARecord(t, app, '/api/opportunities', {
     [{ amount: 100_000_000 }, '/amount'], [{ amount: -0.01 }, '/amount'], [{ amount: 0.001 }, '/amount'], [{ amount: '5' }, '/amount'], [{ amount: 1e300 }, '/amount'],
     [{ probability: 101 }, '/probability'], [{ probability: -1 }, '/probability'],
     [{ close_date: '2023-02-29' }, '/close_date'], [{ close_date: '0000-01-01' }, '/close_date'], [{ close_date: '2024-03-15T00:00:00Z' }, '/close_date'],
-    [{ stage: 'maybe' }, '/stage'], [{ title: long(201) }, '/title']
+    [{ stage: 'May be' }, '/stage'], [{ title: long(201) }, '/title']
   ]
 }))
 
 t.test('a user', t => behavesLikeARecord(t, app, '/api/users', {
   valid: () => { const name = randomBytes(5).toString('hex'); return { username: name, email: `${name}@example.com`, password: 'a quiet harbour 47', role: 'viewer' } },
-  change: { role: 'user' },
+  change: { role: 'user' }, turns: ['admin', 'user', 'viewer'],
   invalid: [[{ role: 'root' }, '/role'], [{ password: 'short' }, '/password'], [{ email: null }, '/email'], [{ username: '' }, '/username']]
 }))
 

@@ -1,5 +1,6 @@
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import type { Case } from './cases.ts'
+import type { Asked, Volume } from './sales.ts'
 import type { Found } from './search.ts'
 
 /** Medians: CPU of the server process in µs per request, and requests per second. */
@@ -9,7 +10,7 @@ export interface Pages { first: number, last: number, number: number }
 export interface Starts { first: number, later: number }
 export interface Results {
   command: string, size: number, rounds: number, seconds: number, measured: Measured[], rss: number
-  starts: Starts, pages: Pages, searches: Found[], postgres: string
+  starts: Starts, pages: Pages, searches: Found[], volume: Volume, sales: Asked[], postgres: string
 }
 
 const times = (ratio: number) => `${ratio.toFixed(2)}×`
@@ -19,7 +20,7 @@ const table = (head: string[], rows: (string | number)[][]) =>
   [head, head.map((_, i) => i === 0 ? '---' : '---:'), ...rows].map(row => `| ${row.join(' | ')} |`).join('\n')
 
 /** BENCHMARKS.md. */
-export function report ({ command, size, rounds, seconds, measured, rss, starts, pages, searches, postgres }: Results): string {
+export function report ({ command, size, rounds, seconds, measured, rss, starts, pages, searches, volume, sales, postgres }: Results): string {
   const [processor] = cpus()
   return `# Benchmarks
 
@@ -73,5 +74,13 @@ ${table(['term', 'rows', 'ours', '`ilike`, a page', '', '`ilike`, a total', ''],
 
 A frequent term is the scan's good case: it stops at the fifty-first row it meets. A total has no such luck, nor has a term that is rare.
 \`ilike\` finds no \`ó\` when asked for an \`o\`.
+
+## A sales team's day
+
+One organisation with ${thousands(volume.activities)} activities (each linked to a contact and an account), ${thousands(volume.leads)} leads and ${thousands(volume.opportunities)} opportunities.
+One request at a time, medians of fifteen, of another record each time; and how often Postgres read a whole table for them. The reports add up
+the whole organisation.
+
+${table(['question', 'request', 'ms', 'tables read through'], sales.map(({ title, request, ms, scans }) => [title, `\`GET /api${request}\``, milliseconds(ms), scans]))}
 `
 }

@@ -8,12 +8,16 @@ import { faker as pt } from '@faker-js/faker/locale/pt_BR'
 import { faker as sv } from '@faker-js/faker/locale/sv'
 import { faker as tr } from '@faker-js/faker/locale/tr'
 import { types } from '../../src/resources/accounts/table.ts'
+import { types as activityTypes, type Link } from '../../src/resources/activities/table.ts'
+import { statuses as responses } from '../../src/resources/campaign_members/table.ts'
+import { types as campaignTypes } from '../../src/resources/campaigns/table.ts'
 import { statuses } from '../../src/resources/leads/table.ts'
 
 /** What is remembered of the records made so far, oldest first. */
 export interface Company { id: number, name: string, website: string, country: string, created_at: string }
 export interface Person { id: number, account_id: number | null }
-export interface Prospect { id: number, contact_id: number, status: typeof statuses[number] }
+export interface Prospect { id: number, contact_id: number | null, status: typeof statuses[number], created_at: string }
+export interface Sale { id: number, account_id: number | null, created_at: string }
 
 interface Land { faker: Faker, country: string, weight: number }
 const lands: Land[] = [
@@ -26,9 +30,17 @@ const industries = ['Manufacturing', 'Software', 'Retail', 'Health Care', 'Const
 const sources = weighted({ 'website': 6, 'referral': 4, 'trade show': 2, 'cold call': 2, 'newsletter': 2, 'social media': 3, 'partner': 1 })
 const products = ['Enterprise Licence', 'Support Contract', 'Pilot Project', 'Training', 'Migration', 'Hardware Refresh', 'Consulting Days', 'Cloud Subscription', 'Renewal', 'Extension']
 const accountType = weighted<typeof types[number]>({ customer: 5, prospect: 4, partner: 1, vendor: 1 })
-const leadStatus = weighted<Prospect['status']>({ new: 4, contacted: 3, qualified: 3, unqualified: 2, converted: 2 })
-const stageOf = weighted({ prospecting: 4, qualification: 3, proposal: 3, negotiation: 2, won: 4, lost: 3 })
+const leadEnd = weighted({ new: 4, contacted: 3, qualified: 5, unqualified: 2 })
+const leadWays: Record<ReturnType<typeof leadEnd>, Prospect['status'][]> = { new: [], contacted: ['contacted'], qualified: ['contacted', 'qualified'], unqualified: ['contacted', 'unqualified'] }
+const saleEnd = weighted({ prospecting: 4, qualification: 3, proposal: 3, negotiation: 2, won: 4, lost: 3 })
+const openStages = ['prospecting', 'qualification', 'proposal', 'negotiation'] as const
 const probabilities = { prospecting: 10, qualification: 25, proposal: 50, negotiation: 75, won: 100, lost: 0 }
+const lostReasons = ['price', 'a competitor', 'no budget', 'no decision', 'no answer']
+const talks: Record<typeof activityTypes[number], string[]> = {
+  call: ['First call', 'Follow-up call', 'Call about the offer'], email: ['Offer sent', 'Question about prices', 'Thank you'], meeting: ['Demonstration', 'Visit on site', 'Negotiation'],
+  task: ['Prepare the offer', 'Check the references', 'Send the contract'], note: ['Prefers to be called in the morning', 'Knows us from a fair', 'Decides with a colleague']
+}
+const response = weighted<typeof responses[number]>({ added: 2, sent: 6, responded: 2, declined: 1 })
 
 const day = 86_400_000
 const history = 730 * day
@@ -56,7 +68,7 @@ export class Imagination {
       address: faker.location.streetAddress(), city: faker.location.city(), state: faker.location.state(), postal_code: faker.location.zipCode(),
       annual_revenue: cents(employees * spread(120_000, 0.6)), employee_count: employees,
       status: en.datatype.boolean(0.9) ? 'active' as const : 'inactive' as const, type: accountType(),
-      parent_account_id: sometimes(0.3, () => older(parents, age)?.id), assigned_to: en.helpers.arrayElement(owners), created_at: this.#at(age)
+      parent_account_id: sometimes(0.3, () => older(parents, age)?.id), assigned_to: en.helpers.arrayElement(owners), tags: this.#tags(), created_at: this.#at(age)
     }
   }
 
@@ -71,33 +83,107 @@ export class Imagination {
       first_name, last_name,
       email: sometimes(0.95, () => `${ascii(first_name)}.${ascii(last_name)}@${domain}`),
       phone: sometimes(0.9, () => phone(faker)),
-      company: company?.name ?? null, position: sometimes(0.8, () => en.person.jobTitle()), account_id: company?.id ?? null, created_at: this.#at(age)
+      company: company?.name ?? null, position: sometimes(0.8, () => en.person.jobTitle()), account_id: company?.id ?? null, tags: this.#tags(), created_at: this.#at(age)
     }
   }
 
   lead (age: number, owners: number[], people: Person[]) {
-    const status = leadStatus()
-    const [least, most] = { new: [0, 40], contacted: [10, 60], qualified: [50, 100], unqualified: [0, 30], converted: [60, 100] }[status] as [number, number]
+    const created_at = this.#at(age)
     return {
-      contact_id: older(people, age)?.id ?? null, source: sources(), status, score: en.number.int({ min: least, max: most }),
-      assigned_to: sometimes(0.9, () => en.helpers.arrayElement(owners)), created_at: this.#at(age)
+      contact_id: older(people, age)?.id ?? null, source: sources(), score: en.number.int({ min: 0, max: 100 }),
+      assigned_to: sometimes(0.9, () => en.helpers.arrayElement(owners)), tags: this.#tags(), created_at, moved_at: created_at
     }
+  }
+
+  /** How a lead goes on from `new`: each step as the changes that make it. */
+  wayOfLead ({ created_at }: Prospect) {
+    const steps = leadWays[leadEnd()]
+    return this.#moments(created_at, steps.length).map((moved_at, i) => ({
+      status: steps[i]!, moved_at, qualified_at: steps[i] === 'qualified' ? moved_at : null,
+      unqualified_reason: steps[i] === 'unqualified' ? en.helpers.arrayElement(lostReasons) : null
+    }))
   }
 
   /** `companyOf` finds the company that a lead is about. */
   opportunity (age: number, owners: number[], prospects: Prospect[], companyOf: (prospect: Prospect) => Company | undefined) {
-    const lead = Array.from({ length: 6 }, () => older(prospects, age)).find(prospect => prospect && ['qualified', 'converted'].includes(prospect.status))
+    const lead = Array.from({ length: 6 }, () => older(prospects, age)).find(prospect => prospect?.status === 'qualified')
     const company = lead && companyOf(lead)
-    const stage = stageOf()
-    const created = this.#at(age)
-    const closes = stage === 'won' || stage === 'lost'
-      ? en.date.between({ from: created, to: this.#today })
-      : en.date.between({ from: this.#today, to: this.#today + 180 * day })
+    const created_at = this.#at(age)
     const product = en.helpers.arrayElement(products)
     return {
       lead_id: lead?.id ?? null, account_id: company?.id ?? null, title: company ? `${product} for ${company.name}` : product, amount: cents(spread(15_000, 1)),
-      stage, probability: probabilities[stage], close_date: closes.toISOString().slice(0, 10), assigned_to: en.helpers.arrayElement(owners), created_at: created
+      stage: 'prospecting', probability: probabilities.prospecting, close_date: day_of(en.date.between({ from: this.#today, to: this.#today + 180 * day })),
+      assigned_to: en.helpers.arrayElement(owners), tags: this.#tags(), created_at, moved_at: created_at
     }
+  }
+
+  /** How an opportunity goes on from the first stage of the default pipeline: each step as the changes that make it. */
+  wayOfOpportunity ({ created_at }: Sale) {
+    const end = saleEnd()
+    const closes = end === 'won' || end === 'lost'
+    const open = openStages.slice(1, closes ? en.number.int({ min: end === 'won' ? 3 : 1, max: 4 }) : openStages.indexOf(end) + 1)
+    const steps: (keyof typeof probabilities)[] = closes ? [...open, end] : open
+    return this.#moments(created_at, steps.length).map((moved_at, i) => {
+      const stage = steps[i]!
+      const status = stage === 'won' || stage === 'lost' ? stage : 'open' as const
+      return {
+        stage, status, probability: probabilities[stage], moved_at, closed_at: status === 'open' ? null : moved_at,
+        ...status !== 'open' && { close_date: moved_at.slice(0, 10) }, lost_reason: status === 'lost' ? en.helpers.arrayElement(lostReasons) : null
+      }
+    })
+  }
+
+  activity (age: number, owners: number[], people: Person[], prospects: Prospect[], sales: Sale[]) {
+    const person = older(people, age)
+    const lead = sometimes(0.3, () => older(prospects, age))
+    const sale = sometimes(0.3, () => older(sales, age))
+    const account_id = person?.account_id ?? sale?.account_id
+    const links: Link[] = [
+      ...person ? [{ type: 'contact' as const, id: person.id }] : [], ...lead ? [{ type: 'lead' as const, id: lead.id }] : [],
+      ...account_id ? [{ type: 'account' as const, id: account_id }] : [], ...sale ? [{ type: 'opportunity' as const, id: sale.id }] : []
+    ]
+    const type = en.helpers.arrayElement(activityTypes)
+    const done = type === 'note' || en.datatype.boolean(0.85)
+    const created_at = this.#at(age)
+    const due = new Date(Math.min(Date.parse(created_at) + en.number.int({ min: 1, max: 14 }) * day, this.#today + 14 * day))
+    return {
+      type, subject: en.helpers.arrayElement(talks[type]), status: done ? 'completed' as const : 'planned' as const, priority: en.helpers.arrayElement(['low', 'medium', 'medium', 'high'] as const),
+      due_at: type === 'note' ? null : due.toISOString(), completed_at: done ? new Date(Math.min(due.getTime(), this.#today)).toISOString() : null,
+      duration_minutes: type === 'call' || type === 'meeting' ? en.number.int({ min: 1, max: 18 }) * 5 : null,
+      assigned_to: en.helpers.arrayElement(owners), links, created_at
+    }
+  }
+
+  campaign (age: number, owners: number[]) {
+    const type = en.helpers.arrayElement(campaignTypes)
+    const created_at = this.#at(age)
+    const start = Date.parse(created_at) + 14 * day
+    return {
+      name: `${en.commerce.productAdjective()} ${type} of ${created_at.slice(0, 7)}`, type, status: start < this.#today - 30 * day ? 'completed' as const : 'active' as const,
+      start_date: day_of(new Date(start)), end_date: day_of(new Date(start + 30 * day)), budget: cents(spread(5_000, 0.8)), assigned_to: en.helpers.arrayElement(owners), created_at
+    }
+  }
+
+  member (age: number, campaigns: { id: number }[], people: Person[], prospects: Prospect[]) {
+    const lead = sometimes(0.4, () => older(prospects, age))
+    const status = response()
+    const created_at = this.#at(age)
+    return {
+      campaign_id: en.helpers.arrayElement(campaigns).id, contact_id: lead ? null : en.helpers.arrayElement(people).id, lead_id: lead?.id ?? null,
+      status, responded_at: status === 'responded' || status === 'declined' ? created_at : null, created_at
+    }
+  }
+
+  /** The tags to choose from. */
+  tags: number[] = []
+
+  #tags (): number[] {
+    return en.datatype.boolean(0.15) ? en.helpers.arrayElements(this.tags, { min: 1, max: 2 }) : []
+  }
+
+  /** So many moments between then and today, in order. */
+  #moments (since: string, count: number): string[] {
+    return en.date.betweens({ from: since, to: Math.max(this.#today, Date.parse(since) + 1), count: Math.max(count, 1) }).slice(0, count).map(date => date.toISOString())
   }
 
   #land (): Land {
@@ -130,6 +216,7 @@ function spread (middle: number, sigma: number): number {
   return middle * Math.exp(sigma * normal)
 }
 
+const day_of = (date: Date) => date.toISOString().slice(0, 10)
 const cents = (amount: number) => Math.min(Math.round(amount * 100) / 100, 90_000_000)
 const phone = (faker: Faker) => faker.phone.number({ style: 'international' }).slice(0, 20)
 

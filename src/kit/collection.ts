@@ -96,10 +96,11 @@ export function collection<T extends RecordTable> (name: string, table: T, scope
     return row
   }
 
-  /** One record, which nobody else changes until the transaction of `ctx` is over. Errors: 404. */
-  async function lock (ctx: Context, id: number): Promise<Row> {
+  /** One record, which nobody else changes until the transaction of `ctx` is over. Errors: 404, 412 when `versions` does not have the present one. */
+  async function lock (ctx: Context, id: number, versions?: Versions): Promise<Row> {
     const [row] = await run(ctx.connection, lockAlive, { ...scope(ctx), id })
     if (!row) throw notFound(name)
+    if (versions && !versions.includes(row.version)) throw stale(row.version)
     return row
   }
 

@@ -1,6 +1,6 @@
 import type { SQL } from 'drizzle-orm'
 import type { AnyPgColumn, PgColumn, PgTable } from 'drizzle-orm/pg-core'
-import { bigint, customType, foreignKey, getTableColumns, index, integer, numeric, primaryKey, sql, timestamp } from './drizzle.ts'
+import { bigint, customType, foreignKey, getTableColumns, index, integer, is, numeric, primaryKey, sql, SQL as Expression, timestamp } from './drizzle.ts'
 
 /** A 64-bit identifier; a JavaScript number, safe up to 2^53. */
 export const identifier = () => bigint({ mode: 'number' })
@@ -84,3 +84,7 @@ export function shownColumns (table: PgTable): Record<string, PgColumn> {
   const shown = Object.entries(columns).filter(([name]) => !(hidden as readonly string[]).includes(name))
   return Object.fromEntries([['id', id!], ...shown.filter(([name]) => !common.includes(name)), ...shown.filter(([name]) => common.includes(name))])
 }
+
+/** The static defaults of the columns of a table: what a new row has where nothing is given. */
+export const defaultsOf = (table: PgTable): Record<string, unknown> => Object.fromEntries(Object.values(shownColumns(table))
+  .filter(column => column.default !== undefined && !is(column.default, Expression)).map(column => [column.name, column.default]))

@@ -21,3 +21,6 @@ export function hasAlready (request: FastifyRequest, etag: string): boolean {
   const header = request.headers['if-none-match']
   return header !== undefined && (header === '*' || header.split(',').some(tag => tag.trim().replace(/^W\//, '') === etag))
 }
+
+/** Whether the caller would rather have it done than be asked again (RFC 7240 §4.4). */
+export const isLenient = (request: FastifyRequest): boolean => /(^|,)\s*handling\s*=\s*"?lenient"?\s*([,;]|$)/i.test(String(request.headers.prefer ?? ''))

@@ -5,10 +5,10 @@ import type { Entry } from './cache.ts'
 import type { Versions } from './collection.ts'
 import { etagOf, hasAlready, versionsOf } from './conditional.ts'
 import type { Context } from './context.ts'
-import { csv, formatOf, written } from './formats.ts'
+import { csv, formatOf, formats, written } from './formats.ts'
 import { fieldOf, related, type Relation } from './include.ts'
 import type { ListQuery, Page } from './list.ts'
-import { cursorParameter, limitParameter, listQuery } from './query.ts'
+import { listQuery, Paged } from './query.ts'
 import { answer, article, byId, capital, conditions, idOf, json, nextLink, sendRecord, type Identified } from './routes.ts'
 import { Event, EventPage, PageOf, Ref } from './schema.ts'
 
@@ -41,7 +41,6 @@ interface Contract<S extends TObject, N extends TSchema, C extends TSchema> {
   scopes?: Record<string, TSchema>
 }
 
-const Paged = Type.Object({ limit: limitParameter, cursor: cursorParameter }, { additionalProperties: false })
 function sendEntry (request: FastifyRequest, reply: FastifyReply, { etag, body }: Entry) {
   reply.header('etag', etag).header('cache-control', 'private, no-cache')
   return hasAlready(request, etag) ? reply.code(304).send() : reply.type(json).send(body)
@@ -102,7 +101,7 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema> (
       const query = request.query as Record<string, unknown>
       const { include: wanted, paged, fields: shown, ...asked } = asking.read(query)
       const fields = needed(shown, wanted)
-      const format = formatOf(request.headers.accept)
+      const format = formatOf(request.headers.accept, formats)
       if (format !== 'application/json' && !paged) {
         const rows = stream(request.ctx, { ...asked, ...fields && { fields } })
         return reply.type(`${format}; charset=utf-8`).send(written(dressedBatches(request.ctx, rows, shown, wanted, asked), format, [...shown ?? columns]))

@@ -88,12 +88,24 @@ export const stale = (version: number) =>
   new Problem(412, 'stale', `The record is at version ${version} by now.`, { headers: { etag: `"${version}"` } })
 export const unknownReference = (fields: string[]) => new Problem(422, 'unknown_reference', `There is no such record: ${fields.join(', ')}.`,
   { errors: fields.map(field => ({ pointer: `/${field}`, code: 'unknown_reference', detail: 'points at no record of this organisation' })) })
-export const ruleBroken = (field: string, detail: string) => new Problem(422, 'rule_broken', detail,
-  { errors: [{ pointer: `/${field}`, code: 'rule_broken', detail }] })
+export const ruleBroken = (fields: string | string[], detail: string) => new Problem(422, 'rule_broken', detail,
+  { errors: [fields].flat().map(field => ({ pointer: `/${field}`, code: 'rule_broken', detail })) })
 export const tooManyRequests = (seconds: number, detail = 'Too many requests.') =>
   new Problem(429, 'too_many_requests', detail, { headers: { 'retry-after': String(Math.max(1, Math.ceil(seconds))) } })
 export const unavailable = (detail: string, seconds = 1) =>
   new Problem(503, 'unavailable', detail, { headers: { 'retry-after': String(seconds) } })
+
+/** Waits for work on a part of a request: what is wrong with it has its place in the whole, `/contact/email` instead of `/email`. */
+export async function inPart<T> (part: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    const problem = error instanceof Problem ? error : problemOfDatabase(error)
+    if (!problem?.extra.errors) throw error
+    const errors = problem.extra.errors.map(fault => fault.pointer === undefined ? fault : { ...fault, pointer: `/${part}${fault.pointer}` })
+    throw new Problem(problem.status, problem.code, problem.detail, { ...problem.extra, errors })
+  }
+}
 
 /** `/email` from a constraint called `users_email_unique`: constraints are named `<table>_<column>_<kind>`. */
 function constrainedField (error: PostgresError): string {

@@ -33,17 +33,22 @@ export interface EventRow {
   before: Record<string, unknown> | null, after: Record<string, unknown> | null, created_at: string
 }
 const shown = ['id', 'type', 'subject_type', 'subject_id', 'actor_id', 'changed', 'before', 'after', 'created_at']
-const { list } = lists<EventRow>('event', events)
+const { list, after } = lists<EventRow>('event', events)
+const ofRecord = (subject_type: string, subject_id: number): ListQuery => ({
+  filters: [{ field: 'subject_type', operator: 'eq', value: subject_type }, { field: 'subject_id', operator: 'eq', value: subject_id }], fields: shown
+})
 
 /** The events of one record, newest first. */
 export async function eventsOf (ctx: Context, subject_type: string, subject_id: number, { limit, cursor }: ListQuery): Promise<Page<EventRow>> {
-  const { data, ...page } = await list(ctx, {
-    filters: [{ field: 'subject_type', operator: 'eq', value: subject_type }, { field: 'subject_id', operator: 'eq', value: subject_id }],
-    fields: shown, ...limit !== undefined && { limit }, ...cursor !== undefined && { cursor }
-  })
-  return { data: data.map(event => ({ ...event, before: asShown(event.before), after: asShown(event.after) })), ...page }
+  const { data, ...page } = await list(ctx, { ...ofRecord(subject_type, subject_id), ...limit !== undefined && { limit }, ...cursor !== undefined && { cursor } })
+  return { data: data.map(spelled), ...page }
 }
 
+/** At most `limit` events of one record, newest first, from before the event `before` on: for those who merge lists. */
+export const eventsBefore = async (ctx: Context, subject_type: string, subject_id: number, limit: number, before?: number): Promise<EventRow[]> =>
+  (await after(ctx, ofRecord(subject_type, subject_id), limit, before === undefined ? undefined : [before])).map(spelled)
+
+const spelled = (event: EventRow): EventRow => ({ ...event, before: asShown(event.before), after: asShown(event.after) })
 /** Postgres spells instants in JSON its own way; here they are as in the record itself. */
 const asShown = (row: Record<string, unknown> | null) => row && Object.fromEntries(Object.entries(row).map(([name, value]) =>
   [name, name.endsWith('_at') && typeof value === 'string' ? isoInstant(value) : value]))

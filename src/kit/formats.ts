@@ -6,11 +6,11 @@ import { Problem } from './errors.ts'
 export const formats = ['application/json', 'text/csv', 'application/x-ndjson'] as const
 export type Format = typeof formats[number]
 
-/** The format a list is answered in. Errors: 406. */
-export function formatOf (accept: string | undefined): Format {
-  if (accept === undefined || accept === '*/*' || accept === 'application/json') return 'application/json'
-  const format = negotiate(accept, [...formats])
-  if (format === null) throw new Problem(406, 'not_acceptable', `Lists are spoken in ${formats.join(', ')}.`)
+/** Which of the formats `spoken` the caller would like best; the first if it says nothing. Errors: 406. */
+export function formatOf<const F extends string> (accept: string | undefined, spoken: readonly F[]): F {
+  if (accept === undefined || accept === '*/*' || accept === spoken[0]) return spoken[0]!
+  const format = negotiate(accept, [...spoken])
+  if (format === null) throw new Problem(406, 'not_acceptable', `This is spoken in ${spoken.join(', ')}.`)
   return format
 }
 

@@ -1,8 +1,8 @@
 import type { SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
-import { and, is, sql, SQL as SQLClass, unionAll } from './drizzle.ts'
-import { shownColumns } from './columns.ts'
+import { and, sql, unionAll } from './drizzle.ts'
+import { defaultsOf, shownColumns } from './columns.ts'
 import type { Context } from './context.ts'
 import type { Position } from './cursor.ts'
 import { build, query, run, statement, type Statement } from './database.ts'
@@ -136,9 +136,7 @@ export function lists<Row> (name: string, table: PgTable, scopes: Scopes = {}) {
     return row.total
   }
 
-  /** The static defaults of the columns: what a new row has where nothing is given. */
-  const defaults = Object.fromEntries(Object.values(columns).filter(column => column.default !== undefined && !is(column.default, SQLClass)).map(column => [column.name, column.default]))
-
+  const defaults = defaultsOf(table)
   const position = (keys: Key[], row: Row): Position => keys.map(({ field }) => (row as Record<string, Position[number]>)[field]!)
 
   return {

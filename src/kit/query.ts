@@ -70,6 +70,8 @@ const commaSeparated = (names: readonly string[], most: number, description: str
 
 export const limitParameter = Type.Optional(Type.Integer({ format: 'int32', minimum: 1, maximum: 200, default: 50, description: 'How many rows a page has at the most.' }))
 export const cursorParameter = Type.Optional(Type.String({ minLength: 1, maxLength: 2000, pattern: '^[A-Za-z0-9_.-]+$', description: 'The `next_cursor` of the page before.' }))
+/** The query string of a list that can only be paged through. */
+export const Paged = Type.Object({ limit: limitParameter, cursor: cursorParameter }, { additionalProperties: false })
 
 /** The filters of a list: as parameters of its query string, and as a language for those who keep filters. */
 export function filterLanguage ({ record, filter, search, scopes = {} }: FilterContract) {

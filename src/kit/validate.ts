@@ -19,6 +19,7 @@ export function ajv (coerceTypes: boolean) {
   ajv.addFormat('date', isDay)
   const instant = ajv.formats['date-time'] as { validate: (text: string) => boolean }
   ajv.addFormat('date-or-date-time', (text: string) => isDay(text) || (!text.startsWith('0000') && instant.validate(text)))
+  ajv.addFormat('date-time-or-duration', (text: string) => /^[1-9][0-9]{0,3}[hdw]$/.test(text) || isDay(text) || (!text.startsWith('0000') && instant.validate(text)))
   // Ajv divides floats, and 0.29 / 0.01 is no integer: two decimals are counted in decimal notation instead
   ajv.removeKeyword('multipleOf')
   ajv.addKeyword({ keyword: 'multipleOf', type: 'number', schemaType: 'number', error: { message: ({ schema }) => `must have no more decimals than ${schema}` },

@@ -9,7 +9,7 @@ import { docsContentPolicy } from './security.ts'
 
 interface Operation {
   security?: unknown[], requestBody?: unknown, parameters?: { name: string }[]
-  responses: Record<string, { headers?: Record<string, unknown> } | { $ref: string }>
+  responses: Record<string, { headers?: Record<string, unknown>, content?: Record<string, unknown> } | { $ref: string }>
 }
 type Paths = Record<string, Record<string, Operation>>
 
@@ -65,7 +65,8 @@ const headers = {
   'WWW-Authenticate': header('How to authenticate.', text('Bearer realm="smartx"')),
   ETag: header('The version of the record, for If-Match and If-None-Match.', text('"1"')),
   Location: header('Where the new record is.', text('/api/contacts/1')),
-  Link: header('The next page, if there is one.', text('</api/contacts?cursor=x>; rel="next"'))
+  Link: header('The next page, if there is one.', text('</api/contacts?cursor=x>; rel="next"')),
+  'Preference-Applied': header('What was done of `Prefer` (RFC 7240).', text('handling=lenient'))
 }
 const refer = (kind: string, name: string) => ({ $ref: `#/components/${kind}/${name}` })
 const always = ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Server-Timing', 'Access-Control-Allow-Origin']
@@ -75,7 +76,7 @@ const headerRefs = (names: string[]) => Object.fromEntries(names.map(name => [na
 const refusals: Record<string, errors.Problem[]> = {
   '/api/contacts': [
     errors.invalid([{ pointer: '/email', code: 'format', detail: 'email must match format "email"' }]),
-    new errors.Problem(406, 'not_acceptable', 'Lists are spoken in application/json, text/csv, application/x-ndjson.'),
+    new errors.Problem(406, 'not_acceptable', 'This is spoken in application/json, text/csv, application/x-ndjson.'),
     problemOf({ statusCode: 413 }), problemOf({ statusCode: 415 }),
     errors.unknownReference(['account_id'])
   ],
@@ -96,6 +97,7 @@ const responses = Object.fromEntries(Object.entries(refusals).flatMap(([path, pr
 }])))
 
 const takes = ({ parameters = [] }: Operation, name: string) => parameters.some(parameter => parameter.name === name)
+const speaksSeveral = ({ responses: { 200: answer } }: Operation) => answer !== undefined && 'content' in answer && Object.keys(answer.content).length > 1
 const checksPassword = (path: string) => ['/api/auth/login', '/api/auth/refresh'].includes(path)
 
 /** The refusals an operation can answer with, from what it is. */
@@ -106,7 +108,7 @@ function refusalsOf (method: string, path: string, operation: Operation): number
     ...security || checksPassword(path) ? [401] : [],
     ...security ? [403] : [],
     ...path.includes('{') ? [404, 414] : [],
-    ...takes(operation, 'count') ? [406] : [],
+    ...speaksSeveral(operation) ? [406] : [],
     ...method === 'get' ? [] : [413, 415],
     ...security && method !== 'get' ? [409] : [],
     ...security && requestBody ? [422] : [],
@@ -116,12 +118,13 @@ function refusalsOf (method: string, path: string, operation: Operation): number
 
 /** The headers of what it answers with when all is well. */
 function headersOf (method: string, path: string, operation: Operation, status: string): string[] {
-  const isRecord = path.endsWith('/{id}') || path.endsWith('/restore') || status === '201'
+  const isRecord = path.endsWith('/{id}') || path.endsWith('/restore') || takes(operation, 'if-match') || status === '201'
   return [
     ...always,
     ...status === '201' ? ['Location'] : [],
     ...operation.security && isRecord && status !== '204' ? ['ETag'] : [],
-    ...method === 'get' && takes(operation, 'limit') ? ['Link'] : []
+    ...method === 'get' && takes(operation, 'cursor') ? ['Link'] : [],
+    ...takes(operation, 'prefer') ? ['Preference-Applied'] : []
   ]
 }
 

@@ -1,3 +1,4 @@
+import type { ValidateFunction } from 'ajv'
 import type { FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { invalid } from '../kit/errors.ts'
@@ -16,9 +17,9 @@ export function validation (): Pick<FastifyServerOptions, 'schemaErrorFormatter'
     buildValidator (shared: Json) {
       for (const [id, schema] of Object.entries(shared)) if (!(id in bodies.schemas)) bodies.addSchema(schema as Json, id)
       return ({ schema, httpPart }: { schema: Json, httpPart?: string }) => {
-        if (httpPart === 'body') return bodies.compile(schema)
         // headers are documented by their schemas, and read by kit/conditional
-        return httpPart === 'headers' ? () => true : urlValidator(urls.compile(schema), schema)
+        if (httpPart === 'headers') return () => true
+        return whenNeeded(() => httpPart === 'body' ? bodyValidator(bodies.compile(schema)) : urlValidator(urls.compile(schema), schema))
       }
     },
     // answers are made of columns that were named one by one: there is nothing a second look could take out
@@ -28,6 +29,16 @@ export function validation (): Pick<FastifyServerOptions, 'schemaErrorFormatter'
     schemaErrorFormatter: (errors, part) => invalid(errors.slice(0, 100).map(error => faultOf(error, part))),
     schemaController: { compilersFactory: builders as unknown as NonNullable<FastifyServerOptions['schemaController']>['compilersFactory'] & object }
   }
+}
+
+type Validator = (data: Json) => object
+
+const bodyValidator = (validate: ValidateFunction): Validator => data => validate(data) ? { value: data } : { error: validate.errors }
+
+/** Compiled by the first request of its route: all of them together are most of the time of a start. */
+function whenNeeded (compile: () => Validator): Validator {
+  let validate: Validator | undefined
+  return data => (validate ??= compile())(data)
 }
 
 /** A route that says nothing of a query takes none: an unknown parameter is a mistake everywhere. */

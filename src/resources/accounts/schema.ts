@@ -25,3 +25,8 @@ export const Account = RecordOf('Account', 'A company we deal with.', fields)
 export const NewAccount = Creation('NewAccount', fields, ['name'],
   { name: 'Example Corp', industry: 'Manufacturing', website: 'https://example.com', city: 'Springfield', country: 'United States', annual_revenue: 1250000.5, employee_count: 120, type: 'customer' })
 export const AccountChanges = Change('AccountChanges', fields, { employee_count: 130 })
+
+/** What lists of accounts can be filtered by. */
+export const accountFilter = [
+  'id', 'name', 'industry', 'city', 'state', 'country', 'status', 'type', 'annual_revenue', 'employee_count', 'parent_account_id', 'assigned_to', 'tags', 'created_at', 'updated_at'
+] as const

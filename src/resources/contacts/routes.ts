@@ -3,20 +3,22 @@ import { crud } from '../../kit/crud.ts'
 import { Ref } from '../../kit/schema.ts'
 import { Account } from '../accounts/schema.ts'
 import * as accounts from '../accounts/service.ts'
+import { ActivityList } from '../activities/schema.ts'
 import { TagList } from '../tags/schema.ts'
 import * as tags from '../tags/service.ts'
-import { Contact, ContactChanges, NewContact } from './schema.ts'
+import { Contact, ContactChanges, contactFilter, contactScopes, NewContact } from './schema.ts'
 import * as contacts from './service.ts'
 import { searchable } from './table.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   crud(app, contacts, {
     one: 'contact', many: 'contacts', record: Contact, create: NewContact, update: ContactChanges,
-    filter: ['id', 'first_name', 'last_name', 'email', 'phone', 'company', 'position', 'account_id', 'tags', 'created_by', 'created_at', 'updated_at'],
+    filter: contactFilter, scopes: contactScopes,
     sort: ['id', 'first_name', 'last_name', 'email', 'company', 'created_at', 'updated_at'],
     search: searchable,
     include: {
       account: { by: 'account_id', find: accounts.find, record: Ref(Account), permission: 'accounts:read' },
+      activities: { each: contacts.recentActivities, record: ActivityList, permission: 'activities:read' },
       tags: { by: 'tags', find: tags.find, record: TagList, permission: 'tags:read' }
     }
   })

@@ -1,4 +1,18 @@
 import { collection } from '../../kit/collection.ts'
+import type { Context } from '../../kit/context.ts'
+import { sql } from '../../kit/drizzle.ts'
+import type { ListQuery } from '../../kit/list.ts'
+import { newestOf, since } from '../activities/service.ts'
+import { activityLinks } from '../activities/table.ts'
 import { contacts } from './table.ts'
 
-export const { list, stream, get, find, create, createMany, update, remove, restore, history, cacheKey } = collection('contact', contacts)
+export const { list, stream, get, find, lock, create, createMany, update, remove, restore, history, cacheKey } = collection('contact', contacts, {
+  active_since: text => sql`exists (select from ${activityLinks}
+    where ${activityLinks.organization_id} = ${contacts.organization_id} and ${activityLinks.contact_id} = ${contacts.id} and ${activityLinks.occurred_at} >= ${since(text)})`
+})
+
+/** The newest activities of each contact, 20 at the most; of a list of contacts that were active since some time, those since then. */
+export async function recentActivities (ctx: Context, ids: number[], { filters = [] }: ListQuery) {
+  const since = filters.find(({ field }) => field === 'active_since')?.value as string | undefined
+  return await newestOf(ctx, 'contact', ids, { limit: 20, ...since !== undefined && { since } })
+}

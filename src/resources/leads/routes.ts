@@ -1,25 +1,54 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
+import { versionsOf } from '../../kit/conditional.ts'
 import { crud } from '../../kit/crud.ts'
+import { cursorParameter, limitParameter } from '../../kit/query.ts'
+import { answer, byId, conditions, nextLink, sendRecord } from '../../kit/routes.ts'
 import { Ref } from '../../kit/schema.ts'
 import { Contact } from '../contacts/schema.ts'
 import * as contacts from '../contacts/service.ts'
+import { Move, MovePage } from '../moves/schema.ts'
 import { TagList } from '../tags/schema.ts'
 import * as tags from '../tags/service.ts'
 import { UserSummary } from '../users/schema.ts'
 import { findSummaries } from '../users/service.ts'
-import { Lead, LeadChanges, NewLead } from './schema.ts'
+import { Lead, LeadChanges, leadFilter, leadScopes, NewLead, Qualification } from './schema.ts'
 import * as leads from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   crud(app, leads, {
     one: 'lead', many: 'leads', record: Lead, create: NewLead, update: LeadChanges,
-    filter: ['id', 'contact_id', 'source', 'status', 'score', 'grade', 'assigned_to', 'moved_at', 'tags', 'created_at', 'updated_at'],
+    filter: leadFilter, scopes: leadScopes,
     sort: ['id', 'status', 'score', 'moved_at', 'created_at', 'updated_at'],
     include: {
       contact: { by: 'contact_id', find: contacts.find, record: Ref(Contact), permission: 'contacts:read' },
       assigned_to: { by: 'assigned_to', find: findSummaries, record: Ref(UserSummary) },
       tags: { by: 'tags', find: tags.find, record: TagList, permission: 'tags:read' }
     }
+  })
+
+  for (const schema of [Qualification, Move, MovePage]) app.addSchema(schema)
+  app.post('/:id/qualification', {
+    config: { permission: 'leads:write' },
+    schema: {
+      operationId: 'qualifyLead', summary: 'Qualify a lead', tags: ['leads'],
+      description: 'Says that something may come of a lead, or why nothing will. The same again changes nothing; a converted lead stays converted.',
+      params: byId(), body: Ref(Qualification), headers: conditions(['if-match']), response: answer(200, 'The lead as it is now.', Ref(Lead))
+    }
+  }, async (request, reply) => sendRecord(reply, await leads.qualify(request.ctx, request.params.id, request.body, versionsOf(request))))
+
+  app.get('/:id/moves', {
+    config: { permission: 'leads:read' },
+    schema: {
+      operationId: 'listLeadMoves', summary: 'List the moves of a lead', tags: ['leads'],
+      description: 'The way of a lead through its statuses, newest first: who moved it, and how long it had been in the status before.',
+      params: byId(), querystring: Type.Object({ limit: limitParameter, cursor: cursorParameter }, { additionalProperties: false }),
+      response: answer(200, 'The moves.', Ref(MovePage))
+    }
+  }, async (request, reply) => {
+    const page = await leads.movesOfLead(request.ctx, request.params.id, request.query)
+    if (page.next_cursor !== null) reply.header('link', nextLink(request, page.next_cursor))
+    return page
   })
 }
 

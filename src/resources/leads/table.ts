@@ -4,6 +4,8 @@ import { contacts } from '../contacts/table.ts'
 import { users } from '../users/table.ts'
 
 export const statuses = ['new', 'contacted', 'qualified', 'unqualified', 'converted'] as const
+/** What a qualification comes to. */
+export const outcomes = ['qualified', 'unqualified'] as const
 export const grades = ['A', 'B', 'C', 'D'] as const
 
 export const leads = pgTable('leads', {

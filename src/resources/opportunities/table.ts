@@ -8,6 +8,8 @@ import { users } from '../users/table.ts'
 /** What a stage means: still open, or closed one way or the other. */
 export const statuses = ['open', 'won', 'lost'] as const
 export const searchable = ['title'] as const
+/** What a stage can ask for. */
+export const requirable = ['lead_id', 'account_id', 'amount', 'close_date', 'assigned_to'] as const
 
 /** `stage` is the key of a stage of the pipeline (a foreign key of the migration: drizzle/0004), `status` what that stage means. */
 export const opportunities = pgTable('opportunities', {

@@ -1,6 +1,6 @@
 import { identifier, listIndexes, record, recordKeys, reference } from '../../kit/columns.ts'
 import { check, integer, pgTable, sql, text, unique, varchar } from '../../kit/drizzle.ts'
-import { statuses } from '../opportunities/table.ts'
+import { requirable, statuses } from '../opportunities/table.ts'
 import { pipelines } from '../pipelines/table.ts'
 
 /** `key` names the stage in opportunities and never changes. `next_stages`: the keys one may move to from here; null: all. */
@@ -12,7 +12,7 @@ export const stages = pgTable('stages', {
   position: integer().notNull().default(0),
   probability: integer().notNull(),
   kind: varchar({ length: 10, enum: statuses }).notNull().default('open'),
-  required_fields: text().array().notNull().default([]),
+  required_fields: text({ enum: requirable }).array().notNull().default([]),
   next_stages: text().array()
 }, t => [
   ...recordKeys('stages', t),

@@ -73,6 +73,12 @@ export async function directory (ctx: Context, { words = [], ...page }: Pick<Lis
 /** Names and numbers only: what a colleague may see. */
 export const findSummaries = async (ctx: Context, ids: number[]) => (await find(ctx, ids)).map(({ id, username }) => ({ id, username }))
 
+/** Those of the users that work can be given to: the active ones, in the order asked for. */
+export async function findActive (ctx: Context, ids: number[]): Promise<number[]> {
+  const active = new Set((await find(ctx, ids)).filter(({ status }) => status === 'active').map(({ id }) => id))
+  return ids.filter(id => active.has(id))
+}
+
 /** Runs `work` unless it would leave the organisation without an active admin; one such change at a time. Errors: 409. */
 async function keepingAnAdmin<T> (ctx: Context, work: (ctx: Context) => Promise<T>): Promise<T> {
   return await ctx.transaction(async ctx => {
