@@ -46,7 +46,7 @@ async function main () {
     const address = await app.listen({ port: config.port, host: config.host })
     print(address, config, await welcome(app.house, config.admin))
     const { startWorkers } = await import('./workers/index.ts') // nobody waits for them
-    workers = await startWorkers(app.house, settings.database_url, logger)
+    workers = startWorkers(app.house, settings.database_url, logger)
   } catch (error) {
     const is_taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
     complain(is_taken ? `Port ${config.port} of ${config.host} is taken: set PORT to another one, or to 0 for any` : error)

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { application, organization, type Call } from './helper.ts'
 import { documentOf } from './document.ts'
+import { analyze, plansOf as plansOfWork } from './plans.ts'
 
 type Row = Record<string, string | number | null> & { id: number }
 const app = await application(t)
@@ -204,21 +205,14 @@ t.test('on 20,000 rows', async t => {
       select ${organization_id}, 'source ' || n % 300, n % 1000, (select min(id) from contacts where organization_id = ${organization_id}) + n % 5000 from generate_series(1, ${many}::int) n`
     await sql`insert into opportunities (organization_id, pipeline_id, title, amount, close_date, probability)
       select ${organization_id}, (select id from pipelines where organization_id = ${organization_id}), 'Sale ' || n, case when n % 3 > 0 then n end, date '2020-01-01' + n % 2000, n % 101 from generate_series(1, ${many}::int) n`
+    await sql`insert into activities (organization_id, type, subject, due_at, duration_minutes)
+      select ${organization_id}, (array['call', 'email', 'meeting', 'task', 'note'])[1 + n % 5], 'Activity ' || n, timestamptz '2020-01-01' + n * interval '1 hour', n % 90 from generate_series(1, ${many}::int) n`
   })
-  await sql`vacuum analyze`
+  await analyze(app)
 
-  /** The plans of the statements that a request sends: seen on the real connection, explained on it. */
-  async function plansOf (url: string): Promise<string[]> {
-    const sent: [string, unknown[]][] = []
-    const real = sql.unsafe.bind(sql)
-    sql.unsafe = ((text: string, values: never[], options: object) => { sent.push([text, values]); return real(text, values, options) }) as typeof sql.unsafe
-    const answer = await call(`GET ${url}`)
-    sql.unsafe = real
-    if (answer.statusCode !== 200) throw new Error(`${url}: ${answer.body}`)
-    return await Promise.all(sent.map(async ([text, values]) => (await real(`explain ${text}`, values as never[])).map(row => String(row['QUERY PLAN'])).join('\n')))
-  }
+  const plansOf = async (url: string) => await plansOfWork(app, async () => await call(`GET ${url}`))
 
-  for (const resource of ['contacts', 'accounts', 'leads', 'opportunities']) {
+  for (const resource of ['contacts', 'accounts', 'leads', 'opportunities', 'activities']) {
     const parameters = documentOf(app).paths[`/api/${resource}`]!.get!.parameters!
     const [sample] = (await call(`GET /api/${resource}?limit=1&sort=id`)).json().data as Row[]
     const sorts = /of (.*?);/.exec(documentOf(app).paths[`/api/${resource}`]!.get!.parameters!.find(({ name }) => name === 'sort')!.description)![1]!.split(', ')
@@ -227,7 +221,8 @@ t.test('on 20,000 rows', async t => {
       for (const { name, schema } of parameters) {
         const [, field = '', operator = 'eq'] = /^(\w+)(?:\[(\w+)\])?$/.exec(name)!
         if (!(field in sample!) || operator === 'like') continue
-        const value = operator === 'null' ? 'true' : schema.enum?.[0] ?? (operator === 'any' || operator === 'all' ? 1 : sample![field]) ?? (/_by$|_to$|_id$/.test(field) ? 1 : /date|_at/.test(field) ? '2026-01-01' : 1)
+        const values = parameters.find(parameter => parameter.name === field)?.schema.enum
+        const value = operator === 'null' ? 'true' : values?.[0] ?? (operator === 'any' || operator === 'all' ? 1 : sample![field]) ?? (/_by$|_to$|_id$/.test(field) ? 1 : /date|_at/.test(field) ? '2026-01-01' : 1)
         for (const plan of await plansOf(`/api/${resource}?${name}=${encodeURIComponent(String(value))}`)) t.notMatch(plan, /Seq Scan/, `${name}=${value}`)
       }
     })

@@ -34,7 +34,7 @@ t.test('the tour works as it is pasted', async t => {
   const tour = blocks.filter(({ language, title }) => language === 'sh' && title === '').map(({ text }) => text)
   t.match(tour[0], /^npm ci && npm start\n$/, 'which has begun with this one')
   t.match(tour[2], /^npm ci && npm test\n$/, 'and this one is running')
-  const script = ['set -euo pipefail', ...tour.filter((_, i) => i !== 0 && i !== 2).map((text, i) => `echo "=== ${i}"\n${text.replaceAll(':3000', `:${port}`).replace('-o contacts.csv', `-o "$DATA_DIR/contacts.csv"`)}`)].join('\n')
+  const script = ['set -euo pipefail', ...tour.filter((_, i) => i !== 0 && i !== 2).map((text, i) => `echo "=== ${i}"\n${text.replaceAll(':3000', `:${port}`).replaceAll(/-o (\w+\.\w+)/g, '-o "$DATA_DIR/$1"')}`)].join('\n')
   const ran = spawnSync('bash', ['-c', script], { env: { ...process.env, ...env }, encoding: 'utf8', timeout: 60_000 })
   t.equal(ran.status, 0, ran.stdout.slice(-1500) + ran.stderr.slice(-1500))
   const said = ran.stdout.split(/=== \d+\n/)
@@ -46,6 +46,12 @@ t.test('the tour works as it is pasted', async t => {
   t.ok(readFileSync(path.join(DATA_DIR, 'contacts.csv'), 'utf8').split('\n').length > 2000)
   t.match(said[9], /contact\.updated[^]*"version":4/)
   t.match(said[10], /"pointer":"\/first_name"[^]*"pointer":"\/email"|"pointer":"\/email"/)
+  t.match(said[11], /"status":"completed"[^]*"included":\{"activities":\[\{"id":\d+/)
+  t.match(said[12], /"status":"qualified"/)
+  t.match(said[13], /"status":"open","probability":75[^]*"status":"won","probability":100[^]*"from_stage":"negotiation","to_stage":"won"/)
+  t.match(said[14], /"kind":"activity"[^]*"kind":"link"/)
+  t.match(said[15], /"report":"pipeline"[^]*step,step_name,measure/)
+  t.match(readFileSync(path.join(DATA_DIR, 'forecast.svg'), 'utf8'), /^<svg/)
 })
 
 t.test('the new resource works as it is written', async t => {

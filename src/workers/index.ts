@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { Logger, run, runOnce, type RunnerOptions, type TaskList } from 'graphile-worker'
+import { Logger, run, runOnce, type Runner, type RunnerOptions, type TaskList } from 'graphile-worker'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Context, type House } from '../kit/context.ts'
 import { soon } from '../kit/database.ts'
 import { enqueue, type Jobs } from '../kit/jobs.ts'
@@ -42,16 +43,36 @@ const loggerOf = (log: FastifyBaseLogger) => new Logger(() => (level, message, {
 const options = (house: House, database_url: string, log: FastifyBaseLogger): RunnerOptions =>
   ({ connectionString: database_url, taskList: taskList(house), logger: loggerOf(log), noHandleSignals: true })
 
+/** How long after the database was lost it is tried again. Milliseconds. */
+const pause = 5_000
+
 /** Does jobs until it is stopped, which waits for those that have begun. They work with `house`; the queue has connections of its own. */
-export async function startWorkers (house: House, database_url: string, log: FastifyBaseLogger): Promise<{ stop: () => Promise<void> }> {
-  const release = async () => {
-    await releaseAbandoned(house).catch((error: unknown) => { log.warn({ err: error }, 'abandoned jobs could not be looked for') })
+export function startWorkers (house: House, database_url: string, log: FastifyBaseLogger): { stop: () => Promise<void> } {
+  const stopping = new AbortController()
+  let runner: Runner | undefined
+  const lost = (error: unknown) => { log.error({ err: error }, 'the workers have lost the database') }
+  const working = (async () => {
+    while (!stopping.signal.aborted) {
+      try {
+        await releaseAbandoned(house)
+        runner = await run({ ...options(house, database_url, log), concurrency: 2, maxPoolSize: 3 })
+        if (stopping.signal.aborted) await runner.stop()
+        await runner.promise // which ends by itself when the database is gone for some seconds
+      } catch (error) {
+        lost(error)
+      }
+      await sleep(pause, undefined, { signal: stopping.signal }).catch(() => {})
+    }
+  })()
+  const watch = setInterval(() => { releaseAbandoned(house).catch(lost) }, abandonment)
+  return {
+    async stop () {
+      clearInterval(watch)
+      stopping.abort()
+      await runner?.stop().catch(() => {}) // it may have ended by itself
+      await working
+    }
   }
-  await release()
-  const watch = setInterval(() => { void release() }, abandonment)
-  const runner = await run({ ...options(house, database_url, log), concurrency: 2, maxPoolSize: 3 })
-  runner.promise.catch((error: unknown) => { log.error({ err: error }, 'the workers have stopped') })
-  return { stop: async () => { clearInterval(watch); await runner.stop() } }
 }
 
 /** A job that was begun so long ago is nobody's any more. Milliseconds. */

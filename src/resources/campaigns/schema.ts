@@ -46,7 +46,7 @@ export const CampaignResults = Type.Object({
   members: members('', 'The members.'),
   by_status: Type.Object(Object.fromEntries(memberStatuses.map(status => [status, members(`&status=${status}`, `The members who are ${status}.`)])),
     { additionalProperties: false, description: 'The members by status.' }),
-  responses: members('&status[in]=responded,declined', 'The members who answered, whatever they said.'),
+  responded: members('&status[in]=responded,declined', 'The members who answered, whatever they said.'),
   response_rate: Nullable(Type.Number({ format: 'double', minimum: 0, maximum: 1, description: 'Responses for each member; null without members.', example: 0.25 })),
   opportunities: opportunities('', 'The opportunities that came after: those of a lead which, or whose contact, was a member before.'),
   open: opportunities('&status=open', 'Those that are still open.'),

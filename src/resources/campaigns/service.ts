@@ -54,12 +54,12 @@ export async function results (ctx: Context, id: number) {
   const member = (chosen: readonly string[], filter: string) => cell(sum(people, 'count', chosen), '/api/campaign-members', `campaign_id=${id}${filter}`)
   const sale = (measure: 'count' | 'amount', chosen: readonly string[], filter: string) => cell(sum(sales, measure, chosen), '/api/opportunities', `campaign_id=${id}${filter}`)
   const all = member(memberStatuses, '')
-  const responses = member(members.responses, `&status[in]=${members.responses.join()}`)
+  const responded = member(members.responses, `&status[in]=${members.responses.join()}`)
   return {
     members: all,
     by_status: Object.fromEntries(memberStatuses.map(status => [status, member([status], `&status=${status}`)])),
-    responses,
-    response_rate: all.value === 0 ? null : Math.round(responses.value / all.value * 10_000) / 10_000,
+    responded,
+    response_rate: all.value === 0 ? null : Math.round(responded.value / all.value * 10_000) / 10_000,
     opportunities: sale('count', statuses, ''),
     open: sale('count', ['open'], '&status=open'),
     open_amount: sale('amount', ['open'], '&status=open'),

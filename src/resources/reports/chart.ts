@@ -1,7 +1,7 @@
 /** What of the rows is shown: a column for each `category`, in it a part for each `series` as large as the sum of `value`. */
 export interface Picture { title: string, category: string, series: string, value: string }
 
-type Row = Record<string, unknown>
+type Row = Record<string, string | number | null>
 
 /** More than these cannot be told apart; the smaller ones go together. */
 const mostSeries = 10
@@ -16,8 +16,16 @@ async function echarts () {
   return init
 }
 
-/** Names are what users have typed: XML knows no control characters, not even escaped. */
-const label = (value: unknown) => String(value ?? nothing).replaceAll(/[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu, '\uFFFD').trim() || nothing
+/** What XML does not know, not even escaped; a line break would begin a line of its own. */
+const unprintable = /[^\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu
+/**
+ * ECharts keeps widths of texts in a plain object: one called `__proto__` or `constructor` would change every object of the process
+ * (zrender 6, core/LRU). Such a word is broken by a space that nobody sees, as it might come to stand alone when a text is cut.
+ */
+const inherited = new RegExp(`(?=${Object.getOwnPropertyNames(Object.prototype).join('|')}).`, 'g')
+
+/** A name, which is what a user has typed, as it can be shown. */
+const label = (value: string | number | null | undefined) => String(value ?? '').replaceAll(unprintable, '\uFFFD').replaceAll(inherited, '$&\u200B').trim() || nothing
 
 /** Rows of a report as a chart of stacked columns: an SVG document without scripts, 960 × 540. */
 export async function drawn (rows: readonly object[], { title, category, series, value }: Picture): Promise<string> {

@@ -1,0 +1,79 @@
+import type { SQL } from 'drizzle-orm'
+import type { Context } from '../../kit/context.ts'
+import { query, run } from '../../kit/database.ts'
+import { sql } from '../../kit/drizzle.ts'
+import { capital } from '../../kit/routes.ts'
+import * as leads from '../leads/service.ts'
+import type { subjects } from '../moves/table.ts'
+import * as opportunities from '../opportunities/service.ts'
+import { getDefault } from '../pipelines/service.ts'
+import { stagesOf } from '../stages/service.ts'
+import { counted, organization, type Asked, type Report } from './cells.ts'
+import { cohortLanguage } from './schema.ts'
+
+/** The way of a lead that becomes something. */
+const statuses = ['new', 'contacted', 'qualified', 'converted']
+
+type Subject = typeof subjects[number]
+
+/** How many came to `step`, are there now, and came to the `next` one; and how many seconds those stayed that left. */
+interface Step { step: string, entered: number, present: number, next: number | null, average_seconds: number | null, median_seconds: number | null }
+
+/**
+ * How far leads and opportunities have come: the statuses of leads, then the stages of a pipeline, the default one unless another is
+ * asked for, up to winning. Errors: 422 without a default pipeline.
+ */
+export async function funnel (ctx: Context, { pipeline_id: named, ...asked }: Asked): Promise<Report> {
+  const pipeline_id = named as number | undefined ?? (await getDefault(ctx)).id
+  const stages = (await stagesOf(ctx, pipeline_id)).filter(({ kind }) => kind !== 'lost')
+  const filters = cohortLanguage.read(asked)
+  const ofLeads = leads.where(ctx, { filters })
+  const ofOpportunities = opportunities.where(ctx, { filters: [...filters, { field: 'pipeline_id', operator: 'eq', value: pipeline_id }] })
+  const leadsNow = sql`select id, status as step from leads where ${ofLeads.where}`
+  const opportunitiesNow = sql`select id, stage as step from opportunities where ${ofOpportunities.where}`
+  const [first, second] = await Promise.all([
+    walked(ctx, 'lead', leadsNow, ofLeads.values, statuses),
+    walked(ctx, 'opportunity', opportunitiesNow, ofOpportunities.values, stages.map(({ key }) => key))
+  ])
+  const leadList = (cell: Asked) => counted('/api/leads', asked, cell)
+  const opportunityList = (cell: Asked) => counted('/api/opportunities', asked, { pipeline_id }, cell)
+  const names = new Map(stages.map(({ key, name }) => [key, name]))
+  return {
+    data: [
+      ...first.steps.flatMap(step => rowsOf(step, capital(step.step), leadList({ entered_status: step.step }), leadList({ status: step.step }))),
+      ...second.steps.flatMap(step =>
+        rowsOf(step, names.get(step.step)!, opportunityList({ entered_stage: step.step }), opportunityList({ stage: step.step })))
+    ],
+    totals: [{ count: first.all, ...leadList({}) }, { count: second.all, ...opportunityList({}) }],
+    truncated: false
+  }
+}
+
+/** The way through `steps` of those in `cohort`, SQL that gives their `id` and the `step` where they are; and how many they are in `all`. */
+async function walked (ctx: Context, subject: Subject, cohort: SQL, values: object, steps: string[]): Promise<{ steps: Step[], all: number }> {
+  // one step at a time is one range of an index, and nothing is sorted by its name
+  const moved = sql`from moves where moves.organization_id = ${organization} and moves.subject_type = ${subject}`
+  const rows = await run(ctx.connection, query<Step & { all: number }>(sql`
+    with cohort as materialized (${cohort}),
+    counts as (select step, count(*) as present from cohort group by step)
+    select steps.step, entered, coalesce(present, 0) as present, lead(entered) over (order by position) as next, average_seconds, median_seconds,
+      (select coalesce(sum(present), 0)::bigint from counts) as all
+    from unnest(${sql.placeholder('steps')}::text[]) with ordinality as steps (step, position) left join counts on counts.step = steps.step,
+    lateral (
+      select count(*) as entered from (select distinct subject_id ${moved} and to_stage = steps.step) arrived join cohort on cohort.id = subject_id
+    ) arrivals,
+    lateral (
+      select round(avg(seconds)) as average_seconds, round(percentile_cont(0.5) within group (order by seconds)::numeric) as median_seconds
+      ${moved} and from_stage = steps.step and subject_id in (select id from cohort)
+    ) stays order by position`, false), { ...values, steps })
+  return { steps: rows.map(({ all: _, ...step }) => step), all: rows[0]?.all ?? 0 }
+}
+
+/** The two rows of a step: of those that ever came, and of those that are there now, each with its list. */
+function rowsOf ({ step, entered, present, next, average_seconds, median_seconds }: Step, step_name: string, enteredList: object, presentList: object) {
+  const conversion = next === null || entered === 0 ? null : Math.round(next / entered * 10_000) / 10_000
+  return [
+    { step, step_name, measure: 'entered', count: entered, conversion, average_seconds, median_seconds, ...enteredList },
+    { step, step_name, measure: 'present', count: present, conversion: null, average_seconds: null, median_seconds: null, ...presentList }
+  ]
+}
