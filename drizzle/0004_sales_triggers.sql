@@ -1,4 +1,5 @@
--- The trigger of the event log as 0002 made it, but for two things: a record may have a column called `subject` (activities have), and
+-- The trigger of the event log as 0002 made it, but for three things: each row is turned into JSON once (OFFSET 0 keeps Postgres from
+-- putting the expression wherever its value is wanted), a record may have a column called `subject` (activities have), and
 -- the plan, which a session keeps, must be as good for a thousand rows as for one. Without nested loops it is; where Postgres counts a
 -- loop that it cannot avoid as costly (before 18), it must not think of compiling it.
 CREATE OR REPLACE FUNCTION record_events() RETURNS trigger LANGUAGE plpgsql SET TimeZone = 'UTC' SET enable_nestloop = off SET jit = off AS $$
@@ -28,8 +29,8 @@ BEGIN
       difference.changed, was.value - untold, became.value - untold
     FROM new_rows n
     JOIN old_rows o USING (organization_id, id),
-    LATERAL (SELECT to_jsonb(o) AS value) was,
-    LATERAL (SELECT to_jsonb(n) AS value) became,
+    LATERAL (SELECT to_jsonb(o) AS value OFFSET 0) was,
+    LATERAL (SELECT to_jsonb(n) AS value OFFSET 0) became,
     LATERAL (
       SELECT coalesce(array_agg(key ORDER BY key), '{}') AS changed
       FROM jsonb_each(became.value) AS field (key, value)

@@ -2,9 +2,11 @@
 import t from 'tap'
 import { application, organization, type Call } from './helper.ts'
 import { plansOf } from './plans.ts'
-import { truth, walk, type Activity, type Lead, type Opportunity } from './walk.ts'
+import { truth } from './truth.ts'
+import { walk, type Activity, type Lead, type Opportunity } from './walk.ts'
 
-interface Row { list: string, filter: string, count: number, amount?: number | null, weighted?: number, minutes?: number, [field: string]: unknown }
+type Cell = string | number | null | undefined
+interface Row { list: string, filter: string, count: number, amount?: number | null, weighted?: number, minutes?: number, [field: string]: Cell }
 interface Report { report: string, data: Row[], totals: Row[], truncated: boolean }
 type Stored = Record<'amount' | 'probability' | 'duration_minutes', number | null>
 
@@ -15,7 +17,8 @@ const report = async (call: Call, path: string): Promise<Report> => {
   return answer.json()
 }
 
-const numbers = (rows: Row[]) => rows.map(({ list: _l, filter: _f, ...row }) => JSON.stringify(Object.entries(row).toSorted())).toSorted()
+/** Rows as texts that can be compared, whatever the order of the rows and of their fields. */
+const numbers = (rows: Row[]) => rows.map(({ list: _l, filter: _f, ...row }) => JSON.stringify(row, Object.keys(row).toSorted())).toSorted()
 const expected = (rows: object[]) => numbers(rows as Row[])
 
 /** The whole list of a cell, page by page. */
@@ -45,10 +48,11 @@ function addedUp (row: Row, rows: Stored[]) {
 }
 
 const names = ['pipeline', 'forecast', 'funnel', 'sources', 'activity']
-const seeds = (process.env.SEEDS ?? '1 2 3').split(' ').map(Number)
 t.test('every report equals the truth, and every cell the list it names', async t => {
-  const organizations = await Promise.all(seeds.map(async seed => ({ seed, tenant: await organization(app) })))
-  const worlds = await Promise.all(organizations.map(async ({ seed, tenant }) => ({ seed, call: tenant.call, world: await walk(app, tenant, seed, 150 + 70 * seed) })))
+  const worlds = await Promise.all([1, 2, 3].map(async seed => {
+    const tenant = await organization(app)
+    return { seed, call: tenant.call, world: await walk(app, tenant, seed, 150 + 70 * seed) }
+  }))
 
   for (const { seed, call, world } of worlds) {
     const { pipelines: [first, second], tags: [hot, cold], owners } = world
@@ -58,6 +62,7 @@ t.test('every report equals the truth, and every cell the list it names', async 
     const cohort = `created_at[gte]=${since}&created_at[lt]=${until}`
     const at = (opportunity: Opportunity) => opportunity.way.at(-1)!.at
     const everything = () => true
+    const closes = (close_date: string | null, from: string, to: string) => close_date !== null && close_date >= from && close_date <= to
     interface Question<W> { query: string, holds: (walker: W) => boolean }
     const check = async (path: string, { data, totals }: { data: object[], totals: object[] }) => {
       await t.test(`seed ${seed}: ${path}`, async t => {
@@ -75,10 +80,16 @@ t.test('every report equals the truth, and every cell the list it names', async 
       { query: `assigned_to=${owner}`, holds: ({ assigned_to }) => assigned_to === owner },
       { query: 'assigned_to[null]=true&amount[gte]=50000.5', holds: ({ assigned_to, cents }) => assigned_to === null && cents !== null && cents >= 5_000_050 },
       { query: `tags[any]=${hot},${cold}&status=open`, holds: opportunity => opportunity.tags.length > 0 && at(opportunity).kind === 'open' },
-      { query: 'stage[in]=proposal,won&title[like]=sale', holds: opportunity => ['proposal', 'won'].includes(at(opportunity).key) },
-      { query: 'close_date[gte]=2026-05-12&close_date[lte]=2026-07-20', holds: ({ close_date }) => close_date !== null && close_date >= '2026-05-12' && close_date <= '2026-07-20' },
-      { query: 'close_date[lt]=2026-05-12&lead_source=website', holds: ({ close_date, lead }) => close_date !== null && close_date < '2026-05-12' && lead?.source === 'website' && !lead.gone },
-      { query: 'close_date[null]=true&entered_stage=proposal', holds: ({ close_date, way }) => close_date === null && way.some(({ at }) => at.key === 'proposal') }
+      { query: 'stage[in]=proposal,won&title[like]=SALE', holds: opportunity => ['proposal', 'won'].includes(at(opportunity).key) },
+      { query: 'close_date[gte]=2026-05-12&close_date[lte]=2026-07-20', holds: ({ close_date }) => closes(close_date, '2026-05-12', '2026-07-20') },
+      {
+        query: 'close_date[lt]=2026-05-12&lead_source=website',
+        holds: ({ close_date, lead }) => closes(close_date, '', '2026-05-11') && lead?.source === 'website' && !lead.gone
+      },
+      {
+        query: 'close_date[null]=true&entered_stage=proposal',
+        holds: ({ close_date, way }) => close_date === null && way.some(({ at }) => at.key === 'proposal')
+      }
     ]
     for (const { query, holds } of ofOpportunities) {
       const found = world.opportunities.filter(holds)
@@ -113,12 +124,14 @@ t.test('every report equals the truth, and every cell the list it names', async 
 t.test('rows come in the order of the stages, then of the names', async t => {
   const { call, admin, user } = await organization(app)
   const { user: second } = await user('user')
-  for (const [stage, assigned_to] of [['proposal', admin.user.id], ['prospecting', null], ['prospecting', second.id], ['prospecting', admin.user.id], ['negotiation', null]]) {
+  const made = [['proposal', admin.user.id], ['prospecting', null], ['prospecting', second.id], ['prospecting', admin.user.id], ['negotiation', null]]
+  for (const [stage, assigned_to] of made) {
     t.equal((await call('POST /api/opportunities', { title: 'Sale', stage, assigned_to, amount: 0.1 })).statusCode, 201)
   }
   const { data, totals } = await report(call, 'pipeline')
   const owners = [admin.user.username, second.username].toSorted()
-  t.same(data.map(({ stage, assigned_to_name }) => [stage, assigned_to_name]), [...owners.map(name => ['prospecting', name]), ['prospecting', null], ['proposal', admin.user.username], ['negotiation', null]])
+  t.same(data.map(({ stage, assigned_to_name }) => [stage, assigned_to_name]),
+    [...owners.map(name => ['prospecting', name]), ['prospecting', null], ['proposal', admin.user.username], ['negotiation', null]])
   t.match(totals, [{ count: 5, amount: 0.5 }], 'and 0.1 five times is 0.5')
 })
 
@@ -143,7 +156,8 @@ t.test('a stranger finds nothing, nor do unknown pipelines; everybody in the org
 
 t.test('what makes no sense is refused', async t => {
   const { call } = await organization(app)
-  for (const path of ['pipeline?nonsense=1', 'forecast?close_date[gte]=soon', 'funnel?created_at=yesterday', 'funnel?stage=won', 'sources?source=website', 'activity?type=dance', 'pipeline?limit=5']) {
+  const nonsense = ['pipeline?nonsense=1', 'pipeline?limit=5', 'forecast?close_date[gte]=soon', 'funnel?created_at=yesterday', 'funnel?stage=won', 'sources?source=website', 'activity?type=dance']
+  for (const path of nonsense) {
     t.equal((await call(`GET /api/reports/${path}`)).statusCode, 400, path)
   }
   t.equal((await call('GET /api/reports/pipeline', undefined, { accept: 'application/pdf' })).statusCode, 406)
@@ -160,20 +174,24 @@ t.test('a report with too many rows shows the first and says so, and its totals 
 })
 
 /** The cells of each line of a CSV without line breaks in its cells. */
-const cellsOf = (csv: string) => csv.trimEnd().split('\r\n').map(line => [...`${line},`.matchAll(/("(?:[^"]|"")*"|[^,]*),/g)].map(([, cell]) => cell!.startsWith('"') ? cell!.slice(1, -1).replaceAll('""', '"') : cell!))
+const cellsOf = (csv: string) => csv.trimEnd().split('\r\n').map(line => [...`${line},`.matchAll(/("(?:[^"]|"")*"|[^,]*),/g)]
+  .map(([, cell = '']) => cell.startsWith('"') ? cell.slice(1, -1).replaceAll('""', '"') : cell))
 
-/** Throws unless a text is a well-formed XML document of elements, attributes and text. */
-function assertXml (text: string): void {
+const text = /(?:[^<>&]|&(?:amp|lt|gt|quot|#39);)+/
+const tag = /<(\/?)([a-z]\w*)(?:\s+[\w:-]+="(?:[^<&"]|&(?:amp|lt|gt|quot|#39);)*")*\s*(\/?)>/
+const style = /<style\s*><!\[CDATA\[.*?\]\]>\s*<\/style>/
+
+/** Throws unless a text is a well-formed XML document of elements, attributes, text and a style. */
+function assertXml (document: string): void {
   const open: string[] = []
-  const rest = text.replaceAll(/<style\s*><!\[CDATA\[.*?\]\]>\s*<\/style>|<(\/?)([a-z]\w*)((?:\s+[\w:-]+="(?:[^<&"]|&(?:amp|lt|gt|quot|#39);)*")*)\s*(\/?)>|(?:[^<>&]|&(?:amp|lt|gt|quot|#39);)+/gs, (_, end: string, name: string | undefined, _attributes, empty: string) => {
+  const rest = document.replaceAll(new RegExp(`${style.source}|${tag.source}|${text.source}`, 'gs'), (_, end: string, name: string | undefined, empty: string) => {
     if (name === undefined || empty) return ''
     if (!end) open.push(name)
     else if (open.pop() !== name) throw new Error(`</${name}> closes nothing`)
     return ''
   })
   if (rest !== '' || open.length > 0) throw new Error(`not XML: ${rest.slice(0, 200)} ${open.join()}`)
-  // oxlint-disable-next-line no-control-regex
-  if (/[\u0000-\u0008\u000B\u000C\u000E-\u001F\uFFFE\uFFFF]/.test(text)) throw new Error('XML knows no control characters')
+  if (/[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u.test(document)) throw new Error('XML knows no control characters')
 }
 
 /** What an object is enumerated with besides its own. */
@@ -201,11 +219,13 @@ t.test('every report is also CSV and a chart, whatever users have typed', async 
     t.same(cellsOf(csv.body), [Object.keys(data[0]!), ...data.map(row => Object.values(row).map(value => String(value ?? '')))], `${name} as CSV is what it is as JSON`)
 
     const chart = await call(`GET /api/reports/${name}`, undefined, { accept: 'image/svg+xml' })
-    t.match(chart.headers, { 'content-type': /^image\/svg\+xml/, 'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'", 'x-content-type-options': 'nosniff' })
+    t.match([chart.headers['content-type'], chart.headers['x-content-type-options']], [/^image\/svg\+xml/, 'nosniff'])
+    t.equal(chart.headers['content-security-policy'], "default-src 'none'; style-src 'unsafe-inline'")
     t.doesNotThrow(() => { assertXml(chart.body) }, name)
     t.notMatch(chart.body, /<script|<foreignObject|<a |<image|\son\w+=|href=|@import/i, `${name} runs and fetches nothing`)
   }
-  for (const source of Object.getOwnPropertyNames(Object.prototype).flatMap(name => [name, `${name}\n${name}`, `__proto__${name}`])) await call('POST /api/leads', { source: source.slice(0, 50) })
+  const inherited = Object.getOwnPropertyNames(Object.prototype)
+  for (const source of inherited.flatMap(name => [name, `${name}\n${name}`, `__proto__${name}`])) await call('POST /api/leads', { source: source.slice(0, 50) })
   await call('GET /api/reports/sources', undefined, { accept: 'image/svg+xml' })
   t.same([inheritedBy({}), inheritedBy(() => {})], [[], []], 'and no name changes the process')
   const chart = await call('GET /api/reports/pipeline', undefined, { accept: 'image/svg+xml' })
@@ -220,13 +240,15 @@ t.test('every report is read off an index', async t => {
     await sql`set local statement_timeout = '120s'`
     for (const { id } of tenants) {
       await sql`insert into leads (organization_id, source, status, created_at)
-        select ${id}, 'source ' || n % 20, (array['new', 'contacted', 'qualified', 'unqualified', 'converted'])[1 + n % 5], timestamptz '2026-01-01' + n * interval '1 hour' from generate_series(1, 5000) n`
+        select ${id}, 'source ' || n % 20, (array['new', 'contacted', 'qualified', 'unqualified', 'converted'])[1 + n % 5],
+          timestamptz '2026-01-01' + n * interval '1 hour' from generate_series(1, 5000) n`
       await sql`insert into opportunities (organization_id, pipeline_id, title, amount, probability, close_date, stage, status, lead_id, created_at)
         select ${id}, (select id from pipelines where organization_id = ${id}), 'The sale of many things ' || n, n / 100.0, n % 101, date '2026-01-01' + n % 700,
           (array['prospecting', 'proposal', 'won', 'lost'])[1 + n % 4], (array['open', 'open', 'won', 'lost'])[1 + n % 4],
           (select min(id) from leads where organization_id = ${id}) + n - 1, timestamptz '2026-01-01' + n * interval '1 hour' from generate_series(1, 5000) n`
       await sql`insert into activities (organization_id, type, subject, status, duration_minutes, created_at)
-        select ${id}, (array['call', 'email', 'task'])[1 + n % 3], 'A long talk about many things ' || n, (array['planned', 'completed'])[1 + n % 2], n % 60, timestamptz '2026-01-01' + n * interval '1 hour' from generate_series(1, 5000) n`
+        select ${id}, (array['call', 'email', 'task'])[1 + n % 3], 'A long talk about many things ' || n, (array['planned', 'completed'])[1 + n % 2], n % 60,
+          timestamptz '2026-01-01' + n * interval '1 hour' from generate_series(1, 5000) n`
       await sql`insert into moves (organization_id, subject_type, subject_id, from_stage, to_stage, moved_at, seconds)
         select ${id}, 'lead', id, 'new', 'qualified', moved_at, id % 1000 from leads where organization_id = ${id}`
     }

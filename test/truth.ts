@@ -21,7 +21,8 @@ export const truth = {
   pipeline: (world: World, found: Opportunity[]) => ({
     data: grouped(found, opportunity => {
       const { pipeline_id, key, name } = standing(opportunity)
-      return { pipeline_id, stage: key, stage_name: name, assigned_to: opportunity.assigned_to, assigned_to_name: nameOf(world, opportunity.assigned_to) }
+      const { assigned_to } = opportunity
+      return { pipeline_id, stage: key, stage_name: name, assigned_to, assigned_to_name: nameOf(world, assigned_to) }
     }, sums),
     totals: [sums(found)]
   }),

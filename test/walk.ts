@@ -100,7 +100,8 @@ export async function walk (app: App, { id: organization_id, admin, user }: Tena
     ({ lead, cents, close_date }) => ({ title: 'Sale', lead_id: lead?.id ?? null, close_date, amount: cents === null ? null : cents / 100 }),
     ({ pipeline_id, key, kind, probability }: Stage) => ({ pipeline_id, stage: key, status: kind, probability }))
 
-  const newActivities = times((): New<Activity> => ({ ...walker(), type: of(types), status: of(statuses), minutes: chance(0.3) ? null : below(120), way: [] }))
+  const newActivities = times((): New<Activity> =>
+    ({ ...walker(), type: of(types), status: of(statuses), minutes: chance(0.3) ? null : below(120), way: [] }))
   const madeActivities = await store(ctx, collection('activity', activities), newActivities,
     ({ type, status, minutes }) => ({ subject: 'Talk', type, status, duration_minutes: minutes }), () => ({}))
 
