@@ -37,6 +37,13 @@ t.test('only the kit writes records', async t => {
   for (const file of files.filter(file => !file.startsWith('kit/'))) t.notMatch(text(file), writes, file)
 })
 
+t.test('a plain resource is small: what it takes beyond its fields is the kit\'s', async t => {
+  for (const room of ['tags', 'territories']) {
+    const lines = ['table', 'schema', 'service', 'routes'].map(part => text(`resources/${room}/${part}.ts`).trimEnd().split('\n').length)
+    t.ok(lines.reduce((sum, count) => sum + count) < 80, `${room}: ${lines.join(' + ')} lines`)
+  }
+})
+
 t.test('the environment is read in one place', async t => {
   for (const file of files.filter(file => file !== 'config.ts')) t.notMatch(text(file), /process\.env/, file)
 })

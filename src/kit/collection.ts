@@ -31,7 +31,9 @@ function references (table: RecordTable): { column: PgColumn, exists: SQL }[] {
     const column = (table as unknown as Record<string, PgColumn>)[columns.at(-1)!.name]!
     return {
       column,
-      exists: sql`(${typed(column)} is null or exists (select from ${sql.identifier(getTableName(foreignTable))} target where target.organization_id = ${place('organization')}::bigint and target.id = ${typed(column)} and target.deleted_at is null))`
+      exists: sql`(${typed(column)} is null or exists (
+        select from ${sql.identifier(getTableName(foreignTable))} target
+        where target.organization_id = ${place('organization')}::bigint and target.id = ${typed(column)} and target.deleted_at is null))`
     }
   })
 }
@@ -62,12 +64,16 @@ export function collection<T extends RecordTable> (name: string, table: T, scope
     return known
   }
 
+  const author = sql`${place('organization')}::bigint, ${place('actor')}::bigint, ${place('actor')}::bigint`
   const one = sql`organization_id = ${place('organization')}::bigint and id = ${place('id')}::bigint`
   const versionAllowed = sql`(${place('versions')}::int[] is null or version = any(${place('versions')}::int[]))`
   const getAlive = compile<Row>(sql`select ${returning} from ${relation} where ${one} and deleted_at is null`)
   const getAny = compile<Row>(sql`select ${returning} from ${relation} where ${one}`)
-  const findAlive = compile<Row>(sql`select ${returning} from ${relation} where organization_id = ${place('organization')}::bigint and id = any(${place('ids')}::bigint[]) and deleted_at is null`)
-  const marking = (deleted: boolean) => compile<Row>(sql`update ${relation} set deleted_at = ${sql.raw(deleted ? 'now()' : 'null')}, version = version + 1, updated_at = now(), updated_by = ${place('actor')}::bigint where ${one} and deleted_at is ${sql.raw(deleted ? 'null' : 'not null')} and ${versionAllowed} returning ${returning}`)
+  const findAlive = compile<Row>(sql`select ${returning} from ${relation}
+    where organization_id = ${place('organization')}::bigint and id = any(${place('ids')}::bigint[]) and deleted_at is null`)
+  const stamped = sql`version = version + 1, updated_at = now(), updated_by = ${place('actor')}::bigint`
+  const marking = (deleted: boolean) => compile<Row>(sql`update ${relation} set deleted_at = ${sql.raw(deleted ? 'now()' : 'null')}, ${stamped}
+    where ${one} and deleted_at is ${sql.raw(deleted ? 'null' : 'not null')} and ${versionAllowed} returning ${returning}`)
   const lockAlive = compile<Row>(sql`select ${returning} from ${relation} where ${one} and deleted_at is null for no key update`)
   const removing = marking(true)
   const restoring = marking(false)
@@ -115,7 +121,9 @@ export function collection<T extends RecordTable> (name: string, table: T, scope
     const pointed = pointing.filter(({ column }) => fields.includes(column.name))
     const inserting = compiled(`create ${fields.join()}`, () => {
       const filled = fields.map(field => columns[field]!)
-      return sql`insert into ${relation} (organization_id, created_by, updated_by${sql.join(filled.map(({ name }) => sql`, ${sql.identifier(name)}`))}) select ${place('organization')}::bigint, ${place('actor')}::bigint, ${place('actor')}::bigint${sql.join(filled.map(column => sql`, ${typed(column)}`))} where ${and(sql`true`, ...pointed.map(({ exists }) => exists))!} returning ${returning}`
+      return sql`insert into ${relation} (organization_id, created_by, updated_by${sql.join(filled.map(({ name }) => sql`, ${sql.identifier(name)}`))})
+        select ${author}${sql.join(filled.map(column => sql`, ${typed(column)}`))}
+        where ${and(sql`true`, ...pointed.map(({ exists }) => exists))!} returning ${returning}`
     })
     const [row] = await run(ctx.connection, inserting, { ...input, ...scope(ctx) })
     if (row) return row
@@ -142,7 +150,11 @@ export function collection<T extends RecordTable> (name: string, table: T, scope
     const inserting = compiled(`createMany ${fields.join()}`, () => {
       const filled = fields.map(field => columns[field]!)
       const shape = list(filled.map(column => sql`${sql.identifier(column.name)} ${sql.raw(column.getSQLType())}`))
-      return sql`with made as (insert into ${relation} (organization_id, created_by, updated_by, ${names(filled)}) select ${place('organization')}::bigint, ${place('actor')}::bigint, ${place('actor')}::bigint, ${names(filled)} from jsonb_to_recordset(${place('inputs')}::text::jsonb) as input (${shape}) on conflict do nothing returning 1) select count(*) as made from made`
+      return sql`with made as (
+        insert into ${relation} (organization_id, created_by, updated_by, ${names(filled)})
+        select ${author}, ${names(filled)} from jsonb_to_recordset(${place('inputs')}::text::jsonb) as input (${shape})
+        on conflict do nothing returning 1
+      ) select count(*) as made from made`
     })
     const [row] = await run(ctx.connection, inserting, { ...scope(ctx), inputs: JSON.stringify(inputs) }) as unknown as [{ made: number }]
     return row.made
@@ -157,7 +169,8 @@ export function collection<T extends RecordTable> (name: string, table: T, scope
     if (fields.length === 0) return await unchanged(ctx, id, versions)
     const changing = compiled(`update ${fields.join()}`, () => {
       const { set, differs, sound } = updating(fields)
-      return sql`update ${relation} set ${set}, version = version + 1, updated_at = now(), updated_by = ${place('actor')}::bigint where ${and(one, sql`deleted_at is null`, versionAllowed, differs, ...sound)!} returning ${returning}`
+      return sql`update ${relation} set ${set}, ${stamped}
+        where ${and(one, sql`deleted_at is null`, versionAllowed, differs, ...sound)!} returning ${returning}`
     })
     const values = { ...changes, versions: versions ?? null }
     for (let attempt = 0; attempt < 3; attempt++) {
@@ -179,7 +192,10 @@ export function collection<T extends RecordTable> (name: string, table: T, scope
       const shape = list([sql`id bigint, version integer`, ...input.map(column => sql`${sql.identifier(column.name)} ${sql.raw(column.getSQLType())}`)])
       const set = list(input.map(({ name }) => sql`${sql.identifier(name)} = input.${sql.identifier(name)}`))
       const differs = sql.join(input.map(({ name }) => sql`record.${sql.identifier(name)} is distinct from input.${sql.identifier(name)}`), sql` or `)
-      return sql`update ${relation} record set ${set}, version = record.version + 1, updated_at = now(), updated_by = ${place('actor')}::bigint from jsonb_to_recordset(${place('changes')}::text::jsonb) as input (${shape}) where record.organization_id = ${place('organization')}::bigint and record.id = input.id and record.deleted_at is null and (input.version is null or record.version = input.version) and (${differs}) returning record.id`
+      return sql`update ${relation} record set ${set}, version = record.version + 1, updated_at = now(), updated_by = ${place('actor')}::bigint
+        from jsonb_to_recordset(${place('changes')}::text::jsonb) as input (${shape})
+        where record.organization_id = ${place('organization')}::bigint and record.id = input.id and record.deleted_at is null
+          and (input.version is null or record.version = input.version) and (${differs}) returning record.id`
     })
     const rows = await ctx.changing(changes.map(({ id }) => cacheKey(ctx, id)), send(ctx.connection, changing, { ...scope(ctx), changes: JSON.stringify(changes) }))
     return rows.map(({ id }) => id)

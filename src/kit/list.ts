@@ -170,10 +170,14 @@ export function lists<Row> (name: string, table: PgTable, scopes: Scopes = {}) {
      */
     async wouldMeet (ctx: Context, record: object, sets: Filter[][]): Promise<boolean[]> {
       if (sets.length === 0) return []
-      const asking = compiled(`wouldMeet ${JSON.stringify(sets.map(set => set.map(filterShape)))}`, () => query(sql`select ${sql.join(sets.map((set, i) =>
-        sql`coalesce(${and(sql`true`, ...set.map((filter, j) => exactly(column(filter.field), filter, sql`${place(`f${i}_${j}`)}`)))!}, false) as ${sql.identifier(`m${i}`)}`), sql`, `)} from jsonb_populate_record(null::${table}, ${place('record')}::text::jsonb) ${table}`, false))
+      const meets = (filters: Filter[], i: number) =>
+        and(sql`true`, ...filters.map((filter, j) => exactly(column(filter.field), filter, sql`${place(`f${i}_${j}`)}`)))!
+      const asking = compiled(`wouldMeet ${JSON.stringify(sets.map(set => set.map(filterShape)))}`, () => query(sql`
+        select ${sql.join(sets.map((set, i) => sql`coalesce(${meets(set, i)}, false) as ${sql.identifier(`m${i}`)}`), sql`, `)}
+        from jsonb_populate_record(null::${table}, ${place('record')}::text::jsonb) ${table}`, false))
       const asked = sets.flatMap((set, i) => set.map(({ value }, j) => [`f${i}_${j}`, value] as const))
-      const [met] = await run(ctx.connection, asking, { record: JSON.stringify({ ...defaults, ...record }), ...Object.fromEntries(asked) }) as unknown as [Record<string, boolean>]
+      const given = { record: JSON.stringify({ ...defaults, ...record }), ...Object.fromEntries(asked) }
+      const [met] = await run(ctx.connection, asking, given) as unknown as [Record<string, boolean>]
       return sets.map((_, i) => met[`m${i}`]!)
     },
 
