@@ -31,6 +31,7 @@ const types = {
 
 const limits = {
   TimeZone: 'UTC',
+  random_page_cost: 1.1, // no disk that turns: an index is worth it much sooner than Postgres believes by itself
   statement_timeout: 5_000,
   lock_timeout: 2_000,
   idle_in_transaction_session_timeout: 10_000,

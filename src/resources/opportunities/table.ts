@@ -31,9 +31,10 @@ export const opportunities = pgTable('opportunities', {
   search_text: searchText(searchable)
 }, t => [
   ...recordKeys('opportunities', t),
-  ...listIndexes('opportunities', t, ['lead_id', 'account_id', 'title', 'amount', 'stage', 'status', 'probability', 'close_date',
+  ...listIndexes('opportunities', t, ['account_id', 'title', 'amount', 'stage', 'status', 'probability', 'close_date',
     'assigned_to', 'moved_at', 'closed_at', 'created_at', 'updated_at']),
   // what the reports count and add up, without a look at the rows
+  index('idx_opportunities_lead_id').on(t.organization_id, t.lead_id, t.id, t.status, t.amount).where(sql`${t.deleted_at} is null`),
   index('idx_opportunities_pipeline').on(t.organization_id, t.pipeline_id, t.stage, t.assigned_to, t.amount, t.probability, t.id).where(sql`${t.deleted_at} is null`),
   index('idx_opportunities_forecast').on(t.organization_id, t.close_date, t.status, t.amount, t.probability).where(sql`${t.deleted_at} is null`),
   reference('opportunities', t, 'lead_id', leads),

@@ -1,10 +1,15 @@
-/** What of the rows is shown: a column for each `category`, in it a part for each `series` as large as the sum of `value`. */
-export interface Picture { title: string, category: string, series: string, value: string }
+/**
+ * What of the rows is shown, by names of their fields: at each `category` a column as high as the sum of `value` for each `series`. The columns
+ * stand on each other where they are parts of a whole, else beside each other.
+ */
+export interface Picture { title: string, category: string, series: string, value: string, columns: 'stacked' | 'grouped' }
 
 type Row = Record<string, string | number | null>
 
-/** More than these cannot be told apart; the smaller ones go together. */
-const mostSeries = 10
+/** As many as ECharts has colours, with the smaller ones, which go together. */
+const mostSeries = 8
+/** More names than these do not fit side by side, and some are left out. */
+const mostNames = 12
 const others = 'others'
 const nothing = '–'
 
@@ -25,10 +30,11 @@ const unprintable = /[^\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu
 const inherited = new RegExp(`(?=${Object.getOwnPropertyNames(Object.prototype).join('|')}).`, 'g')
 
 /** A name, which is what a user has typed, as it can be shown. */
-const label = (value: string | number | null | undefined) => String(value ?? '').replaceAll(unprintable, '\uFFFD').replaceAll(inherited, '$&\u200B').trim() || nothing
+const label = (value: string | number | null | undefined) =>
+  String(value ?? '').replaceAll(unprintable, '\uFFFD').replaceAll(inherited, '$&\u200B').trim() || nothing
 
-/** Rows of a report as a chart of stacked columns: an SVG document without scripts, 960 × 540. */
-export async function drawn (rows: readonly object[], { title, category, series, value }: Picture): Promise<string> {
+/** Rows of a report as a chart: an SVG document without scripts, 960 × 540. */
+export async function drawn (rows: readonly object[], { title, category, series, value, columns }: Picture): Promise<string> {
   const points = (rows as Row[]).map(row => ({ category: label(row[category]), series: label(row[series]), value: Number(row[value] ?? 0) }))
   const categories = [...new Set(points.map(point => point.category))]
   const sizes = totals(points, point => point.series)
@@ -42,12 +48,15 @@ export async function drawn (rows: readonly object[], { title, category, series,
     backgroundColor: '#fff',
     title: { text: title, left: 'center', top: 12 },
     legend: { bottom: 12, textStyle: { width: 160, overflow: 'truncate' } },
-    grid: { left: 24, right: 24, top: 56, bottom: 72 },
-    xAxis: { type: 'category', data: categories, axisLabel: { width: 120, overflow: 'truncate', hideOverlap: true } },
+    grid: { left: 24, right: 24, top: 56, bottom: 88 },
+    xAxis: {
+      type: 'category', data: categories,
+      axisLabel: { interval: categories.length > mostNames ? 'auto' : 0, width: Math.max(64, Math.floor(780 / categories.length)), overflow: 'truncate' }
+    },
     yAxis: { type: 'value' },
     series: [...new Set([...shown, ...parts.keys()])].map(name => {
       const heights = totals(parts.get(name) ?? [], point => point.category)
-      return { type: 'bar', name, stack: 'all', data: categories.map(category => heights.get(category) ?? 0) }
+      return { type: 'bar', name, ...columns === 'stacked' && { stack: 'whole' }, data: categories.map(category => heights.get(category) ?? 0) }
     })
   })
   const picture = chart.renderToSVGString()

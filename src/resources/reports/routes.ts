@@ -32,30 +32,31 @@ const reports: Record<string, Contract> = {
     description: 'Opportunities by stage and owner, of the default pipeline unless `pipeline_id` says which: '
       + 'how many, their amount, and the amount weighted by probability.',
     answer: PipelineReport, parameters: opportunityLanguage.parameters, make: pipeline,
-    picture: { title: 'Pipeline: amount by stage and owner', category: 'stage_name', series: 'assigned_to_name', value: 'amount' }
+    picture: { title: 'Pipeline: amount by stage and owner', columns: 'stacked', category: 'stage_name', series: 'assigned_to_name', value: 'amount' }
   },
   forecast: {
     description: 'Opportunities that are open or won, by the month of `close_date`: those of all pipelines and months, unless a filter says which. '
       + 'Open ones of past months are overdue; those without a `close_date` come last.',
     answer: ForecastReport, parameters: opportunityLanguage.parameters, make: forecast,
-    picture: { title: 'Forecast: weighted amount by month', category: 'month', series: 'status', value: 'weighted' }
+    picture: { title: 'Forecast: weighted amount by month', columns: 'stacked', category: 'month', series: 'status', value: 'weighted' }
   },
   funnel: {
     description: 'How many leads came to each status and how many opportunities to each stage, how many are there now, how many went on, '
-      + 'and how long they stayed. A filter on `created_at` makes it a cohort: of the leads, and the opportunities, that were made then. The totals count each of them once.',
+      + 'and how long they stayed. A filter on `created_at` makes it a cohort: of the leads, and the opportunities, that were made then. '
+      + 'The totals count each of them once.',
     answer: FunnelReport, parameters: { ...cohortLanguage.parameters, ...pipelineParameter }, make: funnel,
-    picture: { title: 'Funnel: leads and opportunities by step', category: 'step_name', series: 'measure', value: 'count' }
+    picture: { title: 'Funnel: leads and opportunities by step', columns: 'grouped', category: 'step_name', series: 'measure', value: 'count' }
   },
   sources: {
     description: 'Leads by source, how many were qualified and converted; the opportunities that grew out of them, how many were won, and their amounts. '
       + 'What a source has none of may be absent.',
     answer: SourcesReport, parameters: cohortLanguage.parameters, make: sources,
-    picture: { title: 'Sources: leads and opportunities', category: 'source', series: 'measure', value: 'count' }
+    picture: { title: 'Sources: leads and opportunities', columns: 'grouped', category: 'source', series: 'measure', value: 'count' }
   },
   activity: {
     description: 'Activities by user, type and status: how many, and how many minutes they take or took.',
     answer: ActivityReport, parameters: activityLanguage.parameters, make: activity,
-    picture: { title: 'Activity: activities by user and type', category: 'assigned_to_name', series: 'type', value: 'count' }
+    picture: { title: 'Activity: activities by user and type', columns: 'stacked', category: 'assigned_to_name', series: 'type', value: 'count' }
   }
 }
 

@@ -1,0 +1,2 @@
+DROP INDEX "idx_opportunities_lead_id";--> statement-breakpoint
+CREATE INDEX "idx_opportunities_lead_id" ON "opportunities" USING btree ("organization_id","lead_id","id","status","amount") WHERE "opportunities"."deleted_at" is null;
