@@ -44,7 +44,8 @@ const settings = { types, onnotice: () => {}, connect_timeout: 5 }
 export function openDatabase (url: string, { pool = 8 } = {}): Database {
   const sqlPoint = postgres(url, { ...settings, max: 1, connection: { ...limits, application_name: 'smartx-point' } })
   // Lists are planned for the values asked for: one cached plan for "a rare name" and "a common one" is wrong for one of them.
-  const sqlPool = postgres(url, { ...settings, max: pool, connection: { ...limits, application_name: 'smartx', plan_cache_mode: 'force_custom_plan' } })
+  // And reports hash and sort: with the 4 MB that Postgres gives by itself they go to the disk at some hundred thousand rows.
+  const sqlPool = postgres(url, { ...settings, max: pool, connection: { ...limits, application_name: 'smartx', plan_cache_mode: 'force_custom_plan', work_mem: '16MB' } })
   return {
     point: sqlPoint,
     pool: sqlPool,

@@ -51,19 +51,23 @@ export async function funnel (ctx: Context, { pipeline_id: named, ...asked }: As
 
 /** The way through `steps` of those in `cohort`, SQL that gives their `id` and the `step` where they are; and how many they are in `all`. */
 async function walked (ctx: Context, subject: Subject, cohort: SQL, values: object, steps: string[]): Promise<{ steps: Step[], all: number }> {
-  // one step at a time is one range of an index, nothing is sorted by its name, and the cohort is hashed once for all of them
-  const moved = sql`from moves where organization_id = ${organization} and subject_type = ${subject} and subject_id in (select id from cohort)`
+  // each index is read once, in its order, and the cohort is hashed: nothing but the stays is sorted
+  const moved = sql`from moves where organization_id = ${organization} and subject_type = ${subject}`
   const rows = await run(ctx.connection, query<Step & { all: number }>(sql`
     with cohort as materialized (${cohort}),
-    counts as (select step, count(*) as present from cohort group by step)
-    select steps.step, entered, coalesce(present, 0) as present, lead(entered) over (order by position) as next, average_seconds, median_seconds,
-      (select coalesce(sum(present), 0)::bigint from counts) as all
-    from unnest(${sql.placeholder('steps')}::text[]) with ordinality as steps (step, position) left join counts on counts.step = steps.step,
-    lateral (select count(distinct subject_id) as entered ${moved} and to_stage = steps.step) arrivals,
-    lateral (
-      select round(avg(seconds)) as average_seconds, round(percentile_cont(0.5) within group (order by seconds)::numeric) as median_seconds
-      ${moved} and from_stage = steps.step
-    ) stays order by position`, false), { ...values, steps })
+    counts as (select step, count(*) as present from cohort group by step),
+    arrivals as (
+      select to_stage as step, count(*) as entered from (select distinct to_stage, subject_id ${moved}) came join cohort on cohort.id = subject_id group by to_stage
+    ),
+    stays as (
+      select from_stage as step, round(avg(seconds)) as average_seconds, round(percentile_cont(0.5) within group (order by seconds)::numeric) as median_seconds
+      from (select subject_id, from_stage, seconds ${moved} and from_stage is not null) left_there join cohort on cohort.id = subject_id group by from_stage
+    )
+    select steps.step, coalesce(entered, 0) as entered, coalesce(present, 0) as present, lead(coalesce(entered, 0)) over (order by position) as next,
+      average_seconds, median_seconds, (select coalesce(sum(present), 0)::bigint from counts) as all
+    from unnest(${sql.placeholder('steps')}::text[]) with ordinality as steps (step, position)
+    left join counts on counts.step = steps.step left join arrivals on arrivals.step = steps.step left join stays on stays.step = steps.step
+    order by position`, false), { ...values, steps })
   return { steps: rows.map(({ all: _, ...step }) => step), all: rows[0]?.all ?? 0 }
 }
 
