@@ -12,6 +12,7 @@ import * as activities from '../src/resources/activities/service.ts'
 import * as campaignMembers from '../src/resources/campaign_members/service.ts'
 import * as campaigns from '../src/resources/campaigns/service.ts'
 import * as contacts from '../src/resources/contacts/service.ts'
+import * as conversions from '../src/resources/conversions/service.ts'
 import * as leads from '../src/resources/leads/service.ts'
 import * as opportunities from '../src/resources/opportunities/service.ts'
 import * as pipelines from '../src/resources/pipelines/service.ts'
@@ -22,7 +23,8 @@ import { setUp } from './seed/settings.ts'
 
 const usage = `Usage: npm run seed -- [--contacts 1000] [--seed 1]
 
-  --contacts   how many contacts to make; accounts, leads, opportunities, activities, campaigns and users come with them
+  --contacts   how many contacts to make; accounts, leads, opportunities, activities, campaigns and users come with them,
+               and with the first of them tags, teams, territories, and rules in force: an active scoring model, two of assignment
   --seed       another number makes other people up
 
 Every run adds to what is there: in DATA_DIR, or in the database of DATABASE_URL.`
@@ -57,7 +59,7 @@ async function fill (ctx: Context, size: number, seed: number) {
   const plan = {
     users: Math.min(20, Math.max(3, Math.round(size / 500))), headquarters: Math.ceil(size / 20), subsidiaries: Math.ceil(size / 5),
     contacts: size, leads: Math.ceil(size * 0.4), opportunities: Math.ceil(size * 0.2),
-    activities: Math.ceil(size * 1.5), campaigns: Math.ceil(size / 5000) + 2, members: Math.ceil(size * 0.2)
+    activities: Math.ceil(size * 1.5), campaigns: Math.ceil(size / 5000) + 2, members: Math.ceil(size * 0.2), conversions: Math.min(100, Math.ceil(size * 0.02))
   }
   const progress = progressOf(Object.values(plan).reduce((sum, count) => sum + count, 0))
 
@@ -122,7 +124,12 @@ async function fill (ctx: Context, size: number, seed: number) {
   await make('activities', plan.activities, activities, ['id'], age => imagine.activity(age, team, people, prospects, sales))
   const made = await make('campaigns', plan.campaigns, campaigns, ['id'], age => imagine.campaign(age, team)) as { id: number }[]
   await make('campaign members', plan.members, campaignMembers, ['id'], age => imagine.member(age, made, people, prospects))
+  for (const { id } of prospects.filter(({ status }) => status === 'qualified').slice(0, plan.conversions)) {
+    await conversions.convert(new Context(ctx.house, { ...ctx.principal, user_id: team[id % team.length]! }), id, {}, true)
+    progress.advance('conversions', 1)
+  }
   progress.done()
+  console.log('Leads are scored by the scoring model "Who answers", and new ones assigned by two rules: see /api/scoring-models and /api/assignment-rules')
   console.log(`The new users log in with the password ${password}   (shown only now): ${names.join(', ')}`)
 }
 

@@ -5,7 +5,7 @@ import * as tags from '../../src/resources/tags/service.ts'
 import * as teams from '../../src/resources/teams/service.ts'
 import * as territories from '../../src/resources/territories/service.ts'
 
-const words = { 'key account': '#49cc90', hot: '#e5484d', 'do not call': '#8b8d98', fair: '#3e63dd', reseller: '#ffb224', 'press': '#8e4ec6' }
+const words = { strategic: '#49cc90', hot: '#e5484d', 'do not call': '#8b8d98', fair: '#3e63dd', reseller: '#ffb224', 'press': '#8e4ec6' }
 
 /**
  * How the organisation works: tags, teams of `users`, territories, a rule and a scoring model, unless it has teams already. Returns the
@@ -15,8 +15,8 @@ export async function setUp (ctx: Context, users: number[]): Promise<number[]> {
   await tags.createMany(ctx, Object.entries(words).map(([name, color]) => ({ name, color })))
   if ((await teams.list(ctx, { limit: 1 })).data.length === 0) {
     const half = Math.ceil(users.length / 2)
-    const inside = await teams.create(ctx, { name: 'Inside sales', leader_id: users[0]!, member_ids: users.slice(0, half) })
-    const field = await teams.create(ctx, { name: 'Field sales', leader_id: users.at(-1)!, member_ids: users.slice(half) })
+    const inside = await teams.create(ctx, { name: 'Inside team', leader_id: users[0]!, member_ids: users.slice(0, half) })
+    const field = await teams.create(ctx, { name: 'Field team', leader_id: users.at(-1)!, member_ids: users.slice(half) })
     await territories.create(ctx, { name: 'North America', filter: 'country=United States', team_id: inside.id })
     await territories.create(ctx, { name: 'Northern Europe', filter: 'country[in]=Germany,Sweden,Poland', team_id: field.id })
     await territories.create(ctx, { name: 'Southern Europe', filter: 'country[in]=France,Spain,Turkey', team_id: field.id })

@@ -81,8 +81,8 @@ export function filterLanguage ({ record, filter, search, scopes = {} }: FilterC
     for (const operator of operatorsOf(schema, search?.includes(field) ?? false)) known.set(nameOf(field, operator), { field, operator, schema })
   }
   const parameters: TProperties = {
-    ...Object.fromEntries([...known].map(([name, { field, operator, schema }]) => [name, Type.Optional(parameter(field, schema, operator))])),
-    ...Object.fromEntries(Object.entries(scopes).map(([name, schema]) => [name, Type.Optional(schema)]))
+    ...Object.fromEntries(Object.entries(scopes).map(([name, schema]) => [name, Type.Optional(schema)])),
+    ...Object.fromEntries([...known].map(([name, { field, operator, schema }]) => [name, Type.Optional(parameter(field, schema, operator))]))
   }
   for (const [field, schema] of Object.entries(scopes)) known.set(field, { field, operator: 'eq', schema })
 

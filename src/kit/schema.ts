@@ -1,8 +1,12 @@
 import { Type, type SchemaOptions, type Static, type StringOptions, type TObject, type TOptional, type TProperties, type TSchema, type TUnsafe } from '@sinclair/typebox'
+import { vocabulary } from './errors.ts'
 
 const anyText = '^[^\\u0000\\uD800-\\uDFFF]*$'
 // one way to match only: with allErrors it runs on text of any length, before the length is looked at
 const visibleText = '^\\s*[^\\s\\u0000\\uD800-\\uDFFF][^\\u0000\\uD800-\\uDFFF]*$'
+
+/** The patterns of text as such, which say nothing of what it should be. */
+export const texts = [anyText, visibleText]
 
 /** Text as it was received: anything but NUL and half characters (lone surrogates), which cannot be stored. */
 export const Text = (maxLength: number, options: StringOptions = {}) => Type.String({ maxLength, pattern: anyText, ...options })
@@ -44,7 +48,7 @@ const withoutDefaults = <P extends TProperties> (fields: P, told = false) => Obj
 
 /** A record as it is shown: `fields` between its id and what the kit manages. `name` is its name in the document, where `id` is the example. */
 export const RecordOf = <P extends TProperties> (name: string, description: string, fields: P, id = 1) =>
-  Type.Object({ id: Id({ description: `The number of the ${name.toLowerCase()}.`, example: id }), ...withoutDefaults(fields), ...managed }, { $id: name, description, additionalProperties: false })
+  Type.Object({ id: Id({ description: `The number of the ${name.replaceAll(/\B[A-Z]/g, ' $&').toLowerCase()}.`, example: id }), ...withoutDefaults(fields), ...managed }, { $id: name, description, additionalProperties: false })
 
 type Given<P extends TProperties, Required extends keyof P> = { [K in keyof P]: K extends Required ? P[K] : TOptional<P[K]> }
 
@@ -74,7 +78,7 @@ export const Problem = Type.Object({
   status: Type.Integer({ format: 'int32', minimum: 400, maximum: 599, description: 'The status of the answer.', example: 400 }),
   detail: Text(2000, { description: 'What is wrong, for a person.', example: 'must match format "email"' }),
   instance: Text(2000, { description: 'The path that was asked for.', example: '/api/contacts' }),
-  code: Text(50, { description: 'What is wrong, for a program.', example: 'invalid' }),
+  code: OneOf(Object.keys(vocabulary) as (keyof typeof vocabulary)[], { description: 'What is wrong, for a program.', example: 'invalid' }),
   request_id: Text(64, { description: 'The X-Request-Id of the request; quote it when you ask for help.', example: 'k3v9x2a1-1f' }),
   errors: Type.Optional(Type.Array(Type.Object({
     pointer: Type.Optional(Text(500, { description: 'The place in the body, as a JSON pointer.', example: '/email' })),

@@ -1,6 +1,7 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
 import type { Fault } from './errors.ts'
+import { texts } from './schema.ts'
 
 type Json = Record<string, unknown>
 type Failure = Pick<ErrorObject, 'keyword' | 'instancePath' | 'schemaPath' | 'params' | 'message'>
@@ -54,8 +55,9 @@ export function urlValidator (validate: ValidateFunction, schema: Json) {
   }
 }
 
-/** Fields of every record that a caller reads and never writes. */
-const setByUs = new Set(['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'deleted_at'])
+/** Fields that a caller reads and never writes. */
+const setByUs = new Set(['id', 'version', 'created_at', 'created_by', 'updated_at', 'updated_by', 'deleted_at',
+  'grade', 'moved_at', 'qualified_at', 'converted_at', 'closed_at', 'responded_at'])
 
 /** What an error of Ajv means to the caller. `part`: `body`, `querystring` or `params`. */
 export function faultOf (error: Failure, part: string): Fault {
@@ -66,7 +68,10 @@ export function faultOf (error: Failure, part: string): Fault {
   const detail = keyword === 'additionalProperties' ? setByUs.has(missing ?? '') && part === 'body' ? 'is set by the server; leave it out' : 'is not known here'
     : keyword === 'required' ? 'is required'
     : keyword === 'minProperties' ? 'names no field to change'
-    : keyword === 'pattern' ? patternText(part, schema?.description)
+    : keyword === 'pattern' ? patternText(schema as { pattern: string, description?: string })
+    : keyword === 'minLength' ? 'must not be empty'
+    : keyword === 'format' ? formatText(params.format as string)
+    : keyword === 'type' && path === '' ? 'is missing: send a JSON object'
     : keyword === 'enum' ? `must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`
     : message ?? 'is not valid'
   const place = part === 'body' ? { pointer: path } : { parameter: path.slice(1) }
@@ -74,6 +79,15 @@ export function faultOf (error: Failure, part: string): Fault {
   return { ...place, code: keyword === 'additionalProperties' ? 'unknown' : keyword, detail: `${name} ${detail}`.slice(0, 500) }
 }
 
-const patternText = (part: string, description = '') => part === 'body'
+const patternText = ({ pattern, description }: { pattern: string, description?: string }) => texts.includes(pattern)
   ? 'must be text with something to see in it, without NUL or half characters'
-  : `is not what it takes: ${description}`
+  : `is not what it takes: ${description ?? pattern}`
+
+const formatTexts: Record<string, string> = {
+  'email': 'must be an e-mail address',
+  'date': 'must be a day, as 2026-11-22',
+  'date-time': 'must be a point in time, as 2026-11-22T09:00:00Z',
+  'date-or-date-time': 'must be a day or a point in time, as 2026-11-22 or 2026-11-22T09:00:00Z',
+  'date-time-or-duration': 'must be a span of time up to now, a day or a point in time, as 30d, 2026-11-22 or 2026-11-22T09:00:00Z'
+}
+const formatText = (format: string) => formatTexts[format] ?? `must match format "${format}"`

@@ -25,7 +25,7 @@ named, whatever the schema requires. \`Accept: text/csv\` or \`application/x-ndj
 
 **Errors** are \`application/problem+json\` (RFC 9457): \`code\` for programs, \`detail\` for people, \`errors\` with the place of each fault.
 
-**The examples** work from top to bottom: each \`POST\` makes a record, and the others point at record 1 of its kind, or user 2. Except:
+**The examples** work from top to bottom: each \`POST\` makes a record, and the others point at record 1 of its kind, or user 2, pipeline 2, stage 7. Except:
 \`login\`, \`token\` and \`change-password\` want your own password, \`refresh\` your own refresh token; \`change-password\` and \`logout\` end
 the session: authorize again.`
 

@@ -26,7 +26,11 @@ export function validation (): Pick<FastifyServerOptions, 'schemaErrorFormatter'
     buildSerializer: () => () => (data: unknown) => JSON.stringify(data)
   }
   return {
-    schemaErrorFormatter: (errors, part) => invalid(errors.slice(0, 100).map(error => faultOf(error, part))),
+    schemaErrorFormatter: (errors, part) => {
+      // of several faults of one value the first is enough: a form shows one, and a text that is empty need not be told that it has nothing to see in it
+      const faults = new Map(errors.slice(0, 100).map(error => faultOf(error, part)).toReversed().map(fault => [fault.pointer ?? fault.parameter, fault]))
+      return invalid([...faults.values()].toReversed())
+    },
     schemaController: { compilersFactory: builders as unknown as NonNullable<FastifyServerOptions['schemaController']>['compilersFactory'] & object }
   }
 }

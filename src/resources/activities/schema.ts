@@ -35,7 +35,7 @@ export const ActivityChanges = Change('ActivityChanges', { ...fields, completed_
 
 /** How a completion may be told; all of it may be left out, the body as well. */
 export const Completion = Nullable(Type.Object({
-  completed_at: Type.Optional(Instant({ description: 'When it was done. Default: now.', example: '2026-11-30T10:30:00.000Z' })),
+  completed_at: Type.Optional(Instant({ description: 'When it was done, not later than now. Default: now.', example: '2026-11-22T09:00:00.000Z' })),
   duration_minutes: Type.Optional(Count({ description: 'How long it took; absent: as it was.', example: 20 })),
   description: Type.Optional(Text(10_000, { description: 'What came of it; absent: as it was.', example: 'Decides in March.' }))
 }, { $id: 'Completion', additionalProperties: false, description: 'How an activity was completed.' }))

@@ -56,8 +56,12 @@ export async function complete (ctx: Context, id: number, outcome: Static<typeof
   })
 }
 
+/** Clocks of others may be ahead of ours. Milliseconds. */
+const minute = 60_000
+
 /** `completed_at` follows the status: who saves a form may send back the time that was. Errors: 422 for one that cannot be. */
 function completedAt (status: string, given?: string | null, before?: string | null): string | null {
+  if (given && given !== before && Date.parse(given) > Date.now() + minute) throw ruleBroken('completed_at', 'What is completed lies in the past.')
   if (status === 'completed') return given ?? before ?? new Date().toISOString()
   if (given && given !== before) throw ruleBroken('completed_at', 'Only a completed activity has a time when it was completed.')
   return null

@@ -1,8 +1,9 @@
 import type { Static } from '@sinclair/typebox'
-import { collection } from '../../kit/collection.ts'
+import { collection, type Versions } from '../../kit/collection.ts'
 import type { Context } from '../../kit/context.ts'
 import { query, run } from '../../kit/database.ts'
 import { sql } from '../../kit/drizzle.ts'
+import { ruleBroken } from '../../kit/errors.ts'
 import { enqueue, type Jobs } from '../../kit/jobs.ts'
 import type { Filter } from '../../kit/list.ts'
 import * as members from '../campaign_members/service.ts'
@@ -13,10 +14,23 @@ import { leadLanguage } from '../leads/schema.ts'
 import * as leads from '../leads/service.ts'
 import * as opportunities from '../opportunities/service.ts'
 import { opportunities as opportunityTable, statuses } from '../opportunities/table.ts'
-import type { AddedMembers } from './schema.ts'
+import type { AddedMembers, CampaignChanges, NewCampaign } from './schema.ts'
 import { campaigns } from './table.ts'
 
-export const { list, stream, get, find, create, createMany, update, remove, restore, history, cacheKey } = collection('campaign', campaigns)
+const { create: insert, update: change, ...rest } = collection('campaign', campaigns)
+export const { list, stream, get, find, createMany, remove, restore, history, cacheKey } = rest
+
+/** Makes a campaign. Errors: 422 when it ends before it begins. */
+export const create = async (ctx: Context, input: Static<typeof NewCampaign>) => await explained(insert(ctx, input))
+
+/** Changes a campaign. Errors: as `create`. */
+export const update = async (ctx: Context, id: number, changes: Static<typeof CampaignChanges>, versions?: Versions) =>
+  await explained(change(ctx, id, changes, versions))
+
+/** It is the table that compares the days, as a change may name only one of them; here is what it means. */
+const explained = async <T> (work: Promise<T>): Promise<T> => await work.catch((error: unknown) => {
+  throw (error as { constraint_name?: string }).constraint_name === 'campaigns_end_date_check' ? ruleBroken('end_date', 'It ends before it begins.') : error
+})
 
 const sources = {
   contacts: { list: contacts.list, language: contactLanguage, field: 'contact_id' },

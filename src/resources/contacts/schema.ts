@@ -23,7 +23,8 @@ export const ContactChanges = Change('ContactChanges', fields, { first_name: 'Jo
 export const contactFilter = ['id', 'first_name', 'last_name', 'email', 'phone', 'company', 'position', 'account_id', 'tags', 'created_by', 'created_at', 'updated_at'] as const
 export const contactLanguage = filterLanguage({ record: Contact, filter: contactFilter, search: searchable })
 
-/** A filter that is no field: a question asked today, which kept filters would not ask again. */
+/** Filters that are no fields: questions asked today, which kept filters would not ask again. */
 export const contactScopes = {
+  campaign_id: Id({ description: 'It is a member of this campaign.' }),
   active_since: Type.String({ format: 'date-time-or-duration', maxLength: 40, description: 'There are activities since then: a date, a date and time, or hours, days or weeks before now, such as `12h`, `30d` or `2w`. With `include=activities`, only those are shown.' })
 }

@@ -4,9 +4,12 @@ import { sql } from '../../kit/drizzle.ts'
 import type { ListQuery } from '../../kit/list.ts'
 import { newestOf, since } from '../activities/service.ts'
 import { activityLinks } from '../activities/table.ts'
+import { campaignMembers } from '../campaign_members/table.ts'
 import { contacts } from './table.ts'
 
 export const { list, stream, get, find, lock, create, createMany, update, remove, restore, history, cacheKey } = collection('contact', contacts, {
+  campaign_id: campaign => sql`exists (select from ${campaignMembers} where ${campaignMembers.organization_id} = ${contacts.organization_id}
+    and ${campaignMembers.contact_id} = ${contacts.id} and ${campaignMembers.campaign_id} = ${campaign} and ${campaignMembers.deleted_at} is null)`,
   active_since: text => sql`exists (select from ${activityLinks}
     where ${activityLinks.organization_id} = ${contacts.organization_id} and ${activityLinks.contact_id} = ${contacts.id} and ${activityLinks.occurred_at} >= ${since(text)})`
 })

@@ -6,7 +6,7 @@ import { roles, statuses } from './table.ts'
 const fields = {
   username: Name(80, { description: 'The login name; if it has an @, it must be the e-mail.', example: 'maria' }),
   email: Email({ description: 'The e-mail, which also logs in.', example: 'maria@example.com' }),
-  role: OneOf(roles, { default: 'user', description: 'admin: everything; user: reads and writes all but users; viewer: reads.', example: 'user' }),
+  role: OneOf(roles, { default: 'user', description: 'admin: everything; user: reads all but users, and writes all but users and settings; viewer: reads all but users.', example: 'user' }),
   status: OneOf(statuses, { default: 'active', description: 'A disabled user is logged out at once, and cannot log in before being active again.', example: 'active' })
 }
 const password = Type.String({ minLength: 8, maxLength: 128, pattern: '^[^\\u0000\\uD800-\\uDFFF]*$', description: 'At least 8 characters, and not one of the well-known ones. A change ends all sessions of the user.', example: 'a quiet harbour 47' })
