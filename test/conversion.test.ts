@@ -1,6 +1,7 @@
 import type { TransactionSql } from 'postgres'
 import t from 'tap'
 import { application, organization, type Call } from './helper.ts'
+import { analyze, plansOf } from './plans.ts'
 
 type Json = Record<string, unknown> & { id: number, version: number }
 const app = await application(t)
@@ -51,7 +52,6 @@ t.test('the status of a lead', async t => {
     const qualified = await call(path, {})
     t.match([qualified.statusCode, qualified.headers.etag, qualified.json()], [200, '"2"', { status: 'qualified', qualified_at: /^20/ }])
     t.same((await call(path, { outcome: 'qualified' })).json(), qualified.json())
-    t.match((await call(path, { outcome: 'unqualified' })).json(), { status: 422, errors: [{ pointer: '/reason' }] })
     t.match((await call(path, { reason: 'Why not' })).json(), { status: 422, errors: [{ pointer: '/reason' }] })
     t.match((await call(path, { outcome: 'converted' })).json(), { status: 400, errors: [{ pointer: '/outcome' }] })
     t.equal((await call(path, {}, { 'if-match': '"1"' })).statusCode, 412)
@@ -59,8 +59,32 @@ t.test('the status of a lead', async t => {
     t.match(unqualified, { status: 'unqualified', unqualified_reason: 'No budget', qualified_at: null, version: 3 })
     t.same((await call(path, { outcome: 'unqualified', reason: 'No budget' })).json(), unqualified)
     t.match((await call(path, { outcome: 'unqualified', reason: 'No need' })).json(), { unqualified_reason: 'No need', version: 4 })
+    t.match((await call(path, { outcome: 'unqualified' })).json(), { unqualified_reason: 'No need', version: 4 }, 'a reason that is not named stays')
     t.match((await call(path, {})).json(), { status: 'qualified', unqualified_reason: null, qualified_at: /^20/ })
+    t.match((await call(path, { outcome: 'unqualified' })).json(), { status: 'unqualified', unqualified_reason: null }, 'nobody has to say why')
+    t.match((await call(path)).json(), { status: 'qualified' }, 'without a body it is qualified')
     t.equal((await call('POST /api/leads/999999/qualification', {})).statusCode, 404)
+  })
+
+  await t.test('takes its reason by every door, and only with unqualified', async t => {
+    const refused = { status: 422, code: 'rule_broken', errors: [{ pointer: '/unqualified_reason' }] }
+    t.match((await call('POST /api/leads', { unqualified_reason: 'No need' })).json(), refused)
+    t.match((await call('POST /api/leads', { status: 'qualified', unqualified_reason: 'No need' })).json(), refused)
+    t.match((await call('POST /api/leads', { unqualified_reason: ' ' })).json(), { status: 400, errors: [{ pointer: '/unqualified_reason' }] })
+    const { id } = await make(call, 'leads', { status: 'unqualified', unqualified_reason: 'No budget' })
+    const change = async (changes: object, method = 'PATCH') => (await call(`${method} /api/leads/${id}`, changes)).json<Json>()
+    t.match(await get(call, `leads/${id}`), { status: 'unqualified', unqualified_reason: 'No budget' })
+    t.match(await change({ unqualified_reason: 'No need' }), { unqualified_reason: 'No need', version: 2 })
+    t.match(await change({ status: 'unqualified', source: 'form' }), { unqualified_reason: 'No need' })
+    t.match(await change({ unqualified_reason: null }), { status: 'unqualified', unqualified_reason: null })
+    t.match(await change({ status: 'unqualified', unqualified_reason: 'Moved away' }, 'PUT'), { unqualified_reason: 'Moved away', version: 5 })
+    t.match(await change({ status: 'contacted', unqualified_reason: 'Another' }), refused)
+    t.match(await get(call, `leads/${id}`), { status: 'unqualified', version: 5 })
+    t.match(await change({ status: 'contacted', unqualified_reason: 'Moved away' }), { status: 'contacted', unqualified_reason: null }, 'a form may send it back')
+    t.match(await change({ unqualified_reason: 'No need' }), refused)
+    t.match(await change({ unqualified_reason: null, source: 'walk' }), { status: 'contacted', source: 'walk', version: 7 })
+    t.match(await change({ status: 'unqualified', unqualified_reason: 'No need' }), { status: 'unqualified', unqualified_reason: 'No need' })
+    t.match((await call(`PATCH /api/leads/${id}`, { unqualified_reason: 'Stale' }, { 'if-match': '"1"' })).json(), { status: 412 })
   })
 
   await t.test('leaves a row for each move, that a list can ask for', async t => {
@@ -88,6 +112,32 @@ t.test('the status of a lead', async t => {
     t.same(await found(), [id])
     await call(`DELETE /api/campaign-members/${member.id}`)
     t.same(await found(), [])
+  })
+})
+
+t.test('a list of leads knows whose they are, and the best come first', async t => {
+  const { call, user, admin, id: organization_id } = await organization(app)
+  const seller = await user('user')
+  const sql = app.house.database.pool
+  const own = await make(call, 'leads', { assigned_to: seller.user.id })
+  const others = await make(call, 'leads', { assigned_to: admin.user.id })
+  const nobodys = await make(call, 'leads', {})
+  const found = async (call: Call, query: string) => (await call(`GET /api/leads?${query}`)).json<{ data: Json[] }>().data.map(({ id }) => id)
+  t.same([await found(seller.call, 'mine=true'), await found(seller.call, 'mine=false&sort=id')], [[own.id], [others.id, nobodys.id]])
+  t.same(await found(call, 'mine=true'), [others.id])
+  await sql`update leads set grade = 'B' where organization_id = ${organization_id} and id = ${own.id}`
+  await sql`update leads set grade = 'A' where organization_id = ${organization_id} and id = ${nobodys.id}`
+  t.same(await found(call, 'sort=grade'), [nobodys.id, own.id, others.id], 'those without a grade last')
+
+  await t.test('on indexes', async t => {
+    await sql`insert into leads (organization_id, assigned_to, grade)
+      select ${organization_id}, case n % 50 when 0 then ${seller.user.id}::bigint else ${admin.user.id}::bigint end, substr('ABCD', 1 + n % 5, 1) from generate_series(1, 5000) n where n % 5 < 4`
+    await analyze(app)
+    for (const query of ['mine=true', 'mine=false', 'sort=grade', 'sort=-grade&mine=true']) {
+      for (const plan of await plansOf(app, () => seller.call(`GET /api/leads?${query}`))) t.notMatch(plan, /Seq Scan/, query)
+    }
+    t.match((await plansOf(app, () => seller.call('GET /api/leads?sort=grade'))).join(), /idx_leads_grade/)
+    t.match((await plansOf(app, () => seller.call('GET /api/leads?mine=true'))).join(), /idx_leads_assigned_to/)
   })
 })
 
@@ -238,6 +288,33 @@ t.test('converting twice', async t => {
     t.match((await call(`PATCH /api/leads/${lead.id}`, { status: 'new' })).json(), { status: 409, code: 'impossible_move', allowed: [] })
     t.match((await call(`POST /api/leads/${lead.id}/qualification`, {})).json(), { status: 409, allowed: [], errors: [{ pointer: '/outcome' }] })
     t.equal((await call(`PATCH /api/leads/${lead.id}`, { status: 'converted', source: 'form' })).statusCode, 200, 'while a form that was loaded can be saved')
+  })
+
+  await t.test('with a stale If-Match is refused, unless it was done already', async t => {
+    const lead = await makeLead(call, { ...person, company: 'Stale Ltd' })
+    const before = await totals(call)
+    const ask = async (method: string, version: number) =>
+      await call(`${method} /api/leads/${lead.id}/conversion`, method === 'POST' ? {} : undefined, { 'if-match': `"${version}"` })
+    const refused = await ask('POST', 9)
+    t.match([refused.statusCode, refused.json().code, refused.headers.etag], [412, 'stale', '"1"'])
+    t.same(await totals(call), before)
+    t.same(await get(call, `leads/${lead.id}`), lead)
+    t.equal((await ask('DELETE', 9)).statusCode, 404, 'there is nothing to take back')
+
+    const first = await ask('POST', 1)
+    t.match([first.statusCode, first.headers.etag, first.json().lead.version], [201, '"2"', 2])
+    const retried = await ask('POST', 1)
+    t.match([retried.statusCode, retried.headers.etag, retried.json()], [200, '"2"', first.json()], 'whoever got no answer hears what came of it')
+
+    const kept = await ask('DELETE', 1)
+    t.match([kept.statusCode, kept.headers.etag], [412, '"2"'])
+    t.same((await call(`GET /api/leads/${lead.id}/conversion`)).json(), first.json())
+    const undone = await ask('DELETE', 2)
+    t.match([undone.statusCode, undone.headers.etag, undone.json().lead.version], [200, '"3"', 3])
+    t.equal((await ask('DELETE', 2)).statusCode, 404)
+    const twenty = await Promise.all(Array.from({ length: 20 }, async () => await ask('POST', 3)))
+    t.same(statuses(twenty), [...Array.from({ length: 19 }, () => 200), 201])
+    t.equal((await call(`POST /api/leads/${lead.id}/conversion`, {}, { 'if-match': '2' })).statusCode, 400)
   })
 
   await t.test('at the same time, by twenty, makes one conversion', async t => {
@@ -396,7 +473,7 @@ t.test('on 5,000 rows no statement of a conversion reads a whole table', async t
   await sql`vacuum analyze`
 
   /** The plans of the statements of a request, those within its transaction as well. */
-  async function plansOf (request: string, body?: object): Promise<string[]> {
+  async function plansWithin (request: string, body?: object): Promise<string[]> {
     const sent: [string, never[]][] = []
     const begin = sql.begin.bind(sql)
     sql.begin = (async (work: (connection: TransactionSql) => Promise<unknown>) => await begin(async connection => {
@@ -410,10 +487,10 @@ t.test('on 5,000 rows no statement of a conversion reads a whole table', async t
   }
   const whole = /Seq Scan on (accounts|contacts|leads|opportunities|conversions|campaign_members|activity_links|moves)/
   const { id } = await make(call, 'leads', {})
-  const converting = await plansOf(`POST /api/leads/${id}/conversion`, {
+  const converting = await plansWithin(`POST /api/leads/${id}/conversion`, {
     account: { name: 'Account 17x', website: 'site4711x.example.com' }, contact: { first_name: 'First77', last_name: 'Last77', company: 'Company 77x', email: 'mail777x@example.com' }
   })
-  const undoing = await plansOf(`DELETE /api/leads/${id}/conversion`)
+  const undoing = await plansWithin(`DELETE /api/leads/${id}/conversion`)
   t.ok(converting.length > 10 && undoing.length > 10)
   for (const plan of [...converting, ...undoing]) t.notMatch(plan, whole)
   const searches = converting.filter(plan => plan.includes('search_pattern') || plan.includes('~~'))

@@ -88,3 +88,14 @@ t.test('what a record would meet is what it meets once it is stored', async t =>
   }
   t.ok(met > 20 && met < 380, `${met} of 400`)
 })
+
+t.test('an answer that comes after one which failed in the middle is whole', async t => {
+  const { call } = await newOrganization()
+  const { pool } = app.house.database
+  await call('POST /api/accounts', { name: 'Only' })
+  // on every connection of the pool, so that whichever comes next has met it
+  await Promise.all(Array.from({ length: 16 }, async () => await t.rejects(pool.unsafe('select g, 1 / (500 - g) from generate_series(1, 1000) g'))))
+  for (const answer of await Promise.all(Array.from({ length: 16 }, async () => await call('GET /api/accounts?limit=2')))) {
+    t.match([answer.statusCode, answer.json().data], [200, [{ name: 'Only' }]])
+  }
+})

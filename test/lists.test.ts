@@ -116,7 +116,8 @@ t.test('what a query cannot say is refused at its place', async t => {
     ['nonsense=1', 'nonsense'], ['__proto__=1', '__proto__'], ['last_name[regex]=x', 'last_name[regex]'], ['limit=0', 'limit'], ['limit=201', 'limit'], ['limit=01', 'limit'],
     ['limit=1e2', 'limit'], ['limit=%201', 'limit'], ['limit=', 'limit'], ['account_id=1.0', 'account_id'], ['account_id=%2B1', 'account_id'], ['account_id=0x1', 'account_id'], ['account_id=9223372036854775808', 'account_id'],
     ['account_id[in]=1,,2', 'account_id[in]'], ['sort=phone', 'sort'], ['sort=id,id', 'sort'], ['sort=id,email,company,last_name', 'sort'], ['sort=nonsense', 'sort'], ['fields=password_hash', 'fields'], ['fields=organization_id', 'fields'],
-    ['include=organization', 'include'], ['count=1', 'count'], ['deleted=1', 'deleted'], ['deleted=TRUE', 'deleted'], ['created_at[gte]=yesterday', 'created_at[gte]'], ['created_at[gte]=2026-02-30', 'created_at[gte]'],
+    ['include=organization', 'include'], ['count=1', 'count'], ['deleted=1', 'deleted'], ['deleted=TRUE', 'deleted'], ['created_at[gte]=yesterday', 'created_at[gte]'], ['created_at[gte]=2026-02-30', 'created_at[gte]'], ['created_at[gte]=2026-01-01T00:00:00%2B20:00', 'created_at[gte]'], ['created_at[gte]=0001-01-01T00:00:00%2B14:00', 'created_at[gte]'],
+    ['account_id[in]=1,0', 'account_id[in]'],
     ['email=x%00', 'email'], ['q=', 'q'], ['email=a@example.com&email=b@example.com', 'email']
   ] as const) t.match((await call(`GET /api/contacts?${query}`)).json(), { status: 400, code: 'invalid', errors: [{ parameter }] }, query)
   t.match((await call('GET /api/contacts?email=%zz')).json(), { status: 400, code: 'malformed' })

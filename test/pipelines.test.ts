@@ -141,9 +141,35 @@ t.test('stages', async t => {
   const { call, sales, stage, make } = await company()
   const add = async (key: string, fields: object = {}) => (await call('POST /api/stages', { pipeline_id: sales, key, name: key, probability: 60, ...fields })).json()
 
-  await t.test('a new stage comes last, and its key is its pipeline\'s for good', async t => {
+  await t.test('a new stage comes where the board shows it: an open one after the open ones, another one at the end', async t => {
+    const { id } = (await call('POST /api/pipelines', { name: 'Board', stages: [
+      { key: 'a', name: 'A', probability: 1 }, { key: 'won', name: 'Won', kind: 'won' }, { key: 'b', name: 'B', probability: 2 }, { key: 'lost', name: 'Lost', kind: 'lost' }
+    ] })).json()
+    const board = async () => (await call(`GET /api/pipelines/${id}?include=stages`)).json().included.stages.map(({ key, position }: Stage) => `${key} ${position}`)
+    t.match(await add('c', { pipeline_id: id }), { position: 4, kind: 'open' })
+    t.same(await board(), ['a 1', 'won 2', 'b 3', 'c 4', 'lost 5'])
+    t.match(await add('gone', { pipeline_id: id, kind: 'lost', probability: 0 }), { position: 6 })
+    await call(`PATCH /api/stages/${(await stage('lost', id)).id}`, { position: 9 })
+    t.match(await add('d', { pipeline_id: id, position: 2 }), { position: 2 }, 'a position that is given is taken as it is')
+    t.same(await board(), ['a 1', 'won 2', 'd 2', 'b 3', 'c 4', 'gone 6', 'lost 9'])
+    t.match(await add('e', { pipeline_id: id }), { position: 5 })
+    t.same(await board(), ['a 1', 'won 2', 'd 2', 'b 3', 'c 4', 'e 5', 'gone 6', 'lost 9'], 'where there is room nobody makes any')
+    await add('f', { pipeline_id: id, position: 9 })
+    await call(`PATCH /api/stages/${(await stage('gone', id)).id}`, { position: 10 })
+    const before = await board()
+    t.match(await add('a', { pipeline_id: id }), { status: 409 })
+    t.match(await add('g', { pipeline_id: id, probability: undefined }), { status: 422 })
+    t.same(await board(), before, 'what is refused moves nothing')
+    await Promise.all(Array.from({ length: 20 }, (_, i) => add(`p${i}`, { pipeline_id: id })))
+    const shown = await board() as string[]
+    t.same(shown.slice(-1), ['gone 30'])
+    t.same(shown.slice(7, 9).map(text => text.split(' ')[0]), ['f', shown[8]!.split(' ')[0]])
+    t.equal(new Set(shown.slice(7).map(text => text.split(' ')[1])).size, 22, 'twenty at the same time stand one after the other')
+  })
+
+  await t.test('the key of a stage is its pipeline\'s for good', async t => {
     const demo = await add('demo')
-    t.match(demo, { position: 7, kind: 'open', required_fields: [], next_stages: null })
+    t.match(demo, { position: 5, kind: 'open', required_fields: [], next_stages: null })
     t.match(await add('demo'), { status: 409, code: 'duplicate', errors: [{ pointer: '/key' }] })
     await call(`DELETE /api/stages/${demo.id}`)
     t.match(await add('demo'), { status: 409, errors: [{ pointer: '/key' }] }, 'also when it is deleted')
@@ -390,7 +416,7 @@ t.test('twenty movers at the same time: each step is one move, and the chain has
 })
 
 t.test('filters of opportunities that are no fields', async t => {
-  const { call, organization_id, sales, make } = await company()
+  const { call, user, organization_id, sales, make } = await company()
   const stranger = await company()
   const found = async (query: string) => (await call(`GET /api/opportunities?sort=id&${query}`)).json().data.map(({ id }: { id: number }) => id)
   const add = async (path: string, body: object) => (await call(`POST /api/${path}`, body)).json().id as number
@@ -398,7 +424,7 @@ t.test('filters of opportunities that are no fields', async t => {
   const contact_id = await add('contacts', { first_name: 'A', last_name: 'B' })
   const lead_id = await add('leads', { source: 'fair', contact_id })
   const silent = await add('leads', {})
-  const gone = await add('leads', { source: 'fair' })
+  const gone = await add('leads', { source: 'fair', contact_id })
   const early = (await make({ lead_id })).id
   const campaign_id = await add('campaigns', { name: 'Spring' })
   await sql`update opportunities set created_at = now() - interval '1 hour' where id = ${early}`
@@ -420,7 +446,14 @@ t.test('filters of opportunities that are no fields', async t => {
   t.same(await found('lead_source[null]=true'), [byLead, none, orphan], 'whose lead is deleted has none')
   t.same(await found('lead_source[null]=false'), [early, byContact], 'so each has one source or none')
   t.same(await found(`campaign_id=${campaign_id}`), [byContact, byLead], 'of those made after they became members')
-  t.same((await stranger.call(`GET /api/opportunities?campaign_id=${campaign_id}`)).json().data, [])
+  t.same(await found(`contact_id=${contact_id}`), [early, byContact])
+  t.same(await found('contact_id=999999'), [])
+  const seller = await user('user')
+  const own = (await make({ assigned_to: seller.user.id })).id
+  const ofSeller = async (query: string) => (await seller.call(`GET /api/opportunities?sort=id&${query}`)).json().data.map(({ id }: { id: number }) => id)
+  t.same([await ofSeller('mine=true'), await found('mine=true')], [[own], []])
+  t.same(await ofSeller('mine=false'), [early, byContact, byLead, none, orphan], 'those of nobody are not mine')
+  for (const query of [`campaign_id=${campaign_id}`, `contact_id=${contact_id}`]) t.same((await stranger.call(`GET /api/opportunities?${query}`)).json().data, [], query)
   t.equal((await call('GET /api/opportunities?entered_stage=No%20key')).statusCode, 400)
 
   await t.test('on indexes', async t => {
@@ -437,7 +470,7 @@ t.test('filters of opportunities that are no fields', async t => {
       }
     })
     await sql`vacuum analyze`
-    for (const query of ['entered_stage=proposal', 'lead_source=source%207', 'lead_source[null]=true', 'lead_source[null]=false', `campaign_id=${campaign_id}`, `pipeline_id=${sales}&stage=proposal`]) {
+    for (const query of ['entered_stage=proposal', 'lead_source=source%207', 'lead_source[null]=true', 'lead_source[null]=false', `campaign_id=${campaign_id}`, `contact_id=${contact_id}`, 'mine=true', 'mine=false', `pipeline_id=${sales}&stage=proposal`]) {
       for (const plan of await plansOf(app, () => call(`GET /api/opportunities?${query}`))) t.notMatch(plan, /Seq Scan/, query)
     }
     const { id } = await make()

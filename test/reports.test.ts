@@ -132,7 +132,16 @@ t.test('rows come in the order of the stages, then of the names', async t => {
   const owners = [admin.user.username, second.username].toSorted()
   t.same(data.map(({ stage, assigned_to_name }) => [stage, assigned_to_name]),
     [...owners.map(name => ['prospecting', name]), ['prospecting', null], ['proposal', admin.user.username], ['negotiation', null]])
-  t.match(totals, [{ count: 5, amount: 0.5 }], 'and 0.1 five times is 0.5')
+  t.match(totals, [{ status: null, count: 5, amount: 0.5 }, { status: 'open', count: 5, amount: 0.5 }], 'and 0.1 five times is 0.5')
+})
+
+t.test('the funnel ends with winning, whatever has been put behind it', async t => {
+  const { call } = await organization(app)
+  const [pipeline] = (await call('GET /api/pipelines')).json().data
+  t.equal((await call('POST /api/stages', { pipeline_id: pipeline.id, key: 'signing', name: 'Signing', probability: 90 })).statusCode, 201)
+  const { data } = await report(call, 'funnel')
+  t.same(data.filter(({ list, measure }) => list === '/api/opportunities' && measure === 'entered').map(({ step }) => step),
+    ['prospecting', 'qualification', 'proposal', 'negotiation', 'signing', 'won'])
 })
 
 t.test('a stranger finds nothing, nor do unknown pipelines; everybody in the organisation may read', async t => {
@@ -150,7 +159,7 @@ t.test('a stranger finds nothing, nor do unknown pipelines; everybody in the org
   }
   for (const id of [pipeline.id, 999_999]) {
     t.same((await report(stranger.call, `pipeline?pipeline_id=${id}`)).data, [])
-    t.same((await report(stranger.call, `funnel?pipeline_id=${id}`)).data.filter(({ list }) => list === '/api/opportunities'), [], 'nor a stage')
+    t.match((await stranger.call(`GET /api/reports/funnel?pipeline_id=${id}`)).json(), { status: 400, errors: [{ parameter: 'pipeline_id' }] })
   }
 })
 
@@ -231,6 +240,23 @@ t.test('every report is also CSV and a chart, whatever users have typed', async 
   const chart = await call('GET /api/reports/pipeline', undefined, { accept: 'image/svg+xml' })
   t.match(chart.body, '&lt;script&gt;alert(1)&lt;/script&gt;', 'the name is shown as it was typed')
   t.match((await call('GET /api/reports/pipeline?title=nothing', undefined, { accept: 'image/svg+xml' })).body, /^<svg/, 'also of nothing')
+})
+
+t.test('a chart says who nobody is, shows each month, and when there is nothing to show', async t => {
+  const { call } = await organization(app)
+  const chart = async (path: string) => (await call(`GET /api/reports/${path}`, undefined, { accept: 'image/svg+xml' })).body
+  for (const name of names) t.match(await chart(name), 'Nothing to show', name)
+  for (const close_date of ['2026-11-30', '2027-02-01', null]) await call('POST /api/opportunities', { title: 'Sale', amount: 10, close_date })
+  await call('POST /api/leads', {})
+  await call('POST /api/activities', { type: 'call', subject: 'Talk' })
+  const told = { pipeline: ['nobody'], forecast: ['2026-11', '2026-12', '2027-01', '2027-02', 'no date'], funnel: ['Won'], sources: ['no source'], activity: ['nobody'] }
+  for (const [name, texts] of Object.entries(told)) {
+    const body = await chart(name)
+    t.same(body.match(new RegExp(`(?<=>)(${texts.join('|')})(?=<)`, 'g')), texts, name)
+    t.notMatch(body, 'Nothing to show', name)
+  }
+  await call('POST /api/opportunities', { title: 'Sale', amount: 10, close_date: '9999-12-31' })
+  t.match(await chart('forecast'), /2027-02[^]+9999-12[^]+no date/, 'but not those of many years')
 })
 
 t.test('every report is read off an index', async t => {

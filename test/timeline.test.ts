@@ -11,9 +11,9 @@ const app = await application(t)
 const sql = app.house.database.pool
 
 /** All entries, page by page; `between` happens after each page. */
-async function walk (call: Call, url: string, limit: number, between?: () => Promise<void>): Promise<Entry[]> {
+async function walk (call: Call, url: string, limit: number, between?: () => Promise<void>, more = ''): Promise<Entry[]> {
   const entries: Entry[] = []
-  for (let next: string | undefined = `${url}?limit=${limit}`; next !== undefined;) {
+  for (let next: string | undefined = `${url}?limit=${limit}${more}`; next !== undefined;) {
     const answer = await call(`GET ${next}`)
     const { data, has_more, next_cursor } = answer.json()
     entries.push(...data)
@@ -59,6 +59,11 @@ t.test('a random mix of everything that happens to a contact', async t => {
     async () => { expected.add(`activity ${(await made(call, 'POST /api/activities', { type: 'task', subject: 'To do', links })).id}`) },
     async () => { expected.add(`lead ${(await made(call, 'POST /api/leads', { contact_id: id })).id}`) },
     async () => {
+      const lead = await made(call, 'POST /api/leads', { contact_id: id })
+      const sale = await made(call, 'POST /api/opportunities', { title: 'Sale', lead_id: lead.id })
+      expected.add(`lead ${lead.id}`).add(`opportunity ${sale.id}`)
+    },
+    async () => {
       // as an import leaves them: older than what has a lower number, and several at the same time
       const rows = await sql<{ id: number }[]>`insert into leads (organization_id, contact_id, created_at) select ${organization_id}, ${id}, ${past()}::timestamptz from generate_series(1, 3) returning id`
       for (const row of rows) expected.add(`lead ${row.id}`)
@@ -81,6 +86,15 @@ t.test('a random mix of everything that happens to a contact', async t => {
     for (const limit of [7, 1, 64, 200]) {
       const entries = await walk(call, url, limit)
       t.same(sorted(idsOf(entries)), sorted(expected), `limit=${limit}`)
+      inOrder(t, entries)
+    }
+  })
+
+  await t.test('and of the kinds asked for', async t => {
+    for (const asked of [['link'], ['activity', 'change'], ['change', 'link', 'activity'], ['link', 'link']]) {
+      const entries = await walk(call, url, 7, undefined, `&kind=${asked.join()}`)
+      const kindOf = (id: string) => /^(activity|change) /.exec(id)?.[1] ?? 'link'
+      t.same(sorted(idsOf(entries)), sorted([...expected].filter(id => asked.includes(kindOf(id)))), asked.join())
       inOrder(t, entries)
     }
   })
@@ -111,6 +125,7 @@ t.test('each entry can be read without another call', async t => {
   const lead = await made(call, 'POST /api/leads', { contact_id: contact.id, source: 'fair', assigned_to: admin.user.id })
   const second = await made(call, 'POST /api/leads', { contact_id: contact.id, source: 'telephone' })
   const opportunity = await made(call, 'POST /api/opportunities', { title: 'Sale', lead_id: lead.id, account_id: corp.id, stage: 'proposal', assigned_to: admin.user.id })
+  const extra = await made(call, 'POST /api/opportunities', { title: 'Extra', lead_id: second.id })
   const campaign = await made(call, 'POST /api/campaigns', { name: 'Spring' })
   await made(maria.call, 'POST /api/campaign-members', { campaign_id: campaign.id, contact_id: contact.id })
   await made(call, 'POST /api/campaign-members', { campaign_id: campaign.id, lead_id: lead.id })
@@ -135,7 +150,7 @@ t.test('each entry can be read without another call', async t => {
   const ofContact = await timeline(`contacts/${contact.id}`)
   t.same(titles(ofContact), [
     `Company changed from ${'x'.repeat(79)}… to ${'y'.repeat(79)}…`, 'Account changed from Corp West to nothing', 'Company, email, and tags changed', 'Account changed from Corp to Corp West',
-    'Note: Likes tea', 'Call planned: Budget', 'Added to the campaign: Spring', 'Lead added: John Doe, telephone', 'Contact created'
+    'Note: Likes tea', 'Call planned: Budget', 'Added to the campaign: Spring', 'Opportunity added: Extra', 'Lead added: John Doe, telephone', 'Contact created'
   ], 'a lead that points at somebody else by now is gone')
   const entry = (entries: Entry[], id: string) => entries.find(one => one.id === id)!
   t.match(entry(ofContact, `activity ${activity.id}`), { kind: 'activity', actor: people.maria, assigned_to: people.admin, activity: { id: activity.id, subject: 'Budget', status: 'planned', links } })
@@ -143,6 +158,7 @@ t.test('each entry can be read without another call', async t => {
   t.match(entry(ofContact, `activity ${note.id}`), { actor: people.admin, assigned_to: null })
   t.match(entry(ofContact, `campaign ${campaign.id}`), { kind: 'link', actor: people.maria, links: [{ type: 'campaign', id: campaign.id, name: 'Spring' }] })
   t.match(entry(ofContact, `lead ${second.id}`), { kind: 'link', actor: people.admin, links: [{ type: 'lead', id: second.id, name: 'John Doe, telephone' }] })
+  t.match(entry(ofContact, `opportunity ${extra.id}`), { kind: 'link', links: [{ type: 'opportunity', id: extra.id, name: 'Extra' }] })
   t.match(ofContact[1], { kind: 'change', actor: people.maria, changes: [{ field: 'account_id', from: branch.id, to: null, from_text: 'Corp West', to_text: null }] })
   t.same(ofContact[2]!.changes!.find(({ field }) => field === 'tags'), { field: 'tags', from: [red.id], to: [blue.id, red.id], from_text: 'red', to_text: 'blue, red' })
   t.match(ofContact.at(-1), { id: /^change/, kind: 'change', title: 'Contact created', actor: people.maria, changes: [] })
@@ -190,6 +206,38 @@ t.test('each entry can be read without another call', async t => {
   })
 })
 
+t.test('the title of a change says the main thing, and what follows from it is among the changes', async t => {
+  const { call, admin } = await organization(app)
+  const pipeline = await made(call, 'POST /api/pipelines', { name: 'Renewals', stages: [{ key: 'offer', name: 'Offer', probability: 30 }] })
+  const opportunity = await made(call, 'POST /api/opportunities', { title: 'Sale' })
+  const account = await made(call, 'POST /api/accounts', { name: 'Corp' })
+  const contact = await made(call, 'POST /api/contacts', { first_name: 'John', last_name: 'Doe' })
+  const lead = await made(call, 'POST /api/leads', { score: 35 })
+  await made(call, 'POST /api/scoring-models', { name: 'Ours', status: 'active', rules: [{ filter: 'source=fair', points: 30 }], bands: { A: 90, B: 60, C: 20 } })
+  const patches: [string, object, string, string[]][] = [
+    [`opportunities/${opportunity.id}`, { stage: 'negotiation' }, 'Stage changed from Prospecting to Negotiation', ['probability', 'stage']],
+    [`opportunities/${opportunity.id}`, { stage: 'won', close_date: '2026-12-01', amount: 5 }, 'Stage changed from Negotiation to Won, also amount and close date',
+      ['amount', 'close_date', 'closed_at', 'probability', 'stage', 'status']],
+    [`opportunities/${opportunity.id}`, { stage: 'lost', lost_reason: 'No budget' }, 'Stage changed from Won to Lost', ['closed_at', 'lost_reason', 'probability', 'stage', 'status']],
+    [`opportunities/${opportunity.id}`, { stage: 'offer', pipeline_id: pipeline.id }, 'Pipeline changed from Sales to Renewals',
+      ['closed_at', 'lost_reason', 'pipeline_id', 'probability', 'stage', 'status']],
+    [`opportunities/${opportunity.id}`, { probability: 40 }, 'Probability changed from 30 to 40', ['probability']],
+    [`leads/${lead.id}`, { source: 'fair' }, 'Source changed from nothing to fair', ['source', 'grade', 'score']],
+    [`leads/${lead.id}`, { status: 'qualified', assigned_to: admin.user.id }, 'Status changed from new to qualified, also assigned to', ['assigned_to', 'qualified_at', 'status']],
+    [`leads/${lead.id}`, { contact_id: contact.id }, 'Contact changed from nothing to John Doe', ['contact_id']],
+    [`accounts/${account.id}`, { status: 'inactive' }, 'Status changed from active to inactive', ['status']]
+  ]
+  for (const [path, body, title, fields] of patches) {
+    await made(call, `PATCH /api/${path}`, body)
+    const { data: [newest] } = (await call(`GET /api/${path}/timeline`)).json<{ data: Entry[] }>()
+    t.equal(newest!.title, title)
+    t.same(newest!.changes!.map(({ field }) => field).toSorted(), fields.toSorted(), title)
+  }
+  await made(call, `POST /api/leads/${lead.id}/conversion`, {})
+  const { data } = (await call(`GET /api/leads/${lead.id}/timeline?kind=change`)).json<{ data: Entry[] }>()
+  t.equal(data[0]!.title, 'Status changed from qualified to converted')
+})
+
 t.test('a timeline is for who may see its record', async t => {
   const { call, user } = await organization(app)
   const stranger = await organization(app)
@@ -204,7 +252,7 @@ t.test('a timeline is for who may see its record', async t => {
     t.equal((await viewer.call(`GET ${url}`)).json().data.length, 2)
     t.equal((await stranger.call(`GET ${url}`)).statusCode, 404, path)
     t.equal((await call(`GET /api/${path}/999999/timeline`)).statusCode, 404)
-    for (const [query, parameter] of [['limit=0', 'limit'], ['limit=201', 'limit'], ['sort=at', 'sort'], ['cursor=WzFd.AAAAAAAAAAAAAAAA', 'cursor'], [`cursor=${page.next_cursor}x`, 'cursor']] as const) {
+    for (const [query, parameter] of [['limit=0', 'limit'], ['limit=201', 'limit'], ['sort=at', 'sort'], ['kind=dance', 'kind'], ['kind=', 'kind'], ['kind=link&cursor=' + page.next_cursor, 'cursor'], ['cursor=WzFd.AAAAAAAAAAAAAAAA', 'cursor'], [`cursor=${page.next_cursor}x`, 'cursor']] as const) {
       t.match((await call(`GET ${url}?${query}`)).json(), { status: 400, errors: [{ parameter }] }, query)
     }
     t.equal((await call(`GET /api/${path}/${other.id}/timeline?cursor=${page.next_cursor}`)).statusCode, 400, 'a cursor belongs to its timeline')

@@ -24,7 +24,7 @@ export const truth = {
       const { assigned_to } = opportunity
       return { pipeline_id, stage: key, stage_name: name, assigned_to, assigned_to_name: nameOf(world, assigned_to) }
     }, sums),
-    totals: [sums(found)]
+    totals: [{ status: null, ...sums(found) }, ...grouped(found, opportunity => ({ status: standing(opportunity).kind }), sums)]
   }),
 
   forecast (_: World, found: Opportunity[]) {
@@ -37,7 +37,8 @@ export const truth = {
   },
 
   funnel (world: World, foundLeads: Lead[], found: Opportunity[], pipeline_id: number) {
-    const stages = world.stages.filter(stage => stage.pipeline_id === pipeline_id && stage.kind !== 'lost')
+    const stagesOf = (kind: string) => world.stages.filter(stage => stage.pipeline_id === pipeline_id && stage.kind === kind)
+    const stages = [...stagesOf('open'), ...stagesOf('won')]
     const sold = found.filter(opportunity => standing(opportunity).pipeline_id === pipeline_id)
     return {
       data: [

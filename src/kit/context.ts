@@ -1,6 +1,6 @@
 import type { Cache } from './cache.ts'
 import type { Cursors } from './cursor.ts'
-import { soon, type Connection, type Database } from './database.ts'
+import { dense, soon, type Connection, type Database } from './database.ts'
 import { patience, within } from './deadline.ts'
 import { allows, type Role } from './access.ts'
 import { forbidden } from './errors.ts'
@@ -64,7 +64,7 @@ export class Context {
     const forget = async () => { if (keys().length > 0) await this.house.cache.invalidate(keys()) }
     const landed = (async () => {
       try {
-        return await write
+        return dense(await write)
       } finally {
         await forget()
       }

@@ -87,8 +87,14 @@ function isPrepared (statement: Statement<unknown>): boolean {
   return statement.fixed
 }
 
+/**
+ * The rows of a result without holes. When a statement fails after it has sent rows, postgres.js goes on counting with the next one of
+ * that connection, whose rows then come behind as many holes (3.4.9; porsager/postgres#1181). They always come first.
+ */
+export const dense = <T>(result: T): T => Array.isArray(result) && result.length > 0 && !(0 in result) ? result.filter(() => true) as T : result
+
 /** The result of a query, or 503 when it does not come. */
-export const soon = async <T>(query: PromiseLike<T>): Promise<T> => await within(patience.statement, query)
+export const soon = async <T>(query: PromiseLike<T>): Promise<T> => dense(await within(patience.statement, query))
 
 /** Sends a statement. Errors: postgres.js's own, which `problemOfDatabase` knows. */
 export const send = <Row> (connection: Connection, statement: Statement<Row>, values: Record<string, unknown> = {}): PromiseLike<Row[]> =>

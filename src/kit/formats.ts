@@ -14,7 +14,7 @@ export function formatOf<const F extends string> (accept: string | undefined, sp
   return format
 }
 
-const formula = /^[=+\-@\t\r\uFF0B\uFF0D\uFF1D\uFF20]/
+const formula = /^[=+\-@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20]/
 const telephone = /^[+-]?[\d ()./-]+$/
 const disarmed = (text: string) => formula.test(text) && !telephone.test(text) ? `'${text}` : text
 

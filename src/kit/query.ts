@@ -1,5 +1,5 @@
 import { Type, type TObject, type TProperties, type TSchema } from '@sinclair/typebox'
-import { invalidParameter, ruleBroken } from './errors.ts'
+import { invalidParameter, Problem, ruleBroken } from './errors.ts'
 import type { Filter, ListQuery, Operator, Sort } from './list.ts'
 import { OneOf, Text } from './schema.ts'
 import { ajv, faultOf, urlValidator } from './validate.ts'
@@ -63,7 +63,8 @@ function parameter (field: string, schema: TSchema, operator: Operator, told?: s
 const plainOf = (record: TObject, field: string): TSchema => record.properties[field] ?? fault(`no field ${field} in ${record.$id}`)
 const fault = (message: string): never => { throw new Error(message) }
 const nameOf = (field: string, operator: Operator) => operator === 'eq' ? field : `${field}[${operator}]`
-const commaSeparated = (names: readonly string[], most: number, description: string) => {
+/** A parameter that names some of `names`, `most` of them at the most. */
+export const commaSeparated = (names: readonly string[], most: number, description: string) => {
   const one = `(${names.join('|')})`
   return Type.Optional(Type.String({ maxLength: 1000, pattern: `^${one}(,${one}){0,${most - 1}}$`, description }))
 }
@@ -86,9 +87,9 @@ export function filterLanguage ({ record, filter, search, scopes = {} }: FilterC
   }
   for (const [field, schema] of Object.entries(scopes)) known.set(field, { field, operator: 'eq', schema })
 
-  /** The filters in a query that was validated against `parameters`. */
+  /** The filters in a query that was validated against `parameters`. Errors: 400 for a list with a number that its field cannot be. */
   const read = (query: Record<string, unknown>): Filter[] => [...known].filter(([name]) => query[name] !== undefined)
-    .map(([name, { field, operator, schema }]) => ({ field, operator, value: isList(operator) ? several(String(query[name]), operator === 'in' ? schema : schema.items as TSchema) : query[name] }))
+    .map(([name, { field, operator, schema }]) => ({ field, operator, value: isList(operator) ? several(name, String(query[name]), operator === 'in' ? schema : schema.items as TSchema) : query[name] }))
 
   let validate: ReturnType<typeof urlValidator> | undefined
   /** The filters in a text such as `source=website&score[gte]=50`; `place` is where it stands in the body. Errors: 422. */
@@ -99,8 +100,13 @@ export function filterLanguage ({ record, filter, search, scopes = {} }: FilterC
     const query: Record<string, unknown> = Object.fromEntries(asked)
     if (asked.size > Object.keys(query).length) throw ruleBroken(place, 'A filter can name each condition only once.')
     const { error } = validate(query) as { error?: Parameters<typeof faultOf>[0][] }
-    if (error) throw ruleBroken(place, error.map(one => faultOf(one, 'querystring').detail.replace('query parameter ', '')).join(' ').slice(0, 500))
-    return read(query)
+    const refusal = (details: string[]) => ruleBroken(place, details.map(detail => detail.replace('query parameter ', '')).join(' ').slice(0, 500))
+    if (error) throw refusal(error.map(one => faultOf(one, 'querystring').detail))
+    try {
+      return read(query)
+    } catch (problem) {
+      throw problem instanceof Problem ? refusal([problem.detail]) : problem
+    }
   }
 
   return { parameters, read, parse }
@@ -146,7 +152,14 @@ export function listQuery ({ sort, include, ...contract }: ListContract) {
 }
 
 const split = (text: string | undefined): string[] => text === undefined ? [] : [...new Set(text.split(','))]
-const several = (text: string, schema: TSchema) => ordered.has(schema.type) ? text.split(',').map(Number) : text.split(',')
+/** The values of a list that was validated by a pattern, which knows no bounds. */
+function several (name: string, text: string, { type, minimum = -Infinity, maximum = Infinity }: TSchema): unknown[] {
+  if (!ordered.has(type)) return text.split(',')
+  const numbers = text.split(',').map(Number)
+  const outside = numbers.find(number => number < minimum || number > maximum)
+  if (outside !== undefined) throw invalidParameter(name, `query parameter ${name} must be from ${minimum} to ${maximum}, and has ${outside}`)
+  return numbers
+}
 
 function sortOf (text: string): Sort[] {
   const sort = text.split(',').map(key => ({ field: key.replace(/^-/, ''), descending: key.startsWith('-') }))

@@ -13,14 +13,23 @@ function isDay (text: string): boolean {
   return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text)
 }
 
+/** A point in time that Postgres reads, and that is one of the years 1 to 9999 also when it is told in UTC. */
+function isStorable (text: string): boolean {
+  if (/[+-](1[6-9]|2\d):?\d\d$/.test(text)) return false
+  const year = new Date(text).getUTCFullYear()
+  return year >= 1 && year <= 9999
+}
+
 /** Checks JSON as we mean our schemas; `coerceTypes` is for what stands in a URL. */
 export function ajv (coerceTypes: boolean) {
   const ajv = new Ajv({ allErrors: true, verbose: true, coerceTypes, useDefaults: false, removeAdditional: false, strict: false })
   ;(formats as unknown as typeof formats.default)(ajv)
   ajv.addFormat('date', isDay)
-  const instant = ajv.formats['date-time'] as { validate: (text: string) => boolean }
-  ajv.addFormat('date-or-date-time', (text: string) => isDay(text) || (!text.startsWith('0000') && instant.validate(text)))
-  ajv.addFormat('date-time-or-duration', (text: string) => /^[1-9][0-9]{0,3}[hdw]$/.test(text) || isDay(text) || (!text.startsWith('0000') && instant.validate(text)))
+  const wellFormed = ajv.formats['date-time'] as { validate: (text: string) => boolean }
+  const isInstant = (text: string) => wellFormed.validate(text) && isStorable(text)
+  ajv.addFormat('date-time', isInstant)
+  ajv.addFormat('date-or-date-time', (text: string) => isDay(text) || isInstant(text))
+  ajv.addFormat('date-time-or-duration', (text: string) => /^[1-9][0-9]{0,3}[hdw]$/.test(text) || isDay(text) || isInstant(text))
   // Ajv divides floats, and 0.29 / 0.01 is no integer: two decimals are counted in decimal notation instead
   ajv.removeKeyword('multipleOf')
   ajv.addKeyword({ keyword: 'multipleOf', type: 'number', schemaType: 'number', error: { message: ({ schema }) => `must have no more decimals than ${schema}` },

@@ -41,7 +41,8 @@ export const Completion = Nullable(Type.Object({
 }, { $id: 'Completion', additionalProperties: false, description: 'How an activity was completed.' }))
 
 /** The activities of a record, where `include=activities` asks for them. */
-export const ActivityList = Type.Array(Ref(Activity), { maxItems: 20, description: 'The newest first, 20 of them at the most.' })
+export const ActivitySummary = Type.Omit(Activity, ['description'], { $id: 'ActivitySummary', additionalProperties: false, description: 'An activity without its description, which may be long.' })
+export const ActivityList = Type.Array(Ref(ActivitySummary), { maxItems: 20, description: 'The newest first, 20 of them at the most.' })
 
 export const activityFilter = ['id', 'type', 'status', 'priority', 'due_at', 'completed_at', 'assigned_to', 'tags', 'created_at', 'updated_at'] as const
 export const activityScopes = {

@@ -10,7 +10,7 @@ import { Lead, leadFilter, NewLead } from '../leads/schema.ts'
 import { leads } from '../leads/table.ts'
 import { NewOpportunity, Opportunity, opportunityFilter } from '../opportunities/schema.ts'
 import { opportunities, searchable as searchedOpportunities } from '../opportunities/table.ts'
-import { nextMember } from '../teams/service.ts'
+import { nextMember, waitForTurn } from '../teams/service.ts'
 import { findActive } from '../users/service.ts'
 import type { AssignmentRuleChanges, NewAssignmentRule } from './schema.ts'
 import { assignmentRules, type resources } from './table.ts'
@@ -70,6 +70,21 @@ export async function assigneeFor (ctx: Context, resource: Resource, record: obj
     }
   }
   return null
+}
+
+/**
+ * Does work that may take a turn of a team for records of these resources. Whoever does waits for it first, within a transaction, before
+ * the locks of models and records: who holds one of those must not wait for somebody who wants it. Where no rule is for a team it is the work alone.
+ */
+export async function inTurn<T> (ctx: Context, resources: Resource[], work: (ctx: Context) => Promise<T>): Promise<T> {
+  const { data: [rule] } = await list(ctx, { filters: [
+    { field: 'resource', operator: 'in', value: resources }, { field: 'status', operator: 'eq', value: 'active' }, { field: 'team_id', operator: 'null', value: false }
+  ], limit: 1 })
+  if (!rule) return await work(ctx)
+  return await ctx.transaction(async ctx => {
+    await waitForTurn(ctx)
+    return await work(ctx)
+  })
 }
 
 /** Makes a record by `insert`, given to whom the rules say if `input` says nothing of it: null is nobody. Without rules this is one short query more. */

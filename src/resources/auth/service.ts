@@ -65,9 +65,9 @@ async function startSession (house: House, { organization_id, id, password_hash 
 export async function refresh (house: House, refresh_token: string): Promise<Login> {
   const next = newToken()
   const outcome = await begin(house.database.pool, async sql => {
-    const [token] = await sql<{ session_id: number, reused: boolean }[]>`
+    const [token] = await soon(sql<{ session_id: number, reused: boolean }[]>`
       update refresh_tokens set used_at = coalesce(used_at, now()) where hash = ${hashOf(refresh_token)}
-      returning session_id, used_at < now() - ${grace} * interval '1 second' as reused`
+      returning session_id, used_at < now() - ${grace} * interval '1 second' as reused`)
     if (!token) return undefined
     const user = await sessionUser(sql, token.session_id)
     if (token.reused && user) await sql`update sessions set revoked_at = now() where id = ${token.session_id}`

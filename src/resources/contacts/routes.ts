@@ -3,7 +3,7 @@ import { crud } from '../../kit/crud.ts'
 import { Ref } from '../../kit/schema.ts'
 import { Account } from '../accounts/schema.ts'
 import * as accounts from '../accounts/service.ts'
-import { ActivityList } from '../activities/schema.ts'
+import { ActivityList, ActivitySummary } from '../activities/schema.ts'
 import { TagList } from '../tags/schema.ts'
 import * as tags from '../tags/service.ts'
 import { Contact, ContactChanges, contactFilter, contactScopes, NewContact } from './schema.ts'
@@ -11,6 +11,7 @@ import * as contacts from './service.ts'
 import { searchable } from './table.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
+  app.addSchema(ActivitySummary)
   crud(app, contacts, {
     one: 'contact', many: 'contacts', record: Contact, create: NewContact, update: ContactChanges,
     filter: contactFilter, scopes: contactScopes,

@@ -1,7 +1,7 @@
 import type { Static } from '@sinclair/typebox'
-import { collection, type RowOf } from '../../kit/collection.ts'
+import { collection, type RowOf, type Versions } from '../../kit/collection.ts'
 import type { Context } from '../../kit/context.ts'
-import { conflict, notFound } from '../../kit/errors.ts'
+import { conflict, notFound, stale } from '../../kit/errors.ts'
 import * as accounts from '../accounts/service.ts'
 import * as contacts from '../contacts/service.ts'
 import * as leads from '../leads/service.ts'
@@ -26,13 +26,15 @@ export async function get (ctx: Context, lead_id: number): Promise<Static<typeof
 
 /**
  * Converts a lead, all or nothing, or says what it was converted into if that has happened: `is_new` tells which. Whoever comes at the
- * same time waits for the lead. `lenient` is not troubled by likely duplicates. Errors: 404, 409 with those, 422 at the place in `asked`.
+ * same time waits for the lead. `lenient` is not troubled by likely duplicates. `versions` are those of the lead.
+ * Errors: 404, 412, 409 with the likely duplicates, 422 at the place in `asked`.
  */
-export async function convert (ctx: Context, lead_id: number, asked: Static<typeof NewConversion>, lenient: boolean) {
+export async function convert (ctx: Context, lead_id: number, asked: Static<typeof NewConversion>, lenient: boolean, versions?: Versions) {
   return await holding(ctx, async ctx => {
     const lead = await leads.lock(ctx, lead_id)
     const known = await conversionOf(ctx, lead_id)
     if (known) return { conversion: await shown(ctx, lead, known), is_new: false }
+    refuseStale(lead, versions)
     if (lead.status === 'converted') throw conflict('This lead came here as a converted one; into what is not known.')
     const { account, contact, opportunity } = await make(ctx, lead, await planned(ctx, lead, asked, lenient))
     const contact_id = contact?.record.id ?? null
@@ -46,12 +48,13 @@ export async function convert (ctx: Context, lead_id: number, asked: Static<type
   })
 }
 
-/** Takes a conversion back as far as nothing has changed since, and says what it left. Errors: 404 for a lead that is not there, or not converted. */
-export async function undo (ctx: Context, lead_id: number): Promise<Static<typeof UndoneConversion>> {
+/** Takes a conversion back as far as nothing has changed since, and says what it left. Errors: 404 for a lead that is not there, or not converted, 412. */
+export async function undo (ctx: Context, lead_id: number, versions?: Versions): Promise<Static<typeof UndoneConversion>> {
   return await holding(ctx, async ctx => {
     const lead = await leads.lock(ctx, lead_id)
     const conversion = await conversionOf(ctx, lead_id)
     if (!conversion) throw notFound('conversion')
+    refuseStale(lead, versions)
     await remove(ctx, conversion.id)
     const { contact_id, ...before } = conversion.lead_before
     const was_given = contact_id === null && conversion.contact_id !== null
@@ -61,6 +64,11 @@ export async function undo (ctx: Context, lead_id: number): Promise<Static<typeo
     if (has_changed) left.unshift({ type: 'lead', id: lead_id, reason: 'Its contact_id has changed since.' })
     return { lead: restored, undone, left }
   })
+}
+
+/** Asked only of what would be done: whoever got no answer and asks again still has the version from before, and is to hear what came of it. */
+function refuseStale ({ version }: Lead, versions: Versions): void {
+  if (versions && !versions.includes(version)) throw stale(version)
 }
 
 /** The conversion of a lead that was not taken back. */

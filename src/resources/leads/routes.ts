@@ -19,7 +19,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   crud(app, leads, {
     one: 'lead', many: 'leads', record: Lead, create: NewLead, update: LeadChanges,
     filter: leadFilter, scopes: leadScopes,
-    sort: ['id', 'status', 'score', 'moved_at', 'created_at', 'updated_at'],
+    sort: ['id', 'status', 'score', 'grade', 'moved_at', 'created_at', 'updated_at'],
     include: {
       contact: { by: 'contact_id', find: contacts.find, record: Ref(Contact), permission: 'contacts:read' },
       assigned_to: { by: 'assigned_to', find: findSummaries, record: Ref(UserSummary) },
@@ -32,7 +32,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     config: { permission: 'leads:write' },
     schema: {
       operationId: 'qualifyLead', summary: 'Qualify a lead', tags: ['leads'],
-      description: 'Says that something may come of a lead, or why nothing will. The same again changes nothing; a converted lead stays converted.',
+      description: 'Says that something may come of a lead, or that nothing will, and why: what PATCH does with `status` and `unqualified_reason`. '
+        + 'Without a body it is qualified. The same again changes nothing; a converted lead stays converted.',
       params: byId(), body: Ref(Qualification), headers: conditions(['if-match']), response: answer(200, 'The lead as it is now.', Ref(Lead))
     }
   }, async (request, reply) => sendRecord(reply, await leads.qualify(request.ctx, request.params.id, request.body, versionsOf(request))))

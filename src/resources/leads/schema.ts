@@ -9,12 +9,12 @@ const fields = {
   status: OneOf(statuses, { default: 'new', description: 'How far it has come.', example: 'new' }),
   score: Type.Integer({ format: 'int32', minimum: -2_147_483_648, maximum: 2_147_483_647, default: 0, description: 'How promising it is; given by hand unless a scoring model is active, which computes it.', example: 0 }),
   assigned_to: Nullable(Id({ description: 'The user who follows it up.', example: 1 })),
+  unqualified_reason: Nullable(Name(500, { description: 'Why nothing will come of it; only of an unqualified lead, and null again with another status.', example: null })),
   tags: TagIds()
 }
 
 const kept = {
   grade: Nullable(OneOf(grades, { description: 'How promising it is, as the active scoring model grades it; null without one.', example: null })),
-  unqualified_reason: Nullable(Text(500, { description: 'Why nothing will come of it.', example: null })),
   moved_at: Instant({ description: 'When it came to its present status.', example: '2026-11-22T09:00:00.000Z' }),
   qualified_at: Nullable(Instant({ description: 'When it was qualified; null if it was not.', example: null })),
   converted_at: Nullable(Instant({ description: 'When it was converted; null if it was not.', example: null }))
@@ -30,13 +30,15 @@ export const leadFilter = ['id', 'contact_id', 'source', 'status', 'score', 'gra
 /** Filters of leads that are no fields. */
 export const leadScopes = {
   entered_status: OneOf(statuses, { description: 'It has ever come to this status.' }),
-  campaign_id: Id({ description: 'It is a member of this campaign.' })
+  campaign_id: Id({ description: 'It is a member of this campaign.' }),
+  mine: Type.Boolean({ description: 'It is assigned to who asks.' })
 }
 
 /** The filters of leads by fields, for those who keep filters. */
 export const leadLanguage = filterLanguage({ record: Lead, filter: leadFilter })
 
-export const Qualification = Type.Object({
+/** What has become clear; all of it may be left out, the body as well. */
+export const Qualification = Nullable(Type.Object({
   outcome: Type.Optional(OneOf(outcomes, { description: 'Whether something may come of it. Default: qualified.', example: 'qualified' })),
-  reason: Type.Optional(Name(500, { description: 'Why nothing will come of it: needed with `unqualified`.', example: 'No budget this year' }))
-}, { $id: 'Qualification', additionalProperties: false, description: 'What has become clear of a lead.', example: { outcome: 'qualified' } })
+  reason: Type.Optional(Name(500, { description: 'Why nothing will come of it, with `unqualified`; absent: as it was.', example: 'No budget this year' }))
+}, { $id: 'Qualification', additionalProperties: false, description: 'What has become clear of a lead.', example: { outcome: 'qualified' } }))

@@ -18,7 +18,7 @@ const fields = {
 }
 
 const kept = {
-  status: OneOf(statuses, { description: 'What its stage means: open, won or lost.', example: 'open' }),
+  status: OneOf(statuses, { description: 'What its stage means: open, won or lost. It follows from `stage` and is not given.', example: 'open' }),
   moved_at: Instant({ description: 'When it came to its present stage.', example: '2026-11-22T09:00:00.000Z' }),
   closed_at: Nullable(Instant({ description: 'When it was won or lost; null while it is open.', example: null }))
 }
@@ -31,10 +31,12 @@ export const OpportunityChanges = Change('OpportunityChanges', fields, { stage: 
 /** What lists of opportunities can be filtered by. */
 export const opportunityFilter = ['id', 'lead_id', 'account_id', 'title', 'amount', 'pipeline_id', 'stage', 'status', 'probability', 'close_date', 'assigned_to', 'moved_at', 'closed_at', 'tags', 'created_at', 'updated_at'] as const
 export const opportunityScopes = {
+  contact_id: Id({ description: 'Its lead has this contact.' }),
   entered_stage: Type.String({ minLength: 1, maxLength: 50, pattern: '^[a-z][a-z0-9_]*$', description: 'It was in this stage at some time, or is.' }),
   lead_source: Text(50, { description: 'Its lead came from this `source`.' }),
   'lead_source[null]': Type.Boolean({ description: 'Its lead has no `source`, or there is no lead (true); its lead has one (false).' }),
-  campaign_id: Id({ description: 'Its lead, or the contact of its lead, is a member of this campaign, and was one before the opportunity was made.' })
+  campaign_id: Id({ description: 'Its lead, or the contact of its lead, is a member of this campaign, and was one before the opportunity was made.' }),
+  mine: Type.Boolean({ description: 'It is assigned to who asks.' })
 }
 
 /** The filters of lists of opportunities, for those who count what is in them. */

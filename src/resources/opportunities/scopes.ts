@@ -3,7 +3,7 @@ import { sql } from '../../kit/drizzle.ts'
 import type { Scopes } from '../../kit/list.ts'
 import { opportunities } from './table.ts'
 
-const { organization_id, id, lead_id, created_at } = opportunities
+const { organization_id, id, lead_id, assigned_to, created_at } = opportunities
 
 /** The leads that are members of a campaign, themselves or as their contact, and since when. */
 const members = (campaign: SQL) => sql`(
@@ -15,6 +15,8 @@ const members = (campaign: SQL) => sql`(
 
 /** The filters of opportunities that are no columns; what they mean is told in `opportunityScopes` (schema.ts). */
 export const scopes: Scopes = {
+  contact_id: contact => sql`exists (
+    select from leads l where l.organization_id = ${organization_id} and l.id = ${lead_id} and l.deleted_at is null and l.contact_id = ${contact})`,
   entered_stage: key => sql`exists (
     select from moves m
     where m.organization_id = ${organization_id} and m.subject_type = 'opportunity' and m.subject_id = ${id} and m.to_stage = ${key})`,
@@ -25,5 +27,6 @@ export const scopes: Scopes = {
     select l.source from leads l where l.organization_id = ${organization_id} and l.id = ${lead_id} and l.deleted_at is null) is null`,
   // the first condition finds them by the few leads of a campaign, the second one looks at the time
   campaign_id: campaign => sql`(${lead_id} in (select member.lead_id from ${members(campaign)})
-    and exists (select from ${members(campaign)} where member.lead_id = ${lead_id} and member.created_at <= ${created_at}))`
+    and exists (select from ${members(campaign)} where member.lead_id = ${lead_id} and member.created_at <= ${created_at}))`,
+  mine: () => sql`(${assigned_to} is not null and ${assigned_to} = ${sql.placeholder('actor')})`
 }

@@ -11,11 +11,11 @@ export const mostStages = 100
 
 const changeable = {
   name: Name(100, { description: 'What people call it.', example: 'Demo' }),
-  position: Count({ description: 'Where it stands: stages are in the order of their positions. Default: after the last one.', example: 7 }),
+  position: Count({ description: 'Where it stands: stages are in the order of their positions. Default: of an open one after the last open one, and those behind it make room; of another one at the end.', example: 5 }),
   probability: Type.Integer({ format: 'int32', minimum: 0, maximum: 100, description: 'What comes to it is this likely, in per cent, unless said otherwise: 100 for won, 0 for lost.', example: 60 }),
   kind: OneOf(statuses, { default: 'open', description: 'What it means for an opportunity to be here.', example: 'open' }),
   required_fields: Type.Array(OneOf(requirable), { maxItems: requirable.length, uniqueItems: true, description: 'What an opportunity must have to come here.', example: ['amount'] }),
-  next_stages: Nullable(Type.Array(StageKey('The key of a stage.'), { maxItems: mostStages, uniqueItems: true, description: 'The keys of the stages to which one can move from here; null: to all.', example: null }))
+  next_stages: Nullable(Type.Array(StageKey('The key of a stage.'), { maxItems: mostStages, uniqueItems: true, description: 'The keys of the stages to which one can move from here; null: to all. A change of pipeline is free.', example: null }))
 }
 const key = StageKey('Its name in opportunities, and in the pipeline its own; it never changes.', 'demo')
 const pipeline_id = Id({ description: 'The pipeline it is a part of.', example: 1 })

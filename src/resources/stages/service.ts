@@ -58,16 +58,29 @@ function refuseUnknown (next_stages: string[] | null | undefined, keys: string[]
   if (i >= 0) throw ruleBroken(`${place}/${i}`, `There is no other stage ${next_stages![i]} in this pipeline.`)
 }
 
-/** Makes a stage, after the others unless it says where. Errors: 409 for a key that its pipeline has or had, 422. */
+/**
+ * Makes a stage. Unless it says where, an open one comes after the last open one, another one to the end. Errors: 409 for a key that its
+ * pipeline has or had, 422.
+ */
 export const create = async (ctx: Context, input: Static<typeof NewStage>) => await rearranging(ctx, async ctx => {
   const others = await stagesOf(ctx, input.pipeline_id)
   if (others.length === 0) throw unknownReference(['pipeline_id'])
   refuseUnknown(input.next_stages, others.map(({ key }) => key))
-  const { position = Math.max(...others.map(({ position }) => position)) + 1, kind = 'open' } = input
+  const { kind = 'open', position = await roomFor(ctx, kind, others) } = input
   const stage = await insert(ctx, { ...input, position, probability: probabilityOf(kind, input.probability) })
   await refuseTooMany(ctx, stage)
   return stage
 })
+
+/** The position of a new stage of this kind among the others, which are in their order; those that come behind it make room. */
+async function roomFor (ctx: Context, kind: Stage['kind'], others: Stage[]): Promise<number> {
+  const place = kind === 'open' ? others.findLastIndex(isOpen) + 1 : others.length
+  const behind = others.slice(place)
+  const position = others[place - 1]!.position + 1
+  const missing = behind.length > 0 ? position + 1 - behind[0]!.position : 0
+  if (missing > 0) await updateMany(ctx, behind.map(({ id, position }) => ({ id, position: position + missing })))
+  return position
+}
 
 /** Makes the stages of a new pipeline. Errors: 422 at `/stages/…`. */
 export async function createAll (ctx: Context, pipeline_id: number, inputs: Static<typeof PipelineStage>[]): Promise<void> {

@@ -33,17 +33,24 @@ async function refuseUnknown (ctx: Context, member_ids: number[] = [], before: n
 }
 
 /**
+ * Waits until nobody else of the organisation takes a turn, until the transaction of `ctx` is over. There is one line for all teams, so
+ * that two who need turns of two teams never wait for each other.
+ */
+export const waitForTurn = async (ctx: Context): Promise<void> => {
+  await soon(ctx.connection`select pg_advisory_xact_lock(hashtextextended('turns', ${ctx.organization_id}))`)
+}
+
+/**
  * The active member of a team whose turn it is; null when it has none, or is gone. The turn is taken with the transaction of `ctx` and
- * given back if that fails. Whoever takes one makes the others of the organisation wait: in one line, so that two who need turns of
- * two teams never wait for each other.
+ * given back if that fails.
  */
 export async function nextMember (ctx: Context, id: number): Promise<number | null> {
   const [team] = await find(ctx, [id])
   const members = await findActive(ctx, team?.member_ids ?? [])
   if (members.length === 0) return null
+  await waitForTurn(ctx)
   const [turn] = await soon(ctx.connection<{ turns: number }[]>`
-    with line as materialized (select pg_advisory_xact_lock(hashtextextended('turns', ${ctx.organization_id})))
-    insert into team_turns (organization_id, team_id, turns) select ${ctx.organization_id}, ${id}, 1 from line
+    insert into team_turns (organization_id, team_id, turns) values (${ctx.organization_id}, ${id}, 1)
     on conflict (organization_id, team_id) do update set turns = team_turns.turns + 1 returning turns`)
   return members[(turn!.turns - 1) % members.length]!
 }

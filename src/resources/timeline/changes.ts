@@ -28,10 +28,20 @@ const brief = (text: string | null) => !text ? 'nothing' : text.length > 80 ? `$
 const begun = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 const enumerated = new Intl.ListFormat('en')
 
-/** What a change did, in a sentence. */
-export function titleOfChange ({ type }: EventRow, changes: ReturnType<typeof changesIn>): string {
-  const [one, ...more] = changes
-  if (!one) return begun(type.replace('.', ' '))
-  if (more.length === 0) return `${begun(label(one.field))} changed from ${brief(one.from_text)} to ${brief(one.to_text)}`
-  return `${begun(enumerated.format(changes.map(({ field }) => label(field))))} changed`
+const withStage = ['probability', 'status', 'closed_at', 'lost_reason']
+/** What changes as one of these fields does, which is the main thing then: the first of them before the others. */
+const followers: Record<string, string[]> = {
+  pipeline_id: ['stage', ...withStage], stage: withStage, status: ['qualified_at', 'converted_at', 'unqualified_reason', 'contact_id'], score: ['grade']
+}
+const leaders = Object.keys(followers)
+
+/** What a change did, in a sentence; what only followed from it is left to the `changes`. */
+export function titleOfChange ({ type, changed }: EventRow, changes: ReturnType<typeof changesIn>): string {
+  if (changes.length === 0) return begun(type.replace('.', ' '))
+  const followed = new Set(leaders.filter(field => changed.includes(field)).flatMap(field => followers[field]!))
+  const told = changes.filter(({ field }) => !followed.has(field))
+  const main = told.length === 1 ? told[0] : leaders.flatMap(leader => told.find(({ field }) => field === leader) ?? [])[0]
+  const others = enumerated.format(told.filter(change => change !== main).map(({ field }) => label(field)))
+  if (!main) return `${begun(others)} changed`
+  return `${begun(label(main.field))} changed from ${brief(main.from_text)} to ${brief(main.to_text)}${others && `, also ${others}`}`
 }

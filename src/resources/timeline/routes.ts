@@ -1,23 +1,26 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import { cursorParameter, limitParameter } from '../../kit/query.ts'
+import { commaSeparated, cursorParameter, limitParameter } from '../../kit/query.ts'
 import { answer, article, byId, capital, idOf, nextLink } from '../../kit/routes.ts'
 import { Ref } from '../../kit/schema.ts'
-import { Timeline, TimelineEntry } from './schema.ts'
+import { entries, kinds, Timeline, TimelineEntry } from './schema.ts'
 import { timelineOf } from './service.ts'
 
-const Paged = Type.Object({ limit: limitParameter, cursor: cursorParameter }, { additionalProperties: false })
+const Asked = Type.Object({
+  limit: limitParameter, cursor: cursorParameter,
+  kind: commaSeparated(kinds, kinds.length, `The kinds of entries to show, some of ${kinds.join(', ')}; all of them if absent.`)
+}, { additionalProperties: false })
 const told = { contact: 'contacts', lead: 'leads', account: 'accounts', opportunity: 'opportunities' } as const
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  for (const schema of [TimelineEntry, Timeline]) app.addSchema(schema)
+  for (const schema of [...entries, TimelineEntry, Timeline]) app.addSchema(schema)
   for (const type of Object.keys(told) as (keyof typeof told)[]) {
     app.get(`/${told[type]}/:id/timeline`, {
       config: { permission: `${told[type]}:read` },
       schema: {
         operationId: `get${capital(type)}Timeline`, summary: `Get the timeline of ${article(type)}`, tags: [told[type]],
         description: `All that happened to the ${type}, newest first: activities, changes, and the records that point at it.`,
-        params: byId(), querystring: Paged, response: answer(200, 'What happened.', Ref(Timeline))
+        params: byId(), querystring: Asked, response: answer(200, 'What happened.', Ref(Timeline))
       }
     }, async (request, reply) => {
       const page = await timelineOf(request.ctx, type, idOf(request), request.query)

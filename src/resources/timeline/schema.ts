@@ -1,4 +1,5 @@
-import { Type } from '@sinclair/typebox'
+import { Type, type Static, type TProperties } from '@sinclair/typebox'
+import { capital } from '../../kit/routes.ts'
 import { Id, Instant, Nullable, OneOf, PageOf, Ref, Text } from '../../kit/schema.ts'
 import { Activity } from '../activities/schema.ts'
 import { UserSummary } from '../users/schema.ts'
@@ -23,16 +24,31 @@ const Link = Type.Object({
   name: Text(400, { description: 'What it is called.', example: 'John Doe, website' })
 }, { additionalProperties: false })
 
-export const TimelineEntry = Type.Object({
-  id: Text(80, { description: 'What tells the entry from all others of this timeline.', example: 'activity 1' }),
+/** What every entry says, and what one of its `kind` says besides; `id` and `title` are those of the example. */
+const Entry = <const K extends typeof kinds[number], P extends TProperties>(kind: K, id: string, title: string, description: string, fields: P) => Type.Object({
+  id: Text(80, { description: 'What tells the entry from all others of this timeline.', example: id }),
   at: Instant({ description: 'When it happened. An activity happens when it is completed, or else when it is made.', example: '2026-11-22T09:00:00.000Z' }),
-  kind: OneOf(kinds, { description: 'An activity, a change of the record, or a record that points at it.', example: 'activity' }),
-  title: Text(1000, { description: 'What happened, in a sentence.', example: 'Call planned: Ask about the budget' }),
+  kind: OneOf([kind], { description: 'What tells the kinds of entries apart.', example: kind }),
+  title: Text(1000, { description: 'What happened, in a sentence.', example: title }),
   actor: person('The user who did it; null for the system.'),
-  activity: Type.Optional(Ref(Activity)),
-  assigned_to: Type.Optional(person('Whose activity it is.')),
-  changes: Type.Optional(Type.Array(FieldChange, { maxItems: 200, description: 'The fields that changed; none if the record was created, deleted or restored.' })),
-  links: Type.Optional(Type.Array(Link, { maxItems: 50, description: 'The records of the activity, or the one that points at this record.' }))
-}, { $id: 'TimelineEntry', additionalProperties: false, description: 'Something that happened to a record: `activity`, `assigned_to` and `links` tell of an activity, `changes` of a change, `links` of a link.' })
+  ...fields
+}, { $id: nameOf(kind), additionalProperties: false, description })
+const nameOf = (kind: string) => `${capital(kind)}Entry`
+
+const links = (maxItems: number, description: string) => Type.Array(Link, { maxItems, description })
+
+const ActivityEntry = Entry('activity', 'activity 1', 'Call planned: Ask about the budget', 'An activity that the record is linked to.', {
+  activity: Ref(Activity), assigned_to: person('Whose activity it is.'), links: links(50, 'All records of the activity.')
+})
+const ChangeEntry = Entry('change', 'change 1', 'Stage changed from Prospecting to Negotiation', 'A change of the record.', {
+  changes: Type.Array(FieldChange, { maxItems: 200, description: 'The fields that changed; none if the record was created, deleted or restored.' })
+})
+const LinkEntry = Entry('link', 'lead 1', 'Lead added: John Doe, website', 'A record that points at this one.', { links: links(1, 'The record that points at this one.') })
+export const entries = [ActivityEntry, ChangeEntry, LinkEntry] as const
+
+export const TimelineEntry = Type.Unsafe<Static<typeof entries[number]>>({
+  $id: 'TimelineEntry', description: 'Something that happened to a record; `kind` says which kind of entry it is.', oneOf: entries.map(Ref),
+  discriminator: { propertyName: 'kind', mapping: Object.fromEntries(kinds.map(kind => [kind, `#/components/schemas/${nameOf(kind)}`])) }
+})
 
 export const Timeline = PageOf(TimelineEntry)

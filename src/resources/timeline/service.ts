@@ -1,5 +1,4 @@
 import type { Static } from '@sinclair/typebox'
-import type { PgTable } from 'drizzle-orm/pg-core'
 import type { Context } from '../../kit/context.ts'
 import { eventsBefore } from '../../kit/events.ts'
 import { lists, type ListQuery, type Page } from '../../kit/list.ts'
@@ -14,16 +13,16 @@ import { contacts as contactsTable } from '../contacts/table.ts'
 import * as leads from '../leads/service.ts'
 import { leads as leadsTable } from '../leads/table.ts'
 import * as opportunities from '../opportunities/service.ts'
-import { opportunities as opportunitiesTable } from '../opportunities/table.ts'
 import { changesIn, titleOfChange } from './changes.ts'
 import { withNames, type NameOf } from './names.ts'
-import type { TimelineEntry } from './schema.ts'
+import { kinds, type linked, type TimelineEntry } from './schema.ts'
 
 type Entry = Static<typeof TimelineEntry>
 type Subject = Link['type']
+type Linked = typeof linked[number]
 /** The place of a row in its source. */
 interface Place { at: string, id: number }
-interface Row extends Place { entry: (name: NameOf) => Omit<Entry, 'at'> }
+interface Row extends Place { entry: (name: NameOf) => Entry }
 /** What happened to the record `id` in one respect: at most `limit` rows in a fixed order, newest first, from the place `from` on. */
 type Source = (ctx: Context, id: number, limit: number, from?: Place) => Promise<Row[]>
 
@@ -34,7 +33,7 @@ const activitiesOf = (type: Subject): Source => async (ctx, id, limit, from) => 
   return (found.get(id) ?? []).map(activity => ({
     at: occurredAt(activity), id: activity.id,
     entry: name => ({
-      id: `activity ${activity.id}`, kind: 'activity', title: titleOf(activity), actor: person(name, activity.created_by),
+      id: `activity ${activity.id}`, at: occurredAt(activity), kind: 'activity', title: titleOf(activity), actor: person(name, activity.created_by),
       activity, assigned_to: person(name, activity.assigned_to), links: activity.links.map(({ type, id }) => ({ type, id, name: name(type, id) }))
     })
   }))
@@ -49,55 +48,63 @@ const changesOf = (type: Subject): Source => async (ctx, id, limit, from) =>
     at: event.created_at, id: event.id,
     entry: name => {
       const changes = changesIn(event, name)
-      return { id: `change ${event.id}`, kind: 'change', title: titleOfChange(event, changes), actor: person(name, event.actor_id), changes }
+      return {
+        id: `change ${event.id}`, at: event.created_at, kind: 'change', title: titleOfChange(event, changes), actor: person(name, event.actor_id), changes
+      }
     }
   }))
 
-/** The records of `table` whose field `by` points at ours, each as the record of `type` that its field `shown` names. */
-const linksOf = (type: NonNullable<Entry['links']>[number]['type'], table: PgTable, by: string, told: string, shown = 'id'): Source => {
-  const { after } = lists<Place & { created_at: string, created_by: number | null } & Record<string, number>>(type, table)
-  return async (ctx, id, limit, from) => {
-    const rows = await after(ctx, {
-      filters: [{ field: by, operator: 'eq', value: id }], sort: [{ field: 'created_at', descending: true }], fields: ['id', shown, 'created_at', 'created_by']
-    }, limit, from && [from.at, from.id + 1])
-    return rows.map(row => ({
-      at: row.created_at, id: row.id,
-      entry: name => {
-        const link = { type, id: row[shown]!, name: name(type, row[shown]!) }
-        return { id: `${type} ${link.id}`, kind: 'link', title: `${told}: ${link.name}`, actor: person(name, row.created_by), links: [link] }
+interface Linking { id: number, created_at: string, created_by: number | null, campaign_id?: number }
+interface Pointing { after: (ctx: Context, query: ListQuery, limit: number, from?: [string, number]) => Promise<Linking[]> }
+
+/** Those of a list whose filter `by` names our record, each as the record of `type` that its field `shown` names. */
+const linksOf = (type: Linked, { after }: Pointing, by: string, told: string, shown: 'id' | 'campaign_id' = 'id'): Source => async (ctx, id, limit, from) => {
+  const rows = await after(ctx, {
+    filters: [{ field: by, operator: 'eq', value: id }], sort: [{ field: 'created_at', descending: true }], fields: ['id', shown, 'created_at', 'created_by']
+  }, limit, from && [from.at, from.id + 1])
+  return rows.map(row => ({
+    at: row.created_at, id: row.id,
+    entry: name => {
+      const link = { type, id: row[shown]!, name: name(type, row[shown]!) }
+      return {
+        id: `${type} ${link.id}`, at: row.created_at, kind: 'link', title: `${told}: ${link.name}`, actor: person(name, row.created_by), links: [link]
       }
-    }))
-  }
+    }
+  }))
 }
 
-interface Told { get: (ctx: Context, id: number) => Promise<unknown>, sources: Source[] }
-const everywhere = (type: Subject) => [changesOf(type), activitiesOf(type)]
+/** What is told of a record: who says whether it is there, and the sources of each kind of entry. */
+const told = (type: Subject, get: (ctx: Context, id: number) => Promise<unknown>, ...link: Source[]) =>
+  ({ get, sources: { change: [changesOf(type)], activity: [activitiesOf(type)], link } })
 
-const subjects: Record<Subject, Told> = {
-  contact: { get: contacts.get, sources: [
-    ...everywhere('contact'), linksOf('lead', leadsTable, 'contact_id', 'Lead added'),
-    linksOf('campaign', campaignMembers, 'contact_id', 'Added to the campaign', 'campaign_id')
-  ] },
-  lead: { get: leads.get, sources: [
-    ...everywhere('lead'), linksOf('opportunity', opportunitiesTable, 'lead_id', 'Opportunity added'),
-    linksOf('campaign', campaignMembers, 'lead_id', 'Added to the campaign', 'campaign_id')
-  ] },
-  account: { get: accounts.get, sources: [
-    ...everywhere('account'), linksOf('contact', contactsTable, 'account_id', 'Contact added'),
-    linksOf('opportunity', opportunitiesTable, 'account_id', 'Opportunity added'), linksOf('account', accountsTable, 'parent_account_id', 'Account below it added')
-  ] },
-  opportunity: { get: opportunities.get, sources: everywhere('opportunity') }
+const members = lists<Linking>('campaign_member', campaignMembers)
+const subjects = {
+  contact: told('contact', contacts.get,
+    linksOf('lead', lists<Linking>('lead', leadsTable), 'contact_id', 'Lead added'),
+    linksOf('opportunity', opportunities, 'contact_id', 'Opportunity added'),
+    linksOf('campaign', members, 'contact_id', 'Added to the campaign', 'campaign_id')),
+  lead: told('lead', leads.get,
+    linksOf('opportunity', opportunities, 'lead_id', 'Opportunity added'),
+    linksOf('campaign', members, 'lead_id', 'Added to the campaign', 'campaign_id')),
+  account: told('account', accounts.get,
+    linksOf('contact', lists<Linking>('contact', contactsTable), 'account_id', 'Contact added'),
+    linksOf('opportunity', opportunities, 'account_id', 'Opportunity added'),
+    linksOf('account', lists<Linking>('account', accountsTable), 'parent_account_id', 'Account below it added')),
+  opportunity: told('opportunity', opportunities.get)
 }
+
+interface Asked extends Pick<ListQuery, 'limit' | 'cursor'> { kind?: string }
 
 /**
- * A page of all that happened to a record, newest first. Each source is read a little further than the page can take of it, and the cursor
+ * A page of what happened to a record, newest first: all of it, or the kinds named, separated by commas. Each source is read a little further than the page can take of it, and the cursor
  * says where each goes on: whatever is added meanwhile, nothing comes twice and nothing is left out. Errors: 404, 400 for a cursor of another list.
  */
-export async function timelineOf (ctx: Context, type: Subject, id: number, { limit = 50, cursor }: Pick<ListQuery, 'limit' | 'cursor'>): Promise<Page<Entry>> {
+export async function timelineOf (ctx: Context, type: Subject, id: number, { limit = 50, cursor, kind }: Asked): Promise<Page<Entry>> {
+  const wanted = kind === undefined ? kinds : kinds.filter(one => kind.split(',').includes(one))
   const { get, sources } = subjects[type]
-  const self = JSON.stringify([ctx.organization_id, 'timeline', type, id])
+  const self = JSON.stringify([ctx.organization_id, 'timeline', type, id, wanted])
   const marks = cursor === undefined ? undefined : ctx.house.cursors.open(cursor, self)
-  const [, ...runs] = await Promise.all([get(ctx, id), ...sources.map(async (read, i) => {
+  const [, ...runs] = await Promise.all([get(ctx, id), ...wanted.flatMap(kind => sources[kind]).map(async (read, i) => {
     if (marks === undefined) return await read(ctx, id, limit + 1)
     const [at, from] = marks.slice(2 * i) as [string | null, number]
     return at === null ? [] : await read(ctx, id, limit + 1, { at, id: from })
@@ -105,7 +112,7 @@ export async function timelineOf (ctx: Context, type: Subject, id: number, { lim
   const { taken, heads } = merged(runs, limit)
   const has_more = heads.some(head => head !== undefined)
   return {
-    data: await withNames(ctx, name => taken.map(({ at, entry }) => ({ at, ...entry(name) }))),
+    data: await withNames(ctx, name => taken.map(({ entry }) => entry(name))),
     has_more, next_cursor: has_more ? ctx.house.cursors.seal(heads.flatMap(head => head ? [head.at, head.id] : [null, null]), self) : null
   }
 }
