@@ -63,6 +63,7 @@ t.test('the status of a lead', async t => {
     t.match((await call(path, {})).json(), { status: 'qualified', unqualified_reason: null, qualified_at: /^20/ })
     t.match((await call(path, { outcome: 'unqualified' })).json(), { status: 'unqualified', unqualified_reason: null }, 'nobody has to say why')
     t.match((await call(path)).json(), { status: 'qualified' }, 'without a body it is qualified')
+    t.match((await call(path, undefined, { 'content-type': 'application/json' })).json(), { status: 'qualified' })
     t.equal((await call('POST /api/leads/999999/qualification', {})).statusCode, 404)
   })
 
@@ -496,4 +497,24 @@ t.test('on 5,000 rows no statement of a conversion reads a whole table', async t
   const searches = converting.filter(plan => plan.includes('search_pattern') || plan.includes('~~'))
   t.equal(searches.length, 4)
   for (const plan of searches) t.match(plan, /idx_(contacts|accounts)_search/)
+})
+
+t.test('nobody waits for somebody who waits for them: leads, conversions and undoing around one contact, with turns and a model', async t => {
+  const { call, user } = await organization(app)
+  const members = [(await user('user')).user.id, (await user('user')).user.id]
+  const team_id = (await call('POST /api/teams', { name: 'Team', member_ids: members })).json().id
+  for (const resource of ['leads', 'accounts', 'opportunities']) await call('POST /api/assignment-rules', { name: resource, resource, status: 'active', team_id })
+  await call('POST /api/scoring-models', { name: 'Model', status: 'active', rules: [{ field: 'contact.company', operator: 'null', value: 'false', points: 5 }] })
+  const account = (await call('POST /api/accounts', { name: 'Shared' })).json().id
+  for (let round = 0; round < 3; round++) {
+    const contact_id = (await call('POST /api/contacts', { first_name: 'A', last_name: 'B', company: `Company ${round}` })).json().id
+    const leads = await Promise.all(Array.from({ length: 6 }, async () => (await call('POST /api/leads', { contact_id, assigned_to: null })).json().id as number))
+    const made = await Promise.all([
+      ...leads.map(async (id, i) => await call(`POST /api/leads/${id}/conversion`, i % 2 ? { account: { id: account } } : { account: { name: `New ${round} ${i}` } }, { prefer: 'handling=lenient' })),
+      ...Array.from({ length: 8 }, async () => await call('POST /api/leads', { contact_id }))
+    ])
+    t.same([...new Set(made.map(({ statusCode }) => statusCode))], [201])
+    const undone = await Promise.all(leads.map(async id => await call(`DELETE /api/leads/${id}/conversion`)))
+    t.same([...new Set(undone.map(({ statusCode }) => statusCode))], [200])
+  }
 })

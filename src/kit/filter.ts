@@ -14,6 +14,9 @@ export interface Filter { field: string, operator: Operator, value: unknown }
  */
 export type Scopes = Record<string, (value: SQL) => SQL>
 
+/** The scope of records that are who asks' own. */
+export const isAsker = (user: PgColumn) => () => sql`(${user} is not null and ${user} = ${sql.placeholder('actor')})`
+
 const compare = { eq: sql.raw('='), gt: sql.raw('>'), gte: sql.raw('>='), lt: sql.raw('<'), lte: sql.raw('<=') }
 
 /** A filter as a condition on the column. Text is compared without case and accents by `like`. */

@@ -1,4 +1,4 @@
-import { Type, type SchemaOptions, type Static, type StringOptions, type TObject, type TOptional, type TProperties, type TSchema, type TUnsafe } from '@sinclair/typebox'
+import { Type, type SchemaOptions, type Static, type StringOptions, type TOptional, type TProperties, type TSchema, type TUnsafe } from '@sinclair/typebox'
 import { vocabulary } from './errors.ts'
 
 const anyText = '^[^\\u0000\\uD800-\\uDFFF]*$'
@@ -65,7 +65,7 @@ export const Change = <P extends TProperties> (name: string, fields: P, example:
   { $id: name, description: 'An absent field stays as it is; null clears it.', additionalProperties: false, minProperties: 1, example })
 
 /** The envelope of every list. */
-export const PageOf = <T extends TObject> (record: T, item: TSchema = Ref(record)) => Type.Object({
+export const PageOf = <T extends TSchema> (record: T, item: TSchema = Ref(record)) => Type.Object({
   data: Type.Array(item, { maxItems: 200 }),
   has_more: Type.Boolean({ description: 'Whether there is a next page.', example: false }),
   next_cursor: Nullable(Type.String({ maxLength: 2000, pattern: '^[A-Za-z0-9_.-]*$', description: 'Give it back as `cursor` for the next page.', example: null })),

@@ -6,6 +6,7 @@ import type { Context } from '../../kit/context.ts'
 import { query, run, soon } from '../../kit/database.ts'
 import { sql } from '../../kit/drizzle.ts'
 import { impossibleMove, ruleBroken, stale, unknownReference } from '../../kit/errors.ts'
+import { isAsker } from '../../kit/filter.ts'
 import type { Activity, ActivityChanges, Completion, NewActivity } from './schema.ts'
 import { activities, activityLinks, type Link, linkable } from './table.ts'
 
@@ -21,7 +22,7 @@ const { create: insert, update: change, lock, ...rest } = collection('activity',
   account_id: linkedTo('account'),
   opportunity_id: linkedTo('opportunity'),
   overdue: () => sql`(${activities.due_at} is not null and ${activities.due_at} < now() and ${activities.status} in ('planned', 'in_progress'))`,
-  mine: () => sql`(${activities.assigned_to} is not null and ${activities.assigned_to} = ${place('actor')})`
+  mine: isAsker(activities.assigned_to)
 })
 export const { list, stream, get, find, where, createMany, remove, restore, history, cacheKey } = rest
 

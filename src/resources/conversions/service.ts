@@ -3,6 +3,7 @@ import { collection, type RowOf, type Versions } from '../../kit/collection.ts'
 import type { Context } from '../../kit/context.ts'
 import { conflict, notFound, stale } from '../../kit/errors.ts'
 import * as accounts from '../accounts/service.ts'
+import { inTurn } from '../assignment_rules/service.ts'
 import * as contacts from '../contacts/service.ts'
 import * as leads from '../leads/service.ts'
 import * as opportunities from '../opportunities/service.ts'
@@ -10,7 +11,7 @@ import { holding } from '../stages/service.ts'
 import { make, planned } from './making.ts'
 import type { Conversion, NewConversion, UndoneConversion } from './schema.ts'
 import { conversions, parts, type Trace } from './table.ts'
-import { takeBack } from './undoing.ts'
+import { hold, takeBack } from './undoing.ts'
 
 const { list, create: insert, remove } = collection('conversion', conversions)
 
@@ -30,7 +31,7 @@ export async function get (ctx: Context, lead_id: number): Promise<Static<typeof
  * Errors: 404, 412, 409 with the likely duplicates, 422 at the place in `asked`.
  */
 export async function convert (ctx: Context, lead_id: number, asked: Static<typeof NewConversion>, lenient: boolean, versions?: Versions) {
-  return await holding(ctx, async ctx => {
+  return await holding(ctx, async ctx => await inTurn(ctx, ['accounts', 'opportunities'], async ctx => {
     const lead = await leads.lock(ctx, lead_id)
     const known = await conversionOf(ctx, lead_id)
     if (known) return { conversion: await shown(ctx, lead, known), is_new: false }
@@ -45,7 +46,7 @@ export async function convert (ctx: Context, lead_id: number, asked: Static<type
       traces: { ...account && { account: account.trace }, ...contact && { contact: contact.trace }, ...opportunity && { opportunity: opportunity.trace } }
     })
     return { conversion: await shown(ctx, converted, conversion), is_new: true }
-  })
+  }))
 }
 
 /** Takes a conversion back as far as nothing has changed since, and says what it left. Errors: 404 for a lead that is not there, or not converted, 412. */
@@ -55,6 +56,7 @@ export async function undo (ctx: Context, lead_id: number, versions?: Versions):
     const conversion = await conversionOf(ctx, lead_id)
     if (!conversion) throw notFound('conversion')
     refuseStale(lead, versions)
+    await hold(ctx, conversion)
     await remove(ctx, conversion.id)
     const { contact_id, ...before } = conversion.lead_before
     const was_given = contact_id === null && conversion.contact_id !== null

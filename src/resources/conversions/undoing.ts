@@ -48,14 +48,20 @@ const kinds: Record<Part, { area: string, verbs: Verbs, pointers: Record<string,
 type Taken = Pick<Static<typeof UndoneConversion>, 'undone' | 'left'>
 
 /**
+ * Locks what a conversion wrote, in the order in which it wrote it, or the two could wait for each other. Before the lead changes: its
+ * scoring shares the contact, and two who share it could not both go on to write it.
+ */
+export async function hold (ctx: Context, { account_id, contact_id }: RowOf<typeof conversions>): Promise<void> {
+  if (account_id !== null) await accounts.lock(ctx, account_id).catch(isGone)
+  if (contact_id !== null) await contacts.lock(ctx, contact_id).catch(isGone)
+}
+
+/**
  * Deletes what a conversion made and empties what it filled, where that is still as it left it and nothing points at it; the conversion
  * itself is gone by now. What points at others goes before them.
  */
 export async function takeBack (ctx: Context, conversion: RowOf<typeof conversions>): Promise<Taken> {
   const taken: Taken = { undone: [], left: [] }
-  // held in the order in which a conversion writes them, or the two could wait for each other
-  if (conversion.account_id !== null) await accounts.lock(ctx, conversion.account_id).catch(isGone)
-  if (conversion.contact_id !== null) await contacts.lock(ctx, conversion.contact_id).catch(isGone)
   for (const part of ['opportunity', 'contact', 'account'] as const) {
     const id = conversion[`${part}_id`]
     const trace = conversion.traces[part]

@@ -3,8 +3,9 @@ import { collection, type RowOf, type Versions } from '../../kit/collection.ts'
 import type { Context } from '../../kit/context.ts'
 import { sql } from '../../kit/drizzle.ts'
 import { impossibleMove, ruleBroken } from '../../kit/errors.ts'
+import { isAsker } from '../../kit/filter.ts'
 import type { ListQuery } from '../../kit/list.ts'
-import { assigned } from '../assignment_rules/service.ts'
+import { assigned, inTurn } from '../assignment_rules/service.ts'
 import { campaignMembers } from '../campaign_members/table.ts'
 import { movesOf } from '../moves/service.ts'
 import { moves } from '../moves/table.ts'
@@ -20,7 +21,7 @@ const { create: insert, update: change, ...rest } = keepingScore(collection('lea
     and ${moves.subject_type} = 'lead' and ${moves.subject_id} = ${leads.id} and ${moves.to_stage} = ${status})`,
   campaign_id: campaign => sql`exists (select from ${campaignMembers} where ${campaignMembers.organization_id} = ${leads.organization_id}
     and ${campaignMembers.lead_id} = ${leads.id} and ${campaignMembers.campaign_id} = ${campaign} and ${campaignMembers.deleted_at} is null)`,
-  mine: () => sql`(${leads.assigned_to} is not null and ${leads.assigned_to} = ${sql.placeholder('actor')})`
+  mine: isAsker(leads.assigned_to)
 }))
 export const { list, stream, get, lock, find, where, createMany, updateMany, remove, restore, history, cacheKey } = rest
 
@@ -35,7 +36,8 @@ export async function create (ctx: Context, input: Static<typeof NewLead>) {
   if (input.status === 'converted') throw ruleBroken('status', 'A lead is converted by POST /api/leads/{id}/conversion.')
   const unqualified_reason = reasonOf(input.status ?? 'new', input.unqualified_reason)
   const given = { ...input, unqualified_reason, ...input.status === 'qualified' && { qualified_at: now() } }
-  return await scored(ctx, given, async (ctx, input) => await assigned(ctx, 'leads', input, insert))
+  const make = async (ctx: Context) => await scored(ctx, given, async (ctx, input) => await assigned(ctx, 'leads', input, insert))
+  return input.assigned_to === undefined ? await inTurn(ctx, ['leads'], make) : await make(ctx)
 }
 
 /** How a request calls the status of a lead and the reason for it. */

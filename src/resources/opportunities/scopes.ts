@@ -1,6 +1,6 @@
 import type { SQL } from 'drizzle-orm'
 import { sql } from '../../kit/drizzle.ts'
-import type { Scopes } from '../../kit/list.ts'
+import { isAsker, type Scopes } from '../../kit/filter.ts'
 import { opportunities } from './table.ts'
 
 const { organization_id, id, lead_id, assigned_to, created_at } = opportunities
@@ -28,5 +28,5 @@ export const scopes: Scopes = {
   // the first condition finds them by the few leads of a campaign, the second one looks at the time
   campaign_id: campaign => sql`(${lead_id} in (select member.lead_id from ${members(campaign)})
     and exists (select from ${members(campaign)} where member.lead_id = ${lead_id} and member.created_at <= ${created_at}))`,
-  mine: () => sql`(${assigned_to} is not null and ${assigned_to} = ${sql.placeholder('actor')})`
+  mine: isAsker(assigned_to)
 }

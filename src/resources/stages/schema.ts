@@ -11,7 +11,7 @@ export const mostStages = 100
 
 const changeable = {
   name: Name(100, { description: 'What people call it.', example: 'Demo' }),
-  position: Count({ description: 'Where it stands: stages are in the order of their positions. Default: of an open one after the last open one, and those behind it make room; of another one at the end.', example: 5 }),
+  position: Count({ maximum: 1_000_000, description: 'Where it stands: stages are in the order of their positions. Default: of an open one after the last open one, and those behind it make room; of another one at the end.', example: 5 }),
   probability: Type.Integer({ format: 'int32', minimum: 0, maximum: 100, description: 'What comes to it is this likely, in per cent, unless said otherwise: 100 for won, 0 for lost.', example: 60 }),
   kind: OneOf(statuses, { default: 'open', description: 'What it means for an opportunity to be here.', example: 'open' }),
   required_fields: Type.Array(OneOf(requirable), { maxItems: requirable.length, uniqueItems: true, description: 'What an opportunity must have to come here.', example: ['amount'] }),
