@@ -1,6 +1,6 @@
 interface Schema {
   $ref?: string, type?: string, format?: string, nullable?: boolean, enum?: unknown[], pattern?: string, required?: string[]
-  properties?: Record<string, Schema>, items?: Schema
+  properties?: Record<string, Schema>, items?: Schema, oneOf?: Schema[]
   minimum?: number, minLength?: number, minItems?: number, minProperties?: number, maximum?: number, maxLength?: number, maxItems?: number
 }
 interface Message { required?: boolean, headers?: Record<string, object>, content?: Record<string, { schema: Schema }> }
@@ -17,7 +17,17 @@ const operationsOf = ({ paths }: Document) => Object.fromEntries(Object.entries(
   Object.entries(operations).map(([method, operation]) => [`${method.toUpperCase()} ${path}`, operation])))
 const parametersOf = ({ parameters = [] }: Operation) => Object.fromEntries(parameters.map(parameter => [`${parameter.in} ${parameter.name}`, parameter]))
 const successesOf = ({ responses }: Operation) => Object.fromEntries(Object.entries(responses).filter(([status]) => status.startsWith('2')))
-const resolved = (document: Document, { $ref, ...schema }: Schema): Schema => $ref === undefined ? schema : document.components?.schemas?.[$ref.split('/').at(-1)!] ?? {}
+
+/** What a schema says; one of several kinds says what any of them does, and always what all of them do. */
+function resolved (document: Document, { $ref, ...plain }: Schema): Schema {
+  const schema = $ref === undefined ? plain : document.components?.schemas?.[$ref.split('/').at(-1)!] ?? {}
+  if (!schema.oneOf) return schema
+  const kinds = schema.oneOf.map(kind => resolved(document, kind))
+  return {
+    ...kinds[0], properties: Object.assign({}, ...kinds.map(({ properties }) => properties)),
+    required: kinds.map(({ required = [] }) => required).reduce((common, required) => common.filter(field => required.includes(field)))
+  }
+}
 
 /** What a client of the older document would trip over in the newer one, a line each. Additions are none of it. */
 export function breakingChanges (before: Document, after: Document): string[] {

@@ -7,7 +7,7 @@ import { application, bearer, caller, type App } from './helper.ts'
 
 interface Schema {
   $ref?: string, type?: string, format?: string, example?: unknown, enum?: unknown[], default?: string | number | boolean, nullable?: boolean
-  properties?: Record<string, Schema>, items?: Schema, additionalProperties?: boolean
+  properties?: Record<string, Schema>, items?: Schema, additionalProperties?: boolean, oneOf?: Schema[]
 }
 type Content = Record<string, { schema: Schema }>
 interface Operation {
@@ -38,11 +38,12 @@ const resolved = ({ components }: Document, schema: Schema): Schema => schema.$r
 
 /** The example that Swagger UI makes of a schema; undefined where it would have to make something up. */
 function exampleOf (document: Document, schema: Schema): unknown {
-  const { example, default: fallback, enum: values, type, properties, items } = resolved(document, schema)
+  const { example, default: fallback, enum: values, type, properties, items, oneOf } = resolved(document, schema)
   if (example !== undefined) return example
   if (fallback !== undefined) return fallback
   if (values) return values[0]
   if (type === 'array') return items && [exampleOf(document, items)]
+  if (oneOf) return exampleOf(document, oneOf[0]!)
   if (properties) return Object.fromEntries(Object.entries(properties).map(([name, property]) => [name, exampleOf(document, property)]))
   return undefined
 }
@@ -200,6 +201,9 @@ t.test('what breaks a client is told from what only adds', async t => {
   t.same(breaking({ sort: '^(id)(,(id)){0,1}$' }), ['GET /leads query sort no longer takes score'])
   t.same(breaking({ record: { required: ['id'], properties: { id: { type: 'string' }, note: { type: 'string', nullable: true } } } }),
     ['Lead.note is no longer always there', 'Lead.id was integer and is string', 'Lead.note may now be null'])
+  const kinds = ['call', 'mail'].map(kind => ({ ...before.components!.schemas!.Lead!, properties: { ...before.components!.schemas!.Lead!.properties, [kind]: {} } }))
+  t.same(breaking({ record: { oneOf: kinds } }), [], 'so do kinds that say what all said')
+  t.same(breaking({ record: { oneOf: [kinds[0], { ...kinds[1], required: ['id'] }] } }), ['Lead.note is no longer always there'])
   t.same(breaking({ record: { required: ['id'], properties: { id: { type: 'integer' } } } }), ['Lead.note is no longer always there', 'Lead.note is gone'])
   t.same(breaking({ create: { required: ['status'], properties: { note: { type: 'string', maxLength: 50 }, status: { ...status, enum: ['new'] } } } }),
     ['NewLead.status is now required', 'NewLead.note may no longer be null', 'NewLead.note has a maxLength of 50 now', 'NewLead.status no longer takes won'])

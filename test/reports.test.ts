@@ -138,7 +138,7 @@ t.test('rows come in the order of the stages, then of the names', async t => {
 t.test('the funnel ends with winning, whatever has been put behind it', async t => {
   const { call } = await organization(app)
   const [pipeline] = (await call('GET /api/pipelines')).json().data
-  t.equal((await call('POST /api/stages', { pipeline_id: pipeline.id, key: 'signing', name: 'Signing', probability: 90 })).statusCode, 201)
+  t.equal((await call('POST /api/stages', { pipeline_id: pipeline.id, key: 'signing', name: 'Signing', probability: 90, position: 9 })).statusCode, 201)
   const { data } = await report(call, 'funnel')
   t.same(data.filter(({ list, measure }) => list === '/api/opportunities' && measure === 'entered').map(({ step }) => step),
     ['prospecting', 'qualification', 'proposal', 'negotiation', 'signing', 'won'])

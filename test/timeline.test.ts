@@ -213,7 +213,7 @@ t.test('the title of a change says the main thing, and what follows from it is a
   const account = await made(call, 'POST /api/accounts', { name: 'Corp' })
   const contact = await made(call, 'POST /api/contacts', { first_name: 'John', last_name: 'Doe' })
   const lead = await made(call, 'POST /api/leads', { score: 35 })
-  await made(call, 'POST /api/scoring-models', { name: 'Ours', status: 'active', rules: [{ filter: 'source=fair', points: 30 }], bands: { A: 90, B: 60, C: 20 } })
+  await made(call, 'POST /api/scoring-models', { name: 'Ours', status: 'active', rules: [{ field: 'source', operator: 'eq', value: 'fair', points: 30 }], bands: { A: 90, B: 60, C: 20 } })
   const patches: [string, object, string, string[]][] = [
     [`opportunities/${opportunity.id}`, { stage: 'negotiation' }, 'Stage changed from Prospecting to Negotiation', ['probability', 'stage']],
     [`opportunities/${opportunity.id}`, { stage: 'won', close_date: '2026-12-01', amount: 5 }, 'Stage changed from Negotiation to Won, also amount and close date',
@@ -222,7 +222,7 @@ t.test('the title of a change says the main thing, and what follows from it is a
     [`opportunities/${opportunity.id}`, { stage: 'offer', pipeline_id: pipeline.id }, 'Pipeline changed from Sales to Renewals',
       ['closed_at', 'lost_reason', 'pipeline_id', 'probability', 'stage', 'status']],
     [`opportunities/${opportunity.id}`, { probability: 40 }, 'Probability changed from 30 to 40', ['probability']],
-    [`leads/${lead.id}`, { source: 'fair' }, 'Source changed from nothing to fair', ['source', 'grade', 'score']],
+    [`leads/${lead.id}`, { source: 'fair' }, 'Score changed from 35 to 30, also source', ['source', 'grade', 'score']],
     [`leads/${lead.id}`, { status: 'qualified', assigned_to: admin.user.id }, 'Status changed from new to qualified, also assigned to', ['assigned_to', 'qualified_at', 'status']],
     [`leads/${lead.id}`, { contact_id: contact.id }, 'Contact changed from nothing to John Doe', ['contact_id']],
     [`accounts/${account.id}`, { status: 'inactive' }, 'Status changed from active to inactive', ['status']]

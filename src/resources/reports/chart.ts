@@ -1,8 +1,11 @@
 /**
  * What of the rows is shown, by names of their fields: at each `category` a column as high as the sum of `value` for each `series`. The columns
- * stand on each other where they are parts of a whole, else beside each other.
+ * stand on each other where they are parts of a whole, else beside each other. `absent` is what null is called, `between` names the categories
+ * to show, in their order, if it is not only those that are there.
  */
-export interface Picture { title: string, category: string, series: string, value: string, columns: 'stacked' | 'grouped' }
+export interface Picture {
+  title: string, category: string, series: string, value: string, columns: 'stacked' | 'grouped', absent?: string, between?: (there: string[]) => string[]
+}
 
 type Row = Record<string, string | number | null>
 
@@ -30,13 +33,16 @@ const unprintable = /[^\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu
 const inherited = new RegExp(`(?=${Object.getOwnPropertyNames(Object.prototype).join('|')}).`, 'g')
 
 /** A name, which is what a user has typed, as it can be shown. */
-const label = (value: string | number | null | undefined) =>
-  String(value ?? '').replaceAll(unprintable, '\uFFFD').replaceAll(inherited, '$&\u200B').trim() || nothing
+const label = (value: string | number) =>
+  String(value).replaceAll(unprintable, '\uFFFD').replaceAll(inherited, '$&\u200B').trim() || nothing
 
 /** Rows of a report as a chart: an SVG document without scripts, 960 × 540. */
-export async function drawn (rows: readonly object[], { title, category, series, value, columns }: Picture): Promise<string> {
-  const points = (rows as Row[]).map(row => ({ category: label(row[category]), series: label(row[series]), value: Number(row[value] ?? 0) }))
-  const categories = [...new Set(points.map(point => point.category))]
+export async function drawn (rows: readonly object[], picture: Picture): Promise<string> {
+  const { title, category, series, value, columns, absent = nothing, between = there => there } = picture
+  const points = (rows as Row[]).map(row =>
+    ({ category: label(row[category] ?? absent), series: label(row[series] ?? absent), value: Number(row[value] ?? 0) }))
+  const categories = between([...new Set(points.map(point => point.category))])
+  const empty = points.every(point => point.value === 0)
   const sizes = totals(points, point => point.series)
   const largest = new Set([...sizes].toSorted(([, a], [, b]) => b - a).slice(0, mostSeries).map(([name]) => name))
   const shown = [...sizes.keys()].filter(name => largest.has(name))
@@ -46,7 +52,7 @@ export async function drawn (rows: readonly object[], { title, category, series,
   chart.setOption({
     animation: false,
     backgroundColor: '#fff',
-    title: { text: title, left: 'center', top: 12 },
+    title: [{ text: title, left: 'center', top: 12 }, ...empty ? [{ text: 'Nothing to show', left: 'center', top: 'middle' }] : []],
     legend: { bottom: 12, textStyle: { width: 160, overflow: 'truncate' } },
     grid: { left: 24, right: 24, top: 56, bottom: 88 },
     xAxis: {
@@ -59,9 +65,22 @@ export async function drawn (rows: readonly object[], { title, category, series,
       return { type: 'bar', name, ...columns === 'stacked' && { stack: 'whole' }, data: categories.map(category => heights.get(category) ?? 0) }
     })
   })
-  const picture = chart.renderToSVGString()
+  const svg = chart.renderToSVGString()
   chart.dispose()
-  return picture
+  return svg
+}
+
+/** More than these are not filled up. */
+const mostMonths = 120
+
+/** The months from the first to the last of those that are there (`YYYY-MM`), in their order; then what is there and is no month. */
+export function everyMonth (there: string[]): string[] {
+  const months = there.filter(name => /^\d{4}-\d{2}$/.test(name))
+  const all: string[] = []
+  for (const day = new Date(months[0] ?? NaN); day <= new Date(months.at(-1)!); day.setUTCMonth(day.getUTCMonth() + 1)) {
+    if (all.push(day.toISOString().slice(0, 7)) > mostMonths) return there
+  }
+  return [...new Set([...all, ...there])]
 }
 
 function totals<Point extends { value: number }> (points: Point[], keyOf: (point: Point) => string): Map<string, number> {

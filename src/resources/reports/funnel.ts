@@ -2,11 +2,12 @@ import type { SQL } from 'drizzle-orm'
 import type { Context } from '../../kit/context.ts'
 import { query, run } from '../../kit/database.ts'
 import { sql } from '../../kit/drizzle.ts'
+import { invalidParameter } from '../../kit/errors.ts'
 import { capital } from '../../kit/routes.ts'
 import * as leads from '../leads/service.ts'
 import type { subjects } from '../moves/table.ts'
 import * as opportunities from '../opportunities/service.ts'
-import { getDefault } from '../pipelines/service.ts'
+import * as pipelines from '../pipelines/service.ts'
 import { stagesOf } from '../stages/service.ts'
 import { counted, organization, type Asked, type Report } from './cells.ts'
 import { cohortLanguage } from './schema.ts'
@@ -21,11 +22,15 @@ interface Step { step: string, entered: number, present: number, next: number | 
 
 /**
  * How far leads and opportunities have come: the statuses of leads, then the stages of a pipeline, the default one unless another is
- * asked for, up to winning. Errors: 422 without a default pipeline.
+ * asked for, up to winning. Errors: 400 for an unknown pipeline, 422 without a default one.
  */
 export async function funnel (ctx: Context, { pipeline_id: named, ...asked }: Asked): Promise<Report> {
-  const pipeline_id = named as number | undefined ?? (await getDefault(ctx)).id
-  const stages = (await stagesOf(ctx, pipeline_id)).filter(({ kind }) => kind !== 'lost')
+  const [pipeline] = named === undefined ? [await pipelines.getDefault(ctx)] : await pipelines.find(ctx, [named as number])
+  if (!pipeline) throw invalidParameter('pipeline_id', 'There is no such pipeline.')
+  const pipeline_id = pipeline.id
+  const all = await stagesOf(ctx, pipeline_id)
+  // winning is the last step, wherever it stands
+  const stages = ['open', 'won'].flatMap(wanted => all.filter(({ kind }) => kind === wanted))
   const filters = cohortLanguage.read(asked)
   const ofLeads = leads.where(ctx, { filters })
   const ofOpportunities = opportunities.where(ctx, { filters: [...filters, { field: 'pipeline_id', operator: 'eq', value: pipeline_id }] })

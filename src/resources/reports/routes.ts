@@ -7,7 +7,7 @@ import { Ref } from '../../kit/schema.ts'
 import { activityLanguage } from '../activities/schema.ts'
 import { opportunityLanguage } from '../opportunities/schema.ts'
 import type { Asked, Report as Made } from './cells.ts'
-import { drawn, type Picture } from './chart.ts'
+import { drawn, everyMonth, type Picture } from './chart.ts'
 import { funnel } from './funnel.ts'
 import { ActivityReport, cohortLanguage, ForecastReport, FunnelReport, pipelineParameter, PipelineReport, SourcesReport } from './schema.ts'
 import { activity, forecast, pipeline, sources } from './service.ts'
@@ -30,15 +30,20 @@ interface Contract {
 const reports: Record<string, Contract> = {
   pipeline: {
     description: 'Opportunities by stage and owner, of the default pipeline unless `pipeline_id` says which: '
-      + 'how many, their amount, and the amount weighted by probability.',
+      + 'how many, their amount, and the amount weighted by probability. The totals are those of all, and those that are open, won or lost.',
     answer: PipelineReport, parameters: opportunityLanguage.parameters, make: pipeline,
-    picture: { title: 'Pipeline: amount by stage and owner', columns: 'stacked', category: 'stage_name', series: 'assigned_to_name', value: 'amount' }
+    picture: {
+      title: 'Pipeline: amount by stage and owner', columns: 'stacked', category: 'stage_name', series: 'assigned_to_name', value: 'amount', absent: 'nobody'
+    }
   },
   forecast: {
     description: 'Opportunities that are open or won, by the month of `close_date`: those of all pipelines and months, unless a filter says which. '
       + 'Open ones of past months are overdue; those without a `close_date` come last.',
     answer: ForecastReport, parameters: opportunityLanguage.parameters, make: forecast,
-    picture: { title: 'Forecast: weighted amount by month', columns: 'stacked', category: 'month', series: 'status', value: 'weighted' }
+    picture: {
+      title: 'Forecast: weighted amount by month', columns: 'stacked', category: 'month', series: 'status', value: 'weighted',
+      absent: 'no date', between: everyMonth
+    }
   },
   funnel: {
     description: 'How many leads came to each status and how many opportunities to each stage, how many are there now, how many went on, '
@@ -51,12 +56,14 @@ const reports: Record<string, Contract> = {
     description: 'Leads by source, how many were qualified and converted; the opportunities that grew out of them, how many were won, and their amounts. '
       + 'What a source has none of may be absent.',
     answer: SourcesReport, parameters: cohortLanguage.parameters, make: sources,
-    picture: { title: 'Sources: leads and opportunities', columns: 'grouped', category: 'source', series: 'measure', value: 'count' }
+    picture: { title: 'Sources: leads and opportunities', columns: 'grouped', category: 'source', series: 'measure', value: 'count', absent: 'no source' }
   },
   activity: {
     description: 'Activities by user, type and status: how many, and how many minutes they take or took.',
     answer: ActivityReport, parameters: activityLanguage.parameters, make: activity,
-    picture: { title: 'Activity: activities by user and type', columns: 'stacked', category: 'assigned_to_name', series: 'type', value: 'count' }
+    picture: {
+      title: 'Activity: activities by user and type', columns: 'stacked', category: 'assigned_to_name', series: 'type', value: 'count', absent: 'nobody'
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import { capital } from '../../kit/routes.ts'
 import { Count, Id, Money, Nullable, OneOf, Text } from '../../kit/schema.ts'
 import { statuses, types } from '../activities/table.ts'
 import { Lead } from '../leads/schema.ts'
+import { statuses as opportunityStatuses } from '../opportunities/table.ts'
 
 /** How many rows a report has at the most, its totals among them. */
 export const mostRows = 1000
@@ -57,7 +58,9 @@ export const PipelineReport = ReportOf('pipeline', 'Opportunities by stage and o
   stage: Text(50, { description: 'The key of the stage.', example: 'proposal' }),
   stage_name: Text(100, { description: 'What the stage is called.', example: 'Proposal' }),
   ...owner
-}, sums, inStage), Row({}, sums, inStage))
+}, sums, inStage), Row({
+  status: Nullable(OneOf(opportunityStatuses, { description: 'What their stages mean; null for all of them together. A status that none has is absent.', example: 'open' }))
+}, sums, ['/api/opportunities', 'pipeline_id=1&status=open']))
 
 const status = { status: OneOf(['open', 'won'], { description: 'open: may come; won: has come.', example: 'open' }) }
 const inMonth: Example = ['/api/opportunities', 'close_date[gte]=2024-03-01&close_date[lte]=2024-03-31&status=open']

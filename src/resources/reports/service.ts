@@ -15,23 +15,35 @@ const sums = sql`count(*) as count, coalesce(sum(amount), 0) as amount, round(co
 /** Of a deleted user as well: what was theirs is still there. */
 const username = sql`(select username from users where users.organization_id = ${organization} and users.id = cells.assigned_to)`
 
-/** Opportunities by stage and owner, of the default pipeline unless another is asked for. Errors: 422 without a default pipeline. */
+interface Cell extends Sums { pipeline_id: number, stage: string, status: string | null, assigned_to: number | null }
+
+/**
+ * Opportunities by stage and owner, in all by status, which is what their stages mean; of the default pipeline unless another is asked for.
+ * Errors: 422 without a default pipeline.
+ */
 export async function pipeline (ctx: Context, query: Asked): Promise<Report> {
   const named = Object.keys(query).some(name => name.startsWith('pipeline_id'))
   const asked = named ? query : { pipeline_id: (await getDefault(ctx)).id, ...query }
   const { where, values } = opportunities.where(ctx, { filters: opportunityLanguage.read(asked) })
-  const { cells, totals, truncated } = await grouped<Sums & { pipeline_id: number, stage: string, assigned_to: number | null }>(ctx, sql`
-    with cells as (
-      select pipeline_id, stage, assigned_to, grouping(stage) as is_total, ${sums}
-      from opportunities where ${where} group by grouping sets ((pipeline_id, stage, assigned_to), ())
+  // the status is the stage's: the index on which the opportunities are counted has none
+  const { cells, totals, truncated } = await grouped<Cell>(ctx, sql`
+    with counted as (
+      select pipeline_id, stage, assigned_to, count(*) as count, sum(amount) as amount, sum(amount * probability) as weighted
+      from opportunities where ${where} group by pipeline_id, stage, assigned_to
+    ),
+    cells as (
+      select grouping(stage) as is_total, counted.pipeline_id, position, stages.id as stage_id, stage, name as stage_name, kind as status, assigned_to,
+        coalesce(sum(count), 0) as count, coalesce(sum(amount), 0) as amount,
+        round(coalesce(sum(weighted), 0) / 100, 2) as weighted
+      from counted join stages on stages.organization_id = ${organization} and stages.pipeline_id = counted.pipeline_id and stages.key = stage
+      group by grouping sets ((counted.pipeline_id, stages.position, stages.id, stage, name, assigned_to), (kind), ())
     )
-    select is_total, cells.pipeline_id, stage, stages.name as stage_name, assigned_to, ${username} as assigned_to_name, count, amount, weighted
-    from cells left join stages on stages.organization_id = ${organization} and stages.pipeline_id = cells.pipeline_id and stages.key = stage
-    order by is_total desc, cells.pipeline_id, stages.position, stages.id, assigned_to_name, assigned_to`, values)
+    select is_total, pipeline_id, stage, stage_name, status, assigned_to, ${username} as assigned_to_name, count, amount, weighted
+    from cells order by is_total desc, status nulls first, pipeline_id, position, stage_id, assigned_to_name, assigned_to`, values)
   const list = (cell: Asked) => counted('/api/opportunities', asked, cell)
   return {
-    data: cells.map(cell => ({ ...cell, ...list({ pipeline_id: cell.pipeline_id, stage: cell.stage, assigned_to: cell.assigned_to }) })),
-    totals: totals.map(({ count, amount, weighted }) => ({ count, amount, weighted, ...list({}) })),
+    data: cells.map(({ status: _, ...cell }) => ({ ...cell, ...list({ pipeline_id: cell.pipeline_id, stage: cell.stage, assigned_to: cell.assigned_to }) })),
+    totals: totals.map(({ status, count, amount, weighted }) => ({ status, count, amount, weighted, ...list(status === null ? {} : { status }) })),
     truncated
   }
 }

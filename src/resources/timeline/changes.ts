@@ -31,7 +31,10 @@ const enumerated = new Intl.ListFormat('en')
 const withStage = ['probability', 'status', 'closed_at', 'lost_reason']
 /** What changes as one of these fields does, which is the main thing then: the first of them before the others. */
 const followers: Record<string, string[]> = {
-  pipeline_id: ['stage', ...withStage], stage: withStage, status: ['qualified_at', 'converted_at', 'unqualified_reason', 'contact_id'], score: ['grade']
+  pipeline_id: ['stage', ...withStage],
+  stage: withStage,
+  status: ['qualified_at', 'converted_at', 'unqualified_reason', 'contact_id'],
+  score: ['grade']
 }
 const leaders = Object.keys(followers)
 

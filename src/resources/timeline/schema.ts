@@ -25,7 +25,9 @@ const Link = Type.Object({
 }, { additionalProperties: false })
 
 /** What every entry says, and what one of its `kind` says besides; `id` and `title` are those of the example. */
-const Entry = <const K extends typeof kinds[number], P extends TProperties>(kind: K, id: string, title: string, description: string, fields: P) => Type.Object({
+const Entry = <const K extends typeof kinds[number], P extends TProperties> (
+  kind: K, id: string, title: string, description: string, fields: P
+) => Type.Object({
   id: Text(80, { description: 'What tells the entry from all others of this timeline.', example: id }),
   at: Instant({ description: 'When it happened. An activity happens when it is completed, or else when it is made.', example: '2026-11-22T09:00:00.000Z' }),
   kind: OneOf([kind], { description: 'What tells the kinds of entries apart.', example: kind }),
@@ -38,12 +40,16 @@ const nameOf = (kind: string) => `${capital(kind)}Entry`
 const links = (maxItems: number, description: string) => Type.Array(Link, { maxItems, description })
 
 const ActivityEntry = Entry('activity', 'activity 1', 'Call planned: Ask about the budget', 'An activity that the record is linked to.', {
-  activity: Ref(Activity), assigned_to: person('Whose activity it is.'), links: links(50, 'All records of the activity.')
+  activity: Ref(Activity),
+  assigned_to: person('Whose activity it is.'),
+  links: links(50, 'All records of the activity.')
 })
 const ChangeEntry = Entry('change', 'change 1', 'Stage changed from Prospecting to Negotiation', 'A change of the record.', {
   changes: Type.Array(FieldChange, { maxItems: 200, description: 'The fields that changed; none if the record was created, deleted or restored.' })
 })
-const LinkEntry = Entry('link', 'lead 1', 'Lead added: John Doe, website', 'A record that points at this one.', { links: links(1, 'The record that points at this one.') })
+const LinkEntry = Entry('link', 'lead 1', 'Lead added: John Doe, website', 'A record that points at this one.', {
+  links: links(1, 'The record that points at this one.')
+})
 export const entries = [ActivityEntry, ChangeEntry, LinkEntry] as const
 
 export const TimelineEntry = Type.Unsafe<Static<typeof entries[number]>>({

@@ -58,7 +58,9 @@ interface Linking { id: number, created_at: string, created_by: number | null, c
 interface Pointing { after: (ctx: Context, query: ListQuery, limit: number, from?: [string, number]) => Promise<Linking[]> }
 
 /** Those of a list whose filter `by` names our record, each as the record of `type` that its field `shown` names. */
-const linksOf = (type: Linked, { after }: Pointing, by: string, told: string, shown: 'id' | 'campaign_id' = 'id'): Source => async (ctx, id, limit, from) => {
+const linksOf = (
+  type: Linked, { after }: Pointing, by: string, told: string, shown: 'id' | 'campaign_id' = 'id'
+): Source => async (ctx, id, limit, from) => {
   const rows = await after(ctx, {
     filters: [{ field: by, operator: 'eq', value: id }], sort: [{ field: 'created_at', descending: true }], fields: ['id', shown, 'created_at', 'created_by']
   }, limit, from && [from.at, from.id + 1])
@@ -74,30 +76,31 @@ const linksOf = (type: Linked, { after }: Pointing, by: string, told: string, sh
 }
 
 /** What is told of a record: who says whether it is there, and the sources of each kind of entry. */
-const told = (type: Subject, get: (ctx: Context, id: number) => Promise<unknown>, ...link: Source[]) =>
+const subject = (type: Subject, get: (ctx: Context, id: number) => Promise<unknown>, ...link: Source[]) =>
   ({ get, sources: { change: [changesOf(type)], activity: [activitiesOf(type)], link } })
 
 const members = lists<Linking>('campaign_member', campaignMembers)
 const subjects = {
-  contact: told('contact', contacts.get,
+  contact: subject('contact', contacts.get,
     linksOf('lead', lists<Linking>('lead', leadsTable), 'contact_id', 'Lead added'),
     linksOf('opportunity', opportunities, 'contact_id', 'Opportunity added'),
     linksOf('campaign', members, 'contact_id', 'Added to the campaign', 'campaign_id')),
-  lead: told('lead', leads.get,
+  lead: subject('lead', leads.get,
     linksOf('opportunity', opportunities, 'lead_id', 'Opportunity added'),
     linksOf('campaign', members, 'lead_id', 'Added to the campaign', 'campaign_id')),
-  account: told('account', accounts.get,
+  account: subject('account', accounts.get,
     linksOf('contact', lists<Linking>('contact', contactsTable), 'account_id', 'Contact added'),
     linksOf('opportunity', opportunities, 'account_id', 'Opportunity added'),
     linksOf('account', lists<Linking>('account', accountsTable), 'parent_account_id', 'Account below it added')),
-  opportunity: told('opportunity', opportunities.get)
+  opportunity: subject('opportunity', opportunities.get)
 }
 
 interface Asked extends Pick<ListQuery, 'limit' | 'cursor'> { kind?: string }
 
 /**
- * A page of what happened to a record, newest first: all of it, or the kinds named, separated by commas. Each source is read a little further than the page can take of it, and the cursor
- * says where each goes on: whatever is added meanwhile, nothing comes twice and nothing is left out. Errors: 404, 400 for a cursor of another list.
+ * A page of what happened to a record, newest first: all of it, or the kinds named, separated by commas. Each source is read a little further
+ * than the page can take of it, and the cursor says where each goes on: whatever is added meanwhile, nothing comes twice and nothing is left out.
+ * Errors: 404, 400 for a cursor of another list.
  */
 export async function timelineOf (ctx: Context, type: Subject, id: number, { limit = 50, cursor, kind }: Asked): Promise<Page<Entry>> {
   const wanted = kind === undefined ? kinds : kinds.filter(one => kind.split(',').includes(one))
