@@ -5,7 +5,7 @@ import { shownColumns } from '../../kit/columns.ts'
 import type { Context } from '../../kit/context.ts'
 import { query, run, soon } from '../../kit/database.ts'
 import { sql } from '../../kit/drizzle.ts'
-import { impossibleMove, ruleBroken, stale, unknownReference } from '../../kit/errors.ts'
+import { impossibleMove, ruleBroken, unknownReference } from '../../kit/errors.ts'
 import { isAsker } from '../../kit/filter.ts'
 import type { Activity, ActivityChanges, Completion, NewActivity } from './schema.ts'
 import { activities, activityLinks, type Link, linkable } from './table.ts'
@@ -38,14 +38,13 @@ export async function update (ctx: Context, id: number, changes: Static<typeof A
   const { status: next, completed_at, links } = changes
   if (next === undefined && completed_at === undefined && links === undefined) return await change(ctx, id, changes, versions)
   return await ctx.transaction(async ctx => {
-    const before = await lock(ctx, id)
-    if (versions && !versions.includes(before.version)) throw stale(before.version)
+    const before = await lock(ctx, id, versions)
     const status = next ?? before.status
     if (status === 'completed' && before.status === 'cancelled') {
       throw impossibleMove('status', 'What was cancelled is not completed: plan it anew first.', ['planned', 'in_progress'])
     }
     if (links) await checkLinks(ctx, links, before.links)
-    return await change(ctx, id, { ...changes, completed_at: completedAt(status, completed_at, before.completed_at) }, versions)
+    return await change(ctx, id, { ...changes, completed_at: completedAt(status, completed_at, before.completed_at) })
   })
 }
 
