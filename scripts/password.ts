@@ -7,17 +7,25 @@ import { Context } from '../src/kit/context.ts'
 import { forgive } from '../src/resources/auth/throttle.ts'
 import { update } from '../src/resources/users/service.ts'
 
-async function main () {
+async function main() {
   const [name, ...more] = process.argv.slice(2)
-  if (name === undefined || name.startsWith('-') || more.length > 0) throw new Error('Usage: npm run password -- <user name or e-mail>')
+  if (name === undefined || name.startsWith('-') || more.length > 0)
+    throw new Error('Usage: npm run password -- <user name or e-mail>')
   const config = readConfig()
   await withHouse(config, async house => {
-    const [user] = await house.database.pool<{ organization_id: number, id: number, username: string }[]>`
+    const [user] = await house.database.pool<
+      { organization_id: number; id: number; username: string }[]
+    >`
       select organization_id, id, username from users
       where (lower(username) = lower(${name}) or lower(email) = lower(${name})) and deleted_at is null and status = 'active'`
     if (!user) throw new Error(`There is no active user ${name} in ${placeOf(config)}`)
     const password = makeUpPassword()
-    const ctx = new Context(house, { organization_id: user.organization_id, user_id: null, role: 'admin', session_id: null })
+    const ctx = new Context(house, {
+      organization_id: user.organization_id,
+      user_id: null,
+      role: 'admin',
+      session_id: null
+    })
     await update(ctx, user.id, { password })
     await forgive(house, user.id) // who has lost a password has tried a few
     console.log(`${user.username}   password: ${password}   (shown only now)

@@ -9,7 +9,11 @@ import { startEmbeddedPostgres } from '../src/embedded-postgres.ts'
 import { migrate } from '../src/migrations.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'smartx-test-'))
-const server = await startEmbeddedPostgres({ data_dir: path.join(folder, 'postgres'), durable: false, settings: { max_connections: '200' } })
+const server = await startEmbeddedPostgres({
+  data_dir: path.join(folder, 'postgres'),
+  durable: false,
+  settings: { max_connections: '200' }
+})
 const redis = await startRedis()
 
 const admin = postgres(server.url, { max: 1 })
@@ -19,9 +23,17 @@ await migrate(server.url.replace(/postgres$/, 'template_smartx'))
 
 const tap = spawn('tap', process.argv.slice(2), {
   stdio: 'inherit',
-  env: { ...process.env, TEST_POSTGRES_URL: server.url, ...redis && { TEST_REDIS_URL: redis.url } }
+  env: {
+    ...process.env,
+    TEST_POSTGRES_URL: server.url,
+    ...(redis && { TEST_REDIS_URL: redis.url })
+  }
 })
-const code = await new Promise<number>(resolve => { tap.on('close', status => { resolve(status ?? 1) }) })
+const code = await new Promise<number>(resolve => {
+  tap.on('close', status => {
+    resolve(status ?? 1)
+  })
+})
 
 redis?.stop()
 await server.stop()
@@ -29,22 +41,46 @@ rmSync(folder, { recursive: true, force: true })
 process.exit(code)
 
 /** REDIS_URL if it is set, else a server of our own where one is installed. */
-async function startRedis (): Promise<{ url: string, stop: () => void } | undefined> {
+async function startRedis(): Promise<{ url: string; stop: () => void } | undefined> {
   if (process.env.REDIS_URL) return { url: process.env.REDIS_URL, stop: () => {} }
   if (spawnSync('redis-server', ['--version']).status !== 0) {
-    console.log('No redis-server is installed and REDIS_URL is not set: the tests of the shared cache are skipped.')
+    console.log(
+      'No redis-server is installed and REDIS_URL is not set: the tests of the shared cache are skipped.'
+    )
     return undefined
   }
   const port = await freePort()
-  const child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder], { stdio: 'ignore' })
-  return { url: `redis://127.0.0.1:${port}`, stop: () => { child.kill() } }
+  const child = spawn(
+    'redis-server',
+    [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+      '--dir',
+      folder
+    ],
+    { stdio: 'ignore' }
+  )
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    stop: () => {
+      child.kill()
+    }
+  }
 }
 
-function freePort (): Promise<number> {
+function freePort(): Promise<number> {
   return new Promise(resolve => {
     const probe = createServer().listen(0, '127.0.0.1', () => {
       const { port } = probe.address() as { port: number }
-      probe.close(() => { resolve(port) })
+      probe.close(() => {
+        resolve(port)
+      })
     })
   })
 }

@@ -31,10 +31,11 @@ import timeline from './resources/timeline/routes.ts'
 import users from './resources/users/routes.ts'
 import { version } from './version.ts'
 
-export type AppConfig = HouseConfig & Pick<Config, 'cors_origins' | 'trust_proxy' | 'rate_limit_max'>
+export type AppConfig = HouseConfig &
+  Pick<Config, 'cors_origins' | 'trust_proxy' | 'rate_limit_max'>
 
 /** The application, ready to listen or to be injected into. Its database must be migrated. */
-export async function buildApp (config: AppConfig, logger: FastifyBaseLogger) {
+export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   const app = Fastify({
     loggerInstance: withoutChildren(logger),
     logController: new RequestLog(),
@@ -46,12 +47,20 @@ export async function buildApp (config: AppConfig, logger: FastifyBaseLogger) {
     http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     return503OnClosing: false,
     routerOptions: { querystringParser, maxParamLength: 200, ignoreTrailingSlash: true },
-    frameworkErrors: (error, request, reply) => { sendProblem(error, request, reply.headers(app.securityHeaders).header('x-request-id', request.id)) },
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(
+        error,
+        request,
+        reply.headers(app.securityHeaders).header('x-request-id', request.id)
+      )
+    },
     clientErrorHandler,
     ...validation()
   })
   const house = openHouse(config)
-  app.addHook('onClose', async () => { await closeHouse(house) })
+  app.addHook('onClose', async () => {
+    await closeHouse(house)
+  })
 
   await app.register(strictQueries)
   await app.register(problems)

@@ -11,7 +11,7 @@ export interface Config {
   data_dir: string
   /** undefined: made once and kept in `data_dir`. */
   jwt_secret: string | undefined
-  admin: { username: string, email: string, password: string | undefined }
+  admin: { username: string; email: string; password: string | undefined }
   cors_origins: string[]
   /** Addresses or CIDR ranges of the proxies whose X-Forwarded-For is believed. */
   trust_proxy: string[]
@@ -27,51 +27,95 @@ export class ConfigError extends Error {}
 type Environment = Record<string, string | undefined>
 const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
-function refuse (name: string, wants: string): never {
+function refuse(name: string, wants: string): never {
   throw new ConfigError(`${name} ${wants}`)
 }
 
-function integer (env: Environment, name: string, fallback: number, least: number, most: number): number {
+function integer(
+  env: Environment,
+  name: string,
+  fallback: number,
+  least: number,
+  most: number
+): number {
   const text = env[name] || String(fallback)
   const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN
-  return value >= least && value <= most ? value : refuse(name, `must be a whole number from ${least} to ${most}, and is ${JSON.stringify(text)}`)
+  return value >= least && value <= most
+    ? value
+    : refuse(
+        name,
+        `must be a whole number from ${least} to ${most}, and is ${JSON.stringify(text)}`
+      )
 }
 
-function url (env: Environment, name: string, protocols: string[]): string | undefined {
+function url(env: Environment, name: string, protocols: string[]): string | undefined {
   const text = env[name]
   if (!text) return undefined
-  return URL.canParse(text) && protocols.includes(new URL(text).protocol) ? text : refuse(name, `must be a URL that begins with ${protocols.map(protocol => `${protocol}//`).join(' or ')}`)
+  return URL.canParse(text) && protocols.includes(new URL(text).protocol)
+    ? text
+    : refuse(
+        name,
+        `must be a URL that begins with ${protocols.map(protocol => `${protocol}//`).join(' or ')}`
+      )
 }
 
-const list = (text: string | undefined) => (text ?? '').split(',').map(item => item.trim()).filter(item => item !== '')
+const list = (text: string | undefined) =>
+  (text ?? '')
+    .split(',')
+    .map(item => item.trim())
+    .filter(item => item !== '')
 
-function origins (env: Environment): string[] {
+function origins(env: Environment): string[] {
   return list(env.CORS_ORIGINS).map(origin =>
-    URL.canParse(origin) && new URL(origin).origin === origin ? origin : refuse('CORS_ORIGINS', `must be origins such as https://app.example.com, separated by commas, and has ${JSON.stringify(origin)}`))
+    URL.canParse(origin) && new URL(origin).origin === origin
+      ? origin
+      : refuse(
+          'CORS_ORIGINS',
+          `must be origins such as https://app.example.com, separated by commas, and has ${JSON.stringify(origin)}`
+        )
+  )
 }
 
-function proxies (env: Environment): string[] {
+function proxies(env: Environment): string[] {
   return list(env.TRUST_PROXY).map(range =>
-    /^[0-9a-fA-F.:]+(\/\d{1,3})?$/.test(range) || ['loopback', 'linklocal', 'uniquelocal'].includes(range) ? range : refuse('TRUST_PROXY', `must be addresses or ranges such as 10.0.0.0/8, separated by commas, and has ${JSON.stringify(range)}`))
+    /^[0-9a-fA-F.:]+(\/\d{1,3})?$/.test(range) ||
+    ['loopback', 'linklocal', 'uniquelocal'].includes(range)
+      ? range
+      : refuse(
+          'TRUST_PROXY',
+          `must be addresses or ranges such as 10.0.0.0/8, separated by commas, and has ${JSON.stringify(range)}`
+        )
+  )
 }
 
-function secret (env: Environment, database_url: string | undefined): string | undefined {
+function secret(env: Environment, database_url: string | undefined): string | undefined {
   const text = env.JWT_SECRET || undefined
-  if (text === undefined && database_url !== undefined) refuse('JWT_SECRET', 'is needed with DATABASE_URL: at least 32 bytes, the same for all processes. Make one with: openssl rand -base64 48')
-  if (text !== undefined && Buffer.byteLength(text) < 32) refuse('JWT_SECRET', `must have at least 32 bytes, and has ${Buffer.byteLength(text)}`)
+  if (text === undefined && database_url !== undefined)
+    refuse(
+      'JWT_SECRET',
+      'is needed with DATABASE_URL: at least 32 bytes, the same for all processes. Make one with: openssl rand -base64 48'
+    )
+  if (text !== undefined && Buffer.byteLength(text) < 32)
+    refuse('JWT_SECRET', `must have at least 32 bytes, and has ${Buffer.byteLength(text)}`)
   return text
 }
 
-function admin (env: Environment): Config['admin'] {
+function admin(env: Environment): Config['admin'] {
   const username = env.ADMIN_USERNAME || 'admin@example.com'
-  if (username.length > 80 || username.trim() !== username) refuse('ADMIN_USERNAME', 'must have at most 80 characters and no space around them')
+  if (username.length > 80 || username.trim() !== username)
+    refuse('ADMIN_USERNAME', 'must have at most 80 characters and no space around them')
   const password = env.ADMIN_PASSWORD || undefined
-  if (password !== undefined && (password.length < 8 || password.length > 128)) refuse('ADMIN_PASSWORD', 'must have 8 to 128 characters')
-  return { username, email: username.includes('@') ? username : `${username}@example.com`, password }
+  if (password !== undefined && (password.length < 8 || password.length > 128))
+    refuse('ADMIN_PASSWORD', 'must have 8 to 128 characters')
+  return {
+    username,
+    email: username.includes('@') ? username : `${username}@example.com`,
+    password
+  }
 }
 
 /** The settings of an environment. Errors: ConfigError for the first one that makes no sense. */
-export function configFrom (env: Environment): Config {
+export function configFrom(env: Environment): Config {
   const database_url = url(env, 'DATABASE_URL', ['postgres:', 'postgresql:'])
   const log_level = env.LOG_LEVEL || 'info'
   return {
@@ -85,7 +129,12 @@ export function configFrom (env: Environment): Config {
     cors_origins: origins(env),
     trust_proxy: proxies(env),
     rate_limit_max: integer(env, 'RATE_LIMIT_MAX', 10_000, 1, 100_000_000),
-    log_level: levels.includes(log_level) ? log_level : refuse('LOG_LEVEL', `must be one of ${levels.join(', ')}, and is ${JSON.stringify(log_level)}`),
+    log_level: levels.includes(log_level)
+      ? log_level
+      : refuse(
+          'LOG_LEVEL',
+          `must be one of ${levels.join(', ')}, and is ${JSON.stringify(log_level)}`
+        ),
     password_cost: { memory: 19_456, passes: 2 }
   }
 }

@@ -9,8 +9,15 @@ export const makeUpPassword = () => randomBytes(12).toString('base64url')
  * Makes the first organisation and its admin, once however many processes start. `made`: it was here that they were made;
  * `made_up`: the admin's password, if it was made up for them.
  */
-export async function welcome (house: House, { username, email, password }: Config['admin']): Promise<{ made: boolean, made_up: string | undefined }> {
+export async function welcome(
+  house: House,
+  { username, email, password }: Config['admin']
+): Promise<{ made: boolean; made_up: string | undefined }> {
   const made_up = makeUpPassword()
-  const made = await organizations.createFirst(house, 'SmartX', { username, email, password: password ?? made_up })
+  const made = await organizations.createFirst(house, 'SmartX', {
+    username,
+    email,
+    password: password ?? made_up
+  })
   return { made, made_up: made && password === undefined ? made_up : undefined }
 }

@@ -7,20 +7,32 @@ import { openDatabase } from './kit/database.ts'
 import { passwords } from './kit/passwords.ts'
 import { redisCache } from './kit/redis.ts'
 
-export type HouseConfig = Pick<Config, 'redis_url' | 'password_cost'> & { database_url: string, jwt_secret: string }
+export type HouseConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
+  database_url: string
+  jwt_secret: string
+}
 
 /** Everything of which a process has one. Nothing is connected before it is first used. */
-export function openHouse ({ database_url, redis_url, jwt_secret, password_cost }: HouseConfig): House {
-  const keyFor = (purpose: string) => createHmac('sha256', jwt_secret).update(purpose).digest('base64')
+export function openHouse({
+  database_url,
+  redis_url,
+  jwt_secret,
+  password_cost
+}: HouseConfig): House {
+  const keyFor = (purpose: string) =>
+    createHmac('sha256', jwt_secret).update(purpose).digest('base64')
   return {
     database: openDatabase(database_url),
-    cache: redis_url === undefined ? new Cache() : new Cache(forget => redisCache(redis_url, keyFor('cache'), forget)),
+    cache:
+      redis_url === undefined
+        ? new Cache()
+        : new Cache(forget => redisCache(redis_url, keyFor('cache'), forget)),
     cursors: cursors(keyFor('cursors')),
     passwords: passwords(password_cost)
   }
 }
 
-export async function closeHouse ({ cache, database }: House): Promise<void> {
+export async function closeHouse({ cache, database }: House): Promise<void> {
   cache.close()
   await database.close()
 }

@@ -9,8 +9,12 @@ const folder = fileURLToPath(new URL('../drizzle', import.meta.url))
 const lock = 0x736d61727478
 
 /** Applies what is pending, all of it or nothing. Processes that start together wait for each other. `url`: `postgres://…` */
-export async function migrate (url: string): Promise<void> {
-  const client = postgres(url, { max: 1, onnotice: () => {}, connection: { application_name: 'smartx-migrate' } })
+export async function migrate(url: string): Promise<void> {
+  const client = postgres(url, {
+    max: 1,
+    onnotice: () => {},
+    connection: { application_name: 'smartx-migrate' }
+  })
   try {
     await client`select pg_advisory_lock(${lock})`
     await runMigrations({ connectionString: url }) // the queue first: triggers of ours add jobs to it
@@ -21,5 +25,8 @@ export async function migrate (url: string): Promise<void> {
 }
 
 /** When the newest migration of this release was written, in ms since 1970: what a migrated database has recorded. */
-export const newestMigration: number =
-  (JSON.parse(readFileSync(`${folder}/meta/_journal.json`, 'utf8')) as { entries: { when: number }[] }).entries.at(-1)!.when
+export const newestMigration: number = (
+  JSON.parse(readFileSync(`${folder}/meta/_journal.json`, 'utf8')) as {
+    entries: { when: number }[]
+  }
+).entries.at(-1)!.when

@@ -10,31 +10,56 @@ t.test('whoever changes a record leaves an event', async t => {
 
   await t.test('a person in psql, who is nobody', async t => {
     await sql`update contacts set last_name = 'by hand' where id = ${id}`
-    t.match((await call(`GET /api/contacts/${id}/history`)).json().data[0], { type: 'contact.updated', actor_id: null, changed: ['last_name'], before: { last_name: 'B' }, after: { last_name: 'by hand' } })
+    t.match((await call(`GET /api/contacts/${id}/history`)).json().data[0], {
+      type: 'contact.updated',
+      actor_id: null,
+      changed: ['last_name'],
+      before: { last_name: 'B' },
+      after: { last_name: 'by hand' }
+    })
   })
 
   await t.test('a user, by name', async t => {
     await call(`PATCH /api/contacts/${id}`, { last_name: 'C', email: 'c@example.com' })
-    t.match((await call(`GET /api/contacts/${id}/history`)).json().data[0], { actor_id: admin.user.id, changed: ['email', 'last_name'] })
+    t.match((await call(`GET /api/contacts/${id}/history`)).json().data[0], {
+      actor_id: admin.user.id,
+      changed: ['email', 'last_name']
+    })
   })
 
   await t.test('a thousand rows in one statement, a thousand events', async t => {
     await sql`insert into leads (organization_id, source) select ${organization_id}, 'import' from generate_series(1, 1000)`
-    const [{ count } = { count: 0 }] = await sql<{ count: number }[]>`select count(*) from events where organization_id = ${organization_id} and type = 'lead.created'`
+    const [{ count } = { count: 0 }] = await sql<
+      { count: number }[]
+    >`select count(*) from events where organization_id = ${organization_id} and type = 'lead.created'`
     t.equal(count, 1000)
     await sql`delete from leads where organization_id = ${organization_id}`
-    const [purged] = await sql<{ count: number }[]>`select count(*) from events where organization_id = ${organization_id} and type = 'lead.purged'`
+    const [purged] = await sql<
+      { count: number }[]
+    >`select count(*) from events where organization_id = ${organization_id} and type = 'lead.purged'`
     t.equal(purged!.count, 1000)
   })
 
   await t.test('and nobody can make it forget', async t => {
-    for (const statement of ['truncate leads cascade', 'delete from events where id = 1', 'update events set actor_id = 1', 'truncate events']) await t.rejects(sql.unsafe(statement), /refused/, statement)
+    for (const statement of [
+      'truncate leads cascade',
+      'delete from events where id = 1',
+      'update events set actor_id = 1',
+      'truncate events'
+    ])
+      await t.rejects(sql.unsafe(statement), /refused/, statement)
   })
 
   await t.test('and a change that is undone leaves none', async t => {
-    const count = async () => (await sql`select 1 from events where organization_id = ${organization_id}`).length
+    const count = async () =>
+      (await sql`select 1 from events where organization_id = ${organization_id}`).length
     const before = await count()
-    await sql.begin(async sql => { await sql`update contacts set last_name = 'never' where id = ${id}`; throw new Error('undone') }).catch(() => {})
+    await sql
+      .begin(async sql => {
+        await sql`update contacts set last_name = 'never' where id = ${id}`
+        throw new Error('undone')
+      })
+      .catch(() => {})
     await call('POST /api/contacts', { first_name: 'A', last_name: 'B', account_id: 999_999 })
     t.equal(await count(), before)
   })
@@ -54,7 +79,7 @@ t.test('a reader by (xid, id) below the oldest running transaction misses nothin
   const seen: number[] = []
   let at = { xid: '0', id: 0 }
   const read = async () => {
-    const events = await sql<{ xid: string, id: number }[]>`
+    const events = await sql<{ xid: string; id: number }[]>`
       select xid::text, id from events where organization_id = ${organization_id} and (xid, id) > (${at.xid}::text::xid8, ${at.id}) and xid < pg_snapshot_xmin(pg_current_snapshot()) order by events.xid, id`
     for (const event of events) seen.push(event.id)
     at = events.at(-1) ?? at
@@ -68,12 +93,19 @@ t.test('a reader by (xid, id) below the oldest running transaction misses nothin
       })
     }
   })
-  const reader = (async () => { while (!writing.signal.aborted) await read() })()
+  const reader = (async () => {
+    while (!writing.signal.aborted) await read()
+  })()
   await Promise.all(writers)
   writing.abort()
   await reader
   await read()
-  const all = (await sql<{ id: number }[]>`select id from events where organization_id = ${organization_id}`).map(({ id }) => id)
-  t.same(seen.toSorted((a, b) => a - b), all.toSorted((a, b) => a - b))
+  const all = (
+    await sql<{ id: number }[]>`select id from events where organization_id = ${organization_id}`
+  ).map(({ id }) => id)
+  t.same(
+    seen.toSorted((a, b) => a - b),
+    all.toSorted((a, b) => a - b)
+  )
   t.equal(new Set(seen).size, seen.length, 'nor sees anything twice')
 })

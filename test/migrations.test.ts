@@ -9,10 +9,12 @@ import { migrate } from '../src/migrations.ts'
 import { application, bearer, caller, database, login } from './helper.ts'
 
 /** Makes a database as the migrations up to and with `tag` leave it. */
-async function migrateUpTo (url: string, tag: string) {
+async function migrateUpTo(url: string, tag: string) {
   const folder = mkdtempSync(path.join(tmpdir(), 'smartx-migrations-'))
   cpSync('drizzle', folder, { recursive: true })
-  const journal = JSON.parse(readFileSync(`${folder}/meta/_journal.json`, 'utf8')) as { entries: { tag: string }[] }
+  const journal = JSON.parse(readFileSync(`${folder}/meta/_journal.json`, 'utf8')) as {
+    entries: { tag: string }[]
+  }
   journal.entries.length = journal.entries.findIndex(entry => entry.tag === tag) + 1
   writeFileSync(`${folder}/meta/_journal.json`, JSON.stringify(journal))
   const client = postgres(url, { max: 1, onnotice: () => {} })
@@ -25,7 +27,9 @@ t.test('opportunities from before there were pipelines go on in the default one'
   const url = await database(t)
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   t.teardown(() => sql.end())
-  await sql.unsafe('drop schema public cascade; drop schema drizzle cascade; drop schema graphile_worker cascade; create schema public')
+  await sql.unsafe(
+    'drop schema public cascade; drop schema drizzle cascade; drop schema graphile_worker cascade; create schema public'
+  )
   await migrateUpTo(url, '0002_event_log')
 
   const app = await application(t)
@@ -40,12 +44,37 @@ t.test('opportunities from before there were pipelines go on in the default one'
   const call = async (who: string) => caller(migrated, bearer((await login(migrated, who)).token))
   const [one, two] = [await call('one'), await call('two')]
   t.match((await one('GET /api/opportunities?sort=id')).json().data, [
-    { title: 'open', stage: 'proposal', status: 'open', probability: 66, closed_at: null, pipeline_id: 1 }, { title: 'won', stage: 'won', status: 'won', probability: 100, closed_at: /Z$/, pipeline_id: 1 }
+    {
+      title: 'open',
+      stage: 'proposal',
+      status: 'open',
+      probability: 66,
+      closed_at: null,
+      pipeline_id: 1
+    },
+    { title: 'won', stage: 'won', status: 'won', probability: 100, closed_at: /Z$/, pipeline_id: 1 }
   ])
-  t.match((await two('GET /api/opportunities?sort=id')).json().data, [{ title: 'lost', status: 'lost', probability: 0, pipeline_id: 2 }, { title: 'new', status: 'open', probability: 0 }])
-  t.match((await two('GET /api/pipelines?include=stages')).json().data, [{ id: 2, name: 'Sales', is_default: true, included: { stages: [{ key: 'prospecting' }, {}, {}, {}, { key: 'won', kind: 'won' }, { key: 'lost' }] } }])
-  t.match((await one('GET /api/opportunities/1/moves')).json().data, [{ from_stage: null, to_stage: 'proposal', seconds: null }])
+  t.match((await two('GET /api/opportunities?sort=id')).json().data, [
+    { title: 'lost', status: 'lost', probability: 0, pipeline_id: 2 },
+    { title: 'new', status: 'open', probability: 0 }
+  ])
+  t.match((await two('GET /api/pipelines?include=stages')).json().data, [
+    {
+      id: 2,
+      name: 'Sales',
+      is_default: true,
+      included: {
+        stages: [{ key: 'prospecting' }, {}, {}, {}, { key: 'won', kind: 'won' }, { key: 'lost' }]
+      }
+    }
+  ])
+  t.match((await one('GET /api/opportunities/1/moves')).json().data, [
+    { from_stage: null, to_stage: 'proposal', seconds: null }
+  ])
   t.equal((await one('PATCH /api/opportunities/1', { stage: 'negotiation' })).statusCode, 200)
-  t.match((await one('GET /api/opportunities/1/moves')).json().data[0], { from_stage: 'proposal', to_stage: 'negotiation' })
+  t.match((await one('GET /api/opportunities/1/moves')).json().data[0], {
+    from_stage: 'proposal',
+    to_stage: 'negotiation'
+  })
   t.equal((await two('POST /api/opportunities', { title: 'next' })).json().stage, 'prospecting')
 })

@@ -1,29 +1,54 @@
 // The README's shell blocks are run as they stand, and its new resource is built.
 import { spawn, spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync, mkdirSync } from 'node:fs'
+import {
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  mkdirSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 
 const readme = readFileSync('README.md', 'utf8')
-const blocks = [...readme.matchAll(/^```(\w+)(?: ([^\n]*))?\n([^]*?)^```$/gm)].map(([, language, title = '', text]) => ({ language, title, text: text! }))
+const blocks = [...readme.matchAll(/^```(\w+)(?: ([^\n]*))?\n([^]*?)^```$/gm)].map(
+  ([, language, title = '', text]) => ({ language, title, text: text! })
+)
 const port = 20_000 + Math.floor(Math.random() * 20_000)
 
 const folder = (t: Test) => {
   const name = mkdtempSync(path.join(tmpdir(), 'smartx-readme-'))
-  t.teardown(() => { rmSync(name, { recursive: true, force: true }) })
+  t.teardown(() => {
+    rmSync(name, { recursive: true, force: true })
+  })
   return name
 }
 
 /** Starts what the README says starts it; `npm ci` was done by whoever runs this. */
-async function serve (t: Test, cwd: string, env: Record<string, string>) {
-  const child = spawn('npm', ['start'], { cwd, detached: true, env: { ...process.env, PORT: String(port), ...env } })
+async function serve(t: Test, cwd: string, env: Record<string, string>) {
+  const child = spawn('npm', ['start'], {
+    cwd,
+    detached: true,
+    env: { ...process.env, PORT: String(port), ...env }
+  })
   let output = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', data => { output += String(data) })
-  const ended = new Promise(resolve => { child.on('exit', resolve) })
-  t.teardown(async () => { process.kill(-child.pid!, 'SIGTERM'); await ended })
-  for (let i = 0; i < 1500 && !output.includes('curl') && child.exitCode === null; i++) await sleep(20)
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', data => {
+      output += String(data)
+    })
+  const ended = new Promise(resolve => {
+    child.on('exit', resolve)
+  })
+  t.teardown(async () => {
+    process.kill(-child.pid!, 'SIGTERM')
+    await ended
+  })
+  for (let i = 0; i < 1500 && !output.includes('curl') && child.exitCode === null; i++)
+    await sleep(20)
   if (!output.includes('curl')) throw new Error(output)
 }
 
@@ -31,11 +56,25 @@ t.test('the tour works as it is pasted', async t => {
   const DATA_DIR = folder(t)
   const env = { DATA_DIR, ADMIN_PASSWORD: 'a quiet harbour 47' }
   await serve(t, '.', env)
-  const tour = blocks.filter(({ language, title }) => language === 'sh' && title === '').map(({ text }) => text)
+  const tour = blocks
+    .filter(({ language, title }) => language === 'sh' && title === '')
+    .map(({ text }) => text)
   t.match(tour[0], /^npm ci && npm start\n$/, 'which has begun with this one')
   t.match(tour[2], /^npm ci && npm test\n$/, 'and this one is running')
-  const script = ['set -euo pipefail', ...tour.filter((_, i) => i !== 0 && i !== 2).map((text, i) => `echo "=== ${i}"\n${text.replaceAll(':3000', `:${port}`).replaceAll(/-o (\w+\.\w+)/g, '-o "$DATA_DIR/$1"')}`)].join('\n')
-  const ran = spawnSync('bash', ['-c', script], { env: { ...process.env, ...env }, encoding: 'utf8', timeout: 60_000 })
+  const script = [
+    'set -euo pipefail',
+    ...tour
+      .filter((_, i) => i !== 0 && i !== 2)
+      .map(
+        (text, i) =>
+          `echo "=== ${i}"\n${text.replaceAll(':3000', `:${port}`).replaceAll(/-o (\w+\.\w+)/g, '-o "$DATA_DIR/$1"')}`
+      )
+  ].join('\n')
+  const ran = spawnSync('bash', ['-c', script], {
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+    timeout: 60_000
+  })
   t.equal(ran.status, 0, ran.stdout.slice(-1500) + ran.stderr.slice(-1500))
   const said = ran.stdout.split(/=== \d+\n/)
   t.match(said[3], /HTTP\/1.1 201 Created[^]*etag: "1"/i)
@@ -48,7 +87,10 @@ t.test('the tour works as it is pasted', async t => {
   t.match(said[10], /"pointer":"\/first_name"[^]*"pointer":"\/email"|"pointer":"\/email"/)
   t.match(said[11], /"status":"completed"[^]*"included":\{"activities":\[\{"id":\d+/)
   t.match(said[12], /"status":"qualified"/)
-  t.match(said[13], /"status":"open","probability":75[^]*"status":"won","probability":100[^]*"from_stage":"negotiation","to_stage":"won"/)
+  t.match(
+    said[13],
+    /"status":"open","probability":75[^]*"status":"won","probability":100[^]*"from_stage":"negotiation","to_stage":"won"/
+  )
   t.match(said[14], /"kind":"activity"[^]*"kind":"link"/)
   t.match(said[15], /"report":"pipeline"[^]*step,step_name,measure/)
   t.match(readFileSync(path.join(DATA_DIR, 'forecast.svg'), 'utf8'), /^<svg/)
@@ -56,31 +98,72 @@ t.test('the tour works as it is pasted', async t => {
 
 t.test('the new resource works as it is written', async t => {
   const copy = folder(t)
-  for (const name of ['src', 'drizzle', 'scripts', 'openapi', 'package.json', 'tsconfig.json', '.npmrc']) cpSync(name, path.join(copy, name), { recursive: true })
+  for (const name of [
+    'src',
+    'drizzle',
+    'scripts',
+    'openapi',
+    'package.json',
+    'tsconfig.json',
+    '.npmrc'
+  ])
+    cpSync(name, path.join(copy, name), { recursive: true })
   symlinkSync(path.resolve('node_modules'), path.join(copy, 'node_modules'))
   mkdirSync(path.join(copy, 'test'))
   for (const { title, text } of blocks.filter(({ language }) => language === 'ts')) {
     const file = path.join(copy, title)
     if (title === 'src/app.ts') {
       const [imported = '', registered = ''] = text.trimEnd().split('\n')
-      writeFileSync(file, readFileSync(file, 'utf8').replace(/^import users/m, `${imported}\nimport users`).replace(/^ {2}await app\.register\(users/m, `${registered}\n  await app.register(users`))
+      writeFileSync(
+        file,
+        readFileSync(file, 'utf8')
+          .replace(/^import users/m, `${imported}\nimport users`)
+          .replace(/^ {2}await app\.register\(users/m, `${registered}\n  await app.register(users`)
+      )
     } else {
       mkdirSync(path.dirname(file), { recursive: true })
       writeFileSync(file, text)
     }
   }
   const steps = blocks.find(({ title }) => title === 'new resource')!.text
-  const ran = spawnSync('bash', ['-euo', 'pipefail', '-c', `unset NODE_OPTIONS # tap's, for its own processes\n${steps}\nnpx tsc --noEmit`], { cwd: copy, encoding: 'utf8', timeout: 100_000 })
+  const ran = spawnSync(
+    'bash',
+    [
+      '-euo',
+      'pipefail',
+      '-c',
+      `unset NODE_OPTIONS # tap's, for its own processes\n${steps}\nnpx tsc --noEmit`
+    ],
+    { cwd: copy, encoding: 'utf8', timeout: 100_000 }
+  )
   t.equal(ran.status, 0, ran.stdout.slice(-1500) + ran.stderr.slice(-1500))
 
   await serve(t, copy, { DATA_DIR: folder(t), ADMIN_PASSWORD: 'a quiet harbour 47' })
   const ask = async (request: string, body?: object, token = '') => {
     const [method, url] = request.split(' ') as [string, string]
-    return await (await fetch(`http://127.0.0.1:${port}${url}`, { method, headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` }, ...body && { body: JSON.stringify(body) } })).json() as Record<string, unknown>
+    return (await (
+      await fetch(`http://127.0.0.1:${port}${url}`, {
+        method,
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+        ...(body && { body: JSON.stringify(body) })
+      })
+    ).json()) as Record<string, unknown>
   }
-  const { token } = await ask('POST /api/auth/login', { username: 'admin@example.com', password: 'a quiet harbour 47' })
-  t.match(await ask('POST /api/products', { name: 'Licence', price: 49.9 }, token as string), { id: 1, name: 'Licence', price: 49.9, version: 1 })
-  t.match(await ask('GET /api/products?q=lice&sort=-price', undefined, token as string), { data: [{ id: 1 }] })
-  t.match(await ask('GET /api/products/1/history', undefined, token as string), { data: [{ type: 'product.created', actor_id: 1 }] })
+  const { token } = await ask('POST /api/auth/login', {
+    username: 'admin@example.com',
+    password: 'a quiet harbour 47'
+  })
+  t.match(await ask('POST /api/products', { name: 'Licence', price: 49.9 }, token as string), {
+    id: 1,
+    name: 'Licence',
+    price: 49.9,
+    version: 1
+  })
+  t.match(await ask('GET /api/products?q=lice&sort=-price', undefined, token as string), {
+    data: [{ id: 1 }]
+  })
+  t.match(await ask('GET /api/products/1/history', undefined, token as string), {
+    data: [{ type: 'product.created', actor_id: 1 }]
+  })
   t.match(readFileSync(path.join(copy, 'openapi/openapi.json'), 'utf8'), /"createProduct"/)
 })

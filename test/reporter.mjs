@@ -6,7 +6,7 @@ export default class Reporter extends Transform {
   #parser = new Parser({ strict: false })
   #counts = { files: 0, passed: 0, failed: 0, skipped: 0 }
 
-  constructor () {
+  constructor() {
     super()
     let failedBefore = 0
     this.#parser.on('child', file => {
@@ -16,16 +16,19 @@ export default class Reporter extends Transform {
     })
     // the line of the file itself: it fails alone when the file did not load, took too long or was killed
     this.#parser.on('assert', line => {
-      if (!line.ok && !line.todo && !line.skip && this.#counts.failed === failedBefore) this.#failed(line.name, line.diag)
+      if (!line.ok && !line.todo && !line.skip && this.#counts.failed === failedBefore)
+        this.#failed(line.name, line.diag)
       if (line.skip) this.#skipped(line.name, line.skip)
     })
     this.#parser.on('complete', () => {
       const { files, passed, failed, skipped } = this.#counts
-      this.push(`\n${files} files${skipped > 0 ? `, ${skipped} skipped` : ''}\n${passed} passed, ${failed} failed\n`)
+      this.push(
+        `\n${files} files${skipped > 0 ? `, ${skipped} skipped` : ''}\n${passed} passed, ${failed} failed\n`
+      )
     })
   }
 
-  #watch (parser, trail) {
+  #watch(parser, trail) {
     const children = new Set()
     parser.on('child', child => {
       children.add(child.name)
@@ -39,22 +42,22 @@ export default class Reporter extends Transform {
     })
   }
 
-  #skipped (name, why) {
+  #skipped(name, why) {
     this.#counts.skipped++
     this.push(`skipped: ${name}${typeof why === 'string' ? `: ${why}` : ''}\n`)
   }
 
-  #failed (name, details) {
+  #failed(name, details) {
     this.#counts.failed++
     this.push(`\nFAILED ${name}\n${JSON.stringify(details ?? {}, null, 2)}\n`)
   }
 
-  _transform (chunk, _encoding, done) {
+  _transform(chunk, _encoding, done) {
     this.#parser.write(chunk)
     done()
   }
 
-  _flush (done) {
+  _flush(done) {
     this.#parser.end()
     done()
   }

@@ -2,74 +2,144 @@
 import type { Activity, Lead, Opportunity, Stop, World } from './walk.ts'
 
 const money = (cents: number) => cents / 100
-const sumOf = <T> (values: T[], of: (value: T) => number) => values.reduce((sum, value) => sum + of(value), 0)
-const standing = <Place> ({ way }: { way: Stop<Place>[] }): Place => way.at(-1)!.at
-const nameOf = ({ owners }: World, id: number | null) => owners.find(owner => owner.id === id)?.username ?? null
+const sumOf = <T>(values: T[], of: (value: T) => number) =>
+  values.reduce((sum, value) => sum + of(value), 0)
+const standing = <Place>({ way }: { way: Stop<Place>[] }): Place => way.at(-1)!.at
+const nameOf = ({ owners }: World, id: number | null) =>
+  owners.find(owner => owner.id === id)?.username ?? null
 const sums = (found: Opportunity[]) => ({
-  count: found.length, amount: money(sumOf(found, ({ cents }) => cents ?? 0)),
-  weighted: money(Math.round(sumOf(found, opportunity => (opportunity.cents ?? 0) * standing(opportunity).probability) / 100))
+  count: found.length,
+  amount: money(sumOf(found, ({ cents }) => cents ?? 0)),
+  weighted: money(
+    Math.round(
+      sumOf(found, opportunity => (opportunity.cents ?? 0) * standing(opportunity).probability) /
+        100
+    )
+  )
 })
 /** The rows of each group, which `fields` tell apart. */
-const grouped = <T> (values: T[], fields: (value: T) => object, numbers: (values: T[]) => object) =>
-  [...Map.groupBy(values, value => JSON.stringify(fields(value))).values()].map(group => ({ ...fields(group[0]!), ...numbers(group) }))
+const grouped = <T>(values: T[], fields: (value: T) => object, numbers: (values: T[]) => object) =>
+  [...Map.groupBy(values, value => JSON.stringify(fields(value))).values()].map(group => ({
+    ...fields(group[0]!),
+    ...numbers(group)
+  }))
 
 const leadSteps = [
-  { key: 'new', name: 'New' }, { key: 'contacted', name: 'Contacted' }, { key: 'qualified', name: 'Qualified' }, { key: 'converted', name: 'Converted' }
+  { key: 'new', name: 'New' },
+  { key: 'contacted', name: 'Contacted' },
+  { key: 'qualified', name: 'Qualified' },
+  { key: 'converted', name: 'Converted' }
 ]
 
 export const truth = {
   pipeline: (world: World, found: Opportunity[]) => ({
-    data: grouped(found, opportunity => {
-      const { pipeline_id, key, name } = standing(opportunity)
-      const { assigned_to } = opportunity
-      return { pipeline_id, stage: key, stage_name: name, assigned_to, assigned_to_name: nameOf(world, assigned_to) }
-    }, sums),
-    totals: [{ status: null, ...sums(found) }, ...grouped(found, opportunity => ({ status: standing(opportunity).kind }), sums)]
+    data: grouped(
+      found,
+      opportunity => {
+        const { pipeline_id, key, name } = standing(opportunity)
+        const { assigned_to } = opportunity
+        return {
+          pipeline_id,
+          stage: key,
+          stage_name: name,
+          assigned_to,
+          assigned_to_name: nameOf(world, assigned_to)
+        }
+      },
+      sums
+    ),
+    totals: [
+      { status: null, ...sums(found) },
+      ...grouped(found, opportunity => ({ status: standing(opportunity).kind }), sums)
+    ]
   }),
 
-  forecast (_: World, found: Opportunity[]) {
+  forecast(_: World, found: Opportunity[]) {
     const hoped = found.filter(opportunity => standing(opportunity).kind !== 'lost')
     const status = (opportunity: Opportunity) => ({ status: standing(opportunity).kind })
     return {
-      data: grouped(hoped, opportunity => ({ month: opportunity.close_date?.slice(0, 7) ?? null, ...status(opportunity) }), sums),
+      data: grouped(
+        hoped,
+        opportunity => ({
+          month: opportunity.close_date?.slice(0, 7) ?? null,
+          ...status(opportunity)
+        }),
+        sums
+      ),
       totals: grouped(hoped, status, sums)
     }
   },
 
-  funnel (world: World, foundLeads: Lead[], found: Opportunity[], pipeline_id: number) {
-    const stagesOf = (kind: string) => world.stages.filter(stage => stage.pipeline_id === pipeline_id && stage.kind === kind)
+  funnel(world: World, foundLeads: Lead[], found: Opportunity[], pipeline_id: number) {
+    const stagesOf = (kind: string) =>
+      world.stages.filter(stage => stage.pipeline_id === pipeline_id && stage.kind === kind)
     const stages = [...stagesOf('open'), ...stagesOf('won')]
     const sold = found.filter(opportunity => standing(opportunity).pipeline_id === pipeline_id)
     return {
       data: [
-        ...steps(foundLeads.map(({ way }) => way), leadSteps),
-        ...steps(sold.map(({ way }) => way.map(({ at: { key }, moved_at }) => ({ at: key, moved_at }))), stages)
+        ...steps(
+          foundLeads.map(({ way }) => way),
+          leadSteps
+        ),
+        ...steps(
+          sold.map(({ way }) => way.map(({ at: { key }, moved_at }) => ({ at: key, moved_at }))),
+          stages
+        )
       ],
       totals: [{ count: foundLeads.length }, { count: sold.length }]
     }
   },
 
-  sources (_: World, foundLeads: Lead[], found: Opportunity[]) {
+  sources(_: World, foundLeads: Lead[], found: Opportunity[]) {
     const ofLeads = (leads: Lead[]) => [
       { measure: 'leads', count: leads.length, amount: null },
-      { measure: 'qualified', count: leads.filter(({ way }) => way.some(({ at }) => at === 'qualified')).length, amount: null },
-      { measure: 'converted', count: leads.filter(lead => standing(lead) === 'converted').length, amount: null }
+      {
+        measure: 'qualified',
+        count: leads.filter(({ way }) => way.some(({ at }) => at === 'qualified')).length,
+        amount: null
+      },
+      {
+        measure: 'converted',
+        count: leads.filter(lead => standing(lead) === 'converted').length,
+        amount: null
+      }
     ]
     const ofOpportunities = (opportunities: Opportunity[]) => {
       const won = opportunities.filter(opportunity => standing(opportunity).kind === 'won')
-      return Object.entries({ opportunities, won }).map(([measure, counted]) => ({ measure, count: counted.length, amount: sums(counted).amount }))
+      return Object.entries({ opportunities, won }).map(([measure, counted]) => ({
+        measure,
+        count: counted.length,
+        amount: sums(counted).amount
+      }))
     }
-    const bySource = <T> (values: T[], source: (value: T) => string | null, rows: (values: T[]) => object[]) =>
-      [...Map.groupBy(values, source)].flatMap(([source, group]) => rows(group).map(row => ({ source, ...row })))
+    const bySource = <T>(
+      values: T[],
+      source: (value: T) => string | null,
+      rows: (values: T[]) => object[]
+    ) =>
+      [...Map.groupBy(values, source)].flatMap(([source, group]) =>
+        rows(group).map(row => ({ source, ...row }))
+      )
     return {
-      data: [...bySource(foundLeads, ({ source }) => source, ofLeads), ...bySource(found, sourceOf, ofOpportunities)],
+      data: [
+        ...bySource(foundLeads, ({ source }) => source, ofLeads),
+        ...bySource(found, sourceOf, ofOpportunities)
+      ],
       totals: [...ofLeads(foundLeads), ...ofOpportunities(found)]
     }
   },
 
   activity: (world: World, found: Activity[]) => {
-    const numbers = (activities: Activity[]) => ({ count: activities.length, minutes: sumOf(activities, ({ minutes }) => minutes ?? 0) })
-    const told = ({ assigned_to, type, status }: Activity) => ({ assigned_to, assigned_to_name: nameOf(world, assigned_to), type, status })
+    const numbers = (activities: Activity[]) => ({
+      count: activities.length,
+      minutes: sumOf(activities, ({ minutes }) => minutes ?? 0)
+    })
+    const told = ({ assigned_to, type, status }: Activity) => ({
+      assigned_to,
+      assigned_to_name: nameOf(world, assigned_to),
+      type,
+      status
+    })
     return {
       data: grouped(found, told, numbers),
       totals: [numbers(found)]
@@ -78,27 +148,48 @@ export const truth = {
 }
 
 /** A lead that was deleted says nothing any more. */
-const sourceOf = ({ lead }: Opportunity) => lead === undefined || lead.gone ? null : lead.source
+const sourceOf = ({ lead }: Opportunity) => (lead === undefined || lead.gone ? null : lead.source)
 
 /** How many seconds each stay at a place took that is over. */
-const staysAt = (key: string) => (way: Stop<string>[]): number[] => way.slice(0, -1).flatMap(({ at, moved_at }, i) =>
-  at === key ? [(Date.parse(way[i + 1]!.moved_at) - Date.parse(moved_at)) / 1000] : [])
+const staysAt =
+  (key: string) =>
+  (way: Stop<string>[]): number[] =>
+    way
+      .slice(0, -1)
+      .flatMap(({ at, moved_at }, i) =>
+        at === key ? [(Date.parse(way[i + 1]!.moved_at) - Date.parse(moved_at)) / 1000] : []
+      )
 
-function steps (ways: Stop<string>[][], places: { key: string, name: string }[]): object[] {
-  const entered = places.map(({ key }) => ways.filter(way => way.some(({ at }) => at === key)).length)
+function steps(ways: Stop<string>[][], places: { key: string; name: string }[]): object[] {
+  const entered = places.map(
+    ({ key }) => ways.filter(way => way.some(({ at }) => at === key)).length
+  )
   return places.flatMap(({ key, name }, i) => {
     const stays = ways.flatMap(staysAt(key)).toSorted((a, b) => a - b)
-    const middle = (stays[Math.floor((stays.length - 1) / 2)]! + stays[Math.floor(stays.length / 2)]!) / 2
+    const middle =
+      (stays[Math.floor((stays.length - 1) / 2)]! + stays[Math.floor(stays.length / 2)]!) / 2
     return [
       {
-        step: key, step_name: name, measure: 'entered', count: entered[i],
-        conversion: i + 1 === places.length || entered[i] === 0 ? null : Math.round(entered[i + 1]! / entered[i]! * 10_000) / 10_000,
-        average_seconds: stays.length === 0 ? null : Math.round(sumOf(stays, seconds => seconds) / stays.length),
+        step: key,
+        step_name: name,
+        measure: 'entered',
+        count: entered[i],
+        conversion:
+          i + 1 === places.length || entered[i] === 0
+            ? null
+            : Math.round((entered[i + 1]! / entered[i]!) * 10_000) / 10_000,
+        average_seconds:
+          stays.length === 0 ? null : Math.round(sumOf(stays, seconds => seconds) / stays.length),
         median_seconds: stays.length === 0 ? null : Math.round(middle)
       },
       {
-        step: key, step_name: name, measure: 'present', count: ways.filter(way => way.at(-1)!.at === key).length,
-        conversion: null, average_seconds: null, median_seconds: null
+        step: key,
+        step_name: name,
+        measure: 'present',
+        count: ways.filter(way => way.at(-1)!.at === key).length,
+        conversion: null,
+        average_seconds: null,
+        median_seconds: null
       }
     ]
   })

@@ -10,18 +10,38 @@ const { point, pool } = openDatabase(database_url)
 const app = Fastify()
 const json = 'application/json; charset=utf-8'
 
-for (const { name, method, url, status, body, sql: { text, parameters }, connection, answers } of JSON.parse(readFileSync(file, 'utf8')) as Route[]) {
+for (const {
+  name,
+  method,
+  url,
+  status,
+  body,
+  sql: { text, parameters },
+  connection,
+  answers
+} of JSON.parse(readFileSync(file, 'utf8')) as Route[]) {
   const database = connection === 'point' ? point : pool
   app.route({
-    method, url: `/${name}${url}`,
-    handler: kind === 'bare'
-      ? (_request, reply) => reply.code(status).type(json).send(body)
-      : async (request, reply) => {
-        const given = { ...request.params as object, ...request.query as object, ...request.body as object } as Record<string, string>
-        const values = parameters.map(value => typeof value === 'string' && value.startsWith('$') ? given[value.slice(1)]! : value)
-        const rows = await database.unsafe(text, values as string[], { prepare: true })
-        return reply.code(status).type(json).send(JSON.stringify(answers === 'record' ? rows[0] : { data: rows }))
-      }
+    method,
+    url: `/${name}${url}`,
+    handler:
+      kind === 'bare'
+        ? (_request, reply) => reply.code(status).type(json).send(body)
+        : async (request, reply) => {
+            const given = {
+              ...(request.params as object),
+              ...(request.query as object),
+              ...(request.body as object)
+            } as Record<string, string>
+            const values = parameters.map(value =>
+              typeof value === 'string' && value.startsWith('$') ? given[value.slice(1)]! : value
+            )
+            const rows = await database.unsafe(text, values as string[], { prepare: true })
+            return reply
+              .code(status)
+              .type(json)
+              .send(JSON.stringify(answers === 'record' ? rows[0] : { data: rows }))
+          }
   })
 }
 

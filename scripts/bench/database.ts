@@ -2,7 +2,9 @@ import postgres from 'postgres'
 import { startEmbeddedPostgres } from '../../src/embedded-postgres.ts'
 
 /** An empty database to measure in: on the server of DATABASE_URL, else on one of our own in `folder`. */
-export async function openDatabase (folder: string): Promise<{ url: string, close: () => Promise<void> }> {
+export async function openDatabase(
+  folder: string
+): Promise<{ url: string; close: () => Promise<void> }> {
   const given = process.env.DATABASE_URL
   if (!given) {
     const { url, stop } = await startEmbeddedPostgres({ data_dir: `${folder}/postgres` })
@@ -17,11 +19,16 @@ export async function openDatabase (folder: string): Promise<{ url: string, clos
   await administer(`create database ${name}`)
   const url = new URL(given)
   url.pathname = name
-  return { url: url.href, close: async () => { await administer(`drop database ${name} with (force)`) } }
+  return {
+    url: url.href,
+    close: async () => {
+      await administer(`drop database ${name} with (force)`)
+    }
+  }
 }
 
 /** A second table of contacts, alike in columns, rows, indexes and foreign keys, that writes no events. */
-export async function makeBareTable (sql: postgres.Sql): Promise<void> {
+export async function makeBareTable(sql: postgres.Sql): Promise<void> {
   const names = await sql<{ name: string }[]>`
     select quote_ident(attname) as name from pg_attribute where attrelid = 'contacts'::regclass and attnum > 0 and not attisdropped and attgenerated = ''`
   const columns = names.map(({ name }) => name).join()
@@ -35,8 +42,8 @@ export async function makeBareTable (sql: postgres.Sql): Promise<void> {
 }
 
 /** Something to look for: the rarest name, one with an accent (asked for without), the most frequent one, a part of many, and one that is in nearly all. */
-export async function searchTerms (sql: postgres.Sql): Promise<string[]> {
-  const [terms] = await sql<{ rare: string, accented: string, common: string }[]>`
+export async function searchTerms(sql: postgres.Sql): Promise<string[]> {
+  const [terms] = await sql<{ rare: string; accented: string; common: string }[]>`
     with names as (select last_name as name, count(*) as times from contacts where last_name !~ '[^[:alpha:]]' group by last_name)
     select (select name from names order by times, name limit 1) as rare,
       (select search_normal(name) from names where name <> unaccent(name) order by times desc limit 1) as accented,

@@ -1,17 +1,23 @@
 import { median } from './search.ts'
 
-interface Answer { next_cursor: string | null }
+interface Answer {
+  next_cursor: string | null
+}
 
 /** Opens a list at `url` and walks: how long its first page and its last full one take, in ms, and a cursor in its middle. */
-export async function walk (url: string, headers: Record<string, string>, size: number) {
+export async function walk(url: string, headers: Record<string, string>, size: number) {
   const page = async (limit: number, cursor?: string) => {
-    const answer = await fetch(`${url}?limit=${limit}${cursor === undefined ? '' : `&cursor=${cursor}`}`, { headers })
+    const answer = await fetch(
+      `${url}?limit=${limit}${cursor === undefined ? '' : `&cursor=${cursor}`}`,
+      { headers }
+    )
     if (answer.status !== 200) throw new Error(await answer.text())
-    return await answer.json() as Answer
+    return (await answer.json()) as Answer
   }
   const after = async (rows: number): Promise<string> => {
     let cursor: string | undefined
-    for (let left = rows; left > 0; left -= 200) cursor = (await page(Math.min(left, 200), cursor)).next_cursor!
+    for (let left = rows; left > 0; left -= 200)
+      cursor = (await page(Math.min(left, 200), cursor)).next_cursor!
     return cursor!
   }
   const number = Math.floor(size / 50)

@@ -4,12 +4,15 @@ import { Session } from 'node:inspector/promises'
 
 export type Question = 'usage' | 'profile' | { keep: string }
 /** CPU in µs since the start, memory in bytes. */
-export interface Usage { cpu: number, rss: number }
+export interface Usage {
+  cpu: number
+  rss: number
+}
 
 const session = new Session()
 session.connect()
 
-async function answer (question: Question): Promise<Usage> {
+async function answer(question: Question): Promise<Usage> {
   if (question === 'profile') {
     await session.post('Profiler.enable')
     await session.post('Profiler.start')
@@ -24,4 +27,6 @@ process.on('message', (question: Question) => {
   void answer(question).then(usage => process.send?.(usage))
 })
 
-process.on('disconnect', () => { process.exit() }) // a bench that was broken off leaves no servers
+process.on('disconnect', () => {
+  process.exit()
+}) // a bench that was broken off leaves no servers

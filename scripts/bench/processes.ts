@@ -5,26 +5,52 @@ import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Question, Usage } from './probe.ts'
 
-export interface Process { url: string, child: ChildProcess, stop: () => Promise<void> }
+export interface Process {
+  url: string
+  child: ChildProcess
+  stop: () => Promise<void>
+}
 
 /** The flags and settings of `npm start`: every server here runs with them. */
-const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: { start: string } }
+const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {
+  scripts: { start: string }
+}
 const words = scripts.start.split(' ')
 const flags = words.filter(word => word.startsWith('--') && !word.startsWith('--env'))
-const settings = Object.fromEntries(words.filter(word => /^[A-Z_]+=/.test(word)).map(word => word.split('=') as [string, string]))
+const settings = Object.fromEntries(
+  words.filter(word => /^[A-Z_]+=/.test(word)).map(word => word.split('=') as [string, string])
+)
 
 /** Starts a server of this folder on a port of its own; it is ready when `path` answers 200. Returns also how long that took, in ms. */
-export async function start (script: string, args: string[], env: Record<string, string>, path: string, log: string): Promise<Process & { ms: number }> {
+export async function start(
+  script: string,
+  args: string[],
+  env: Record<string, string>,
+  path: string,
+  log: string
+): Promise<Process & { ms: number }> {
   const port = await freePort()
   const began = performance.now()
   const file = openSync(log, 'a')
-  const child = spawn(process.execPath, [...flags, fileURLToPath(import.meta.resolve(script)), ...args], {
-    stdio: ['ignore', file, file, 'ipc'], env: { ...process.env, ...settings, PORT: String(port), NODE_ENV: 'production', ...env }
-  })
+  const child = spawn(
+    process.execPath,
+    [...flags, fileURLToPath(import.meta.resolve(script)), ...args],
+    {
+      stdio: ['ignore', file, file, 'ipc'],
+      env: { ...process.env, ...settings, PORT: String(port), NODE_ENV: 'production', ...env }
+    }
+  )
   const url = `http://127.0.0.1:${port}`
-  while (!await fetch(url + path).then(({ ok }) => ok, () => false)) {
+  while (
+    !(await fetch(url + path).then(
+      ({ ok }) => ok,
+      () => false
+    ))
+  ) {
     if (child.exitCode !== null) throw new Error(`${script} did not start; see ${log}`)
-    await new Promise(resolve => { setTimeout(resolve, 5) })
+    await new Promise(resolve => {
+      setTimeout(resolve, 5)
+    })
   }
   const ms = performance.now() - began
   const stop = async () => {
@@ -35,24 +61,33 @@ export async function start (script: string, args: string[], env: Record<string,
   return { url, child, stop, ms }
 }
 
-export async function ask ({ child }: Process, question: Question): Promise<Usage> {
+export async function ask({ child }: Process, question: Question): Promise<Usage> {
   const answer = once(child, 'message')
   child.send(question)
   return (await answer)[0] as Usage
 }
 
-export function freePort (): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise(resolve => {
     const probe = createServer().listen(0, '127.0.0.1', () => {
       const { port } = probe.address() as { port: number }
-      probe.close(() => { resolve(port) })
+      probe.close(() => {
+        resolve(port)
+      })
     })
   })
 }
 
 /** Runs a script of this project to its end. */
-export async function runScript (script: string, args: string[], env: Record<string, string>): Promise<void> {
-  const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve(script)), ...args], { stdio: 'inherit', env: { ...process.env, ...env } })
-  const [code] = await once(child, 'exit') as [number | null]
+export async function runScript(
+  script: string,
+  args: string[],
+  env: Record<string, string>
+): Promise<void> {
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve(script)), ...args], {
+    stdio: 'inherit',
+    env: { ...process.env, ...env }
+  })
+  const [code] = (await once(child, 'exit')) as [number | null]
   if (code !== 0) throw new Error(`${script} failed`)
 }

@@ -14,33 +14,124 @@ import { types as campaignTypes } from '../../src/resources/campaigns/table.ts'
 import { statuses } from '../../src/resources/leads/table.ts'
 
 /** What is remembered of the records made so far, oldest first. */
-export interface Company { id: number, name: string, website: string, country: string, created_at: string }
-export interface Person { id: number, account_id: number | null }
-export interface Prospect { id: number, contact_id: number | null, status: typeof statuses[number], created_at: string }
-export interface Sale { id: number, account_id: number | null, created_at: string }
+export interface Company {
+  id: number
+  name: string
+  website: string
+  country: string
+  created_at: string
+}
+export interface Person {
+  id: number
+  account_id: number | null
+}
+export interface Prospect {
+  id: number
+  contact_id: number | null
+  status: (typeof statuses)[number]
+  created_at: string
+}
+export interface Sale {
+  id: number
+  account_id: number | null
+  created_at: string
+}
 
-interface Land { faker: Faker, country: string, weight: number }
+interface Land {
+  faker: Faker
+  country: string
+  weight: number
+}
 const lands: Land[] = [
-  { faker: en, country: 'United States', weight: 8 }, { faker: de, country: 'Germany', weight: 4 }, { faker: fr, country: 'France', weight: 4 },
-  { faker: es, country: 'Spain', weight: 3 }, { faker: pt, country: 'Brazil', weight: 2 }, { faker: sv, country: 'Sweden', weight: 2 },
-  { faker: pl, country: 'Poland', weight: 2 }, { faker: tr, country: 'Turkey', weight: 1 }
+  { faker: en, country: 'United States', weight: 8 },
+  { faker: de, country: 'Germany', weight: 4 },
+  { faker: fr, country: 'France', weight: 4 },
+  { faker: es, country: 'Spain', weight: 3 },
+  { faker: pt, country: 'Brazil', weight: 2 },
+  { faker: sv, country: 'Sweden', weight: 2 },
+  { faker: pl, country: 'Poland', weight: 2 },
+  { faker: tr, country: 'Turkey', weight: 1 }
 ]
 const land = weighted(Object.fromEntries(lands.map(({ weight }, i) => [i, weight])))
-const industries = ['Manufacturing', 'Software', 'Retail', 'Health Care', 'Construction', 'Logistics', 'Energy', 'Finance', 'Education', 'Food', 'Media', 'Tourism']
-const sources = weighted({ 'website': 6, 'referral': 4, 'trade show': 2, 'cold call': 2, 'newsletter': 2, 'social media': 3, 'partner': 1 })
-const products = ['Enterprise Licence', 'Support Contract', 'Pilot Project', 'Training', 'Migration', 'Hardware Refresh', 'Consulting Days', 'Cloud Subscription', 'Renewal', 'Extension']
-const accountType = weighted<typeof types[number]>({ customer: 5, prospect: 4, partner: 1, vendor: 1 })
+const industries = [
+  'Manufacturing',
+  'Software',
+  'Retail',
+  'Health Care',
+  'Construction',
+  'Logistics',
+  'Energy',
+  'Finance',
+  'Education',
+  'Food',
+  'Media',
+  'Tourism'
+]
+const sources = weighted({
+  website: 6,
+  referral: 4,
+  'trade show': 2,
+  'cold call': 2,
+  newsletter: 2,
+  'social media': 3,
+  partner: 1
+})
+const products = [
+  'Enterprise Licence',
+  'Support Contract',
+  'Pilot Project',
+  'Training',
+  'Migration',
+  'Hardware Refresh',
+  'Consulting Days',
+  'Cloud Subscription',
+  'Renewal',
+  'Extension'
+]
+const accountType = weighted<(typeof types)[number]>({
+  customer: 5,
+  prospect: 4,
+  partner: 1,
+  vendor: 1
+})
 const leadEnd = weighted({ new: 4, contacted: 3, qualified: 5, unqualified: 2 })
-const leadWays: Record<ReturnType<typeof leadEnd>, Prospect['status'][]> = { new: [], contacted: ['contacted'], qualified: ['contacted', 'qualified'], unqualified: ['contacted', 'unqualified'] }
-const saleEnd = weighted({ prospecting: 4, qualification: 3, proposal: 3, negotiation: 2, won: 4, lost: 3 })
-const openStages = ['prospecting', 'qualification', 'proposal', 'negotiation'] as const
-const probabilities = { prospecting: 10, qualification: 25, proposal: 50, negotiation: 75, won: 100, lost: 0 }
-const lostReasons = ['price', 'a competitor', 'no budget', 'no decision', 'no answer']
-const talks: Record<typeof activityTypes[number], string[]> = {
-  call: ['First call', 'Follow-up call', 'Call about the offer'], email: ['Offer sent', 'Question about prices', 'Thank you'], meeting: ['Demonstration', 'Visit on site', 'Negotiation'],
-  task: ['Prepare the offer', 'Check the references', 'Send the contract'], note: ['Prefers to be called in the morning', 'Knows us from a fair', 'Decides with a colleague']
+const leadWays: Record<ReturnType<typeof leadEnd>, Prospect['status'][]> = {
+  new: [],
+  contacted: ['contacted'],
+  qualified: ['contacted', 'qualified'],
+  unqualified: ['contacted', 'unqualified']
 }
-const response = weighted<typeof responses[number]>({ added: 2, sent: 6, responded: 2, declined: 1 })
+const saleEnd = weighted({
+  prospecting: 4,
+  qualification: 3,
+  proposal: 3,
+  negotiation: 2,
+  won: 4,
+  lost: 3
+})
+const openStages = ['prospecting', 'qualification', 'proposal', 'negotiation'] as const
+const probabilities = {
+  prospecting: 10,
+  qualification: 25,
+  proposal: 50,
+  negotiation: 75,
+  won: 100,
+  lost: 0
+}
+const lostReasons = ['price', 'a competitor', 'no budget', 'no decision', 'no answer']
+const talks: Record<(typeof activityTypes)[number], string[]> = {
+  call: ['First call', 'Follow-up call', 'Call about the offer'],
+  email: ['Offer sent', 'Question about prices', 'Thank you'],
+  meeting: ['Demonstration', 'Visit on site', 'Negotiation'],
+  task: ['Prepare the offer', 'Check the references', 'Send the contract'],
+  note: ['Prefers to be called in the morning', 'Knows us from a fair', 'Decides with a colleague']
+}
+const response = weighted<(typeof responses)[number]>({
+  added: 2,
+  sent: 6,
+  responded: 2,
+  declined: 1
+})
 
 const day = 86_400_000
 const history = 730 * day
@@ -49,30 +140,43 @@ const history = 730 * day
 export class Imagination {
   readonly #today = Math.floor(Date.now() / day) * day
 
-  constructor (seed: number[]) {
+  constructor(seed: number[]) {
     for (const { faker } of lands) faker.seed(seed)
   }
 
-  username (): string {
+  username(): string {
     return `${ascii(en.person.firstName())}.${ascii(en.person.lastName())}`
   }
 
   /** `age` is how far the past has been told, from 0 to 1: what is invented belongs to others that are no younger. */
-  account (age: number, owners: number[], parents: Company[]) {
+  account(age: number, owners: number[], parents: Company[]) {
     const { faker, country } = this.#land()
     const name = faker.company.name()
     const domain = `${ascii(name, '-').slice(0, 60)}.example` // a reserved domain: nobody can be written to by accident
     const employees = Math.ceil(spread(20, 1.5))
     return {
-      name, country, industry: en.helpers.arrayElement(industries), website: `https://www.${domain}`, email: `office@${domain}`, phone: phone(faker),
-      address: faker.location.streetAddress(), city: faker.location.city(), state: faker.location.state(), postal_code: faker.location.zipCode(),
-      annual_revenue: cents(employees * spread(120_000, 0.6)), employee_count: employees,
-      status: en.datatype.boolean(0.9) ? 'active' as const : 'inactive' as const, type: accountType(),
-      parent_account_id: sometimes(0.3, () => older(parents, age)?.id), assigned_to: en.helpers.arrayElement(owners), tags: this.#tags(), created_at: this.#at(age)
+      name,
+      country,
+      industry: en.helpers.arrayElement(industries),
+      website: `https://www.${domain}`,
+      email: `office@${domain}`,
+      phone: phone(faker),
+      address: faker.location.streetAddress(),
+      city: faker.location.city(),
+      state: faker.location.state(),
+      postal_code: faker.location.zipCode(),
+      annual_revenue: cents(employees * spread(120_000, 0.6)),
+      employee_count: employees,
+      status: en.datatype.boolean(0.9) ? ('active' as const) : ('inactive' as const),
+      type: accountType(),
+      parent_account_id: sometimes(0.3, () => older(parents, age)?.id),
+      assigned_to: en.helpers.arrayElement(owners),
+      tags: this.#tags(),
+      created_at: this.#at(age)
     }
   }
 
-  contact (age: number, companies: Company[]) {
+  contact(age: number, companies: Company[]) {
     const company = sometimes(0.85, () => older(companies, age))
     const at_home = sometimes(0.8, () => lands.find(({ country }) => country === company?.country))
     const { faker } = at_home ?? this.#land()
@@ -80,139 +184,212 @@ export class Imagination {
     const last_name = faker.person.lastName()
     const domain = company ? new URL(company.website).host.replace('www.', '') : 'mail.example'
     return {
-      first_name, last_name,
+      first_name,
+      last_name,
       email: sometimes(0.95, () => `${ascii(first_name)}.${ascii(last_name)}@${domain}`),
       phone: sometimes(0.9, () => phone(faker)),
-      company: company?.name ?? null, position: sometimes(0.8, () => en.person.jobTitle()), account_id: company?.id ?? null, tags: this.#tags(), created_at: this.#at(age)
+      company: company?.name ?? null,
+      position: sometimes(0.8, () => en.person.jobTitle()),
+      account_id: company?.id ?? null,
+      tags: this.#tags(),
+      created_at: this.#at(age)
     }
   }
 
-  lead (age: number, owners: number[], people: Person[]) {
+  lead(age: number, owners: number[], people: Person[]) {
     const created_at = this.#at(age)
     return {
-      contact_id: older(people, age)?.id ?? null, source: sources(), score: en.number.int({ min: 0, max: 100 }),
-      assigned_to: sometimes(0.9, () => en.helpers.arrayElement(owners)), tags: this.#tags(), created_at, moved_at: created_at
+      contact_id: older(people, age)?.id ?? null,
+      source: sources(),
+      score: en.number.int({ min: 0, max: 100 }),
+      assigned_to: sometimes(0.9, () => en.helpers.arrayElement(owners)),
+      tags: this.#tags(),
+      created_at,
+      moved_at: created_at
     }
   }
 
   /** How a lead goes on from `new`: each step as the changes that make it. */
-  wayOfLead ({ created_at }: Prospect) {
+  wayOfLead({ created_at }: Prospect) {
     const steps = leadWays[leadEnd()]
     return this.#moments(created_at, steps.length).map((moved_at, i) => ({
-      status: steps[i]!, moved_at, qualified_at: steps[i] === 'qualified' ? moved_at : null,
+      status: steps[i]!,
+      moved_at,
+      qualified_at: steps[i] === 'qualified' ? moved_at : null,
       unqualified_reason: steps[i] === 'unqualified' ? en.helpers.arrayElement(lostReasons) : null
     }))
   }
 
   /** `companyOf` finds the company that a lead is about. */
-  opportunity (age: number, owners: number[], prospects: Prospect[], companyOf: (prospect: Prospect) => Company | undefined) {
-    const lead = Array.from({ length: 6 }, () => older(prospects, age)).find(prospect => prospect?.status === 'qualified')
+  opportunity(
+    age: number,
+    owners: number[],
+    prospects: Prospect[],
+    companyOf: (prospect: Prospect) => Company | undefined
+  ) {
+    const lead = Array.from({ length: 6 }, () => older(prospects, age)).find(
+      prospect => prospect?.status === 'qualified'
+    )
     const company = lead && companyOf(lead)
     const created_at = this.#at(age)
     const product = en.helpers.arrayElement(products)
     return {
-      lead_id: lead?.id ?? null, account_id: company?.id ?? null, title: company ? `${product} for ${company.name}` : product, amount: cents(spread(15_000, 1)),
-      stage: 'prospecting', probability: probabilities.prospecting, close_date: day_of(en.date.between({ from: this.#today, to: this.#today + 180 * day })),
-      assigned_to: en.helpers.arrayElement(owners), tags: this.#tags(), created_at, moved_at: created_at
+      lead_id: lead?.id ?? null,
+      account_id: company?.id ?? null,
+      title: company ? `${product} for ${company.name}` : product,
+      amount: cents(spread(15_000, 1)),
+      stage: 'prospecting',
+      probability: probabilities.prospecting,
+      close_date: day_of(en.date.between({ from: this.#today, to: this.#today + 180 * day })),
+      assigned_to: en.helpers.arrayElement(owners),
+      tags: this.#tags(),
+      created_at,
+      moved_at: created_at
     }
   }
 
   /** How an opportunity goes on from the first stage of the default pipeline: each step as the changes that make it. */
-  wayOfOpportunity ({ created_at }: Sale) {
+  wayOfOpportunity({ created_at }: Sale) {
     const end = saleEnd()
     const closes = end === 'won' || end === 'lost'
-    const open = openStages.slice(1, closes ? en.number.int({ min: end === 'won' ? 3 : 1, max: 4 }) : openStages.indexOf(end) + 1)
+    const open = openStages.slice(
+      1,
+      closes ? en.number.int({ min: end === 'won' ? 3 : 1, max: 4 }) : openStages.indexOf(end) + 1
+    )
     const steps: (keyof typeof probabilities)[] = closes ? [...open, end] : open
     return this.#moments(created_at, steps.length).map((moved_at, i) => {
       const stage = steps[i]!
-      const status = stage === 'won' || stage === 'lost' ? stage : 'open' as const
+      const status = stage === 'won' || stage === 'lost' ? stage : ('open' as const)
       return {
-        stage, status, probability: probabilities[stage], moved_at, closed_at: status === 'open' ? null : moved_at,
-        ...status !== 'open' && { close_date: moved_at.slice(0, 10) }, lost_reason: status === 'lost' ? en.helpers.arrayElement(lostReasons) : null
+        stage,
+        status,
+        probability: probabilities[stage],
+        moved_at,
+        closed_at: status === 'open' ? null : moved_at,
+        ...(status !== 'open' && { close_date: moved_at.slice(0, 10) }),
+        lost_reason: status === 'lost' ? en.helpers.arrayElement(lostReasons) : null
       }
     })
   }
 
-  activity (age: number, owners: number[], people: Person[], prospects: Prospect[], sales: Sale[]) {
+  activity(age: number, owners: number[], people: Person[], prospects: Prospect[], sales: Sale[]) {
     const person = older(people, age)
     const lead = sometimes(0.3, () => older(prospects, age))
     const sale = sometimes(0.3, () => older(sales, age))
     const account_id = person?.account_id ?? sale?.account_id
     const links: Link[] = [
-      ...person ? [{ type: 'contact' as const, id: person.id }] : [], ...lead ? [{ type: 'lead' as const, id: lead.id }] : [],
-      ...account_id ? [{ type: 'account' as const, id: account_id }] : [], ...sale ? [{ type: 'opportunity' as const, id: sale.id }] : []
+      ...(person ? [{ type: 'contact' as const, id: person.id }] : []),
+      ...(lead ? [{ type: 'lead' as const, id: lead.id }] : []),
+      ...(account_id ? [{ type: 'account' as const, id: account_id }] : []),
+      ...(sale ? [{ type: 'opportunity' as const, id: sale.id }] : [])
     ]
     const type = en.helpers.arrayElement(activityTypes)
     const done = type === 'note' || en.datatype.boolean(0.85)
     const created_at = this.#at(age)
-    const due = new Date(Math.min(Date.parse(created_at) + en.number.int({ min: 1, max: 14 }) * day, this.#today + 14 * day))
+    const due = new Date(
+      Math.min(
+        Date.parse(created_at) + en.number.int({ min: 1, max: 14 }) * day,
+        this.#today + 14 * day
+      )
+    )
     return {
-      type, subject: en.helpers.arrayElement(talks[type]), status: done ? 'completed' as const : 'planned' as const, priority: en.helpers.arrayElement(['low', 'medium', 'medium', 'high'] as const),
-      due_at: type === 'note' ? null : due.toISOString(), completed_at: done ? new Date(Math.min(due.getTime(), this.#today)).toISOString() : null,
-      duration_minutes: type === 'call' || type === 'meeting' ? en.number.int({ min: 1, max: 18 }) * 5 : null,
-      assigned_to: en.helpers.arrayElement(owners), links, created_at
+      type,
+      subject: en.helpers.arrayElement(talks[type]),
+      status: done ? ('completed' as const) : ('planned' as const),
+      priority: en.helpers.arrayElement(['low', 'medium', 'medium', 'high'] as const),
+      due_at: type === 'note' ? null : due.toISOString(),
+      completed_at: done ? new Date(Math.min(due.getTime(), this.#today)).toISOString() : null,
+      duration_minutes:
+        type === 'call' || type === 'meeting' ? en.number.int({ min: 1, max: 18 }) * 5 : null,
+      assigned_to: en.helpers.arrayElement(owners),
+      links,
+      created_at
     }
   }
 
-  campaign (age: number, owners: number[]) {
+  campaign(age: number, owners: number[]) {
     const type = en.helpers.arrayElement(campaignTypes)
     const created_at = this.#at(age)
     const start = Date.parse(created_at) + 14 * day
     return {
-      name: `${en.commerce.productAdjective()} ${type} of ${created_at.slice(0, 7)}`, type, status: start < this.#today - 30 * day ? 'completed' as const : 'active' as const,
-      start_date: day_of(new Date(start)), end_date: day_of(new Date(start + 30 * day)), budget: cents(spread(5_000, 0.8)), assigned_to: en.helpers.arrayElement(owners), created_at
+      name: `${en.commerce.productAdjective()} ${type} of ${created_at.slice(0, 7)}`,
+      type,
+      status: start < this.#today - 30 * day ? ('completed' as const) : ('active' as const),
+      start_date: day_of(new Date(start)),
+      end_date: day_of(new Date(start + 30 * day)),
+      budget: cents(spread(5_000, 0.8)),
+      assigned_to: en.helpers.arrayElement(owners),
+      created_at
     }
   }
 
-  member (age: number, campaigns: { id: number }[], people: Person[], prospects: Prospect[]) {
+  member(age: number, campaigns: { id: number }[], people: Person[], prospects: Prospect[]) {
     const lead = sometimes(0.4, () => older(prospects, age))
     const status = response()
     const created_at = this.#at(age)
     return {
-      campaign_id: en.helpers.arrayElement(campaigns).id, contact_id: lead ? null : en.helpers.arrayElement(people).id, lead_id: lead?.id ?? null,
-      status, responded_at: status === 'responded' || status === 'declined' ? created_at : null, created_at
+      campaign_id: en.helpers.arrayElement(campaigns).id,
+      contact_id: lead ? null : en.helpers.arrayElement(people).id,
+      lead_id: lead?.id ?? null,
+      status,
+      responded_at: status === 'responded' || status === 'declined' ? created_at : null,
+      created_at
     }
   }
 
   /** The tags to choose from. */
   tags: number[] = []
 
-  #tags (): number[] {
+  #tags(): number[] {
     return en.datatype.boolean(0.15) ? en.helpers.arrayElements(this.tags, { min: 1, max: 2 }) : []
   }
 
   /** So many moments between then and today, in order. */
-  #moments (since: string, count: number): string[] {
-    return en.date.betweens({ from: since, to: Math.max(this.#today, Date.parse(since) + 1), count: Math.max(count, 1) }).slice(0, count).map(date => date.toISOString())
+  #moments(since: string, count: number): string[] {
+    return en.date
+      .betweens({
+        from: since,
+        to: Math.max(this.#today, Date.parse(since) + 1),
+        count: Math.max(count, 1)
+      })
+      .slice(0, count)
+      .map(date => date.toISOString())
   }
 
-  #land (): Land {
+  #land(): Land {
     return lands[Number(land())]!
   }
 
   /** There is more of everything towards the present. */
-  #at (age: number): string {
+  #at(age: number): string {
     return new Date(this.#today - history * (1 - Math.sqrt(age))).toISOString()
   }
 }
 
 /** Draws from the keys, each as often as its number says. */
-function weighted<Key extends string> (weights: Record<Key, number>): () => Key {
-  const bag = Object.entries<number>(weights).flatMap(([key, weight]) => Array.from({ length: weight }, () => key as Key))
+function weighted<Key extends string>(weights: Record<Key, number>): () => Key {
+  const bag = Object.entries<number>(weights).flatMap(([key, weight]) =>
+    Array.from({ length: weight }, () => key as Key)
+  )
   return () => en.helpers.arrayElement(bag)
 }
 
 /** One of those made by then, rather one of the first: some have many relations and most have few. */
-function older<T> (made: T[], age: number): T | undefined {
+function older<T>(made: T[], age: number): T | undefined {
   const count = Math.floor(age * made.length) - 1
-  return count > 0 ? made[Math.floor(en.number.float({ max: 0.999_999 }) ** 1.5 * count)] : undefined
+  return count > 0
+    ? made[Math.floor(en.number.float({ max: 0.999_999 }) ** 1.5 * count)]
+    : undefined
 }
 
-const sometimes = <T> (chance: number, make: () => T | undefined): T | null => en.datatype.boolean(chance) ? make() ?? null : null
+const sometimes = <T>(chance: number, make: () => T | undefined): T | null =>
+  en.datatype.boolean(chance) ? (make() ?? null) : null
 
 /** Around `middle`, with a long tail: amounts of money and sizes of companies are log-normal. */
-function spread (middle: number, sigma: number): number {
-  const normal = Math.sqrt(-2 * Math.log(1 - en.number.float({ max: 0.999_999 }))) * Math.cos(2 * Math.PI * en.number.float())
+function spread(middle: number, sigma: number): number {
+  const normal =
+    Math.sqrt(-2 * Math.log(1 - en.number.float({ max: 0.999_999 }))) *
+    Math.cos(2 * Math.PI * en.number.float())
   return middle * Math.exp(sigma * normal)
 }
 
@@ -220,7 +397,22 @@ const day_of = (date: Date) => date.toISOString().slice(0, 10)
 const cents = (amount: number) => Math.min(Math.round(amount * 100) / 100, 90_000_000)
 const phone = (faker: Faker) => faker.phone.number({ style: 'international' }).slice(0, 20)
 
-const letters: Record<string, string> = { ß: 'ss', ø: 'o', ł: 'l', æ: 'ae', œ: 'oe', ı: 'i', đ: 'd' }
+const letters: Record<string, string> = {
+  ß: 'ss',
+  ø: 'o',
+  ł: 'l',
+  æ: 'ae',
+  œ: 'oe',
+  ı: 'i',
+  đ: 'd'
+}
 /** `Gonçalves & Łuczak` as `goncalvesluczak`, or with `-` between its words. */
-const ascii = (text: string, between = '') => text.toLowerCase().normalize('NFD').replace(/[ßøłæœıđ]/g, letter => letters[letter]!)
-  .replaceAll(/[\u0300-\u036f]/g, '').replaceAll(/[^a-z0-9]+/g, ' ').trim().replaceAll(' ', between)
+const ascii = (text: string, between = '') =>
+  text
+    .toLowerCase()
+    .normalize('NFD')
+    .replace(/[ßøłæœıđ]/g, letter => letters[letter]!)
+    .replaceAll(/[\u0300-\u036f]/g, '')
+    .replaceAll(/[^a-z0-9]+/g, ' ')
+    .trim()
+    .replaceAll(' ', between)

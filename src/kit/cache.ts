@@ -1,7 +1,10 @@
 import { LRUCache } from 'lru-cache'
 
 /** A ready-to-send answer: `body` is JSON text, `etag` the value of its header, quotes included. */
-export interface Entry { etag: string, body: string }
+export interface Entry {
+  etag: string
+  body: string
+}
 
 /** A cache shared by several processes. Its answers are hints: every method may fail quietly, none throws. */
 export interface SharedCache {
@@ -18,7 +21,10 @@ export interface SharedCache {
 const nearLifetime = 5_000
 const nearBytes = 16 * 1024 * 1024
 
-interface Load { entry: Promise<Entry>, overtaken: boolean }
+interface Load {
+  entry: Promise<Entry>
+  overtaken: boolean
+}
 
 /**
  * Ready-to-send JSON, near (in this process, bounded) and, where there is a Redis, shared.
@@ -27,27 +33,35 @@ interface Load { entry: Promise<Entry>, overtaken: boolean }
  */
 export class Cache {
   readonly #near = new LRUCache<string, Entry>({
-    maxSize: nearBytes, ttl: nearLifetime, ttlResolution: 100, sizeCalculation: (entry, key) => entry.body.length + key.length + 100
+    maxSize: nearBytes,
+    ttl: nearLifetime,
+    ttlResolution: 100,
+    sizeCalculation: (entry, key) => entry.body.length + key.length + 100
   })
   readonly #loads = new Map<string, Load>()
   readonly #listeners: ((key: string | undefined) => void)[] = []
   readonly #shared: SharedCache | undefined
 
   /** `connect` makes the shared tier; it is given the function to call with a key that another process invalidated (undefined: any may be). */
-  constructor (connect?: (forget: (key?: string) => void) => SharedCache) {
-    this.#shared = connect?.(key => { this.#forget(key) })
+  constructor(connect?: (forget: (key?: string) => void) => SharedCache) {
+    this.#shared = connect?.(key => {
+      this.#forget(key)
+    })
   }
 
   /** The entry if it is near: synchronous, for the hottest path. */
-  peek (key: string): Entry | undefined {
+  peek(key: string): Entry | undefined {
     return this.#near.get(key)
   }
 
   /** The entry, near or shared or else from `load`, which runs once however many ask. Errors: those of `load`. */
-  async read (key: string, load: () => Promise<Entry>): Promise<Entry> {
+  async read(key: string, load: () => Promise<Entry>): Promise<Entry> {
     const running = this.#loads.get(key)
     if (running) return await running.entry
-    const mine: Load = { entry: Promise.resolve().then(() => this.#fill(key, load, mine)), overtaken: false }
+    const mine: Load = {
+      entry: Promise.resolve().then(() => this.#fill(key, load, mine)),
+      overtaken: false
+    }
     this.#loads.set(key, mine)
     try {
       return await mine.entry
@@ -56,9 +70,9 @@ export class Cache {
     }
   }
 
-  async #fill (key: string, load: () => Promise<Entry>, mine: Load): Promise<Entry> {
+  async #fill(key: string, load: () => Promise<Entry>, mine: Load): Promise<Entry> {
     const shared = await this.#shared?.get(key)
-    const entry = shared ?? await load()
+    const entry = shared ?? (await load())
     if (!mine.overtaken) {
       this.#near.set(key, entry)
       if (!shared) this.#shared?.fill(key, entry)
@@ -67,18 +81,20 @@ export class Cache {
   }
 
   /** To be awaited between a commit and its answer. Shared first: a read in between could bring the old entry back. */
-  async invalidate (keys: string[]): Promise<void> {
+  async invalidate(keys: string[]): Promise<void> {
     await this.#shared?.invalidate(keys)
     for (const key of keys) this.#forget(key)
   }
 
   /** Calls `listener` with each key that is invalidated, here or elsewhere; with undefined when messages may have been lost. */
-  onInvalidation (listener: (key: string | undefined) => void): void {
+  onInvalidation(listener: (key: string | undefined) => void): void {
     this.#listeners.push(listener)
   }
 
-  #forget (key?: string): void {
-    for (const [loading, load] of key === undefined ? this.#loads : [[key, this.#loads.get(key)] as const]) {
+  #forget(key?: string): void {
+    for (const [loading, load] of key === undefined
+      ? this.#loads
+      : [[key, this.#loads.get(key)] as const]) {
       if (load) load.overtaken = true
       this.#loads.delete(loading)
     }
@@ -88,11 +104,11 @@ export class Cache {
   }
 
   /** `none` without a shared tier, else whether it answers. */
-  state (): 'none' | 'ok' | 'degraded' {
+  state(): 'none' | 'ok' | 'degraded' {
     return this.#shared === undefined ? 'none' : this.#shared.healthy() ? 'ok' : 'degraded'
   }
 
-  close (): void {
+  close(): void {
     this.#shared?.close()
   }
 }

@@ -12,17 +12,24 @@ export interface Cursors {
 }
 
 /** Cursors are opaque and signed, so that one from another organisation, filter or sort is refused and not misread. */
-export function cursors (secret: string): Cursors {
-  const signature = (payload: string, list: string) => createHmac('sha256', secret).update(`${payload}\n${list}`).digest('base64url').slice(0, 16)
+export function cursors(secret: string): Cursors {
+  const signature = (payload: string, list: string) =>
+    createHmac('sha256', secret).update(`${payload}\n${list}`).digest('base64url').slice(0, 16)
   return {
-    seal (position, list) {
+    seal(position, list) {
       const payload = Buffer.from(JSON.stringify(position)).toString('base64url')
       return `${payload}.${signature(payload, list)}`
     },
-    open (cursor, list) {
+    open(cursor, list) {
       const [payload = '', proof = ''] = cursor.split('.')
-      if (proof.length !== 16 || !timingSafeEqual(Buffer.from(proof), Buffer.from(signature(payload, list)))) {
-        throw invalidParameter('cursor', 'This cursor does not belong to this list. A cursor goes with the filters and the sort it came from.')
+      if (
+        proof.length !== 16 ||
+        !timingSafeEqual(Buffer.from(proof), Buffer.from(signature(payload, list)))
+      ) {
+        throw invalidParameter(
+          'cursor',
+          'This cursor does not belong to this list. A cursor goes with the filters and the sort it came from.'
+        )
       }
       return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Position
     }

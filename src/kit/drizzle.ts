@@ -7,12 +7,34 @@ import { createRequire } from 'node:module'
  */
 const require = createRequire(import.meta.filename ?? __filename) // drizzle-kit reads the tables as CommonJS
 
-export const { and, fillPlaceholders, getTableColumns, getTableName, is, SQL, sql } = require('drizzle-orm') as typeof import('drizzle-orm')
+export const { and, fillPlaceholders, getTableColumns, getTableName, is, SQL, sql } =
+  require('drizzle-orm') as typeof import('drizzle-orm')
 
 export const {
-  bigint, boolean, check, customType, date, foreignKey, getTableConfig, index, integer, jsonb, numeric, PgDialect, pgTable, primaryKey, smallint, text, timestamp,
-  unionAll, unique, uniqueIndex, varchar
+  bigint,
+  boolean,
+  check,
+  customType,
+  date,
+  foreignKey,
+  getTableConfig,
+  index,
+  integer,
+  jsonb,
+  numeric,
+  PgDialect,
+  pgTable,
+  primaryKey,
+  smallint,
+  text,
+  timestamp,
+  unionAll,
+  unique,
+  uniqueIndex,
+  varchar
 } = require('drizzle-orm/pg-core') as typeof import('drizzle-orm/pg-core')
 
-export const { drizzle } = require('drizzle-orm/postgres-js') as typeof import('drizzle-orm/postgres-js')
-export const { migrate } = require('drizzle-orm/postgres-js/migrator') as typeof import('drizzle-orm/postgres-js/migrator')
+export const { drizzle } =
+  require('drizzle-orm/postgres-js') as typeof import('drizzle-orm/postgres-js')
+export const { migrate } =
+  require('drizzle-orm/postgres-js/migrator') as typeof import('drizzle-orm/postgres-js/migrator')

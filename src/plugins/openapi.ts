@@ -8,8 +8,13 @@ import { problemOf } from './problems.ts'
 import { docsContentPolicy } from './security.ts'
 
 interface Operation {
-  security?: unknown[], requestBody?: unknown, parameters?: { name: string }[]
-  responses: Record<string, { headers?: Record<string, unknown>, content?: Record<string, unknown> } | { $ref: string }>
+  security?: unknown[]
+  requestBody?: unknown
+  parameters?: { name: string }[]
+  responses: Record<
+    string,
+    { headers?: Record<string, unknown>; content?: Record<string, unknown> } | { $ref: string }
+  >
 }
 type Paths = Record<string, Record<string, Operation>>
 
@@ -51,17 +56,44 @@ const tags = [
   { name: 'health', description: 'For load balancers.' }
 ]
 
-const server = { url: '/', description: 'The server that this document is from: local, staging or production.', 'x-internal': false }
+const server = {
+  url: '/',
+  description: 'The server that this document is from: local, staging or production.',
+  'x-internal': false
+}
 
 const header = (description: string, schema: object) => ({ description, schema })
-const text = (example: string) => ({ type: 'string', maxLength: 2000, pattern: '^[\\x20-\\x7e]*$', example })
+const text = (example: string) => ({
+  type: 'string',
+  maxLength: 2000,
+  pattern: '^[\\x20-\\x7e]*$',
+  example
+})
 const headers = {
-  'X-Request-Id': header('The id of the request: yours if you sent one of 8 to 64 letters, digits, _ or -.', text('k3v9x2a1-1f')),
-  RateLimit: header('What is left of the limit (`r`) and the seconds until it is whole again (`t`).', text('"client";r=9999;t=60')),
-  'RateLimit-Policy': header('The limit: `q` requests in `w` seconds.', text('"client";q=10000;w=60')),
+  'X-Request-Id': header(
+    'The id of the request: yours if you sent one of 8 to 64 letters, digits, _ or -.',
+    text('k3v9x2a1-1f')
+  ),
+  RateLimit: header(
+    'What is left of the limit (`r`) and the seconds until it is whole again (`t`).',
+    text('"client";r=9999;t=60')
+  ),
+  'RateLimit-Policy': header(
+    'The limit: `q` requests in `w` seconds.',
+    text('"client";q=10000;w=60')
+  ),
   'Server-Timing': header('Milliseconds the server took.', text('total;dur=1.2')),
-  'Access-Control-Allow-Origin': header('Your origin, if it is one of CORS_ORIGINS.', text('https://app.example.com')),
-  'Retry-After': header('Seconds to wait before trying again.', { type: 'integer', format: 'int32', minimum: 1, maximum: 86400, example: 1 }),
+  'Access-Control-Allow-Origin': header(
+    'Your origin, if it is one of CORS_ORIGINS.',
+    text('https://app.example.com')
+  ),
+  'Retry-After': header('Seconds to wait before trying again.', {
+    type: 'integer',
+    format: 'int32',
+    minimum: 1,
+    maximum: 86400,
+    example: 1
+  }),
   'WWW-Authenticate': header('How to authenticate.', text('Bearer realm="smartx"')),
   ETag: header('The version of the record, for If-Match and If-None-Match.', text('"1"')),
   Location: header('Where the new record is.', text('/api/contacts/1')),
@@ -69,73 +101,125 @@ const headers = {
   'Preference-Applied': header('What was done of `Prefer` (RFC 7240).', text('handling=lenient'))
 }
 const refer = (kind: string, name: string) => ({ $ref: `#/components/${kind}/${name}` })
-const always = ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Server-Timing', 'Access-Control-Allow-Origin']
-const headerRefs = (names: string[]) => Object.fromEntries(names.map(name => [name, refer('headers', name)]))
+const always = [
+  'X-Request-Id',
+  'RateLimit',
+  'RateLimit-Policy',
+  'Server-Timing',
+  'Access-Control-Allow-Origin'
+]
+const headerRefs = (names: string[]) =>
+  Object.fromEntries(names.map(name => [name, refer('headers', name)]))
 
 /** A refusal of each status, as the API would send it, by the path it is an answer to. */
 const refusals: Record<string, errors.Problem[]> = {
   '/api/contacts': [
-    errors.invalid([{ pointer: '/email', code: 'format', detail: 'email must match format "email"' }]),
-    new errors.Problem(406, 'not_acceptable', 'This is spoken in application/json, text/csv, application/x-ndjson.'),
-    problemOf({ statusCode: 413 }), problemOf({ statusCode: 415 }),
+    errors.invalid([
+      { pointer: '/email', code: 'format', detail: 'email must match format "email"' }
+    ]),
+    new errors.Problem(
+      406,
+      'not_acceptable',
+      'This is spoken in application/json, text/csv, application/x-ndjson.'
+    ),
+    problemOf({ statusCode: 413 }),
+    problemOf({ statusCode: 415 }),
     errors.unknownReference(['account_id'])
   ],
   '/api/contacts/1': [
-    errors.unauthenticated('The token has expired. Refresh the session.', 'token_expired'), errors.forbidden('contacts:write'), errors.notFound('contact'),
+    errors.unauthenticated('The token has expired. Refresh the session.', 'token_expired'),
+    errors.forbidden('contacts:write'),
+    errors.notFound('contact'),
     new errors.Problem(408, 'timeout', 'The request did not arrive in time.'),
-    errors.stale(2), problemOf({ statusCode: 414 }), errors.tooManyRequests(1),
+    errors.stale(2),
+    problemOf({ statusCode: 414 }),
+    errors.tooManyRequests(1),
     new errors.Problem(431, 'headers_too_large', 'The header fields are larger than 16 KiB.'),
-    problemOf({ statusCode: 500 }), errors.unavailable('The database cannot be reached right now.')
+    problemOf({ statusCode: 500 }),
+    errors.unavailable('The database cannot be reached right now.')
   ],
   '/api/users': [errors.duplicate('email')]
 }
 const nameOf = (status: number) => STATUS_CODES[status]!.replaceAll(/[^A-Za-z]/g, '')
-const responses = Object.fromEntries(Object.entries(refusals).flatMap(([path, problems]) => problems.map(problem => [nameOf(problem.status), {
-  description: STATUS_CODES[problem.status],
-  headers: headerRefs([...always, ...Object.keys(headers).filter(name => name.toLowerCase() in (problem.extra.headers ?? {}))]),
-  content: { 'application/problem+json': { schema: refer('schemas', 'Problem'), example: problem.body(path, 'k3v9x2a1-1f') } }
-}])))
+const responses = Object.fromEntries(
+  Object.entries(refusals).flatMap(([path, problems]) =>
+    problems.map(problem => [
+      nameOf(problem.status),
+      {
+        description: STATUS_CODES[problem.status],
+        headers: headerRefs([
+          ...always,
+          ...Object.keys(headers).filter(
+            name => name.toLowerCase() in (problem.extra.headers ?? {})
+          )
+        ]),
+        content: {
+          'application/problem+json': {
+            schema: refer('schemas', 'Problem'),
+            example: problem.body(path, 'k3v9x2a1-1f')
+          }
+        }
+      }
+    ])
+  )
+)
 
-const takes = ({ parameters = [] }: Operation, name: string) => parameters.some(parameter => parameter.name === name)
-const speaksSeveral = ({ responses: { 200: answer } }: Operation) => answer !== undefined && 'content' in answer && Object.keys(answer.content).length > 1
+const takes = ({ parameters = [] }: Operation, name: string) =>
+  parameters.some(parameter => parameter.name === name)
+const speaksSeveral = ({ responses: { 200: answer } }: Operation) =>
+  answer !== undefined && 'content' in answer && Object.keys(answer.content).length > 1
 const checksPassword = (path: string) => ['/api/auth/login', '/api/auth/refresh'].includes(path)
 
 /** The refusals an operation can answer with, from what it is. */
-function refusalsOf (method: string, path: string, operation: Operation): number[] {
+function refusalsOf(method: string, path: string, operation: Operation): number[] {
   const { security, requestBody } = operation
   return [
-    400, 408, 429, 431, 500, 503,
-    ...security || checksPassword(path) ? [401] : [],
-    ...security ? [403] : [],
-    ...path.includes('{') ? [404, 414] : [],
-    ...speaksSeveral(operation) ? [406] : [],
-    ...method === 'get' ? [] : [413, 415],
-    ...security && method !== 'get' ? [409] : [],
-    ...security && requestBody ? [422] : [],
-    ...takes(operation, 'if-match') ? [412] : []
+    400,
+    408,
+    429,
+    431,
+    500,
+    503,
+    ...(security || checksPassword(path) ? [401] : []),
+    ...(security ? [403] : []),
+    ...(path.includes('{') ? [404, 414] : []),
+    ...(speaksSeveral(operation) ? [406] : []),
+    ...(method === 'get' ? [] : [413, 415]),
+    ...(security && method !== 'get' ? [409] : []),
+    ...(security && requestBody ? [422] : []),
+    ...(takes(operation, 'if-match') ? [412] : [])
   ]
 }
 
 /** The headers of what it answers with when all is well. */
-function headersOf (method: string, path: string, operation: Operation, status: string): string[] {
-  const isRecord = path.endsWith('/{id}') || path.endsWith('/restore') || takes(operation, 'if-match') || status === '201'
+function headersOf(method: string, path: string, operation: Operation, status: string): string[] {
+  const isRecord =
+    path.endsWith('/{id}') ||
+    path.endsWith('/restore') ||
+    takes(operation, 'if-match') ||
+    status === '201'
   return [
     ...always,
-    ...status === '201' ? ['Location'] : [],
-    ...operation.security && isRecord && status !== '204' ? ['ETag'] : [],
-    ...method === 'get' && takes(operation, 'cursor') ? ['Link'] : [],
-    ...takes(operation, 'prefer') ? ['Preference-Applied'] : []
+    ...(status === '201' ? ['Location'] : []),
+    ...(operation.security && isRecord && status !== '204' ? ['ETag'] : []),
+    ...(method === 'get' && takes(operation, 'cursor') ? ['Link'] : []),
+    ...(takes(operation, 'prefer') ? ['Preference-Applied'] : [])
   ]
 }
 
 /** What is the same for every operation, written once instead of in every route. */
-function complete (document: { paths?: object, components?: object }) {
+function complete(document: { paths?: object; components?: object }) {
   for (const [path, operations] of Object.entries(document.paths as Paths)) {
     for (const [method, operation] of Object.entries(operations)) {
       for (const [status, answer] of Object.entries(operation.responses)) {
-        if (!('$ref' in answer)) answer.headers = { ...headerRefs(headersOf(method, path, operation, status)), ...answer.headers }
+        if (!('$ref' in answer))
+          answer.headers = {
+            ...headerRefs(headersOf(method, path, operation, status)),
+            ...answer.headers
+          }
       }
-      for (const status of refusalsOf(method, path, operation)) operation.responses[status] ??= refer('responses', nameOf(status))
+      for (const status of refusalsOf(method, path, operation))
+        operation.responses[status] ??= refer('responses', nameOf(status))
       operation.security ??= [] // public, and not by oversight
     }
   }
@@ -143,7 +227,8 @@ function complete (document: { paths?: object, components?: object }) {
   return document
 }
 
-const icon = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><rect width="8" height="8" rx="2" fill="#49cc90"/><path d="M2 2l4 4M6 2L2 6" stroke="#fff"/></svg>'
+const icon =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><rect width="8" height="8" rx="2" fill="#49cc90"/><path d="M2 2l4 4M6 2L2 6" stroke="#fff"/></svg>'
 /** A login needs a name and a password only; an error is one line until it is clicked. */
 const style = `
 .swagger-ui .auth-container :is(.scope-def, .wrapper:has(> [for=password_type], > [for^=client_])) { display: none }
@@ -160,8 +245,14 @@ export const openapi = fp<{ version: string }>(async (app, { version }) => {
     openapi: {
       openapi: '3.0.3',
       info: {
-        title: 'SmartX CRM API', version, description: introduction,
-        contact: { name: 'SmartX CRM', url: 'https://github.com/chiragkd91/SmartX-CRM', email: 'api@smartx.example' },
+        title: 'SmartX CRM API',
+        version,
+        description: introduction,
+        contact: {
+          name: 'SmartX CRM',
+          url: 'https://github.com/chiragkd91/SmartX-CRM',
+          email: 'api@smartx.example'
+        },
         license: { name: 'MIT', url: 'https://opensource.org/license/mit' }
       },
       servers: [server],
@@ -169,31 +260,71 @@ export const openapi = fp<{ version: string }>(async (app, { version }) => {
       components: {
         securitySchemes: {
           // the first one is what Authorize shows first
-          password: { type: 'oauth2', description: 'Log in here with user name and password. The token is a JWT (RFC8725).', flows: { password: { tokenUrl: '/api/auth/token', refreshUrl: '/api/auth/token', scopes: {} } } },
-          bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The token of POST /api/auth/login, a JWT (RFC8725).' }
+          password: {
+            type: 'oauth2',
+            description: 'Log in here with user name and password. The token is a JWT (RFC8725).',
+            flows: {
+              password: { tokenUrl: '/api/auth/token', refreshUrl: '/api/auth/token', scopes: {} }
+            }
+          },
+          bearer: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: 'The token of POST /api/auth/login, a JWT (RFC8725).'
+          }
         }
       }
     },
-    refResolver: { buildLocalReference: (json, _base, _fragment, i) => typeof json.$id === 'string' ? json.$id : `def-${i}` },
-    transformObject: document => complete('openapiObject' in document ? document.openapiObject : {}) as never
+    refResolver: {
+      buildLocalReference: (json, _base, _fragment, i) =>
+        typeof json.$id === 'string' ? json.$id : `def-${i}`
+    },
+    transformObject: document =>
+      complete('openapiObject' in document ? document.openapiObject : {}) as never
   })
 
   let document: string | undefined
-  app.get('/openapi.json', {
-    config: { public: true }, schema: { hide: true, operationId: 'getDocument' }
-  }, (_request, reply) => reply.header('cache-control', 'public, max-age=300').type('application/json; charset=utf-8').send(document ??= JSON.stringify(app.swagger())))
+  app.get(
+    '/openapi.json',
+    {
+      config: { public: true },
+      schema: { hide: true, operationId: 'getDocument' }
+    },
+    (_request, reply) =>
+      reply
+        .header('cache-control', 'public, max-age=300')
+        .type('application/json; charset=utf-8')
+        .send((document ??= JSON.stringify(app.swagger())))
+  )
 
-  app.get('/', { config: { public: true }, schema: { hide: true } }, (_request, reply) => reply.redirect('/docs'))
+  app.get('/', { config: { public: true }, schema: { hide: true } }, (_request, reply) =>
+    reply.redirect('/docs')
+  )
 
   await app.register(async docs => {
-    docs.addHook('onRoute', route => { route.config = { ...route.config, public: true } })
-    docs.addHook('onRequest', (_request, reply, done) => { reply.header('content-security-policy', docsContentPolicy); done() })
+    docs.addHook('onRoute', route => {
+      route.config = { ...route.config, public: true }
+    })
+    docs.addHook('onRequest', (_request, reply, done) => {
+      reply.header('content-security-policy', docsContentPolicy)
+      done()
+    })
     await docs.register(swaggerUi, {
       routePrefix: '/docs',
-      uiConfig: { layout: 'BaseLayout', docExpansion: 'none', displayRequestDuration: true, persistAuthorization: true, tryItOutEnabled: true, filter: true },
+      uiConfig: {
+        layout: 'BaseLayout',
+        docExpansion: 'none',
+        displayRequestDuration: true,
+        persistAuthorization: true,
+        tryItOutEnabled: true,
+        filter: true
+      },
       theme: {
         title: 'SmartX CRM API',
-        favicon: [{ filename: 'icon.svg', rel: 'icon', type: 'image/svg+xml', sizes: 'any', content: icon }],
+        favicon: [
+          { filename: 'icon.svg', rel: 'icon', type: 'image/svg+xml', sizes: 'any', content: icon }
+        ],
         css: [{ filename: 'style.css', content: style }],
         js: [{ filename: 'unfold.js', content: unfold }]
       }

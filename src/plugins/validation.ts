@@ -10,16 +10,24 @@ type Json = Record<string, unknown>
  * Bodies are checked as they are; what stands in the URL is text and becomes numbers and booleans where the schema says so.
  * Server options of Fastify: a compiler set by a plugin is forgotten wherever a schema is added.
  */
-export function validation (): Pick<FastifyServerOptions, 'schemaErrorFormatter' | 'schemaController'> {
+export function validation(): Pick<
+  FastifyServerOptions,
+  'schemaErrorFormatter' | 'schemaController'
+> {
   const bodies = ajv(false)
   const urls = ajv(true)
   const builders = {
-    buildValidator (shared: Json) {
-      for (const [id, schema] of Object.entries(shared)) if (!(id in bodies.schemas)) bodies.addSchema(schema as Json, id)
-      return ({ schema, httpPart }: { schema: Json, httpPart?: string }) => {
+    buildValidator(shared: Json) {
+      for (const [id, schema] of Object.entries(shared))
+        if (!(id in bodies.schemas)) bodies.addSchema(schema as Json, id)
+      return ({ schema, httpPart }: { schema: Json; httpPart?: string }) => {
         // headers are documented by their schemas, and read by kit/conditional
         if (httpPart === 'headers') return () => true
-        return whenNeeded(() => httpPart === 'body' ? bodyValidator(bodies.compile(schema)) : urlValidator(urls.compile(schema), schema))
+        return whenNeeded(() =>
+          httpPart === 'body'
+            ? bodyValidator(bodies.compile(schema))
+            : urlValidator(urls.compile(schema), schema)
+        )
       }
     },
     // answers are made of columns that were named one by one: there is nothing a second look could take out
@@ -28,19 +36,33 @@ export function validation (): Pick<FastifyServerOptions, 'schemaErrorFormatter'
   return {
     schemaErrorFormatter: (errors, part) => {
       // of several faults of one value the first is enough: a form shows one, and a text that is empty need not be told that it has nothing to see in it
-      const faults = new Map(errors.slice(0, 100).map(error => faultOf(error, part)).toReversed().map(fault => [fault.pointer ?? fault.parameter, fault]))
+      const faults = new Map(
+        errors
+          .slice(0, 100)
+          .map(error => faultOf(error, part))
+          .toReversed()
+          .map(fault => [fault.pointer ?? fault.parameter, fault])
+      )
       return invalid([...faults.values()].toReversed())
     },
-    schemaController: { compilersFactory: builders as unknown as NonNullable<FastifyServerOptions['schemaController']>['compilersFactory'] & object }
+    schemaController: {
+      compilersFactory: builders as unknown as NonNullable<
+        FastifyServerOptions['schemaController']
+      >['compilersFactory'] &
+        object
+    }
   }
 }
 
 type Validator = (data: Json) => object
 
-const bodyValidator = (validate: ValidateFunction): Validator => data => validate(data) ? { value: data } : { error: validate.errors }
+const bodyValidator =
+  (validate: ValidateFunction): Validator =>
+  data =>
+    validate(data) ? { value: data } : { error: validate.errors }
 
 /** Compiled by the first request of its route: all of them together are most of the time of a start. */
-function whenNeeded (compile: () => Validator): Validator {
+function whenNeeded(compile: () => Validator): Validator {
   let validate: Validator | undefined
   return data => (validate ??= compile())(data)
 }
@@ -48,7 +70,7 @@ function whenNeeded (compile: () => Validator): Validator {
 /** A route that says nothing of a query takes none: an unknown parameter is a mistake everywhere. */
 export const strictQueries = fp(async app => {
   app.addHook('onRoute', ({ schema, config }) => {
-    if (schema && !schema.hide && (config?.permission ?? config?.public)) schema.querystring ??= { type: 'object', properties: {}, additionalProperties: false }
+    if (schema && !schema.hide && (config?.permission ?? config?.public))
+      schema.querystring ??= { type: 'object', properties: {}, additionalProperties: false }
   })
 })
-

@@ -17,32 +17,49 @@ const TerritoryPage = PageOf(Territory)
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   crud(app, accounts, {
-    one: 'account', many: 'accounts', record: Account, create: NewAccount, update: AccountChanges,
+    one: 'account',
+    many: 'accounts',
+    record: Account,
+    create: NewAccount,
+    update: AccountChanges,
     filter: accountFilter,
     sort: ['id', 'name', 'annual_revenue', 'employee_count', 'created_at', 'updated_at'],
     search: searchable,
     include: {
-      parent_account: { by: 'parent_account_id', find: accounts.find, record: Ref(Account), permission: 'accounts:read' },
+      parent_account: {
+        by: 'parent_account_id',
+        find: accounts.find,
+        record: Ref(Account),
+        permission: 'accounts:read'
+      },
       assigned_to: { by: 'assigned_to', find: findSummaries, record: Ref(UserSummary) },
       tags: { by: 'tags', find: tags.find, record: TagList, permission: 'tags:read' }
     },
     scopes: { territory_id: Id({ description: 'It is in this territory.' }) }
   })
 
-  app.get('/:id/territories', {
-    config: { permission: 'accounts:read' },
-    schema: {
-      operationId: 'listAccountTerritories', summary: 'List the territories of an account', tags: ['accounts'],
-      description: 'The territories whose filters the account meets now, by name. Each page looks through 200 territories, so that it may show fewer or none and still have a next one.',
-      params: byId(), querystring: Type.Object({ cursor: cursorParameter }, { additionalProperties: false }),
-      response: answer(200, 'The territories.', Ref(TerritoryPage))
+  app.get(
+    '/:id/territories',
+    {
+      config: { permission: 'accounts:read' },
+      schema: {
+        operationId: 'listAccountTerritories',
+        summary: 'List the territories of an account',
+        tags: ['accounts'],
+        description:
+          'The territories whose filters the account meets now, by name. Each page looks through 200 territories, so that it may show fewer or none and still have a next one.',
+        params: byId(),
+        querystring: Type.Object({ cursor: cursorParameter }, { additionalProperties: false }),
+        response: answer(200, 'The territories.', Ref(TerritoryPage))
+      }
+    },
+    async (request, reply) => {
+      request.ctx.require('territories:read')
+      const page = await accounts.territoriesOf(request.ctx, idOf(request), request.query)
+      if (page.next_cursor !== null) reply.header('link', nextLink(request, page.next_cursor))
+      return page
     }
-  }, async (request, reply) => {
-    request.ctx.require('territories:read')
-    const page = await accounts.territoriesOf(request.ctx, idOf(request), request.query)
-    if (page.next_cursor !== null) reply.header('link', nextLink(request, page.next_cursor))
-    return page
-  })
+  )
 }
 
 export default routes

@@ -10,8 +10,21 @@ import * as rules from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   crud(app, rules, {
-    one: 'assignment rule', many: 'assignment rules', record: AssignmentRule, create: NewAssignmentRule, update: AssignmentRuleChanges,
-    filter: ['id', 'resource', 'status', 'position', 'user_id', 'team_id', 'created_at', 'updated_at'],
+    one: 'assignment rule',
+    many: 'assignment rules',
+    record: AssignmentRule,
+    create: NewAssignmentRule,
+    update: AssignmentRuleChanges,
+    filter: [
+      'id',
+      'resource',
+      'status',
+      'position',
+      'user_id',
+      'team_id',
+      'created_at',
+      'updated_at'
+    ],
     sort: ['id', 'position', 'created_at', 'updated_at'],
     include: {
       user: { by: 'user_id', find: findSummaries, record: Ref(UserSummary) },

@@ -12,12 +12,26 @@ import * as members from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   crud(app, members, {
-    one: 'campaign member', many: 'campaign members', record: CampaignMember, create: NewCampaignMember, update: CampaignMemberChanges,
+    one: 'campaign member',
+    many: 'campaign members',
+    record: CampaignMember,
+    create: NewCampaignMember,
+    update: CampaignMemberChanges,
     filter: ['id', 'campaign_id', 'contact_id', 'lead_id', 'status', 'created_at', 'updated_at'],
     sort: ['id', 'created_at', 'updated_at'],
     include: {
-      campaign: { by: 'campaign_id', find: campaigns.find, record: Ref(Campaign), permission: 'campaigns:read' },
-      contact: { by: 'contact_id', find: contacts.find, record: Ref(Contact), permission: 'contacts:read' },
+      campaign: {
+        by: 'campaign_id',
+        find: campaigns.find,
+        record: Ref(Campaign),
+        permission: 'campaigns:read'
+      },
+      contact: {
+        by: 'contact_id',
+        find: contacts.find,
+        record: Ref(Contact),
+        permission: 'contacts:read'
+      },
       lead: { by: 'lead_id', find: leads.find, record: Ref(Lead), permission: 'leads:read' }
     }
   })

@@ -13,13 +13,27 @@ import { searchable } from './table.ts'
 const routes: FastifyPluginAsyncTypebox = async app => {
   app.addSchema(ActivitySummary)
   crud(app, contacts, {
-    one: 'contact', many: 'contacts', record: Contact, create: NewContact, update: ContactChanges,
-    filter: contactFilter, scopes: contactScopes,
+    one: 'contact',
+    many: 'contacts',
+    record: Contact,
+    create: NewContact,
+    update: ContactChanges,
+    filter: contactFilter,
+    scopes: contactScopes,
     sort: ['id', 'first_name', 'last_name', 'email', 'company', 'created_at', 'updated_at'],
     search: searchable,
     include: {
-      account: { by: 'account_id', find: accounts.find, record: Ref(Account), permission: 'accounts:read' },
-      activities: { each: contacts.recentActivities, record: ActivityList, permission: 'activities:read' },
+      account: {
+        by: 'account_id',
+        find: accounts.find,
+        record: Ref(Account),
+        permission: 'accounts:read'
+      },
+      activities: {
+        each: contacts.recentActivities,
+        record: ActivityList,
+        permission: 'activities:read'
+      },
       tags: { by: 'tags', find: tags.find, record: TagList, permission: 'tags:read' }
     }
   })

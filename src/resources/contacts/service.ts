@@ -7,17 +7,39 @@ import { activityLinks } from '../activities/table.ts'
 import { campaignMembers } from '../campaign_members/table.ts'
 import { contacts } from './table.ts'
 
-export const { list, stream, get, find, lock, create, createMany, update, remove, restore, history, cacheKey } = collection('contact', contacts, {
-  campaign_id: campaign => sql`exists (select from ${campaignMembers} where ${campaignMembers.organization_id} = ${contacts.organization_id}
+export const {
+  list,
+  stream,
+  get,
+  find,
+  lock,
+  create,
+  createMany,
+  update,
+  remove,
+  restore,
+  history,
+  cacheKey
+} = collection('contact', contacts, {
+  campaign_id:
+    campaign => sql`exists (select from ${campaignMembers} where ${campaignMembers.organization_id} = ${contacts.organization_id}
     and ${campaignMembers.contact_id} = ${contacts.id} and ${campaignMembers.campaign_id} = ${campaign} and ${campaignMembers.deleted_at} is null)`,
   active_since: text => sql`exists (select from ${activityLinks}
     where ${activityLinks.organization_id} = ${contacts.organization_id} and ${activityLinks.contact_id} = ${contacts.id} and ${activityLinks.occurred_at} >= ${since(text)})`
 })
 
 /** The newest activities of each contact, 20 at the most; of a list of contacts that were active since some time, those since then. */
-export async function recentActivities (ctx: Context, ids: number[], { filters = [] }: ListQuery) {
+export async function recentActivities(ctx: Context, ids: number[], { filters = [] }: ListQuery) {
   const since = filters.find(({ field }) => field === 'active_since')?.value as string | undefined
-  const found = await newestOf(ctx, 'contact', ids, { limit: 20, ...since !== undefined && { since } })
+  const found = await newestOf(ctx, 'contact', ids, {
+    limit: 20,
+    ...(since !== undefined && { since })
+  })
   // a page of 200 contacts may have 4,000 of them: what each says at length is left to its own page
-  return new Map([...found].map(([id, activities]) => [id, activities.map(({ description: _, ...summary }) => summary)]))
+  return new Map(
+    [...found].map(([id, activities]) => [
+      id,
+      activities.map(({ description: _, ...summary }) => summary)
+    ])
+  )
 }

@@ -14,16 +14,37 @@ import type { LeadChanges, NewLead, Qualification } from './schema.ts'
 import { leads, statuses } from './table.ts'
 
 type Lead = RowOf<typeof leads>
-type Status = typeof statuses[number]
+type Status = (typeof statuses)[number]
 
-const { create: insert, update: change, ...rest } = keepingScore(collection('lead', leads, {
-  entered_status: status => sql`exists (select from ${moves} where ${moves.organization_id} = ${leads.organization_id}
+const {
+  create: insert,
+  update: change,
+  ...rest
+} = keepingScore(
+  collection('lead', leads, {
+    entered_status:
+      status => sql`exists (select from ${moves} where ${moves.organization_id} = ${leads.organization_id}
     and ${moves.subject_type} = 'lead' and ${moves.subject_id} = ${leads.id} and ${moves.to_stage} = ${status})`,
-  campaign_id: campaign => sql`exists (select from ${campaignMembers} where ${campaignMembers.organization_id} = ${leads.organization_id}
+    campaign_id:
+      campaign => sql`exists (select from ${campaignMembers} where ${campaignMembers.organization_id} = ${leads.organization_id}
     and ${campaignMembers.lead_id} = ${leads.id} and ${campaignMembers.campaign_id} = ${campaign} and ${campaignMembers.deleted_at} is null)`,
-  mine: isAsker(leads.assigned_to)
-}))
-export const { list, stream, get, lock, find, where, createMany, updateMany, remove, restore, history, cacheKey } = rest
+    mine: isAsker(leads.assigned_to)
+  })
+)
+export const {
+  list,
+  stream,
+  get,
+  lock,
+  find,
+  where,
+  createMany,
+  updateMany,
+  remove,
+  restore,
+  history,
+  cacheKey
+} = rest
 
 /** The statuses that a lead is given by hand; `converted` is what a conversion gives it. */
 const byHand = statuses.filter(status => status !== 'converted')
@@ -32,11 +53,17 @@ const byHand = statuses.filter(status => status !== 'converted')
  * Makes a lead, scored by the model and, if it names no user, assigned by the rules, which may ask for the score. Errors: 422 for one
  * that would be converted already, or that has a reason without being unqualified.
  */
-export async function create (ctx: Context, input: Static<typeof NewLead>) {
-  if (input.status === 'converted') throw ruleBroken('status', 'A lead is converted by POST /api/leads/{id}/conversion.')
+export async function create(ctx: Context, input: Static<typeof NewLead>) {
+  if (input.status === 'converted')
+    throw ruleBroken('status', 'A lead is converted by POST /api/leads/{id}/conversion.')
   const unqualified_reason = reasonOf(input.status ?? 'new', input.unqualified_reason)
-  const given = { ...input, unqualified_reason, ...input.status === 'qualified' && { qualified_at: now() } }
-  const make = async (ctx: Context) => await scored(ctx, given, async (ctx, input) => await assigned(ctx, 'leads', input, insert))
+  const given = {
+    ...input,
+    unqualified_reason,
+    ...(input.status === 'qualified' && { qualified_at: now() })
+  }
+  const make = async (ctx: Context) =>
+    await scored(ctx, given, async (ctx, input) => await assigned(ctx, 'leads', input, insert))
   return input.assigned_to === undefined ? await inTurn(ctx, ['leads'], make) : await make(ctx)
 }
 
@@ -44,27 +71,51 @@ export async function create (ctx: Context, input: Static<typeof NewLead>) {
 const names = { status: 'status', reason: 'unqualified_reason' }
 
 /** Changes a lead. Errors: 409 for a status it cannot come to, 422 for a reason without being unqualified. */
-export async function update (ctx: Context, id: number, changes: Static<typeof LeadChanges>, versions?: Versions, called = names) {
-  if (changes.status === undefined && changes.unqualified_reason === undefined) return await change(ctx, id, changes, versions)
-  return await ctx.transaction(async ctx => await change(ctx, id, { ...changes, ...moved(await lock(ctx, id, versions), changes, called) }))
+export async function update(
+  ctx: Context,
+  id: number,
+  changes: Static<typeof LeadChanges>,
+  versions?: Versions,
+  called = names
+) {
+  if (changes.status === undefined && changes.unqualified_reason === undefined)
+    return await change(ctx, id, changes, versions)
+  return await ctx.transaction(
+    async ctx =>
+      await change(ctx, id, {
+        ...changes,
+        ...moved(await lock(ctx, id, versions), changes, called)
+      })
+  )
 }
 
 /** Says whether something may come of a lead: `update`, in other words. */
-export async function qualify (ctx: Context, id: number, asked: Static<typeof Qualification>, versions?: Versions) {
+export async function qualify(
+  ctx: Context,
+  id: number,
+  asked: Static<typeof Qualification>,
+  versions?: Versions
+) {
   const { outcome = 'qualified', reason } = asked ?? {}
-  const changes = { status: outcome, ...reason !== undefined && { unqualified_reason: reason } }
+  const changes = { status: outcome, ...(reason !== undefined && { unqualified_reason: reason }) }
   return await update(ctx, id, changes, versions, { status: 'outcome', reason: 'reason' })
 }
 
 /** Makes a lead, locked by the caller, a converted one; it gets this contact if it has none. */
 export const convert = async (ctx: Context, { id, contact_id }: Lead, contact: number | null) =>
-  await change(ctx, id, { status: 'converted', converted_at: now(), unqualified_reason: null, contact_id: contact_id ?? contact })
+  await change(ctx, id, {
+    status: 'converted',
+    converted_at: now(),
+    unqualified_reason: null,
+    contact_id: contact_id ?? contact
+  })
 
 /** Takes a conversion back: the lead, locked by the caller, is again what it was `before`. */
-export const unconvert = async (ctx: Context, id: number, before: Partial<Lead>) => await change(ctx, id, { ...before, converted_at: null })
+export const unconvert = async (ctx: Context, id: number, before: Partial<Lead>) =>
+  await change(ctx, id, { ...before, converted_at: null })
 
 /** The way of a lead through its statuses. Errors: 404. */
-export async function movesOfLead (ctx: Context, id: number, query: ListQuery) {
+export async function movesOfLead(ctx: Context, id: number, query: ListQuery) {
   await get(ctx, id)
   return await movesOf(ctx, 'lead', id, query)
 }
@@ -72,24 +123,45 @@ export async function movesOfLead (ctx: Context, id: number, query: ListQuery) {
 const now = () => new Date().toISOString()
 
 /** What changes with the status of a lead, or the reason for it. Errors: 409 for a status it cannot come to, 422 for a reason that is none. */
-function moved (before: Lead, changes: Static<typeof LeadChanges>, called: typeof names): Partial<Lead> {
+function moved(
+  before: Lead,
+  changes: Static<typeof LeadChanges>,
+  called: typeof names
+): Partial<Lead> {
   const { status = before.status } = changes
   if (status !== before.status) refuseImpossible(before.status, status, called.status)
   return {
-    unqualified_reason: reasonOf(status, changes.unqualified_reason, before.unqualified_reason, called.reason),
-    ...status !== before.status && { qualified_at: status === 'qualified' ? now() : null }
+    unqualified_reason: reasonOf(
+      status,
+      changes.unqualified_reason,
+      before.unqualified_reason,
+      called.reason
+    ),
+    ...(status !== before.status && { qualified_at: status === 'qualified' ? now() : null })
   }
 }
 
-function refuseImpossible (from: Status, to: Status, field: string): void {
-  if (from === 'converted') throw impossibleMove(field, 'A converted lead stays converted, until DELETE /api/leads/{id}/conversion takes it back.', [])
-  if (to === 'converted') throw impossibleMove(field, 'A lead is converted by POST /api/leads/{id}/conversion.', byHand)
+function refuseImpossible(from: Status, to: Status, field: string): void {
+  if (from === 'converted')
+    throw impossibleMove(
+      field,
+      'A converted lead stays converted, until DELETE /api/leads/{id}/conversion takes it back.',
+      []
+    )
+  if (to === 'converted')
+    throw impossibleMove(field, 'A lead is converted by POST /api/leads/{id}/conversion.', byHand)
 }
 
 /** Why nothing will come of a lead of this status. A form may send back the reason that was there together with another status. Errors: 422. */
-function reasonOf (status: Status, given: string | null | undefined, before: string | null = null, field = names.reason): string | null {
+function reasonOf(
+  status: Status,
+  given: string | null | undefined,
+  before: string | null = null,
+  field = names.reason
+): string | null {
   const reason = given === undefined ? before : given
   if (status === 'unqualified') return reason
-  if (reason !== null && reason !== before) throw ruleBroken(field, `What is ${status} has no reason to be unqualified.`)
+  if (reason !== null && reason !== before)
+    throw ruleBroken(field, `What is ${status} has no reason to be unqualified.`)
   return null
 }

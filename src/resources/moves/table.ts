@@ -8,20 +8,30 @@ export const subjects = ['lead', 'opportunity'] as const
  * the table (drizzle/0004) in the transaction of the change. `seconds` were spent in `from_stage`; null for the first row, which is
  * the beginning.
  */
-export const moves = pgTable('moves', {
-  id: identifier().notNull().generatedAlwaysAsIdentity(),
-  organization_id: identifier().notNull(),
-  subject_type: varchar({ length: 20, enum: subjects }).notNull(),
-  subject_id: identifier().notNull(),
-  pipeline_id: identifier(),
-  from_stage: varchar({ length: 50 }),
-  to_stage: varchar({ length: 50 }).notNull(),
-  moved_at: instant().notNull(),
-  actor_id: identifier(),
-  seconds: bigint({ mode: 'number' })
-}, t => [
-  primaryKey({ name: 'moves_key', columns: [t.organization_id, t.id] }),
-  index('idx_moves_subject').on(t.organization_id, t.subject_type, t.subject_id, t.id),
-  index('idx_moves_to').on(t.organization_id, t.subject_type, t.to_stage, t.subject_id),
-  index('idx_moves_from').on(t.organization_id, t.subject_type, t.from_stage, t.seconds, t.subject_id)
-])
+export const moves = pgTable(
+  'moves',
+  {
+    id: identifier().notNull().generatedAlwaysAsIdentity(),
+    organization_id: identifier().notNull(),
+    subject_type: varchar({ length: 20, enum: subjects }).notNull(),
+    subject_id: identifier().notNull(),
+    pipeline_id: identifier(),
+    from_stage: varchar({ length: 50 }),
+    to_stage: varchar({ length: 50 }).notNull(),
+    moved_at: instant().notNull(),
+    actor_id: identifier(),
+    seconds: bigint({ mode: 'number' })
+  },
+  t => [
+    primaryKey({ name: 'moves_key', columns: [t.organization_id, t.id] }),
+    index('idx_moves_subject').on(t.organization_id, t.subject_type, t.subject_id, t.id),
+    index('idx_moves_to').on(t.organization_id, t.subject_type, t.to_stage, t.subject_id),
+    index('idx_moves_from').on(
+      t.organization_id,
+      t.subject_type,
+      t.from_stage,
+      t.seconds,
+      t.subject_id
+    )
+  ]
+)

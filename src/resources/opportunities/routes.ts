@@ -14,38 +14,83 @@ import { TagList } from '../tags/schema.ts'
 import * as tags from '../tags/service.ts'
 import { UserSummary } from '../users/schema.ts'
 import { findSummaries } from '../users/service.ts'
-import { NewOpportunity, Opportunity, OpportunityChanges, opportunityFilter, opportunityScopes } from './schema.ts'
+import {
+  NewOpportunity,
+  Opportunity,
+  OpportunityChanges,
+  opportunityFilter,
+  opportunityScopes
+} from './schema.ts'
 import * as opportunities from './service.ts'
 import { searchable } from './table.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   crud(app, opportunities, {
-    one: 'opportunity', many: 'opportunities', record: Opportunity, create: NewOpportunity, update: OpportunityChanges,
-    filter: opportunityFilter, scopes: opportunityScopes,
-    sort: ['id', 'title', 'amount', 'stage', 'probability', 'close_date', 'moved_at', 'closed_at', 'created_at', 'updated_at'],
+    one: 'opportunity',
+    many: 'opportunities',
+    record: Opportunity,
+    create: NewOpportunity,
+    update: OpportunityChanges,
+    filter: opportunityFilter,
+    scopes: opportunityScopes,
+    sort: [
+      'id',
+      'title',
+      'amount',
+      'stage',
+      'probability',
+      'close_date',
+      'moved_at',
+      'closed_at',
+      'created_at',
+      'updated_at'
+    ],
     search: searchable,
     include: {
       lead: { by: 'lead_id', find: leads.find, record: Ref(Lead), permission: 'leads:read' },
-      account: { by: 'account_id', find: accounts.find, record: Ref(Account), permission: 'accounts:read' },
-      pipeline: { by: 'pipeline_id', find: pipelines.find, record: Ref(Pipeline), permission: 'pipelines:read' },
+      account: {
+        by: 'account_id',
+        find: accounts.find,
+        record: Ref(Account),
+        permission: 'accounts:read'
+      },
+      pipeline: {
+        by: 'pipeline_id',
+        find: pipelines.find,
+        record: Ref(Pipeline),
+        permission: 'pipelines:read'
+      },
       assigned_to: { by: 'assigned_to', find: findSummaries, record: Ref(UserSummary) },
       tags: { by: 'tags', find: tags.find, record: TagList, permission: 'tags:read' }
     }
   })
 
   for (const schema of [Move, MovePage]) app.addSchema(schema)
-  app.get('/:id/moves', {
-    config: { permission: 'opportunities:read' },
-    schema: {
-      operationId: 'listOpportunityMoves', summary: 'List the moves of an opportunity', tags: ['opportunities'],
-      description: 'The way of an opportunity through its stages, newest first: who moved it, and how long it had been in the stage before.',
-      params: byId(), querystring: Paged, response: answer(200, 'The moves.', Ref(MovePage))
+  app.get(
+    '/:id/moves',
+    {
+      config: { permission: 'opportunities:read' },
+      schema: {
+        operationId: 'listOpportunityMoves',
+        summary: 'List the moves of an opportunity',
+        tags: ['opportunities'],
+        description:
+          'The way of an opportunity through its stages, newest first: who moved it, and how long it had been in the stage before.',
+        params: byId(),
+        querystring: Paged,
+        response: answer(200, 'The moves.', Ref(MovePage))
+      }
+    },
+    async (request, reply) => {
+      const page = await opportunities.movesOfOpportunity(
+        request.ctx,
+        request.params.id,
+        request.query
+      )
+      if (page.next_cursor !== null) reply.header('link', nextLink(request, page.next_cursor))
+      return page
     }
-  }, async (request, reply) => {
-    const page = await opportunities.movesOfOpportunity(request.ctx, request.params.id, request.query)
-    if (page.next_cursor !== null) reply.header('link', nextLink(request, page.next_cursor))
-    return page
-  })
+  )
 }
 
 export default routes

@@ -8,8 +8,13 @@ import * as pipelines from './service.ts'
 const routes: FastifyPluginAsyncTypebox = async app => {
   app.addSchema(PipelineStage)
   crud(app, pipelines, {
-    one: 'pipeline', many: 'pipelines', record: Pipeline, create: NewPipeline, update: PipelineChanges,
-    filter: ['id', 'name', 'is_default', 'created_at', 'updated_at'], sort: ['id', 'name', 'created_at', 'updated_at'],
+    one: 'pipeline',
+    many: 'pipelines',
+    record: Pipeline,
+    create: NewPipeline,
+    update: PipelineChanges,
+    filter: ['id', 'name', 'is_default', 'created_at', 'updated_at'],
+    sort: ['id', 'name', 'created_at', 'updated_at'],
     include: { stages: { each: stagesOfEach, record: StageList, permission: 'stages:read' } }
   })
 }

@@ -5,8 +5,13 @@ import * as tags from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   crud(app, tags, {
-    one: 'tag', many: 'tags', record: Tag, create: NewTag, update: TagChanges,
-    filter: ['id', 'name', 'created_at', 'updated_at'], sort: ['id', 'name', 'created_at', 'updated_at']
+    one: 'tag',
+    many: 'tags',
+    record: Tag,
+    create: NewTag,
+    update: TagChanges,
+    filter: ['id', 'name', 'created_at', 'updated_at'],
+    sort: ['id', 'name', 'created_at', 'updated_at']
   })
 }
 

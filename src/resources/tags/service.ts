@@ -1,4 +1,16 @@
 import { collection } from '../../kit/collection.ts'
 import { tags } from './table.ts'
 
-export const { list, stream, get, find, create, createMany, update, remove, restore, history, cacheKey } = collection('tag', tags)
+export const {
+  list,
+  stream,
+  get,
+  find,
+  create,
+  createMany,
+  update,
+  remove,
+  restore,
+  history,
+  cacheKey
+} = collection('tag', tags)

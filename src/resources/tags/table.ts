@@ -1,12 +1,18 @@
 import { listIndexes, record, recordKeys } from '../../kit/columns.ts'
 import { pgTable, sql, uniqueIndex, varchar } from '../../kit/drizzle.ts'
 
-export const tags = pgTable('tags', {
-  ...record(),
-  name: varchar({ length: 50 }).notNull(),
-  color: varchar({ length: 7 })
-}, t => [
-  ...recordKeys('tags', t),
-  ...listIndexes('tags', t, ['name', 'created_at', 'updated_at']),
-  uniqueIndex('tags_name_unique').on(t.organization_id, sql`lower(${t.name})`).where(sql`${t.deleted_at} is null`)
-])
+export const tags = pgTable(
+  'tags',
+  {
+    ...record(),
+    name: varchar({ length: 50 }).notNull(),
+    color: varchar({ length: 7 })
+  },
+  t => [
+    ...recordKeys('tags', t),
+    ...listIndexes('tags', t, ['name', 'created_at', 'updated_at']),
+    uniqueIndex('tags_name_unique')
+      .on(t.organization_id, sql`lower(${t.name})`)
+      .where(sql`${t.deleted_at} is null`)
+  ]
+)

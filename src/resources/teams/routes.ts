@@ -9,11 +9,20 @@ import * as teams from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   crud(app, teams, {
-    one: 'team', many: 'teams', record: Team, create: NewTeam, update: TeamChanges,
-    filter: ['id', 'name', 'leader_id', 'created_at', 'updated_at'], sort: ['id', 'name', 'created_at', 'updated_at'],
+    one: 'team',
+    many: 'teams',
+    record: Team,
+    create: NewTeam,
+    update: TeamChanges,
+    filter: ['id', 'name', 'leader_id', 'created_at', 'updated_at'],
+    sort: ['id', 'name', 'created_at', 'updated_at'],
     include: {
       leader: { by: 'leader_id', find: findSummaries, record: Ref(UserSummary) },
-      members: { by: 'member_ids', find: findSummaries, record: Type.Array(Ref(UserSummary), { maxItems: 200 }) }
+      members: {
+        by: 'member_ids',
+        find: findSummaries,
+        record: Type.Array(Ref(UserSummary), { maxItems: 200 })
+      }
     }
   })
 }

@@ -11,13 +11,18 @@ const { create: insert, update: change, lock, ...rest } = collection('team', tea
 export const { list, stream, get, find, remove, restore, history, cacheKey } = rest
 
 /** Makes a team. Errors: 422 for a member who is no user. */
-export async function create (ctx: Context, input: Static<typeof NewTeam>) {
+export async function create(ctx: Context, input: Static<typeof NewTeam>) {
   await refuseUnknown(ctx, input.member_ids)
   return await insert(ctx, input)
 }
 
 /** Changes a team. Errors: 422 for a new member who is no user; one who was a member and is gone by now may stay. */
-export async function update (ctx: Context, id: number, changes: Static<typeof TeamChanges>, versions?: Versions) {
+export async function update(
+  ctx: Context,
+  id: number,
+  changes: Static<typeof TeamChanges>,
+  versions?: Versions
+) {
   if (!changes.member_ids) return await change(ctx, id, changes, versions)
   return await ctx.transaction(async ctx => {
     await refuseUnknown(ctx, changes.member_ids, (await lock(ctx, id, versions)).member_ids)
@@ -26,9 +31,13 @@ export async function update (ctx: Context, id: number, changes: Static<typeof T
 }
 
 /** An array has no foreign keys: this is theirs. */
-async function refuseUnknown (ctx: Context, member_ids: number[] = [], before: number[] = []): Promise<void> {
+async function refuseUnknown(
+  ctx: Context,
+  member_ids: number[] = [],
+  before: number[] = []
+): Promise<void> {
   const known = new Set([...before, ...(await findSummaries(ctx, member_ids)).map(({ id }) => id)])
-  const unknown = member_ids.flatMap((id, i) => known.has(id) ? [] : [`member_ids/${i}`])
+  const unknown = member_ids.flatMap((id, i) => (known.has(id) ? [] : [`member_ids/${i}`]))
   if (unknown.length > 0) throw unknownReference(unknown)
 }
 
@@ -37,14 +46,16 @@ async function refuseUnknown (ctx: Context, member_ids: number[] = [], before: n
  * that two who need turns of two teams never wait for each other.
  */
 export const waitForTurn = async (ctx: Context): Promise<void> => {
-  await soon(ctx.connection`select pg_advisory_xact_lock(hashtextextended('turns', ${ctx.organization_id}))`)
+  await soon(
+    ctx.connection`select pg_advisory_xact_lock(hashtextextended('turns', ${ctx.organization_id}))`
+  )
 }
 
 /**
  * The active member of a team whose turn it is; null when it has none, or is gone. The turn is taken with the transaction of `ctx` and
  * given back if that fails.
  */
-export async function nextMember (ctx: Context, id: number): Promise<number | null> {
+export async function nextMember(ctx: Context, id: number): Promise<number | null> {
   const [team] = await find(ctx, [id])
   const members = await findActive(ctx, team?.member_ids ?? [])
   if (members.length === 0) return null

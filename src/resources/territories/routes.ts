@@ -8,9 +8,16 @@ import * as territories from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   crud(app, territories, {
-    one: 'territory', many: 'territories', record: Territory, create: NewTerritory, update: TerritoryChanges,
-    filter: ['id', 'name', 'team_id', 'created_at', 'updated_at'], sort: ['id', 'name', 'created_at', 'updated_at'],
-    include: { team: { by: 'team_id', find: teams.find, record: Ref(Team), permission: 'teams:read' } }
+    one: 'territory',
+    many: 'territories',
+    record: Territory,
+    create: NewTerritory,
+    update: TerritoryChanges,
+    filter: ['id', 'name', 'team_id', 'created_at', 'updated_at'],
+    sort: ['id', 'name', 'created_at', 'updated_at'],
+    include: {
+      team: { by: 'team_id', find: teams.find, record: Ref(Team), permission: 'teams:read' }
+    }
   })
 }
 

@@ -14,13 +14,18 @@ const language = filterLanguage({ record: Account, filter: ['country', 'state', 
 export const filtersOf = ({ filter = '' }: { filter?: string }) => language.parse(filter, 'filter')
 
 /** Makes a territory. Errors: 422 for a filter by anything but country, state and industry. */
-export async function create (ctx: Context, input: Static<typeof NewTerritory>) {
+export async function create(ctx: Context, input: Static<typeof NewTerritory>) {
   filtersOf(input)
   return await insert(ctx, input)
 }
 
 /** Changes a territory. Errors: as `create`. */
-export async function update (ctx: Context, id: number, changes: Static<typeof TerritoryChanges>, versions?: Versions) {
+export async function update(
+  ctx: Context,
+  id: number,
+  changes: Static<typeof TerritoryChanges>,
+  versions?: Versions
+) {
   filtersOf(changes)
   return await change(ctx, id, changes, versions)
 }
