@@ -2,6 +2,6 @@ import { defineConfig } from 'drizzle-kit'
 
 export default defineConfig({
   dialect: 'postgresql',
-  schema: ['./src/resources/*/table.ts', './src/kit/events.ts'],
+  schema: ['./src/modules/*/*/table.ts', './src/core/records/events.ts'],
   out: './drizzle'
 })

@@ -1,11 +1,11 @@
 // A new password for a user who has lost the old one: npm run password -- admin@example.com
 // It goes where `npm start` looks; a server that is running there may go on running.
-import { placeOf, withHouse } from '../src/boot.ts'
+import { placeOf, withHouse } from '../src/bootstrap/boot.ts'
 import { readConfig } from '../src/config.ts'
-import { makeUpPassword } from '../src/first-start.ts'
-import { Context } from '../src/kit/context.ts'
-import { forgive } from '../src/resources/auth/throttle.ts'
-import { update } from '../src/resources/users/service.ts'
+import { makeUpPassword } from '../src/bootstrap/first-admin.ts'
+import { Context } from '../src/core/access/context.ts'
+import { forgive } from '../src/modules/identity/auth/throttle.ts'
+import { update } from '../src/modules/identity/users/service.ts'
 
 async function main() {
   const [name, ...more] = process.argv.slice(2)

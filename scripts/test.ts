@@ -5,8 +5,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import postgres from 'postgres'
-import { startEmbeddedPostgres } from '../src/embedded-postgres.ts'
-import { migrate } from '../src/migrations.ts'
+import { startEmbeddedPostgres } from '../src/bootstrap/embedded-postgres.ts'
+import { migrate } from '../src/bootstrap/migrations.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'smartx-test-'))
 const server = await startEmbeddedPostgres({

@@ -1,4 +1,4 @@
-import type { PasswordCost } from './kit/passwords.ts'
+import type { PasswordCost } from './core/access/passwords.ts'
 
 /** What the process is told from outside, checked. */
 export interface Config {

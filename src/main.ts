@@ -1,10 +1,10 @@
 import { pino } from 'pino'
 import { buildApp } from './app.ts'
-import { boot } from './boot.ts'
+import { boot } from './bootstrap/boot.ts'
 import { readConfig, type Config } from './config.ts'
-import { welcome } from './first-start.ts'
-import { problemOfDatabase } from './kit/errors.ts'
-import { closeGracefully } from './plugins/shutdown.ts'
+import { welcome } from './bootstrap/first-admin.ts'
+import { problemOfDatabase } from './core/errors.ts'
+import { closeGracefully } from './http/shutdown.ts'
 
 /** A process that has not closed by then is ended. */
 const hardLimit = 25_000
@@ -56,7 +56,7 @@ async function main() {
     // first of all: a start that fails must not make an admin, whose password is shown only once
     const address = await app.listen({ port: config.port, host: config.host })
     print(address, config, await welcome(app.house, config.admin))
-    const { startWorkers } = await import('./workers/index.ts') // nobody waits for them
+    const { startWorkers } = await import('./jobs/runner.ts') // nobody waits for them
     workers = startWorkers(app.house, settings.database_url, logger)
   } catch (error) {
     const is_taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'

@@ -1,7 +1,7 @@
 // The requests of the SmartX document, word for word.
 import t from 'tap'
-import { application, bearer, caller } from './helper.ts'
-import * as organizations from '../src/resources/organizations/service.ts'
+import { application, bearer, caller } from './support/app.ts'
+import * as organizations from '../src/modules/identity/organizations/service.ts'
 
 t.test('every request of the SmartX document is answered as it says', async t => {
   const app = await application(t)

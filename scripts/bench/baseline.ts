@@ -2,7 +2,7 @@
 import './probe.ts'
 import Fastify from 'fastify'
 import { readFileSync } from 'node:fs'
-import { openDatabase } from '../../src/kit/database.ts'
+import { openDatabase } from '../../src/core/db/database.ts'
 import type { Route } from './cases.ts'
 
 const [kind, database_url, file] = process.argv.slice(2) as ['bare' | 'driver', string, string]

@@ -1,7 +1,7 @@
-import type { Connection } from '../../src/kit/database.ts'
-import { Context, type House, type Principal } from '../../src/kit/context.ts'
-import type { ListQuery } from '../../src/kit/list.ts'
-import * as contacts from '../../src/resources/contacts/service.ts'
+import type { Connection } from '../../src/core/db/database.ts'
+import { Context, type House, type Principal } from '../../src/core/access/context.ts'
+import type { ListQuery } from '../../src/core/records/list.ts'
+import * as contacts from '../../src/modules/crm/contacts/service.ts'
 
 /** A kind of request. `path` and `body` are those of the i-th; `run` does in the service what the request does. */
 export interface Case {

@@ -1,5 +1,5 @@
 import postgres from 'postgres'
-import { startEmbeddedPostgres } from '../../src/embedded-postgres.ts'
+import { startEmbeddedPostgres } from '../../src/bootstrap/embedded-postgres.ts'
 
 /** An empty database to measure in: on the server of DATABASE_URL, else on one of our own in `folder`. */
 export async function openDatabase(

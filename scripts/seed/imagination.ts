@@ -7,11 +7,11 @@ import { faker as pl } from '@faker-js/faker/locale/pl'
 import { faker as pt } from '@faker-js/faker/locale/pt_BR'
 import { faker as sv } from '@faker-js/faker/locale/sv'
 import { faker as tr } from '@faker-js/faker/locale/tr'
-import { types } from '../../src/resources/accounts/table.ts'
-import { types as activityTypes, type Link } from '../../src/resources/activities/table.ts'
-import { statuses as responses } from '../../src/resources/campaign_members/table.ts'
-import { types as campaignTypes } from '../../src/resources/campaigns/table.ts'
-import { statuses } from '../../src/resources/leads/table.ts'
+import { types } from '../../src/modules/crm/accounts/table.ts'
+import { types as activityTypes, type Link } from '../../src/modules/crm/activities/table.ts'
+import { statuses as responses } from '../../src/modules/marketing/campaign-members/table.ts'
+import { types as campaignTypes } from '../../src/modules/marketing/campaigns/table.ts'
+import { statuses } from '../../src/modules/crm/leads/table.ts'
 
 /** What is remembered of the records made so far, oldest first. */
 export interface Company {

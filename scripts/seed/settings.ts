@@ -1,9 +1,9 @@
-import type { Context } from '../../src/kit/context.ts'
-import * as assignmentRules from '../../src/resources/assignment_rules/service.ts'
-import * as scoringModels from '../../src/resources/scoring_models/service.ts'
-import * as tags from '../../src/resources/tags/service.ts'
-import * as teams from '../../src/resources/teams/service.ts'
-import * as territories from '../../src/resources/territories/service.ts'
+import type { Context } from '../../src/core/access/context.ts'
+import * as assignmentRules from '../../src/modules/automation/assignment/service.ts'
+import * as scoringModels from '../../src/modules/automation/scoring/service.ts'
+import * as tags from '../../src/modules/crm/tags/service.ts'
+import * as teams from '../../src/modules/automation/teams/service.ts'
+import * as territories from '../../src/modules/automation/territories/service.ts'
 
 const words = {
   strategic: '#49cc90',

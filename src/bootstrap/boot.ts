@@ -1,0 +1,106 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import postgres from 'postgres'
+import { ConfigError, type Config } from '../config.ts'
+import { socketUrl, startEmbeddedPostgres } from './embedded-postgres.ts'
+import { closeHouse, openHouse } from '../services.ts'
+import type { House } from '../core/access/context.ts'
+import { migrate } from './migrations.ts'
+
+/** Makes the services that the configuration leaves to us, and a database that is migrated. `settings` leave nothing open. */
+export async function boot(config: Config, log: (line: string) => void) {
+  const own =
+    config.database_url === undefined
+      ? await startEmbeddedPostgres({ data_dir: postgresFolder(config.data_dir), log })
+      : undefined
+  const settings = {
+    ...config,
+    database_url: config.database_url ?? own!.url,
+    jwt_secret: config.jwt_secret ?? keptSecret(config.data_dir)
+  }
+  try {
+    await migrate(settings.database_url)
+  } catch (error) {
+    await own?.stop()
+    throw config.database_url === undefined ? error : explained(error, config.database_url)
+  }
+  return { settings, postgres: own }
+}
+
+/** For commands: runs `work` where `npm start` keeps its data, beside the server if one is running there. */
+export async function withHouse(
+  config: Config,
+  work: (house: House) => Promise<void>
+): Promise<void> {
+  const { settings, postgres } = await boot(
+    { ...config, database_url: config.database_url ?? (await runningPostgres(config.data_dir)) },
+    () => {}
+  )
+  const house = openHouse(settings)
+  try {
+    await work(house)
+  } finally {
+    await closeHouse(house)
+    await postgres?.stop()
+  }
+}
+
+/** Where the data is, for people: the folder, or server and database without their password. */
+export const placeOf = ({ database_url, data_dir }: Config): string =>
+  database_url === undefined
+    ? path.resolve(data_dir)
+    : `${serverOf(database_url)}${new URL(database_url).pathname}`
+
+function serverOf(url: string): string {
+  const { hostname, port } = new URL(url)
+  return `${decodeURIComponent(hostname) || 'localhost'}:${port || 5432}`
+}
+
+/** What came of the first query, in one line that names the server. A refused `localhost` has no message, but every error a code. */
+function explained(error: unknown, url: string): unknown {
+  if (!(error instanceof Error && 'code' in error)) return error
+  const answer =
+    error instanceof postgres.PostgresError
+      ? `says: ${error.message}`
+      : `does not answer: ${String(error.code)}`
+  return new ConfigError(`Postgres at ${serverOf(url)} ${answer}`)
+}
+
+/**
+ * The URL of the embedded Postgres of a server that is running on `data_dir`; undefined when none answers. Its socket is
+ * open to the user who started it.
+ */
+async function runningPostgres(data_dir: string): Promise<string | undefined> {
+  try {
+    // the fifth line of the lock file is the folder of the socket
+    const socket_dir = readFileSync(
+      path.join(postgresFolder(data_dir), 'postmaster.pid'),
+      'utf8'
+    ).split('\n')[4]
+    const url = socketUrl(socket_dir!)
+    const client = postgres(url, { max: 1, connect_timeout: 2 })
+    try {
+      await client`select 1`
+    } finally {
+      await client.end()
+    }
+    return url
+  } catch {
+    return undefined
+  }
+}
+
+const postgresFolder = (data_dir: string) => path.resolve(data_dir, 'postgres')
+
+/** The secret of an installation of one process: made at its first start and kept beside its data. */
+function keptSecret(data_dir: string): string {
+  const file = path.resolve(data_dir, 'jwt-secret')
+  mkdirSync(path.dirname(file), { recursive: true })
+  try {
+    writeFileSync(file, randomBytes(48).toString('base64'), { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+  return readFileSync(file, 'utf8')
+}

@@ -1,0 +1,37 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { invalidParameter } from '../errors.ts'
+
+/** The values of a row's sort keys: the place in a list after which the next page begins. */
+export type Position = (string | number | null)[]
+
+export interface Cursors {
+  /** `list` says which list the position is in: organisation, resource, filters and sort. */
+  seal: (position: Position, list: string) => string
+  /** Errors: 400 for a cursor that was not sealed here, or for another list. */
+  open: (cursor: string, list: string) => Position
+}
+
+/** Cursors are opaque and signed, so that one from another organisation, filter or sort is refused and not misread. */
+export function cursors(secret: string): Cursors {
+  const signature = (payload: string, list: string) =>
+    createHmac('sha256', secret).update(`${payload}\n${list}`).digest('base64url').slice(0, 16)
+  return {
+    seal(position, list) {
+      const payload = Buffer.from(JSON.stringify(position)).toString('base64url')
+      return `${payload}.${signature(payload, list)}`
+    },
+    open(cursor, list) {
+      const [payload = '', proof = ''] = cursor.split('.')
+      if (
+        proof.length !== 16 ||
+        !timingSafeEqual(Buffer.from(proof), Buffer.from(signature(payload, list)))
+      ) {
+        throw invalidParameter(
+          'cursor',
+          'This cursor does not belong to this list. A cursor goes with the filters and the sort it came from.'
+        )
+      }
+      return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Position
+    }
+  }
+}

@@ -1,0 +1,152 @@
+import cors from '@fastify/cors'
+import helmet, { type FastifyHelmetOptions } from '@fastify/helmet'
+import Fastify, { type ConnectionError, type FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { randomBytes } from 'node:crypto'
+import { STATUS_CODES, type IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { Problem } from '../core/errors.ts'
+
+type Headers = Record<string, string>
+
+/** The headers of the SmartX contract; of what helmet adds to them those that mean something to an API. HSTS says nothing over plain http. */
+const policy: FastifyHelmetOptions = {
+  contentSecurityPolicy: {
+    useDefaults: false,
+    directives: {
+      defaultSrc: ["'self'"],
+      objectSrc: ["'none'"],
+      baseUri: ["'none'"],
+      frameAncestors: ["'none'"]
+    }
+  },
+  frameguard: { action: 'deny' },
+  hsts: { maxAge: 31_536_000, includeSubDomains: true },
+  crossOriginOpenerPolicy: false,
+  originAgentCluster: false,
+  dnsPrefetchControl: false,
+  ieNoOpen: false,
+  permittedCrossDomainPolicies: false
+}
+
+/** Swagger UI styles its elements one by one and draws its icons from data: URLs. */
+export const docsContentPolicy =
+  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+/** Helmet's headers, asked for once: it computes the same ones anew for each request, at the price of a cached read. */
+async function helmetHeaders(): Promise<Headers> {
+  const probe = Fastify()
+  await probe.register(helmet, policy)
+  probe.get('/', async () => '')
+  const { headers } = await probe.inject('/')
+  await probe.close()
+  const {
+    connection: _c,
+    date: _d,
+    'content-length': _l,
+    'content-type': _t,
+    ...kept
+  } = headers as Headers
+  return {
+    ...kept,
+    'x-xss-protection': '1; mode=block',
+    'cache-control': 'no-store',
+    vary: 'Accept, Authorization'
+  }
+}
+
+const idShape = /^[A-Za-z0-9_-]{8,64}$/
+const process_mark = randomBytes(5).toString('hex')
+let requests = 0
+
+/** The caller's X-Request-Id if it has the right shape, else one that no other process makes. */
+export function requestId({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id']
+  return typeof given === 'string' && idShape.test(given)
+    ? given
+    : `${process_mark}-${(++requests).toString(36)}`
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    securityHeaders: Headers
+    draining: boolean
+  }
+}
+
+/**
+ * Security headers, X-Request-Id, Server-Timing and CORS on every answer. `origins` may read answers in browsers. While the
+ * process is `draining`, every answer asks the client to come back on another connection.
+ */
+export const security = fp<{ origins: string[] }>(async (app, { origins }) => {
+  const headers = await helmetHeaders()
+  app.decorate('securityHeaders', headers)
+  app.decorate('draining', false)
+
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.headers(headers).header('x-request-id', request.id)
+    done()
+  })
+  app.addHook('onSend', (_request, reply, _payload, done) => {
+    reply.header('server-timing', `total;dur=${reply.elapsedTime.toFixed(1)}`)
+    if (app.draining) reply.header('connection', 'close')
+    done()
+  })
+
+  // an `Expect` that Node does not know is no reason for an answer of its own, without any of these headers
+  app.server.on('checkExpectation', (request, response) => {
+    app.server.emit('request', request, response)
+  })
+
+  if (origins.length > 0) {
+    await app.register(cors, {
+      origin: origins,
+      methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+      exposedHeaders: [
+        'Allow',
+        'ETag',
+        'Link',
+        'Location',
+        'Preference-Applied',
+        'RateLimit',
+        'RateLimit-Policy',
+        'Retry-After',
+        'Server-Timing',
+        'X-Request-Id'
+      ],
+      maxAge: 600
+    })
+  }
+})
+
+const clientErrors: Record<string, ConstructorParameters<typeof Problem>> = {
+  HPE_HEADER_OVERFLOW: [431, 'headers_too_large', 'The header fields are larger than 16 KiB.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'timeout', 'The request did not arrive in time.']
+}
+
+/** Answers what is not even HTTP, or arrives too slowly: there is no request yet, so the answer is written by hand. */
+export function clientErrorHandler(
+  this: FastifyInstance,
+  error: ConnectionError,
+  socket: Socket
+): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return
+  const problem = new Problem(
+    ...(clientErrors[error.code] ?? ([400, 'malformed', 'This is not HTTP.'] as const))
+  )
+  const request_id = `${process_mark}-${(++requests).toString(36)}`
+  const body = JSON.stringify(problem.body('', request_id))
+  const headers = {
+    ...this.securityHeaders,
+    'x-request-id': request_id,
+    'content-type': 'application/problem+json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+    connection: 'close'
+  }
+  this.log.info({ request_id, status: problem.status, code: error.code }, 'request')
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\n${Object.entries(headers)
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join('')}\r\n${body}`
+  )
+}

@@ -1,0 +1,24 @@
+import { Type } from '@sinclair/typebox'
+import { Change, Creation, Id, Name, Nullable, RecordOf } from '../../../core/http/schema.ts'
+
+const fields = {
+  name: Name(100, {
+    description: 'What it is called; unique, whatever the case.',
+    example: 'Inside sales'
+  }),
+  leader_id: Nullable(Id({ description: 'The user who leads it.', example: 1 })),
+  member_ids: Type.Array(Id(), {
+    maxItems: 200,
+    uniqueItems: true,
+    description: 'The users in it, in the order in which they take turns.',
+    example: [1]
+  })
+}
+
+export const Team = RecordOf('Team', 'Users who share work.', fields)
+export const NewTeam = Creation('NewTeam', fields, ['name'], {
+  name: 'Inside sales',
+  leader_id: 1,
+  member_ids: [1]
+})
+export const TeamChanges = Change('TeamChanges', fields, { name: 'Inside sales', member_ids: [1] })

@@ -1,0 +1,136 @@
+import {
+  identifier,
+  instant,
+  listIndexes,
+  record,
+  recordKeys,
+  reference,
+  searchText,
+  tags
+} from '../../../core/db/columns.ts'
+import {
+  check,
+  foreignKey,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  smallint,
+  sql,
+  text,
+  varchar
+} from '../../../core/db/drizzle.ts'
+import { accounts } from '../accounts/table.ts'
+import { contacts } from '../contacts/table.ts'
+import { leads } from '../leads/table.ts'
+import { opportunities } from '../../sales/opportunities/table.ts'
+import { users } from '../../identity/users/table.ts'
+
+export const types = ['call', 'email', 'meeting', 'task', 'note'] as const
+export const statuses = ['planned', 'in_progress', 'completed', 'cancelled'] as const
+export const priorities = ['low', 'medium', 'high'] as const
+export const linkable = ['contact', 'lead', 'account', 'opportunity'] as const
+export const searchable = ['subject', 'location'] as const
+
+export interface Link {
+  type: (typeof linkable)[number]
+  id: number
+}
+
+/** `links` is what is given and shown, and part of each event; `activity_links` follows it, by the trigger of drizzle/0004. */
+export const activities = pgTable(
+  'activities',
+  {
+    ...record(),
+    type: varchar({ length: 20, enum: types }).notNull(),
+    subject: varchar({ length: 200 }).notNull(),
+    description: text(),
+    status: varchar({ length: 20, enum: statuses }).notNull().default('planned'),
+    priority: varchar({ length: 10, enum: priorities }).notNull().default('medium'),
+    due_at: instant(),
+    completed_at: instant(),
+    duration_minutes: integer(),
+    location: varchar({ length: 255 }),
+    assigned_to: identifier(),
+    links: jsonb().$type<Link[]>().notNull().default([]),
+    tags: tags(),
+    search_text: searchText(searchable)
+  },
+  t => [
+    ...recordKeys('activities', t),
+    ...listIndexes('activities', t, [
+      'type',
+      'status',
+      'priority',
+      'due_at',
+      'completed_at',
+      'assigned_to',
+      'created_at',
+      'updated_at'
+    ]),
+    index('idx_activities_open')
+      .on(t.organization_id, t.due_at, t.id)
+      .where(sql`${t.deleted_at} is null and ${t.status} in ('planned', 'in_progress')`),
+    // what the report counts, without a look at the rows
+    index('idx_activities_report')
+      .on(t.organization_id, t.assigned_to, t.type, t.status, t.duration_minutes)
+      .where(sql`${t.deleted_at} is null`),
+    reference('activities', t, 'assigned_to', users),
+    check('activities_duration_minutes_check', sql`${t.duration_minutes} >= 0`)
+  ]
+)
+
+/**
+ * What activities are about: link `position` of an activity points at one record, in the column of its kind. Links of deleted
+ * activities are not here. An activity occurred when it was completed, or else when it was made.
+ */
+export const activityLinks = pgTable(
+  'activity_links',
+  {
+    organization_id: identifier().notNull(),
+    activity_id: identifier().notNull(),
+    position: smallint().notNull(),
+    contact_id: identifier(),
+    lead_id: identifier(),
+    account_id: identifier(),
+    opportunity_id: identifier(),
+    occurred_at: instant().notNull()
+  },
+  t => [
+    primaryKey({
+      name: 'activity_links_key',
+      columns: [t.organization_id, t.activity_id, t.position]
+    }),
+    foreignKey({
+      name: 'activity_links_activity_id_reference',
+      columns: [t.organization_id, t.activity_id],
+      foreignColumns: [activities.organization_id, activities.id]
+    }).onDelete('cascade'),
+    ...(
+      [
+        ['contact_id', contacts],
+        ['lead_id', leads],
+        ['account_id', accounts],
+        ['opportunity_id', opportunities]
+      ] as const
+    ).flatMap(([name, target]) => [
+      foreignKey({
+        name: `activity_links_${name}_reference`,
+        columns: [t.organization_id, t[name]],
+        foreignColumns: [target.organization_id, target.id]
+      }),
+      // the activities of one record, newest first; and the records with activities since some time
+      index(`idx_activity_links_${name}`)
+        .on(t.organization_id, t[name], t.occurred_at, t.activity_id)
+        .where(sql`${t[name]} is not null`),
+      index(`idx_activity_links_${name}_since`)
+        .on(t.organization_id, t.occurred_at, t[name])
+        .where(sql`${t[name]} is not null`)
+    ]),
+    check(
+      'activity_links_subject_check',
+      sql`num_nonnulls(${t.contact_id}, ${t.lead_id}, ${t.account_id}, ${t.opportunity_id}) = 1`
+    )
+  ]
+)

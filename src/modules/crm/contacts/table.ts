@@ -1,0 +1,45 @@
+import {
+  identifier,
+  listIndexes,
+  record,
+  recordKeys,
+  reference,
+  searchText,
+  tags
+} from '../../../core/db/columns.ts'
+import { pgTable, varchar } from '../../../core/db/drizzle.ts'
+import { accounts } from '../accounts/table.ts'
+
+export const searchable = ['first_name', 'last_name', 'email', 'phone', 'company'] as const
+
+export const contacts = pgTable(
+  'contacts',
+  {
+    ...record(),
+    first_name: varchar({ length: 50 }).notNull(),
+    last_name: varchar({ length: 50 }).notNull(),
+    email: varchar({ length: 120 }),
+    phone: varchar({ length: 20 }),
+    company: varchar({ length: 100 }),
+    position: varchar({ length: 100 }),
+    account_id: identifier(),
+    tags: tags(),
+    search_text: searchText(searchable)
+  },
+  t => [
+    ...recordKeys('contacts', t),
+    ...listIndexes('contacts', t, [
+      'first_name',
+      'last_name',
+      'position',
+      'email',
+      'phone',
+      'company',
+      'account_id',
+      'created_by',
+      'created_at',
+      'updated_at'
+    ]),
+    reference('contacts', t, 'account_id', accounts)
+  ]
+)

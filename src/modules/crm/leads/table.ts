@@ -1,0 +1,56 @@
+import {
+  identifier,
+  instant,
+  listIndexes,
+  movedAt,
+  record,
+  recordKeys,
+  reference,
+  tags
+} from '../../../core/db/columns.ts'
+import { index, integer, pgTable, sql, varchar } from '../../../core/db/drizzle.ts'
+import { contacts } from '../contacts/table.ts'
+import { users } from '../../identity/users/table.ts'
+
+export const statuses = ['new', 'contacted', 'qualified', 'unqualified', 'converted'] as const
+/** What a qualification comes to. */
+export const outcomes = ['qualified', 'unqualified'] as const
+export const grades = ['A', 'B', 'C', 'D'] as const
+
+export const leads = pgTable(
+  'leads',
+  {
+    ...record(),
+    contact_id: identifier(),
+    source: varchar({ length: 50 }),
+    status: varchar({ length: 20, enum: statuses }).notNull().default('new'),
+    score: integer().notNull().default(0),
+    grade: varchar({ length: 1, enum: grades }),
+    assigned_to: identifier(),
+    unqualified_reason: varchar({ length: 500 }),
+    moved_at: movedAt(),
+    qualified_at: instant(),
+    converted_at: instant(),
+    tags: tags()
+  },
+  t => [
+    ...recordKeys('leads', t),
+    ...listIndexes('leads', t, [
+      'contact_id',
+      'source',
+      'status',
+      'score',
+      'grade',
+      'assigned_to',
+      'moved_at',
+      'created_at',
+      'updated_at'
+    ]),
+    // what the reports count, without a look at the rows
+    index('idx_leads_report')
+      .on(t.organization_id, t.source, t.status, t.id)
+      .where(sql`${t.deleted_at} is null`),
+    reference('leads', t, 'contact_id', contacts),
+    reference('leads', t, 'assigned_to', users)
+  ]
+)

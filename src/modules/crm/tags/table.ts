@@ -1,0 +1,18 @@
+import { listIndexes, record, recordKeys } from '../../../core/db/columns.ts'
+import { pgTable, sql, uniqueIndex, varchar } from '../../../core/db/drizzle.ts'
+
+export const tags = pgTable(
+  'tags',
+  {
+    ...record(),
+    name: varchar({ length: 50 }).notNull(),
+    color: varchar({ length: 7 })
+  },
+  t => [
+    ...recordKeys('tags', t),
+    ...listIndexes('tags', t, ['name', 'created_at', 'updated_at']),
+    uniqueIndex('tags_name_unique')
+      .on(t.organization_id, sql`lower(${t.name})`)
+      .where(sql`${t.deleted_at} is null`)
+  ]
+)

@@ -1,0 +1,63 @@
+import { identifier, instant } from '../../../core/db/columns.ts'
+import {
+  foreignKey,
+  index,
+  integer,
+  pgTable,
+  primaryKey,
+  sql,
+  varchar
+} from '../../../core/db/drizzle.ts'
+import { users } from '../users/table.ts'
+
+/** One login, and the family of refresh tokens that grows out of it. Ending the session ends all of them. */
+export const sessions = pgTable(
+  'sessions',
+  {
+    id: identifier().primaryKey().generatedAlwaysAsIdentity(),
+    organization_id: identifier().notNull(),
+    user_id: identifier().notNull(),
+    created_at: instant().notNull().defaultNow(),
+    expires_at: instant().notNull(),
+    revoked_at: instant()
+  },
+  t => [
+    foreignKey({
+      name: 'sessions_user_id_reference',
+      columns: [t.organization_id, t.user_id],
+      foreignColumns: [users.organization_id, users.id]
+    }),
+    index('idx_sessions_user')
+      .on(t.organization_id, t.user_id)
+      .where(sql`revoked_at is null`),
+    index('idx_sessions_expires_at').on(t.expires_at)
+  ]
+)
+
+/** Refresh tokens, hashed. A used one stays until its session is over, so that using it again is noticed. */
+export const refresh_tokens = pgTable(
+  'refresh_tokens',
+  {
+    hash: varchar({ length: 64 }).primaryKey(),
+    session_id: identifier()
+      .notNull()
+      .references(() => sessions.id, { onDelete: 'cascade' }),
+    used_at: instant()
+  },
+  t => [index('idx_refresh_tokens_session').on(t.session_id)]
+)
+
+/** Failed logins counted by user name and by address, here and not in Redis so that the limit holds without it. */
+export const login_attempts = pgTable(
+  'login_attempts',
+  {
+    kind: varchar({ length: 10, enum: ['username', 'address'] }).notNull(),
+    subject: varchar({ length: 120 }).notNull(),
+    attempts: integer().notNull(),
+    window_ends_at: instant().notNull()
+  },
+  t => [
+    primaryKey({ name: 'login_attempts_key', columns: [t.kind, t.subject] }),
+    index('idx_login_attempts_window_ends_at').on(t.window_ends_at)
+  ]
+)

@@ -1,0 +1,38 @@
+import { roles } from '../../../core/access/permissions.ts'
+import { listIndexes, record, recordKeys, searchText } from '../../../core/db/columns.ts'
+import { check, pgTable, sql, uniqueIndex, varchar } from '../../../core/db/drizzle.ts'
+
+export { roles } from '../../../core/access/permissions.ts'
+export const statuses = ['active', 'disabled'] as const
+export const searchable = ['username', 'email'] as const
+
+/**
+ * A login name or an e-mail names one user of the whole installation, because a login does not say its organisation.
+ * A user name with an `@` must be the user's own e-mail, so that nobody can take the login of somebody else's address.
+ */
+export const users = pgTable(
+  'users',
+  {
+    ...record(),
+    username: varchar({ length: 80 }).notNull(),
+    email: varchar({ length: 120 }).notNull(),
+    password_hash: varchar({ length: 255 }).notNull(),
+    role: varchar({ length: 20, enum: roles }).notNull().default('user'),
+    status: varchar({ length: 20, enum: statuses }).notNull().default('active'),
+    search_text: searchText(searchable)
+  },
+  t => [
+    ...recordKeys('users', t),
+    ...listIndexes('users', t, ['username', 'email', 'role', 'status', 'created_at', 'updated_at']),
+    uniqueIndex('users_username_unique')
+      .on(sql`lower(${t.username})`)
+      .where(sql`deleted_at is null`),
+    uniqueIndex('users_email_unique')
+      .on(sql`lower(${t.email})`)
+      .where(sql`deleted_at is null`),
+    check(
+      'users_username_check',
+      sql`position('@' in ${t.username}) = 0 or lower(${t.username}) = lower(${t.email})`
+    )
+  ]
+)

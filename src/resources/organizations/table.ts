@@ -1,9 +1,0 @@
-import { identifier, instant } from '../../kit/columns.ts'
-import { pgTable, varchar } from '../../kit/drizzle.ts'
-
-/** The tenants. Not a record: an organisation belongs to nobody but itself. */
-export const organizations = pgTable('organizations', {
-  id: identifier().primaryKey().generatedAlwaysAsIdentity(),
-  name: varchar({ length: 200 }).notNull(),
-  created_at: instant().notNull().defaultNow()
-})

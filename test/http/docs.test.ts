@@ -1,0 +1,462 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { chromium, type Page } from 'playwright-core'
+import t from 'tap'
+import { breakingChanges, type Document as Contract } from '../../scripts/breaking.ts'
+import * as organizations from '../../src/modules/identity/organizations/service.ts'
+import { application, bearer, caller, type App } from '../support/app.ts'
+
+interface Schema {
+  $ref?: string
+  type?: string
+  format?: string
+  example?: unknown
+  enum?: unknown[]
+  default?: string | number | boolean
+  nullable?: boolean
+  properties?: Record<string, Schema>
+  items?: Schema
+  additionalProperties?: boolean
+  oneOf?: Schema[]
+}
+type Content = Record<string, { schema: Schema }>
+interface Operation {
+  operationId: string
+  summary: string
+  description: string
+  tags: string[]
+  parameters?: { name: string; in: string; required?: boolean; schema: Schema }[]
+  requestBody?: { content: Content }
+  responses: Record<string, { content?: Content }>
+}
+interface Refusal {
+  content: Record<'application/problem+json', { example: { status: number; code: string } }>
+}
+interface Document {
+  paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, Schema>; responses: Record<string, Refusal> }
+}
+interface Request extends Operation {
+  method: string
+  path: string
+}
+
+const credentials = { username: 'admin@example.com', password: 'correct horse battery' }
+const browser = '/usr/bin/chromium'
+
+/** An application whose first admin is the one of the examples. */
+async function installation(t: Parameters<typeof application>[0]): Promise<App> {
+  const app = await application(t)
+  await organizations.create(app.house, 'SmartX', { ...credentials, email: credentials.username })
+  return app
+}
+
+const documentOf = (app: App) => app.swagger() as unknown as Document
+const requestsOf = ({ paths }: Document): Request[] =>
+  Object.entries(paths).flatMap(([path, operations]) =>
+    Object.entries(operations).map(([method, operation]) =>
+      Object.assign({ method: method.toUpperCase(), path }, operation)
+    )
+  )
+
+const resolved = ({ components }: Document, schema: Schema): Schema =>
+  schema.$ref ? components.schemas[schema.$ref.split('/').at(-1)!]! : schema
+
+/** The example that Swagger UI makes of a schema; undefined where it would have to make something up. */
+function exampleOf(document: Document, schema: Schema): unknown {
+  const {
+    example,
+    default: fallback,
+    enum: values,
+    type,
+    properties,
+    items,
+    oneOf
+  } = resolved(document, schema)
+  if (example !== undefined) return example
+  if (fallback !== undefined) return fallback
+  if (values) return values[0]
+  if (type === 'array') return items && [exampleOf(document, items)]
+  if (oneOf) return exampleOf(document, oneOf[0]!)
+  if (properties)
+    return Object.fromEntries(
+      Object.entries(properties).map(([name, property]) => [name, exampleOf(document, property)])
+    )
+  return undefined
+}
+
+const isComplete = (value: unknown): boolean =>
+  value !== undefined &&
+  (typeof value !== 'object' || value === null || Object.values(value).every(isComplete))
+
+t.test('openapi/openapi.json is the document that is served', async t => {
+  const app = await application(t)
+  const served = await app.inject('/openapi.json')
+  t.same(served.json(), JSON.parse(readFileSync('openapi/openapi.json', 'utf8')))
+})
+
+t.test(
+  'every operation is named, explained, and has an example of what it takes and gives',
+  async t => {
+    const document = documentOf(await application(t))
+    const requests = requestsOf(document)
+    t.equal(
+      new Set(requests.map(({ operationId }) => operationId)).size,
+      requests.length,
+      'each has a name of its own'
+    )
+    for (const {
+      method,
+      path,
+      summary,
+      description,
+      tags,
+      requestBody,
+      responses,
+      parameters = []
+    } of requests) {
+      const contents = [
+        requestBody,
+        ...Object.entries(responses)
+          .filter(([status]) => status.startsWith('2'))
+          .map(([, answer]) => answer)
+      ].flatMap(message => Object.values(message?.content ?? {}))
+      t.ok(
+        summary && description && tags.length === 1,
+        `${method} ${path} has a summary, a description and a tag`
+      )
+      for (const { schema } of contents) {
+        const example = exampleOf(document, schema)
+        t.ok(isComplete(example), `${method} ${path} has a whole example`, { example })
+      }
+      for (const { name, in: place, schema } of parameters)
+        if (place === 'path')
+          t.ok(
+            isComplete(exampleOf(document, schema)),
+            `${method} ${path} has an example of ${name}`
+          )
+    }
+  }
+)
+
+t.test('every kind of error has an example of its own', async t => {
+  const { paths, components } = documentOf(await application(t))
+  const examples = Object.entries(components.responses).map(([name, { content }]) => ({
+    name,
+    ...content['application/problem+json'].example
+  }))
+  t.equal(new Set(examples.map(({ code }) => code)).size, examples.length)
+  for (const operation of Object.values(paths).flatMap(operations => Object.values(operations))) {
+    for (const [status, answer] of Object.entries(operation.responses) as [
+      string,
+      { $ref?: string }
+    ][]) {
+      if (answer.$ref)
+        t.equal(
+          examples.find(({ name }) => answer.$ref!.endsWith(`/${name}`))?.status,
+          Number(status)
+        )
+    }
+  }
+})
+
+t.test(
+  'no field has a default, which generated types would demand; it is told instead',
+  async t => {
+    const { schemas } = documentOf(await application(t)).components
+    t.same(
+      Object.values(schemas)
+        .flatMap(({ properties = {} }) => Object.values(properties))
+        .filter(property => 'default' in property),
+      []
+    )
+    t.match(schemas.NewLead!.properties!.status, {
+      description: 'How far it has come. Default: new.'
+    })
+    t.match(schemas.Lead!.properties!.status, { description: 'How far it has come.' })
+  }
+)
+
+/** Makes before it reads, reads before it changes, changes before it deletes; what ends a session or needs a deleted record comes last. */
+function turnOf({ method, path, operationId }: Request): number {
+  const last = ['changePassword', 'refreshSession', 'logout'].indexOf(operationId)
+  if (last >= 0) return 10 + last
+  const is_part = /\}\/\w/.test(path) // of a record: made after it, and deleted before it
+  if (method === 'POST') return path.endsWith('/restore') ? 7 : is_part ? 2 : 1
+  return { GET: 3, PUT: 4, PATCH: 4, DELETE: is_part ? 5 : 6 }[method]!
+}
+
+t.test('every operation works with its examples', async t => {
+  const app = await installation(t)
+  const document = documentOf(app)
+  interface Session {
+    token: string
+    refresh_token: string
+  }
+  let session = (await caller(app)('POST /api/auth/login', credentials)).json<Session>()
+
+  for (const request of requestsOf(document).toSorted((a, b) => turnOf(a) - turnOf(b))) {
+    const { method, path, requestBody, parameters = [] } = request
+    const url = path.replaceAll(/\{(\w+)\}/g, (_, name) =>
+      String(exampleOf(document, parameters.find(parameter => parameter.name === name)!.schema))
+    )
+    const query = new URLSearchParams(
+      parameters.flatMap(({ name, in: place, schema: { default: filledIn } }) =>
+        place === 'query' && filledIn !== undefined
+          ? [[name, String(filledIn)] as [string, string]]
+          : []
+      )
+    )
+    const asked = `${method} ${url}${query.size > 0 ? `?${query.toString()}` : ''}`
+    const [type, content] = Object.entries(requestBody?.content ?? {})[0] ?? []
+    const example = content && (exampleOf(document, content.schema) as Record<string, string>)
+    const body =
+      request.operationId === 'refreshSession'
+        ? { refresh_token: session.refresh_token }
+        : type === 'application/x-www-form-urlencoded'
+          ? Buffer.from(new URLSearchParams(example).toString())
+          : example
+    const answer = await caller(app, bearer(session.token))(
+      asked,
+      body,
+      type === undefined ? {} : { 'content-type': type }
+    )
+    t.ok(answer.statusCode >= 200 && answer.statusCode < 300, `${asked} → ${answer.statusCode}`, {
+      body: answer.body
+    })
+    if (request.operationId === 'changePassword') session = answer.json<Session>()
+  }
+})
+
+t.test(
+  'a partner logs in and tries calls in Swagger UI, which talks to this server only',
+  { skip: existsSync(browser) ? false : `${browser} is not installed` },
+  async t => {
+    const app = await installation(t)
+    const origin = await app.listen({ port: 0, host: '127.0.0.1' })
+    const chrome = await chromium.launch({
+      executablePath: browser,
+      args: [
+        '--headless',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync'
+      ]
+    })
+    t.teardown(async () => {
+      await chrome.close()
+    })
+    const page = await chrome.newPage()
+    page.setDefaultTimeout(15_000)
+    const faults: string[] = []
+    page.on('console', message => {
+      if (['error', 'warning'].includes(message.type())) faults.push(message.text())
+    })
+    page.on('pageerror', error => {
+      faults.push(error.message)
+    })
+    page.on('request', request => {
+      if (!request.url().startsWith(`${origin}/`) && !request.url().startsWith('data:'))
+        faults.push(`asks ${request.url()}`)
+    })
+    await page.addInitScript(
+      'addEventListener("securitypolicyviolation", event => { console.error("CSP", event.violatedDirective, event.blockedURI) })'
+    )
+
+    await page.goto(origin)
+    await page.locator('.auth-wrapper > .authorize').click()
+    await page.locator('#oauth_username').fill(credentials.username)
+    await page.locator('#oauth_password').fill(credentials.password)
+    await page
+      .locator('.auth-container', { has: page.locator('#oauth_username') })
+      .locator('button.authorize')
+      .click()
+    await page.locator('.auth-container').getByText('Logout').waitFor()
+    await page.locator('.modal-ux .btn-done').first().click()
+
+    await page.locator('#operations-tag-contacts').click()
+    t.equal(await tryOut(page, 'contacts-createContact'), '201')
+    t.equal(await tryOut(page, 'contacts-getContact'), '200')
+    t.equal(await tryOut(page, 'contacts-updateContact'), '200')
+    t.equal(await tryOut(page, 'contacts-listContacts'), '200')
+    t.equal(await tryOut(page, 'contacts-deleteContact'), '204')
+    const refusal = page.locator('#operations-contacts-createContact [data-code="409"]')
+    t.notMatch(await refusal.innerText(), 'duplicate', 'an error is one line')
+    await refusal.locator('.response-col_status').click()
+    t.match(await refusal.innerText(), '"code": "duplicate"', 'until it is clicked')
+    await page.locator('#operations-tag-auth').click()
+    t.equal(await tryOut(page, 'auth-createToken'), '200', 'a form as well')
+    t.same(faults, [])
+  }
+)
+
+/** Executes an operation with what Swagger UI fills in. Returns the status it shows. */
+async function tryOut(page: Page, name: string): Promise<string> {
+  const operation = page.locator(`#operations-${name}`)
+  await operation.locator('.opblock-summary-control').click()
+  await operation.locator('.execute').click()
+  return (
+    await operation.locator('.live-responses-table tbody .response-col_status').first().innerText()
+  ).trim()
+}
+
+const contract = (changes: {
+  create?: object
+  record?: object
+  sort?: string
+  operations?: object
+}): Contract => ({
+  paths: {
+    '/leads': {
+      get: {
+        operationId: 'listLeads',
+        parameters: [
+          {
+            name: 'sort',
+            in: 'query',
+            schema: { type: 'string', pattern: changes.sort ?? '^(id|score)(,(id|score)){0,1}$' }
+          }
+        ],
+        responses: {
+          200: {
+            headers: { Link: {} },
+            content: {
+              'application/json': {
+                schema: { type: 'array', items: { $ref: '#/components/schemas/Lead' } }
+              }
+            }
+          }
+        }
+      },
+      post: {
+        operationId: 'createLead',
+        requestBody: {
+          required: true,
+          content: { 'application/json': { schema: { $ref: '#/components/schemas/NewLead' } } }
+        },
+        responses: { 201: {} }
+      },
+      ...changes.operations
+    }
+  },
+  components: {
+    schemas: {
+      Lead: {
+        type: 'object',
+        required: ['id', 'note'],
+        properties: { id: { type: 'integer' }, note: { type: 'string' } },
+        ...changes.record
+      },
+      NewLead: {
+        type: 'object',
+        required: [],
+        properties: {
+          note: { type: 'string', nullable: true, maxLength: 100 },
+          status: { type: 'string', enum: ['new', 'won'] }
+        },
+        ...changes.create
+      }
+    }
+  }
+})
+const note = { type: 'string', nullable: true, maxLength: 100 }
+const status = { type: 'string', enum: ['new', 'won'] }
+
+t.test('what breaks a client is told from what only adds', async t => {
+  const before = contract({})
+  const breaking = (changes: Parameters<typeof contract>[0]) =>
+    breakingChanges(before, contract(changes))
+  t.same(
+    breaking({
+      create: {
+        properties: {
+          note: { ...note, maxLength: 200 },
+          status: { ...status, enum: ['new', 'lost', 'won'] },
+          source: { type: 'string' }
+        }
+      },
+      record: {
+        required: ['id', 'note', 'source'],
+        properties: {
+          id: { type: 'integer' },
+          note: { type: 'string' },
+          source: { type: 'string' }
+        }
+      },
+      sort: '^(id|score|source)(,(id|score|source)){0,1}$',
+      operations: { delete: { operationId: 'deleteLeads', responses: {} } }
+    }),
+    [],
+    'additions pass'
+  )
+  t.same(breaking({ operations: { post: undefined } }), ['POST /leads is gone'])
+  t.same(
+    breaking({
+      operations: { post: { ...before.paths['/leads']!.post, operationId: 'makeLead' } }
+    }),
+    ['POST /leads was called createLead and is called makeLead']
+  )
+  t.same(
+    breaking({
+      operations: {
+        post: {
+          ...before.paths['/leads']!.post,
+          parameters: [{ name: 'key', in: 'header', required: true, schema: {} }]
+        }
+      }
+    }),
+    ['POST /leads header key is now required']
+  )
+  t.same(breaking({ operations: { get: { ...before.paths['/leads']!.get, parameters: [] } } }), [
+    'GET /leads query sort is gone'
+  ])
+  t.same(breaking({ operations: { get: { ...before.paths['/leads']!.get, responses: {} } } }), [
+    'GET /leads 200 is gone'
+  ])
+  t.same(breaking({ sort: '^(id)(,(id)){0,1}$' }), ['GET /leads query sort no longer takes score'])
+  t.same(
+    breaking({
+      record: {
+        required: ['id'],
+        properties: { id: { type: 'string' }, note: { type: 'string', nullable: true } }
+      }
+    }),
+    [
+      'Lead.note is no longer always there',
+      'Lead.id was integer and is string',
+      'Lead.note may now be null'
+    ]
+  )
+  const kinds = ['call', 'mail'].map(kind => ({
+    ...before.components!.schemas!.Lead!,
+    properties: { ...before.components!.schemas!.Lead!.properties, [kind]: {} }
+  }))
+  t.same(breaking({ record: { oneOf: kinds } }), [], 'so do kinds that say what all said')
+  t.same(breaking({ record: { oneOf: [kinds[0], { ...kinds[1], required: ['id'] }] } }), [
+    'Lead.note is no longer always there'
+  ])
+  t.same(breaking({ record: { required: ['id'], properties: { id: { type: 'integer' } } } }), [
+    'Lead.note is no longer always there',
+    'Lead.note is gone'
+  ])
+  t.same(
+    breaking({
+      create: {
+        required: ['status'],
+        properties: {
+          note: { type: 'string', maxLength: 50 },
+          status: { ...status, enum: ['new'] }
+        }
+      }
+    }),
+    [
+      'NewLead.status is now required',
+      'NewLead.note may no longer be null',
+      'NewLead.note has a maxLength of 50 now',
+      'NewLead.status no longer takes won'
+    ]
+  )
+})

@@ -1,0 +1,136 @@
+import type { LightMyRequestResponse } from 'fastify'
+import { randomBytes } from 'node:crypto'
+import { pino, type Logger } from 'pino'
+import postgres from 'postgres'
+import type { Test } from 'tap'
+import { buildApp, type AppConfig } from '../../src/app.ts'
+import * as organizations from '../../src/modules/identity/organizations/service.ts'
+import { workOff } from '../../src/jobs/runner.ts'
+import { conforms } from './document.ts'
+
+export const redisUrl = process.env.TEST_REDIS_URL
+export const secret = 'a secret of the tests, longer than 32 bytes'
+export const password = 'a quiet harbour 47'
+
+const serverUrl = process.env.TEST_POSTGRES_URL ?? 'postgres://run-the-tests-with-npm-test'
+export const databaseUrl = (name: string) => serverUrl.replace(/postgres$/, name)
+
+/** A database of its own, migrated; gone when the test is over. Returns its URL. */
+export async function database(t: Test): Promise<string> {
+  const name = `test_${randomBytes(6).toString('hex')}`
+  const admin = postgres(serverUrl, { max: 1, onnotice: () => {} })
+  await admin.unsafe(`create database ${name} template template_smartx strategy wal_log`)
+  t.teardown(async () => {
+    await admin.unsafe(`drop database if exists ${name} with (force)`)
+    await admin.end()
+  })
+  return databaseUrl(name)
+}
+
+/** An application on a database of its own, unless `database_url` says which. Passwords are hashed as cheaply as can be. */
+export async function application(
+  t: Test,
+  config: Partial<AppConfig> = {},
+  logger: Logger = pino({ level: 'silent' })
+) {
+  const database_url = config.database_url ?? (await database(t))
+  const app = await buildApp(
+    {
+      database_url,
+      redis_url: undefined,
+      jwt_secret: secret,
+      cors_origins: [],
+      trust_proxy: [],
+      rate_limit_max: 1_000_000,
+      password_cost: { memory: 8, passes: 1 },
+      ...config
+    },
+    logger
+  )
+  t.teardown(async () => {
+    await app.close()
+  })
+  await app.ready()
+  databases.set(app, database_url)
+  return app
+}
+
+export type App = Awaited<ReturnType<typeof buildApp>>
+const databases = new WeakMap<App, string>()
+
+/** Does the jobs that are due, as a worker would, and returns when none is left. Throws when one has failed. */
+export async function work(app: App): Promise<void> {
+  await workOff(app.house, databases.get(app)!, pino({ level: 'silent' }))
+  const failed = await app.house.database
+    .pool`select task_identifier, last_error from graphile_worker.jobs where last_error is not null`
+  if (failed.length > 0) throw new Error(JSON.stringify(failed))
+}
+
+export type Headers = Record<string, string>
+/** Calls the API as somebody: `await call('PATCH /api/contacts/1', { … }, { 'if-match': '"1"' })`. The answer is checked against the document. */
+export type Call = (
+  request: string,
+  body?: object,
+  headers?: Headers
+) => Promise<LightMyRequestResponse>
+
+/** Calls with the headers given. */
+export const caller =
+  (app: App, always: Headers = {}): Call =>
+  async (request, body, headers = {}) => {
+    const [method, url] = request.split(/ (.*)/s) as ['GET', string]
+    const answer = await app.inject({
+      method,
+      url,
+      headers: { ...always, ...headers },
+      ...(body !== undefined && { payload: body })
+    })
+    conforms(app, method, url, answer)
+    return answer
+  }
+
+export interface Login {
+  token: string
+  refresh_token: string
+  expires_in: number
+  user: { id: number; username: string; role: string }
+}
+
+export async function login(app: App, username: string, secret = password): Promise<Login> {
+  const answer = await caller(app)('POST /api/auth/login', { username, password: secret })
+  if (answer.statusCode !== 200) throw new Error(answer.body)
+  return answer.json()
+}
+
+export const bearer = (token: string): Headers => ({ authorization: `Bearer ${token}` })
+const mark = () => randomBytes(5).toString('hex')
+
+/** A new organisation that nobody else in the test can see, and callers for its admin and, once asked for, others. */
+export async function organization(app: App) {
+  const username = `admin-${mark()}`
+  const id = await organizations.create(app.house, 'Test', {
+    username,
+    email: `${username}@example.com`,
+    password
+  })
+  const admin = await login(app, username)
+  const asAdmin = caller(app, bearer(admin.token))
+  return {
+    id,
+    admin,
+    call: asAdmin,
+    /** A new user of the organisation, logged in. */
+    async user(role: 'admin' | 'user' | 'viewer') {
+      const name = `${role}-${mark()}`
+      const made = await asAdmin('POST /api/users', {
+        username: name,
+        email: `${name}@example.com`,
+        password,
+        role
+      })
+      if (made.statusCode !== 201) throw new Error(made.body)
+      const session = await login(app, name)
+      return { ...session, call: caller(app, bearer(session.token)) }
+    }
+  }
+}

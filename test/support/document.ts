@@ -1,0 +1,107 @@
+import { Ajv, type ValidateFunction } from 'ajv'
+import formats from 'ajv-formats'
+import type { LightMyRequestResponse } from 'fastify'
+import type { App } from './app.ts'
+
+interface Answer {
+  $ref?: string
+  headers?: Record<string, unknown>
+  content?: Record<string, { schema: object }>
+}
+export interface Operation {
+  operationId: string
+  security?: object[]
+  requestBody?: { content: Record<string, { schema: { $ref?: string } }> }
+  parameters?: { name: string; in: string; description: string; schema: { enum?: string[] } }[]
+  responses: Record<string, Answer>
+}
+export interface Document {
+  paths: Record<string, Record<string, Operation>>
+  components: { responses: Record<string, Answer>; schemas: Record<string, { example?: object }> }
+}
+
+interface Known {
+  document: Document
+  ajv: Ajv
+  checks: Map<string, ValidateFunction>
+}
+const known = new WeakMap<App, Known>()
+
+export const documentOf = (app: App): Document => knownOf(app).document
+
+function knownOf(app: App): Known {
+  let found = known.get(app)
+  if (!found) {
+    const document = app.swagger() as unknown as Document
+    const ajv = new Ajv({ strict: false, allErrors: true, multipleOfPrecision: 6 })
+    ;(formats as unknown as typeof formats.default)(ajv)
+    ajv.addSchema({ $id: 'document', ...document })
+    known.set(app, (found = { document, ajv, checks: new Map() }))
+  }
+  return found
+}
+
+/** The operation of a request, by the templates of the document's paths. */
+export function operationOf(
+  app: App,
+  method: string,
+  url: string
+): [string, Operation] | undefined {
+  const path = url.split('?', 1)[0]!
+  for (const [template, operations] of Object.entries(documentOf(app).paths)) {
+    const pattern = new RegExp(`^${template.replaceAll(/\{\w+\}/g, '[^/]+')}$`)
+    const operation = operations[method.toLowerCase()]
+    if (pattern.test(path) && operation) return [template, operation]
+  }
+  return undefined
+}
+
+/** Throws unless an answer is what the document says: its status, its content type, its headers, its schema. */
+export function conforms(
+  app: App,
+  method: string,
+  url: string,
+  answer: LightMyRequestResponse
+): void {
+  const found = operationOf(app, method, url)
+  if (!found) return // no such operation: 404 and 405 are tested by hand
+  const [template, operation] = found
+  const where = `${method} ${template} → ${answer.statusCode}`
+  const { document, ajv, checks } = knownOf(app)
+  const written = operation.responses[answer.statusCode]
+  if (!written) throw new Error(`${where} is not in the document: ${answer.body.slice(0, 500)}`)
+  const response = written.$ref
+    ? document.components.responses[written.$ref.split('/').at(-1)!]!
+    : written
+  for (const name of ['etag', 'location', 'link', 'retry-after', 'www-authenticate']) {
+    const documented = Object.keys(response.headers ?? {}).some(
+      header => header.toLowerCase() === name
+    )
+    if (answer.headers[name] !== undefined && !documented)
+      throw new Error(`${where} has an undocumented header ${name}`)
+  }
+  if (response.content === undefined) {
+    if (answer.body !== '') throw new Error(`${where} has a body`)
+    return
+  }
+  const type = String(answer.headers['content-type']).split(';', 1)[0]!
+  const content = response.content[type]
+  if (!content) throw new Error(`${where} is ${type}, which is not in the document`)
+  if (!type.endsWith('json') || type === 'application/x-ndjson' || method === 'HEAD') return
+  let check = checks.get(where + type)
+  if (!check)
+    checks.set(
+      where + type,
+      (check = ajv.compile(
+        JSON.parse(JSON.stringify(content.schema).replaceAll('"#/', '"document#/')) as object
+      ))
+    )
+  // `fields` leaves out what the schema requires: that is what it is for
+  const errors = check(answer.json())
+    ? []
+    : check.errors!.filter(error => !(error.keyword === 'required' && url.includes('fields=')))
+  if (errors.length > 0)
+    throw new Error(
+      `${where} is not what the document says: ${JSON.stringify(errors.slice(0, 3))} ${answer.body.slice(0, 500)}`
+    )
+}

@@ -1,0 +1,286 @@
+// A generator whose truth is known: leads walk through statuses, opportunities through stages, each step at a known time.
+import { collection } from '../../src/core/records/repository.ts'
+import { Context } from '../../src/core/access/context.ts'
+import type { ListQuery } from '../../src/core/records/list.ts'
+import { activities, statuses, types } from '../../src/modules/crm/activities/table.ts'
+import { leads } from '../../src/modules/crm/leads/table.ts'
+import { opportunities } from '../../src/modules/sales/opportunities/table.ts'
+import { pipelines } from '../../src/modules/sales/pipelines/table.ts'
+import { stages } from '../../src/modules/sales/stages/table.ts'
+import { tags } from '../../src/modules/crm/tags/table.ts'
+import type { App, organization } from './app.ts'
+
+type Kind = 'open' | 'won' | 'lost'
+export interface Stage {
+  pipeline_id: number
+  key: string
+  name: string
+  kind: Kind
+  probability: number
+}
+interface Owner {
+  id: number
+  username: string
+}
+/** Where a record was, when it came there; the last place is where it is. */
+export interface Stop<Place> {
+  at: Place
+  moved_at: string
+}
+export interface Walker {
+  id: number
+  created_at: string
+  assigned_to: number | null
+  tags: number[]
+  gone: boolean
+}
+export interface Lead extends Walker {
+  source: string | null
+  way: Stop<string>[]
+}
+export interface Opportunity extends Walker {
+  lead: Lead | undefined
+  cents: number | null
+  close_date: string | null
+  way: Stop<Stage>[]
+}
+export interface Activity extends Walker {
+  type: string
+  status: string
+  minutes: number | null
+  way: Stop<never>[]
+}
+
+export interface World {
+  owners: Owner[]
+  stages: Stage[]
+  pipelines: [number, number]
+  tags: [number, number]
+  leads: Lead[]
+  opportunities: Opportunity[]
+  activities: Activity[]
+}
+
+/** mulberry32: the same numbers for the same seed. */
+function dice(seed: number) {
+  let state = seed
+  const next = () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+  const below = (n: number) => Math.floor(next() * n)
+  return {
+    below,
+    chance: (probability: number) => next() < probability,
+    of: <T>(values: readonly T[]): T => values[below(values.length)]!
+  }
+}
+
+const nextStatuses: Record<string, string[]> = {
+  new: ['contacted', 'contacted', 'qualified', 'unqualified'],
+  contacted: ['qualified', 'unqualified'],
+  qualified: ['converted', 'converted', 'contacted'],
+  unqualified: ['contacted'],
+  converted: []
+}
+/** The keys of the first pipeline mean other stages in the second, and not all of its stages are there. */
+const otherStages = [
+  { key: 'proposal', name: 'Offer', kind: 'open', probability: 40 },
+  { key: 'signing', name: 'Signing', kind: 'open', probability: 80 },
+  { key: 'won', name: 'Renewed', kind: 'won', probability: 100 },
+  { key: 'lost', name: 'Left', kind: 'lost', probability: 0 }
+] as const
+const sources = ['website', 'referral', 'a&b=c, "ü" + 1%', '__proto__', '', null]
+const day = 86_400
+const firstDay = Date.parse('2026-01-01T00:00:00Z')
+const instant = (seconds: number) => new Date(firstDay + seconds * 1000).toISOString()
+
+/** Fills an organisation, where nothing has been sold yet, with `many` leads, opportunities and activities. */
+export async function walk(
+  app: App,
+  { id: organization_id, admin, user }: Tenant,
+  seed: number,
+  many: number
+): Promise<World> {
+  const { below, chance, of } = dice(seed)
+  const ctx = new Context(app.house, {
+    organization_id,
+    user_id: admin.user.id,
+    role: 'admin',
+    session_id: null
+  })
+  const owners = [admin.user, (await user('user')).user, (await user('viewer')).user]
+  const [first] = (await collection('pipeline', pipelines).list(ctx)).data
+  const second = await collection('pipeline', pipelines).create(ctx, { name: `Renewals ${seed}` })
+  await collection('stage', stages).createMany(
+    ctx,
+    otherStages.map((stage, i) => ({ ...stage, pipeline_id: second.id, position: 10 - i }))
+  )
+  const allStages: Stage[] = (
+    await collection('stage', stages).list(ctx, {
+      limit: 200,
+      sort: [{ field: 'position', descending: false }]
+    })
+  ).data
+  const stagesOf = (pipeline_id: number) =>
+    allStages.filter(stage => stage.pipeline_id === pipeline_id)
+  const hot = await collection('tag', tags).create(ctx, { name: 'hot' })
+  const cold = await collection('tag', tags).create(ctx, { name: 'cold' })
+
+  const times = <W>(make: () => W): W[] => Array.from({ length: many }, make)
+  const walker = () => ({
+    created_at: instant(below(300 * day)),
+    assigned_to: of([null, ...owners.map(({ id }) => id)]),
+    tags: [hot.id, cold.id].filter(() => chance(0.2)),
+    gone: chance(0.05)
+  })
+  /** From stop to stop, a second at least at each, until there is no `next` one. */
+  function wayFrom<Place>(
+    created_at: string,
+    start: Place,
+    next: (at: Place) => Place | undefined
+  ): Stop<Place>[] {
+    const way = [{ at: start, moved_at: created_at }]
+    for (let at = next(start); at !== undefined && way.length < 7; at = next(at)) {
+      way.push({
+        at,
+        moved_at: new Date(
+          Date.parse(way.at(-1)!.moved_at) + (1 + below(20 * day)) * 1000
+        ).toISOString()
+      })
+    }
+    return way
+  }
+
+  const newLeads = times((): New<Lead> => {
+    const lead = walker()
+    return {
+      ...lead,
+      source: of(sources),
+      way: wayFrom(lead.created_at, 'new', at => (chance(0.3) ? undefined : of(nextStatuses[at]!)))
+    }
+  })
+  const madeLeads = await store(
+    ctx,
+    collection('lead', leads),
+    newLeads,
+    ({ source }) => ({ source }),
+    status => ({ status })
+  )
+
+  /** Mostly within the pipeline; what is closed is seldom opened again. */
+  const nextStage = (at: Stage) =>
+    chance(at.kind === 'open' ? 0.2 : 0.9)
+      ? undefined
+      : of((chance(0.1) ? allStages : stagesOf(at.pipeline_id)).filter(stage => stage !== at))
+  const newOpportunities = times((): New<Opportunity> => {
+    const opportunity = walker()
+    const start = of(stagesOf(of([first!.id, second.id])).filter(({ kind }) => kind === 'open'))
+    return {
+      ...opportunity,
+      lead: chance(0.7) ? of(madeLeads) : undefined,
+      cents: chance(0.1) ? null : below(10_000_000),
+      close_date: chance(0.15) ? null : instant(below(600 * day)).slice(0, 10),
+      way: wayFrom(opportunity.created_at, start, nextStage)
+    }
+  })
+  const madeOpportunities = await store(
+    ctx,
+    collection('opportunity', opportunities),
+    newOpportunities,
+    ({ lead, cents, close_date }) => ({
+      title: 'Sale',
+      lead_id: lead?.id ?? null,
+      close_date,
+      amount: cents === null ? null : cents / 100
+    }),
+    ({ pipeline_id, key, kind, probability }: Stage) => ({
+      pipeline_id,
+      stage: key,
+      status: kind,
+      probability
+    })
+  )
+
+  const newActivities = times((): New<Activity> => ({
+    ...walker(),
+    type: of(types),
+    status: of(statuses),
+    minutes: chance(0.3) ? null : below(120),
+    way: []
+  }))
+  const madeActivities = await store(
+    ctx,
+    collection('activity', activities),
+    newActivities,
+    ({ type, status, minutes }) => ({ subject: 'Talk', type, status, duration_minutes: minutes }),
+    () => ({})
+  )
+
+  const alive = <W extends Walker>(walkers: W[]) => walkers.filter(({ gone }) => !gone)
+  return {
+    owners,
+    stages: allStages,
+    pipelines: [first!.id, second.id],
+    tags: [hot.id, cold.id],
+    leads: alive(madeLeads),
+    opportunities: alive(madeOpportunities),
+    activities: alive(madeActivities)
+  }
+}
+
+type Tenant = Awaited<ReturnType<typeof organization>>
+type New<W extends Walker> = Omit<W, 'id'>
+
+/** What `store` needs of a collection, whatever its rows. */
+interface Records {
+  createMany: (ctx: Context, rows: never[]) => Promise<number>
+  updateMany: (ctx: Context, rows: never[]) => Promise<number[]>
+  stream: (ctx: Context, query: ListQuery) => AsyncIterable<{ id: number }[]>
+  remove: (ctx: Context, id: number) => Promise<void>
+}
+
+/** Makes the records, moves them along their ways and deletes those that are gone. Their numbers follow the order they are given in. */
+async function store<Place, W extends Omit<Walker, 'id'> & { way: Stop<Place>[] }>(
+  ctx: Context,
+  records: Records,
+  walkers: W[],
+  fields: (walker: W) => object,
+  standing: (at: Place) => object
+): Promise<(W & { id: number })[]> {
+  const placed = ({ at, moved_at }: Stop<Place>) => ({ moved_at, ...standing(at) })
+  await records.createMany(
+    ctx,
+    walkers.map(walker => {
+      const {
+        created_at,
+        assigned_to,
+        tags,
+        way: [start]
+      } = walker
+      return {
+        created_at,
+        assigned_to,
+        tags,
+        ...fields(walker),
+        ...(start && placed(start))
+      } as never
+    })
+  )
+  const ids: number[] = []
+  for await (const rows of records.stream(ctx, { sort: [{ field: 'id', descending: false }] }))
+    ids.push(...rows.map(({ id }) => id))
+  const made = walkers.map((walker, i) => ({ ...walker, id: ids[i]! }))
+  for (let step = 1; made.some(({ way }) => way.length > step); step++) {
+    await records.updateMany(
+      ctx,
+      made
+        .filter(({ way }) => way.length > step)
+        .map(({ id, way }) => ({ id, ...placed(way[step]!) }) as never)
+    )
+  }
+  for (const { id, gone } of made) if (gone) await records.remove(ctx, id)
+  return made
+}
