@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import postgres from 'postgres'
-import { openHouse } from '../src/services.ts'
+import { createServices } from '../src/services.ts'
 import { casesOf, recorded, type Case, type Route } from './bench/cases.ts'
 import { makeBareTable, openDatabase, searchTerms } from './bench/database.ts'
 import { load } from './bench/load.ts'
@@ -94,7 +94,7 @@ async function bench() {
     role: 'admin' as const,
     session_id: null
   }
-  const house = openHouse({
+  const services = createServices({
     database_url,
     redis_url: undefined,
     jwt_secret: settings.JWT_SECRET,
@@ -107,7 +107,7 @@ async function bench() {
         headers: { ...(await login(ours)), 'content-type': 'application/json' },
         ...(one.body && { body: JSON.stringify(one.body(0)) })
       })
-      const { text, parameters } = await recorded(house, principal, one.run)
+      const { text, parameters } = await recorded(services, principal, one.run)
       const withoutEvents =
         one.method === 'GET' ? text : text.replaceAll('"contacts"', '"contacts_bare"')
       return {

@@ -1,8 +1,8 @@
 // A new password for a user who has lost the old one: npm run password -- admin@example.com
 // It goes where `npm start` looks; a server that is running there may go on running.
-import { placeOf, withHouse } from '../src/bootstrap/boot.ts'
+import { describeDatabase, withServices } from '../src/bootstrap/boot.ts'
 import { readConfig } from '../src/config.ts'
-import { makeUpPassword } from '../src/bootstrap/first-admin.ts'
+import { generatePassword } from '../src/bootstrap/first-admin.ts'
 import { Context } from '../src/core/access/context.ts'
 import { forgive } from '../src/modules/identity/auth/throttle.ts'
 import { update } from '../src/modules/identity/users/service.ts'
@@ -12,22 +12,22 @@ async function main() {
   if (name === undefined || name.startsWith('-') || more.length > 0)
     throw new Error('Usage: npm run password -- <user name or e-mail>')
   const config = readConfig()
-  await withHouse(config, async house => {
-    const [user] = await house.database.pool<
+  await withServices(config, async services => {
+    const [user] = await services.database.pool<
       { organization_id: number; id: number; username: string }[]
     >`
       select organization_id, id, username from users
       where (lower(username) = lower(${name}) or lower(email) = lower(${name})) and deleted_at is null and status = 'active'`
-    if (!user) throw new Error(`There is no active user ${name} in ${placeOf(config)}`)
-    const password = makeUpPassword()
-    const ctx = new Context(house, {
+    if (!user) throw new Error(`There is no active user ${name} in ${describeDatabase(config)}`)
+    const password = generatePassword()
+    const ctx = new Context(services, {
       organization_id: user.organization_id,
       user_id: null,
       role: 'admin',
       session_id: null
     })
     await update(ctx, user.id, { password })
-    await forgive(house, user.id) // who has lost a password has tried a few
+    await forgive(services, user.id) // who has lost a password has tried a few
     console.log(`${user.username}   password: ${password}   (shown only now)
 Their sessions have ended; a server that is running notices within five seconds.`)
   })

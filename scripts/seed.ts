@@ -1,9 +1,9 @@
 // Demo data of every resource: npm run seed -- --contacts 10000 [--seed 1]
 // It goes where `npm start` looks; a server that is running there may go on running.
 import { parseArgs } from 'node:util'
-import { placeOf, withHouse } from '../src/bootstrap/boot.ts'
+import { describeDatabase, withServices } from '../src/bootstrap/boot.ts'
 import { ConfigError, readConfig } from '../src/config.ts'
-import { makeUpPassword, welcome } from '../src/bootstrap/first-admin.ts'
+import { generatePassword, createFirstAdmin } from '../src/bootstrap/first-admin.ts'
 import { Context } from '../src/core/access/context.ts'
 import { problemOfDatabase } from '../src/core/errors.ts'
 import type { ListQuery, Page } from '../src/core/records/list.ts'
@@ -48,15 +48,15 @@ async function main() {
   const { size, seed, help } = options()
   if (help) return console.log(usage)
   const config = readConfig()
-  await withHouse(config, async house => {
-    const { made_up } = await welcome(house, config.admin)
-    if (made_up)
-      console.log(`Admin: ${config.admin.username}   password: ${made_up}   (shown only now)`)
-    const [organization] = await house.database.pool<
+  await withServices(config, async services => {
+    const { generated } = await createFirstAdmin(services, config.admin)
+    if (generated)
+      console.log(`Admin: ${config.admin.username}   password: ${generated}   (shown only now)`)
+    const [organization] = await services.database.pool<
       { id: number }[]
     >`select id from organizations order by id limit 1`
     await fill(
-      new Context(house, {
+      new Context(services, {
         organization_id: organization!.id,
         user_id: null,
         role: 'admin',
@@ -65,8 +65,8 @@ async function main() {
       size,
       seed
     )
-    await house.database.pool`analyze` // or the first searches are planned for empty tables
-    console.log(`Written to ${placeOf(config)}`)
+    await services.database.pool`analyze` // or the first searches are planned for empty tables
+    console.log(`Written to ${describeDatabase(config)}`)
   })
 }
 
@@ -89,7 +89,7 @@ async function fill(ctx: Context, size: number, seed: number) {
   const progress = progressOf(Object.values(plan).reduce((sum, count) => sum + count, 0))
 
   const { id: pipeline_id } = await pipelines.getDefault(ctx)
-  const password = makeUpPassword()
+  const password = generatePassword()
   const names: string[] = []
   const team: number[] = [] // those who may write
   for (let i = 0; i < plan.users; i++) {
@@ -117,7 +117,7 @@ async function fill(ctx: Context, size: number, seed: number) {
         invent((first + i + 0.5) / count)
       )
       await written // the next rows are invented while Postgres stores these
-      const author = new Context(ctx.house, {
+      const author = new Context(ctx.services, {
         ...ctx.principal,
         user_id: team[(first / batch) % team.length]!
       })
@@ -154,7 +154,7 @@ async function fill(ctx: Context, size: number, seed: number) {
       for (const alike of Map.groupBy(steps, changes => Object.keys(changes).join()).values()) {
         for (let first = 0; first < alike.length; first += batch) {
           await service.updateMany(
-            new Context(ctx.house, {
+            new Context(ctx.services, {
               ...ctx.principal,
               user_id: team[(first / batch) % team.length]!
             }),
@@ -224,7 +224,7 @@ async function fill(ctx: Context, size: number, seed: number) {
     .filter(({ status }) => status === 'qualified')
     .slice(0, plan.conversions)) {
     await conversions.convert(
-      new Context(ctx.house, { ...ctx.principal, user_id: team[id % team.length]! }),
+      new Context(ctx.services, { ...ctx.principal, user_id: team[id % team.length]! }),
       id,
       {},
       true

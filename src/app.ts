@@ -1,6 +1,6 @@
 import Fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Config } from './config.ts'
-import { closeHouse, openHouse, type HouseConfig } from './services.ts'
+import { closeServices, createServices, type ServicesConfig } from './services.ts'
 import { authentication, authorization } from './http/auth.ts'
 import { health } from './http/health.ts'
 import { limits } from './http/limits.ts'
@@ -31,7 +31,7 @@ import timeline from './modules/crm/timeline/routes.ts'
 import users from './modules/identity/users/routes.ts'
 import { version } from './version.ts'
 
-export type AppConfig = HouseConfig &
+export type AppConfig = ServicesConfig &
   Pick<Config, 'cors_origins' | 'trust_proxy' | 'rate_limit_max'>
 
 /** The application, ready to listen or to be injected into. Its database must be migrated. */
@@ -57,19 +57,19 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
     clientErrorHandler,
     ...validation()
   })
-  const house = openHouse(config)
+  const services = createServices(config)
   app.addHook('onClose', async () => {
-    await closeHouse(house)
+    await closeServices(services)
   })
 
   await app.register(strictQueries)
   await app.register(problems)
   await app.register(security, { origins: config.cors_origins })
-  await app.register(authentication, { house, secret: config.jwt_secret })
+  await app.register(authentication, { services, secret: config.jwt_secret })
   await app.register(limits, { max: config.rate_limit_max })
   await app.register(openapi, { version })
   await app.register(authorization)
-  await app.register(health, { house })
+  await app.register(health, { services })
 
   await app.register(auth, { prefix: '/api/auth' })
   await app.register(contacts, { prefix: '/api/contacts' })

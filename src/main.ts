@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { buildApp } from './app.ts'
 import { boot } from './bootstrap/boot.ts'
 import { readConfig, type Config } from './config.ts'
-import { welcome } from './bootstrap/first-admin.ts'
+import { createFirstAdmin } from './bootstrap/first-admin.ts'
 import { problemOfDatabase } from './core/errors.ts'
 import { closeGracefully } from './http/shutdown.ts'
 
@@ -55,9 +55,9 @@ async function main() {
   try {
     // first of all: a start that fails must not make an admin, whose password is shown only once
     const address = await app.listen({ port: config.port, host: config.host })
-    print(address, config, await welcome(app.house, config.admin))
-    const { startWorkers } = await import('./jobs/runner.ts') // nobody waits for them
-    workers = startWorkers(app.house, settings.database_url, logger)
+    print(address, config, await createFirstAdmin(app.services, config.admin))
+    const { startJobs } = await import('./jobs/runner.ts') // nobody waits for them
+    workers = startJobs(app.services, settings.database_url, logger)
   } catch (error) {
     const is_taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
     complain(
@@ -92,19 +92,19 @@ async function logTo(level: string) {
 function print(
   address: string,
   { admin: { username } }: Config,
-  { made, made_up }: Awaited<ReturnType<typeof welcome>>
+  { made, generated }: Awaited<ReturnType<typeof createFirstAdmin>>
 ) {
   const body = (secret: string) => JSON.stringify({ username, password: secret })
   const credentials =
-    made_up !== undefined
-      ? `'${body(made_up)}'`
+    generated !== undefined
+      ? `'${body(generated)}'`
       : made
         ? `"${body('$ADMIN_PASSWORD').replaceAll('"', '\\"')}"`
         : `"$(printf 'Password of ${username}: ' >&2; read -r p; printf '${body('%s')}' "$p")"`
   process.stdout.write(`
 SmartX CRM API   ${address}
 Documentation    ${address}/docs
-${made_up === undefined ? '' : `Admin            ${username}   password: ${made_up}   (shown only now)\n`}
+${generated === undefined ? '' : `Admin            ${username}   password: ${generated}   (shown only now)\n`}
 curl -s ${address}/api/auth/login -H 'content-type: application/json' -d ${credentials}
 
 `)

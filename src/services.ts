@@ -1,24 +1,24 @@
 import { createHmac } from 'node:crypto'
 import type { Config } from './config.ts'
 import { Cache } from './core/cache/cache.ts'
-import type { House } from './core/access/context.ts'
+import type { Services } from './core/access/context.ts'
 import { cursors } from './core/records/cursor.ts'
 import { openDatabase } from './core/db/database.ts'
 import { passwords } from './core/access/passwords.ts'
 import { redisCache } from './core/cache/redis.ts'
 
-export type HouseConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
+export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
   database_url: string
   jwt_secret: string
 }
 
 /** Everything of which a process has one. Nothing is connected before it is first used. */
-export function openHouse({
+export function createServices({
   database_url,
   redis_url,
   jwt_secret,
   password_cost
-}: HouseConfig): House {
+}: ServicesConfig): Services {
   const keyFor = (purpose: string) =>
     createHmac('sha256', jwt_secret).update(purpose).digest('base64')
   return {
@@ -32,7 +32,7 @@ export function openHouse({
   }
 }
 
-export async function closeHouse({ cache, database }: House): Promise<void> {
+export async function closeServices({ cache, database }: Services): Promise<void> {
   cache.close()
   await database.close()
 }

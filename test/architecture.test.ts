@@ -110,7 +110,7 @@ t.test(
 
 t.test('every record table writes its events, and has an index on each foreign key', async t => {
   const app = await application(t)
-  const sql = app.house.database.pool
+  const sql = app.services.database.pool
   const tables = await sql<{ name: string; watched: boolean }[]>`
     select c.table_name as name, count(distinct t.trigger_name) = 3 as watched from information_schema.columns c
     left join information_schema.triggers t on t.event_object_table = c.table_name and t.trigger_name like 'events_of_%'

@@ -5,7 +5,7 @@ import * as organizations from '../src/modules/identity/organizations/service.ts
 
 t.test('every request of the SmartX document is answered as it says', async t => {
   const app = await application(t)
-  await organizations.create(app.house, 'SmartX', {
+  await organizations.create(app.services, 'SmartX', {
     username: 'user@example.com',
     email: 'user@example.com',
     password: 'password123'
@@ -71,7 +71,7 @@ t.test(
   'the tables have the columns, lengths, defaults and indexes of the SmartX document',
   async t => {
     const app = await application(t)
-    const sql = app.house.database.pool
+    const sql = app.services.database.pool
     const columns = await sql<{ name: string }[]>`
     select table_name || '.' || column_name || ' ' || data_type || coalesce('(' || character_maximum_length || ')', '(' || numeric_precision || ',' || numeric_scale || ')', '') ||
       case is_nullable when 'NO' then ' not null' else '' end || coalesce(' default ' || column_default, '') as name

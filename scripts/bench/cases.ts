@@ -1,5 +1,5 @@
 import type { Connection } from '../../src/core/db/database.ts'
-import { Context, type House, type Principal } from '../../src/core/access/context.ts'
+import { Context, type Services, type Principal } from '../../src/core/access/context.ts'
 import type { ListQuery } from '../../src/core/records/list.ts'
 import * as contacts from '../../src/modules/crm/contacts/service.ts'
 
@@ -145,7 +145,7 @@ export function casesOf({ deep, authors, words }: Data): Case[] {
 
 /** The SQL that a service sends first: the driver is given the very same, whatever becomes of the kit. */
 export async function recorded(
-  house: House,
+  services: Services,
   principal: Principal,
   run: Case['run']
 ): Promise<Recorded> {
@@ -156,6 +156,6 @@ export async function recorded(
       return [{ id: 1, version: 1 }]
     }
   } as unknown as Connection
-  await run(new Context(house, principal, { connection, changed: new Set() }))
+  await run(new Context(services, principal, { connection, changed: new Set() }))
   return sent[0]!
 }

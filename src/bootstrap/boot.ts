@@ -4,8 +4,8 @@ import path from 'node:path'
 import postgres from 'postgres'
 import { ConfigError, type Config } from '../config.ts'
 import { socketUrl, startEmbeddedPostgres } from './embedded-postgres.ts'
-import { closeHouse, openHouse } from '../services.ts'
-import type { House } from '../core/access/context.ts'
+import { closeServices, createServices } from '../services.ts'
+import type { Services } from '../core/access/context.ts'
 import { migrate } from './migrations.ts'
 
 /** Makes the services that the configuration leaves to us, and a database that is migrated. `settings` leave nothing open. */
@@ -29,25 +29,25 @@ export async function boot(config: Config, log: (line: string) => void) {
 }
 
 /** For commands: runs `work` where `npm start` keeps its data, beside the server if one is running there. */
-export async function withHouse(
+export async function withServices(
   config: Config,
-  work: (house: House) => Promise<void>
+  work: (services: Services) => Promise<void>
 ): Promise<void> {
   const { settings, postgres } = await boot(
     { ...config, database_url: config.database_url ?? (await runningPostgres(config.data_dir)) },
     () => {}
   )
-  const house = openHouse(settings)
+  const services = createServices(settings)
   try {
-    await work(house)
+    await work(services)
   } finally {
-    await closeHouse(house)
+    await closeServices(services)
     await postgres?.stop()
   }
 }
 
 /** Where the data is, for people: the folder, or server and database without their password. */
-export const placeOf = ({ database_url, data_dir }: Config): string =>
+export const describeDatabase = ({ database_url, data_dir }: Config): string =>
   database_url === undefined
     ? path.resolve(data_dir)
     : `${serverOf(database_url)}${new URL(database_url).pathname}`

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { LRUCache } from 'lru-cache'
 import { allows, roles } from '../core/access/permissions.ts'
-import { Context, type House, type Principal } from '../core/access/context.ts'
+import { Context, type Services, type Principal } from '../core/access/context.ts'
 import { forbidden, unauthenticated } from '../core/errors.ts'
 import { principalOf, tokenLifetime } from '../modules/identity/auth/service.ts'
 
@@ -18,7 +18,7 @@ declare module 'fastify' {
     public?: true
   }
   interface FastifyInstance {
-    house: House
+    services: Services
   }
 }
 
@@ -39,8 +39,8 @@ interface Known {
  * Who is asking. Knows the principals of exact Authorization headers; a write to a user or a session makes it forget
  * them, in this process before the write is answered and in others within milliseconds.
  */
-export const authentication = fp<{ house: House; secret: string }>(
-  async (app, { house, secret }) => {
+export const authentication = fp<{ services: Services; secret: string }>(
+  async (app, { services, secret }) => {
     await app.register(jwt, {
       secret,
       sign: {
@@ -59,14 +59,14 @@ export const authentication = fp<{ house: House; secret: string }>(
         cache: false
       }
     })
-    app.decorate('house', house)
+    app.decorate('services', services)
     app.decorateRequest('ctx', null as unknown as Context)
     app.decorateRequest('principal', null)
     app.decorateRequest('refusal', null)
 
     const known = new LRUCache<string, Known>({ max: 10_000, ttl: recheck, ttlResolution: 100 })
     let changes = 0
-    house.cache.onInvalidation(key => {
+    services.cache.onInvalidation(key => {
       if (key !== undefined && !key.startsWith('session/') && !key.includes('/user/')) return
       changes++
       for (const [header, { principal }] of known.entries()) {
@@ -94,7 +94,7 @@ export const authentication = fp<{ house: House; secret: string }>(
           : unauthenticated('The token is not valid. Log in again.', 'token_invalid')
       }
       const before = changes
-      const principal = await principalOf(house, claims.sid)
+      const principal = await principalOf(services, claims.sid)
       if (!principal) throw unauthenticated('This session is over. Log in again.', 'session_ended')
       const found = { principal, expires_at: claims.exp * 1000 }
       // a logout during the look-up may have been too late for it to see
@@ -106,7 +106,7 @@ export const authentication = fp<{ house: House; secret: string }>(
       if (expires_at <= Date.now()) request.refusal = expired()
       else {
         request.principal = principal
-        request.ctx = new Context(house, principal)
+        request.ctx = new Context(services, principal)
       }
     }
 

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import fp from 'fastify-plugin'
-import type { House } from '../core/access/context.ts'
+import type { Services } from '../core/access/context.ts'
 import { within } from '../core/db/timeouts.ts'
 import { Problem } from '../core/errors.ts'
 import { OneOf } from '../core/http/schema.ts'
@@ -27,7 +27,7 @@ const Ready = Type.Object(
 )
 
 /** `/healthz`: the process lives. `/readyz`: it should be sent requests. */
-export const health = fp<{ house: House }>(async (app, { house }) => {
+export const health = fp<{ services: Services }>(async (app, { services }) => {
   const answer = (schema: object) => ({
     200: { description: 'Yes.', content: { 'application/json': { schema } } }
   })
@@ -64,14 +64,14 @@ export const health = fp<{ house: House }>(async (app, { house }) => {
       if (app.draining) throw notReady('It is shutting down.')
       const applied = await within(
         2_000,
-        house.database.point<
+        services.database.point<
           { at: number }[]
         >`select created_at::float8 as at from drizzle.__drizzle_migrations order by created_at desc limit 1`
       ).catch(() => {
         throw notReady('Postgres does not answer.')
       })
       if ((applied[0]?.at ?? 0) < newestMigration) throw notReady('Migrations are pending.')
-      const redis = house.cache.state()
+      const redis = services.cache.state()
       return {
         status: redis === 'degraded' ? 'degraded' : 'ok',
         postgres: 'ok',

@@ -8,7 +8,7 @@ import {
   type TaskList
 } from 'graphile-worker'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Context, type House } from '../core/access/context.ts'
+import { Context, type Services } from '../core/access/context.ts'
 import { soon } from '../core/db/database.ts'
 import { enqueue, type Jobs } from '../core/jobs.ts'
 import { addMembers } from '../modules/marketing/campaigns/service.ts'
@@ -30,18 +30,18 @@ const tasks: Tasks = {
 const turn = 2_000
 
 /** The tasks as graphile-worker runs them. */
-const taskList = (house: House): TaskList =>
+const taskList = (services: Services): TaskList =>
   Object.fromEntries(
     (Object.keys(tasks) as (keyof Jobs)[]).map(name => [
       name,
       async payload => {
-        await takeTurn(house, name, payload as Jobs[typeof name])
+        await takeTurn(services, name, payload as Jobs[typeof name])
       }
     ])
   )
 
 async function takeTurn<Name extends keyof Jobs>(
-  house: House,
+  services: Services,
   name: Name,
   job: Jobs[Name]
 ): Promise<void> {
@@ -49,7 +49,7 @@ async function takeTurn<Name extends keyof Jobs>(
     organization_id: number
     user_id?: number | null
   }
-  const ctx = new Context(house, { organization_id, user_id, role: 'admin', session_id: null })
+  const ctx = new Context(services, { organization_id, user_id, role: 'admin', session_id: null })
   const until = performance.now() + turn
   let rest: Jobs[Name] | undefined = job
   while (rest && performance.now() < until) rest = await tasks[name](ctx, rest)
@@ -64,9 +64,9 @@ const loggerOf = (log: FastifyBaseLogger) =>
     else log.trace(message)
   })
 
-const options = (house: House, database_url: string, log: FastifyBaseLogger): RunnerOptions => ({
+const options = (services: Services, database_url: string, log: FastifyBaseLogger): RunnerOptions => ({
   connectionString: database_url,
-  taskList: taskList(house),
+  taskList: taskList(services),
   logger: loggerOf(log),
   noHandleSignals: true
 })
@@ -74,9 +74,9 @@ const options = (house: House, database_url: string, log: FastifyBaseLogger): Ru
 /** How long after the database was lost it is tried again. Milliseconds. */
 const pause = 5_000
 
-/** Does jobs until it is stopped, which waits for those that have begun. They work with `house`; the queue has connections of its own. */
-export function startWorkers(
-  house: House,
+/** Does jobs until it is stopped, which waits for those that have begun. They work with `services`; the queue has connections of its own. */
+export function startJobs(
+  services: Services,
   database_url: string,
   log: FastifyBaseLogger
 ): { stop: () => Promise<void> } {
@@ -88,8 +88,8 @@ export function startWorkers(
   const working = (async () => {
     while (!stopping.signal.aborted) {
       try {
-        await releaseAbandoned(house)
-        runner = await run({ ...options(house, database_url, log), concurrency: 2, maxPoolSize: 3 })
+        await releaseAbandoned(services)
+        runner = await run({ ...options(services, database_url, log), concurrency: 2, maxPoolSize: 3 })
         if (stopping.signal.aborted) await runner.stop()
         await runner.promise // which ends by itself when the database is gone for some seconds
       } catch (error) {
@@ -99,7 +99,7 @@ export function startWorkers(
     }
   })()
   const watch = setInterval(() => {
-    releaseAbandoned(house).catch(lost)
+    releaseAbandoned(services).catch(lost)
   }, abandonment)
   return {
     async stop() {
@@ -115,16 +115,16 @@ export function startWorkers(
 const abandonment = 60_000
 
 /** Gives back the jobs of processes that were killed: graphile-worker itself waits four hours, since it does not know that our jobs are short. */
-async function releaseAbandoned({ database: { pool } }: House): Promise<void> {
+async function releaseAbandoned({ database: { pool } }: Services): Promise<void> {
   await soon(pool`select graphile_worker.force_unlock_workers(array(
     select distinct locked_by from graphile_worker.jobs where locked_at < now() - make_interval(secs => ${abandonment / 1000})))`)
 }
 
 /** Does the jobs that are due, and returns when none is left. */
-export const workOff = async (
-  house: House,
+export const runPendingJobs = async (
+  services: Services,
   database_url: string,
   log: FastifyBaseLogger
 ): Promise<void> => {
-  await runOnce(options(house, database_url, log))
+  await runOnce(options(services, database_url, log))
 }

@@ -46,7 +46,7 @@ const browser = '/usr/bin/chromium'
 /** An application whose first admin is the one of the examples. */
 async function installation(t: Parameters<typeof application>[0]): Promise<App> {
   const app = await application(t)
-  await organizations.create(app.house, 'SmartX', { ...credentials, email: credentials.username })
+  await organizations.create(app.services, 'SmartX', { ...credentials, email: credentials.username })
   return app
 }
 

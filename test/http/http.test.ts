@@ -515,7 +515,7 @@ t.test('a Postgres that is frozen', async t => {
   ).json()
   await home.call(`GET /api/contacts/${id}`)
   const backends = (
-    await frozen.house.database.pool<{ pid: number }[]>`select pid from pg_stat_activity`
+    await frozen.services.database.pool<{ pid: number }[]>`select pid from pg_stat_activity`
   ).map(({ pid }) => pid)
   for (const pid of [server.pid, ...backends]) process.kill(pid, 'SIGSTOP')
 
@@ -546,7 +546,7 @@ t.test('a Postgres that is frozen', async t => {
     await sleep(50)
   await sleep(300)
   const stored = (
-    await frozen.house.database.pool<
+    await frozen.services.database.pool<
       { last_name: string }[]
     >`select last_name from contacts where id = ${id}`
   )[0]!.last_name
@@ -572,7 +572,7 @@ t.test('a fault of ours tells nothing of itself', async t => {
     )
   )
   const home = await organization(broken)
-  await broken.house.database.pool`alter table contacts rename column phone to telephone`
+  await broken.services.database.pool`alter table contacts rename column phone to telephone`
   const answer = await home.call('GET /api/contacts')
   t.match(
     [answer.statusCode, answer.json().detail],

@@ -164,7 +164,7 @@ t.test('references', async t => {
   await t.test('the database itself refuses a reference into another organisation', async t => {
     const { id } = (await call('POST /api/contacts', contact)).json()
     await t.rejects(
-      app.house.database.pool`update contacts set account_id = ${theirs.id} where id = ${id}`,
+      app.services.database.pool`update contacts set account_id = ${theirs.id} where id = ${id}`,
       { code: '23503' }
     )
   })
@@ -195,7 +195,7 @@ t.test('twelve writers count one record up fifty times each, and no count is los
   )
   t.equal(
     (
-      await app.house.database
+      await app.services.database
         .pool`select 1 from events where subject_type = 'lead' and subject_id = ${id}`
     ).length,
     601,

@@ -5,7 +5,7 @@ import postgres from 'postgres'
 import type { Test } from 'tap'
 import { buildApp, type AppConfig } from '../../src/app.ts'
 import * as organizations from '../../src/modules/identity/organizations/service.ts'
-import { workOff } from '../../src/jobs/runner.ts'
+import { runPendingJobs } from '../../src/jobs/runner.ts'
 import { conforms } from './document.ts'
 
 export const redisUrl = process.env.TEST_REDIS_URL
@@ -60,8 +60,8 @@ const databases = new WeakMap<App, string>()
 
 /** Does the jobs that are due, as a worker would, and returns when none is left. Throws when one has failed. */
 export async function work(app: App): Promise<void> {
-  await workOff(app.house, databases.get(app)!, pino({ level: 'silent' }))
-  const failed = await app.house.database
+  await runPendingJobs(app.services, databases.get(app)!, pino({ level: 'silent' }))
+  const failed = await app.services.database
     .pool`select task_identifier, last_error from graphile_worker.jobs where last_error is not null`
   if (failed.length > 0) throw new Error(JSON.stringify(failed))
 }
@@ -108,7 +108,7 @@ const mark = () => randomBytes(5).toString('hex')
 /** A new organisation that nobody else in the test can see, and callers for its admin and, once asked for, others. */
 export async function organization(app: App) {
   const username = `admin-${mark()}`
-  const id = await organizations.create(app.house, 'Test', {
+  const id = await organizations.create(app.services, 'Test', {
     username,
     email: `${username}@example.com`,
     password

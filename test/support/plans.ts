@@ -4,7 +4,7 @@ import type { App } from './app.ts'
 export async function plansOf(
   app: App,
   work: () => Promise<{ statusCode: number; body: string }>,
-  sql = app.house.database.pool
+  sql = app.services.database.pool
 ): Promise<string[]> {
   const sent: [string, unknown[]][] = []
   const real = sql.unsafe.bind(sql)
@@ -27,7 +27,7 @@ export async function plansOf(
 
 /** Lets Postgres look at what is in the tables, however long that takes. */
 export async function analyze(app: App): Promise<void> {
-  const connection = await app.house.database.pool.reserve()
+  const connection = await app.services.database.pool.reserve()
   await connection`set statement_timeout = 0`
   await connection`vacuum analyze`
   await connection`set statement_timeout = '5s'`

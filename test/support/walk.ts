@@ -105,7 +105,7 @@ export async function walk(
   many: number
 ): Promise<World> {
   const { below, chance, of } = dice(seed)
-  const ctx = new Context(app.house, {
+  const ctx = new Context(app.services, {
     organization_id,
     user_id: admin.user.id,
     role: 'admin',

@@ -15,7 +15,7 @@ export interface Principal {
 }
 
 /** What there is once in a process and every request works with. */
-export interface House {
+export interface Services {
   database: Database
   cache: Cache
   cursors: Cursors
@@ -30,12 +30,12 @@ interface Transaction {
 
 /** Who asks, for which organisation, through which connection: the first argument of every service function. */
 export class Context {
-  readonly house: House
+  readonly services: Services
   readonly principal: Principal
   readonly #transaction: Transaction | undefined
 
-  constructor(house: House, principal: Principal, transaction?: Transaction) {
-    this.house = house
+  constructor(services: Services, principal: Principal, transaction?: Transaction) {
+    this.services = services
     this.principal = principal
     this.#transaction = transaction
   }
@@ -54,12 +54,12 @@ export class Context {
 
   /** For short reads by key. */
   get point(): Connection {
-    return this.#transaction?.connection ?? this.house.database.point
+    return this.#transaction?.connection ?? this.services.database.point
   }
 
   /** For everything else. */
   get connection(): Connection {
-    return this.#transaction?.connection ?? this.house.database.pool
+    return this.#transaction?.connection ?? this.services.database.pool
   }
 
   /** Runs `work` in a transaction, joining the one that is open if there is one. */
@@ -68,9 +68,9 @@ export class Context {
     const changed = new Set<string>()
     return await this.#forgetting(
       () => [...changed],
-      this.house.database.pool.begin(
+      this.services.database.pool.begin(
         async connection =>
-          await work(new Context(this.house, this.principal, { connection, changed }))
+          await work(new Context(this.services, this.principal, { connection, changed }))
       ) as Promise<Result>,
       patience.transaction
     )
@@ -93,7 +93,7 @@ export class Context {
     milliseconds: number
   ): Promise<Result> {
     const forget = async () => {
-      if (keys().length > 0) await this.house.cache.invalidate(keys())
+      if (keys().length > 0) await this.services.cache.invalidate(keys())
     }
     const landed = (async () => {
       try {
@@ -113,6 +113,6 @@ export class Context {
   /** Drops a key from the cache: now, or after the commit if a transaction is open. */
   async changed(key: string): Promise<void> {
     if (this.#transaction) this.#transaction.changed.add(key)
-    else await this.house.cache.invalidate([key])
+    else await this.services.cache.invalidate([key])
   }
 }

@@ -270,10 +270,10 @@ export function crud<S extends TObject, N extends TSchema, C extends TSchema>(
         if (cacheKey === undefined || request.headers['cache-control']?.includes('no-cache'))
           return load(ctx, id).then(entry => sendEntry(request, reply, entry))
         const key = cacheKey(ctx, id)
-        const near = ctx.house.cache.peek(key)
+        const near = ctx.services.cache.peek(key)
         return near
           ? sendEntry(request, reply, near)
-          : ctx.house.cache
+          : ctx.services.cache
               .read(key, () => load(ctx, id))
               .then(entry => sendEntry(request, reply, entry))
       }

@@ -257,14 +257,14 @@ export function lists<Row>(name: string, table: PgTable, scopes: Scopes = {}) {
           { ...query, sort },
           keys,
           limit + 1,
-          cursor === undefined ? undefined : ctx.house.cursors.open(cursor, self)
+          cursor === undefined ? undefined : ctx.services.cursors.open(cursor, self)
         ),
         query.count ? count(ctx, query) : undefined
       ])
       const data = found.slice(0, limit)
       const has_more = found.length > limit
       const next_cursor = has_more
-        ? ctx.house.cursors.seal(position(keys, data.at(-1)!), self)
+        ? ctx.services.cursors.seal(position(keys, data.at(-1)!), self)
         : null
       return { data, has_more, next_cursor, ...(total !== undefined && { total }) }
     },

@@ -84,7 +84,7 @@ t.test('over HTTP', async t => {
   await call(`GET /api/contacts/${id}`)
 
   await t.test('a second read does not ask Postgres, and no-cache does', async t => {
-    await app.house.database
+    await app.services.database
       .pool`update contacts set last_name = 'behind the back' where id = ${id}`
     t.equal((await call(`GET /api/contacts/${id}`)).json().last_name, 'B')
     t.equal(
@@ -146,7 +146,7 @@ t.test(
       const { id } = await make()
       await here(`GET /api/contacts/${id}`)
       await until(async () => (await redis.exists(key(id))) === 1)
-      await two.house.database
+      await two.services.database
         .pool`update contacts set last_name = 'behind the back' where id = ${id}`
       t.equal((await there(`GET /api/contacts/${id}`)).json().last_name, 'B')
     })

@@ -2,7 +2,7 @@ import t from 'tap'
 import { application, organization } from '../../support/app.ts'
 
 const app = await application(t)
-const sql = app.house.database.pool
+const sql = app.services.database.pool
 
 t.test('whoever changes a record leaves an event', async t => {
   const { call, id: organization_id, admin } = await organization(app)

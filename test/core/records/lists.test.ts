@@ -418,7 +418,7 @@ t.test('CSV and NDJSON', async t => {
 
 t.test('on 20,000 rows', async t => {
   const { call, id: organization_id } = await organization(app)
-  const sql = app.house.database.pool
+  const sql = app.services.database.pool
   const many = 20_000
   await sql.begin(async sql => {
     await sql`set local statement_timeout = '120s'`
@@ -535,7 +535,7 @@ t.test('however many shapes of lists are asked for, few stay prepared in the dat
     await call(
       `GET /api/contacts?limit=1&fields=${fields.filter((_, i) => shape & (2 ** i)).join()}`
     )
-  const [most] = await app.house.database.pool<
+  const [most] = await app.services.database.pool<
     { count: number }[]
   >`select count(*) from pg_prepared_statements`
   t.ok(most!.count < 350, `${most!.count} are`)

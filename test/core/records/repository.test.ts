@@ -14,7 +14,7 @@ async function newOrganization() {
   const { id, admin, call } = await organization(app)
   return {
     call,
-    ctx: new Context(app.house, {
+    ctx: new Context(app.services, {
       organization_id: id,
       user_id: admin.user.id,
       role: 'admin',
@@ -138,7 +138,7 @@ t.test('what a record would meet is what it meets once it is stored', async t =>
 
 t.test('an answer that comes after one which failed in the middle is whole', async t => {
   const { call } = await newOrganization()
-  const { pool } = app.house.database
+  const { pool } = app.services.database
   await call('POST /api/accounts', { name: 'Only' })
   // on every connection of the pool, so that whichever comes next has met it
   await Promise.all(

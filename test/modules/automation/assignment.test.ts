@@ -5,7 +5,7 @@ import { behavesLikeARecord } from '../../support/record.ts'
 
 type Made = Record<string, unknown> & { id: number; version: number; assigned_to: number | null }
 const app = await application(t)
-const sql = app.house.database.pool
+const sql = app.services.database.pool
 let number = 0
 const unique = (name: string) => `${name} ${++number}`
 

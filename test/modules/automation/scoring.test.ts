@@ -41,7 +41,7 @@ interface Contact {
 }
 
 const app = await application(t)
-const sql = app.house.database.pool
+const sql = app.services.database.pool
 const rule = (field: string, operator: string, value: string, points = 1): Rule => ({
   field,
   operator,
@@ -658,7 +658,7 @@ t.test(
   'a lead that was begun before the first model became active is scored when it must be over',
   async t => {
     const { call, id: organization_id, admin } = await organization(app)
-    const ctx = new Context(app.house, {
+    const ctx = new Context(app.services, {
       organization_id,
       user_id: admin.user.id,
       role: 'admin',
@@ -685,7 +685,7 @@ t.test(
   'rules and contacts do not change under a lead that is being written: its score is not what they were',
   async t => {
     const { call, id: organization_id, admin } = await organization(app)
-    const ctx = new Context(app.house, {
+    const ctx = new Context(app.services, {
       organization_id,
       user_id: admin.user.id,
       role: 'admin',
@@ -725,7 +725,7 @@ t.test('without an active model a change costs one short query more, on an index
   const { call } = await organization(app)
   const { id } = await made(call, '/api/leads', {})
   const sent: string[] = []
-  const { point } = app.house.database
+  const { point } = app.services.database
   const real = { point: point.unsafe.bind(point), pool: sql.unsafe.bind(sql) }
   point.unsafe = ((text: string, ...rest: []) => {
     sent.push(text)
@@ -853,7 +853,7 @@ t.test('a process does the jobs: its own, and those of a process that was killed
   await call(`PATCH /api/scoring-models/${model_id}`, {
     rules: [rule('source', 'eq', 'website', 71)]
   })
-  await beside.house.database
+  await beside.services.database
     .pool`update graphile_worker._private_jobs set locked_at = now() - interval '2 minutes', locked_by = 'a dead one', attempts = 1`
   const again = spawn(process.execPath, ['src/main.ts'], {
     env: { PATH: process.env.PATH, DATABASE_URL, JWT_SECRET: 'x'.repeat(32), PORT: '0' }

@@ -10,7 +10,7 @@ type Activity = Record<string, unknown> & {
   created_at: string
 }
 const app = await application(t)
-const sql = app.house.database.pool
+const sql = app.services.database.pool
 const ids = (rows: { id: number }[]) => rows.map(({ id }) => id)
 const hoursAgo = (hours: number) => new Date(Date.now() - hours * 3_600_000).toISOString()
 

@@ -124,7 +124,7 @@ t.test('the database itself refuses a tag of another organisation', async t => {
   const [ours, theirs] = [await organization(app), await organization(app)]
   const tag = (await theirs.call('POST /api/tags', { name: 'A' })).json().id as number
   const { id } = (await ours.call('POST /api/leads', {})).json()
-  await t.rejects(app.house.database.pool`update leads set tags = ${[tag]} where id = ${id}`, {
+  await t.rejects(app.services.database.pool`update leads set tags = ${[tag]} where id = ${id}`, {
     code: '23503'
   })
 })

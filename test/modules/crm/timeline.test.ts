@@ -21,7 +21,7 @@ interface Entry {
   links?: { type: string; id: number; name: string }[]
 }
 const app = await application(t)
-const sql = app.house.database.pool
+const sql = app.services.database.pool
 
 /** All entries, page by page; `between` happens after each page. */
 async function walk(
@@ -601,7 +601,7 @@ t.test('on thousands of rows, all its statements are on an index', async t => {
     const url = `/api/${resource}/${id}/timeline?limit=3`
     const { next_cursor } = (await call(`GET ${url}`)).json()
     for (const asked of [url, `${url}&cursor=${next_cursor}`]) {
-      for (const connection of [sql, app.house.database.point]) {
+      for (const connection of [sql, app.services.database.point]) {
         const plans = await plansOf(app, async () => await call(`GET ${asked}`), connection)
         t.ok(plans.length > 0, asked)
         for (const plan of plans) t.notMatch(plan, /Seq Scan/, asked)

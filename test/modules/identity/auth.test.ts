@@ -81,7 +81,7 @@ t.test('login', async t => {
       })
     ).statusCode
   const windowsOver = async () =>
-    await app.house.database
+    await app.services.database
       .pool`update login_attempts set window_ends_at = now() - interval '1 second'`
 
   await t.test(
@@ -108,14 +108,14 @@ t.test('login', async t => {
 
   await t.test('guesses at the same time are counted before they are checked', async t => {
     const victim = await user('user')
-    const { verify } = app.house.passwords
+    const { verify } = app.services.passwords
     let verified = 0
-    app.house.passwords.verify = async (...given) => {
+    app.services.passwords.verify = async (...given) => {
       verified++
       return await verify(...given)
     }
     t.teardown(() => {
-      app.house.passwords.verify = verify
+      app.services.passwords.verify = verify
     })
     const guesses = await Promise.all(
       Array.from({ length: 60 }, async () => await guess(victim.user.username))
@@ -135,7 +135,7 @@ t.test('login', async t => {
       const name = `admin-i-${admin.user.id}@example.com`
       await call('POST /api/users', { username: name, email: name, password })
       const spellings = [name, name.toUpperCase(), name.replaceAll('i', 'İ')]
-      const folded = await app.house.database.pool<
+      const folded = await app.services.database.pool<
         { name: string }[]
       >`select name from unnest(${spellings}::text[]) name where lower(name) = ${name}`
       t.match(folded, [{ name }, { name: name.toUpperCase() }])
@@ -162,7 +162,7 @@ t.test('login', async t => {
 
   await t.test('an address that waits makes no account wait', async t => {
     const victim = await user('user')
-    await app.house.database
+    await app.services.database
       .pool`insert into login_attempts values ('address', '10.9.8.7', 100, now() + interval '5 minutes')`
     for (let i = 0; i < 25; i++)
       t.equal(await guess(victim.user.username, password, '10.9.8.7'), 429)
@@ -174,7 +174,7 @@ t.test('login', async t => {
     for (let i = 0; i < 110; i++) t.equal(await guess(one.user.username, password, '10.0.0.2'), 200)
     for (let i = 0; i < 19; i++) t.equal(await guess(one.user.username, undefined, '10.0.0.2'), 401)
     t.equal(await guess(one.user.username, password, '10.0.0.2'), 200)
-    const [{ attempts }] = await app.house.database.pool<
+    const [{ attempts }] = await app.services.database.pool<
       [{ attempts: number }]
     >`select attempts from login_attempts where subject = '10.0.0.2'`
     t.equal(attempts, 19, 'but the address keeps its failures')
@@ -190,27 +190,27 @@ t.test('login', async t => {
           )
       )
     )
-    t.same(await app.house.database.pool`select 1 from login_attempts where attempts < 0`, [])
+    t.same(await app.services.database.pool`select 1 from login_attempts where attempts < 0`, [])
     await windowsOver()
   })
 
   await t.test('a login in flight does not survive a new password, nor a disabling', async t => {
-    const { verify } = app.house.passwords
+    const { verify } = app.services.passwords
     t.teardown(() => {
-      app.house.passwords.verify = verify
+      app.services.passwords.verify = verify
     })
     for (const change of [{ password: 'another harbour 48' }, { status: 'disabled' }]) {
       const one = await user('user')
-      app.house.passwords.verify = async (...given) => {
+      app.services.passwords.verify = async (...given) => {
         const matches = await verify(...given)
         t.equal((await call(`PATCH /api/users/${one.user.id}`, change)).statusCode, 200)
         return matches
       }
       t.equal(await guess(one.user.username, password), 401, 'that came before it')
     }
-    app.house.passwords.verify = verify
+    app.services.passwords.verify = verify
     const one = await user('user')
-    const pool = app.house.database.pool
+    const pool = app.services.database.pool
     let login: Promise<number>
     await pool.begin(async sql => {
       await sql`update users set password_hash = 'another' where id = ${one.user.id}`
@@ -223,7 +223,7 @@ t.test('login', async t => {
 
   await t.test('sweeps away sessions that ended long ago', async t => {
     const one = await user('user')
-    const pool = app.house.database.pool
+    const pool = app.services.database.pool
     const left = async () =>
       (
         await pool`select from sessions s join refresh_tokens r on r.session_id = s.id where s.user_id = ${one.user.id}`
@@ -407,7 +407,7 @@ t.test('refresh tokens', async t => {
   await t.test('used again later end the whole session', async t => {
     const one = await user('user')
     const next = (await refresh(one.refresh_token)).json()
-    await app.house.database
+    await app.services.database
       .pool`update refresh_tokens set used_at = used_at - interval '11 seconds' where used_at is not null`
     t.equal((await refresh(one.refresh_token)).statusCode, 401)
     t.equal(await me(next.token), 401, "the thief's token and the owner's alike")
@@ -423,12 +423,12 @@ t.test('refresh tokens', async t => {
 
   await t.test('are not in the database, nor is any password', async t => {
     const one = await user('user')
-    const tables = await app.house.database.pool<{ row: string }[]>`
+    const tables = await app.services.database.pool<{ row: string }[]>`
       select to_jsonb(t)::text as row from refresh_tokens t union all select to_jsonb(u)::text from users u union all select to_jsonb(e)::text from events e`
     t.notOk(tables.some(({ row }) => row.includes(one.refresh_token) || row.includes(password)))
     t.notOk(
       (
-        await app.house.database.pool<
+        await app.services.database.pool<
           { row: string }[]
         >`select to_jsonb(e)::text as row from events e`
       ).some(({ row }) => row.includes('argon2')),
@@ -507,19 +507,19 @@ t.test("changing one's password", async t => {
       429,
       "in the account's one counter"
     )
-    await app.house.database
+    await app.services.database
       .pool`update login_attempts set window_ends_at = now() - interval '1 second'`
   })
 
   await t.test('in flight does not undo a new password that an admin gave', async t => {
     const thief = await user('user')
-    const { verify } = app.house.passwords
+    const { verify } = app.services.passwords
     t.teardown(() => {
-      app.house.passwords.verify = verify
+      app.services.passwords.verify = verify
     })
-    app.house.passwords.verify = async (...given) => {
+    app.services.passwords.verify = async (...given) => {
       const matches = await verify(...given)
-      app.house.passwords.verify = verify
+      app.services.passwords.verify = verify
       t.equal(
         (await call(`PATCH /api/users/${thief.user.id}`, { password: 'the admin gave it 49' }))
           .statusCode,
@@ -710,10 +710,10 @@ t.test('the directory names the active users to everybody in the organisation', 
 t.test('a database that does not answer is not waited for without end', async t => {
   const app = await application(t)
   const { admin, call } = await organization(app)
-  const { house } = app
-  const working = house.database
+  const { services } = app
+  const working = services.database
   t.teardown(() => {
-    house.database = working
+    services.database = working
   })
   const silent = Object.assign(
     (async () => await new Promise(() => {})) as unknown as typeof working.point,
@@ -748,7 +748,7 @@ t.test('a database that does not answer is not waited for without end', async t 
     ['POST /api/auth/logout', { ...working, pool: silent }, undefined, call]
   ] as [string, typeof working, object | undefined, Call | undefined][]) {
     t.equal((await call('GET /api/auth/me')).statusCode, 200)
-    house.database = database
+    services.database = database
     const answer = (who ?? caller(app))(request, body)
     await sleep(100)
     performance.now = () => now.call(performance) + 10_000
@@ -758,7 +758,7 @@ t.test('a database that does not answer is not waited for without end', async t 
       request
     )
     performance.now = now
-    house.database = working
+    services.database = working
   }
 })
 

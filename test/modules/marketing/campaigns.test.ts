@@ -10,7 +10,7 @@ interface Cell {
 }
 type Made = Record<string, unknown> & { id: number }
 const app = await application(t)
-const sql = app.house.database.pool
+const sql = app.services.database.pool
 
 async function make(call: Call, resource: string, body: object = {}): Promise<Made> {
   const answer = await call(`POST /api/${resource}`, body)

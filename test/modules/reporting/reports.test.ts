@@ -321,7 +321,7 @@ t.test(
   'a report with too many rows shows the first and says so, and its totals are whole',
   async t => {
     const { call, id: organization_id } = await organization(app)
-    await app.house.database
+    await app.services.database
       .pool`insert into leads (organization_id, source) select ${organization_id}, 'source ' || n from generate_series(1, 400) n`
     const { data, totals, truncated } = await report(call, 'sources')
     t.same([data.length + totals.length, truncated], [1000, true])
@@ -471,7 +471,7 @@ t.test(
 
 t.test('every report is read off an index', async t => {
   const tenants = await Promise.all([1, 2, 3, 4].map(async () => await organization(app)))
-  const sql = app.house.database.pool
+  const sql = app.services.database.pool
   await sql.begin(async sql => {
     await sql`set local statement_timeout = '120s'`
     for (const { id } of tenants) {

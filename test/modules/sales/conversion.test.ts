@@ -244,7 +244,7 @@ t.test('the status of a lead', async t => {
 t.test('a list of leads knows whose they are, and the best come first', async t => {
   const { call, user, admin, id: organization_id } = await organization(app)
   const seller = await user('user')
-  const sql = app.house.database.pool
+  const sql = app.services.database.pool
   const own = await make(call, 'leads', { assigned_to: seller.user.id })
   const others = await make(call, 'leads', { assigned_to: admin.user.id })
   const nobodys = await make(call, 'leads', {})
@@ -833,7 +833,7 @@ t.test('taking a conversion back', async t => {
         ['converted', status, 'converted', status]
       )
     }
-    const events = await app.house.database
+    const events = await app.services.database
       .pool`select type, count(*) from events where organization_id = ${organization_id} and subject_type = 'conversion' group by 1 order by 1`
     t.same(
       events.map(({ type, count }) => [type, count]),
@@ -1011,7 +1011,7 @@ t.test('taking a conversion back', async t => {
 t.test('a lead that came as a converted one has no conversion, and gets none', async t => {
   const { call, id: organization_id } = await organization(app)
   const { id } = await make(call, 'leads', {})
-  await app.house.database
+  await app.services.database
     .pool`update leads set status = 'converted', version = version + 1 where organization_id = ${organization_id} and id = ${id}`
   t.equal((await call(`GET /api/leads/${id}/conversion`)).statusCode, 404)
   t.match((await call(`POST /api/leads/${id}/conversion`, {})).json(), {
@@ -1022,7 +1022,7 @@ t.test('a lead that came as a converted one has no conversion, and gets none', a
 
 t.test('on 5,000 rows no statement of a conversion reads a whole table', async t => {
   const { call, id: organization_id } = await organization(app)
-  const sql = app.house.database.pool
+  const sql = app.services.database.pool
   const [first] = await sql<
     [{ pipeline_id: number }]
   >`select id as pipeline_id from pipelines where organization_id = ${organization_id}`

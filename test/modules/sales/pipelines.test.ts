@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import t from 'tap'
 import { Context } from '../../../src/core/access/context.ts'
 import { moveOpportunities } from '../../../src/modules/sales/opportunities/service.ts'
-import { workOff } from '../../../src/jobs/runner.ts'
+import { runPendingJobs } from '../../../src/jobs/runner.ts'
 import { application, database, organization, type Call } from '../../support/app.ts'
 import { plansOf } from '../../support/plans.ts'
 import { behavesLikeARecord } from '../../support/record.ts'
@@ -25,7 +25,7 @@ interface Move {
 }
 const database_url = await database(t)
 const app = await application(t, { database_url })
-const sql = app.house.database.pool
+const sql = app.services.database.pool
 const word = () => `w${randomBytes(5).toString('hex')}`
 
 /** An organisation with its default pipeline, and a second one with stages of its own. */
@@ -56,7 +56,7 @@ async function company() {
     (await call('POST /api/opportunities', { title: 'A sale', ...fields })).json()
   const moves = async (id: number) =>
     (await call(`GET /api/opportunities/${id}/moves?limit=200`)).json().data as Move[]
-  const ctx = new Context(app.house, {
+  const ctx = new Context(app.services, {
     organization_id,
     user_id: null,
     role: 'admin',
@@ -784,7 +784,7 @@ t.test('the end of a stage', async t => {
         { status: 409, detail: /still leaving/ },
         'and the heir does not go meanwhile'
       )
-      await workOff(app.house, database_url, pino({ level: 'silent' }))
+      await runPendingJobs(app.services, database_url, pino({ level: 'silent' }))
       t.equal(await inStage(), 0)
       t.equal(
         await moveOpportunities(ctx, job!.payload),

@@ -187,7 +187,7 @@ export async function timelineOf(
   const wanted = kind === undefined ? kinds : kinds.filter(one => kind.split(',').includes(one))
   const { get, sources } = subjects[type]
   const self = JSON.stringify([ctx.organization_id, 'timeline', type, id, wanted])
-  const marks = cursor === undefined ? undefined : ctx.house.cursors.open(cursor, self)
+  const marks = cursor === undefined ? undefined : ctx.services.cursors.open(cursor, self)
   const [, ...runs] = await Promise.all([
     get(ctx, id),
     ...wanted
@@ -204,7 +204,7 @@ export async function timelineOf(
     data: await withNames(ctx, name => taken.map(({ entry }) => entry(name))),
     has_more,
     next_cursor: has_more
-      ? ctx.house.cursors.seal(
+      ? ctx.services.cursors.seal(
           heads.flatMap(head => (head ? [head.at, head.id] : [null, null])),
           self
         )

@@ -37,7 +37,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     Token
   ])
     app.addSchema(schema)
-  const { house } = app
+  const { services } = app
 
   const accessToken = ({ session_id, user }: auth.Login) =>
     app.jwt.sign({ sub: String(user.id), sid: session_id, jti: randomUUID() })
@@ -73,7 +73,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     },
     async request => {
       const { username, password } = request.body as typeof Credentials.static
-      return session(await auth.login(house, username, password, request.ip))
+      return session(await auth.login(services, username, password, request.ip))
     }
   )
 
@@ -90,7 +90,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     },
     async request =>
       session(
-        await auth.refresh(house, (request.body as typeof RefreshRequest.static).refresh_token)
+        await auth.refresh(services, (request.body as typeof RefreshRequest.static).refresh_token)
       )
   )
 
@@ -169,9 +169,9 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     address: string
   ): Promise<auth.Login> {
     if (grant_type === 'refresh_token' && refresh_token !== undefined)
-      return await auth.refresh(house, refresh_token)
+      return await auth.refresh(services, refresh_token)
     if (grant_type === 'password' && username !== undefined && password !== undefined)
-      return await auth.login(house, username, password, address)
+      return await auth.login(services, username, password, address)
     const missing =
       grant_type === 'password'
         ? username === undefined

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import type { Context, House, Principal } from '../../../core/access/context.ts'
+import type { Context, Services, Principal } from '../../../core/access/context.ts'
 import { begin, soon, type Connection } from '../../../core/db/database.ts'
 import { ruleBroken, unauthenticated } from '../../../core/errors.ts'
 import { refuseCommon } from '../../../core/access/passwords.ts'
@@ -40,19 +40,19 @@ interface Verified {
 
 /** Logs in by user name or e-mail. Errors: 401, the same for an unknown user and a wrong password; 429; 503. */
 export async function login(
-  house: House,
+  services: Services,
   username: string,
   password: string,
   address: string
 ): Promise<Login> {
-  const [user] = await soon(house.database.point<Verified[]>`
+  const [user] = await soon(services.database.point<Verified[]>`
     select organization_id, id, password_hash from users
     where (lower(username) = lower(${username}) or lower(email) = lower(${username})) and deleted_at is null and status = 'active'`)
-  await countAttempt(house, user?.id ?? username, address)
-  await sweep(house)
-  if (!(await house.passwords.verify(password, user?.password_hash)) || !user) throw wrong()
-  await forgive(house, user.id, address)
-  return await startSession(house, user)
+  await countAttempt(services, user?.id ?? username, address)
+  await sweep(services)
+  if (!(await services.passwords.verify(password, user?.password_hash)) || !user) throw wrong()
+  await forgive(services, user.id, address)
+  return await startSession(services, user)
 }
 
 /**
@@ -60,11 +60,11 @@ export async function login(
  * that this session is among those it ends. Errors: 401 when the user is no longer the one who was verified.
  */
 async function startSession(
-  house: House,
+  services: Services,
   { organization_id, id, password_hash }: Verified
 ): Promise<Login> {
   const refresh_token = newToken()
-  const [started] = await soon(house.database.pool<
+  const [started] = await soon(services.database.pool<
     { session_id: number; username: string; role: Role }[]
   >`
     with owner as (
@@ -88,9 +88,9 @@ async function startSession(
  * Exchanges a refresh token for the next one. A token used again after its grace is in two hands: the whole session ends.
  * Errors: 401.
  */
-export async function refresh(house: House, refresh_token: string): Promise<Login> {
+export async function refresh(services: Services, refresh_token: string): Promise<Login> {
   const next = newToken()
-  const outcome = await begin(house.database.pool, async sql => {
+  const outcome = await begin(services.database.pool, async sql => {
     const [token] = await soon(sql<{ session_id: number; reused: boolean }[]>`
       update refresh_tokens set used_at = coalesce(used_at, now()) where hash = ${hashOf(refresh_token)}
       returning session_id, used_at < now() - ${grace} * interval '1 second' as reused`)
@@ -105,7 +105,7 @@ export async function refresh(house: House, refresh_token: string): Promise<Logi
   })
   if (!outcome) throw unauthenticated('This refresh token is not known.', 'token_invalid')
   if ('ended' in outcome) {
-    await house.cache.invalidate([`session/${outcome.session_id}`])
+    await services.cache.invalidate([`session/${outcome.session_id}`])
     throw over()
   }
   const { user_id: id, username, role } = outcome.user
@@ -130,10 +130,10 @@ async function sessionUser(sql: Connection, session_id: number): Promise<Session
 
 /** Who a session speaks for; undefined when it is over. */
 export async function principalOf(
-  house: House,
+  services: Services,
   session_id: number
 ): Promise<Principal | undefined> {
-  const found = await sessionUser(house.database.point, session_id)
+  const found = await sessionUser(services.database.point, session_id)
   return (
     found && {
       organization_id: found.organization_id,
@@ -171,14 +171,14 @@ export async function changePassword(
   address: string
 ): Promise<Login> {
   const { id } = await me(ctx)
-  await countAttempt(ctx.house, id, address)
+  await countAttempt(ctx.services, id, address)
   const [user] = await soon(ctx.point<{ password_hash: string }[]>`
     select password_hash from users where organization_id = ${ctx.organization_id} and id = ${id}`)
-  if (!(await ctx.house.passwords.verify(current, user?.password_hash)) || !user)
+  if (!(await ctx.services.passwords.verify(current, user?.password_hash)) || !user)
     throw ruleBroken('current_password', 'This is not your password.')
-  await forgive(ctx.house, id, address)
+  await forgive(ctx.services, id, address)
   await refuseCommon(next, 'new_password')
   const password_hash = await changePasswordOf(ctx, id, next, user.password_hash)
   if (password_hash === undefined) throw over()
-  return await startSession(ctx.house, { organization_id: ctx.organization_id, id, password_hash })
+  return await startSession(ctx.services, { organization_id: ctx.organization_id, id, password_hash })
 }

@@ -1,4 +1,4 @@
-import type { House } from '../../../core/access/context.ts'
+import type { Services } from '../../../core/access/context.ts'
 import { soon } from '../../../core/db/database.ts'
 import { tooManyRequests } from '../../../core/errors.ts'
 
@@ -17,17 +17,17 @@ const counterOf = (who: number | string) =>
  * Errors: 429 when there were too many failures for this account or from this address.
  */
 export async function countAttempt(
-  house: House,
+  services: Services,
   who: number | string,
   address: string
 ): Promise<void> {
-  await count(house, 'address', address)
-  await count(house, 'username', counterOf(who))
+  await count(services, 'address', address)
+  await count(services, 'username', counterOf(who))
 }
 
 /** What is refused is not counted any further: attempts in flight that turn out to be good make room again. */
-async function count(house: House, kind: keyof typeof most, subject: string): Promise<void> {
-  const [seen] = await soon(house.database.pool<[{ attempts: number; seconds: number }]>`
+async function count(services: Services, kind: keyof typeof most, subject: string): Promise<void> {
+  const [seen] = await soon(services.database.pool<[{ attempts: number; seconds: number }]>`
     insert into login_attempts as seen (kind, subject, attempts, window_ends_at)
     values (${kind}, left(lower(${subject}), 120), 1, now() + ${windowMinutes} * interval '1 minute')
     on conflict (kind, subject) do update set
@@ -42,19 +42,19 @@ async function count(house: House, kind: keyof typeof most, subject: string): Pr
  * Clears an account, and gives the attempt back to the address that knew the password: that one is not cleared, because one
  * good account is no licence to guess at others.
  */
-export async function forgive(house: House, user_id: number, address?: string): Promise<void> {
+export async function forgive(services: Services, user_id: number, address?: string): Promise<void> {
   if (address !== undefined)
-    await soon(house.database.pool`
+    await soon(services.database.pool`
     update login_attempts set attempts = greatest(attempts - 1, 0) where kind = 'address' and subject = left(lower(${address}), 120)`)
   await soon(
-    house.database
+    services.database
       .pool`delete from login_attempts where kind = 'username' and subject = ${counterOf(user_id)}`
   )
 }
 
 /** Clears away some of what is over, so that guessed names and old sessions do not pile up; it waits for nobody's lock. */
-export async function sweep(house: House): Promise<void> {
-  await soon(house.database.pool`
+export async function sweep(services: Services): Promise<void> {
+  await soon(services.database.pool`
     with attempts as (
       delete from login_attempts where (kind, subject) in (
         select kind, subject from login_attempts where window_ends_at < now() - interval '1 minute' limit 20 for update skip locked)

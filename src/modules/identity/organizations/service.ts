@@ -1,4 +1,4 @@
-import { Context, type House } from '../../../core/access/context.ts'
+import { Context, type Services } from '../../../core/access/context.ts'
 import { begin, build, rowsOf, type Connection } from '../../../core/db/database.ts'
 import { createFirst as createPipeline } from '../../sales/pipelines/service.ts'
 import { createFirst as createUser } from '../users/service.ts'
@@ -11,28 +11,28 @@ export interface FirstAdmin {
 }
 
 /** Makes an organisation with its first admin, who alone can make the others. Returns the organisation's number. */
-export const create = async (house: House, name: string, admin: FirstAdmin): Promise<number> =>
-  await begin(house.database.pool, async connection => await insert(house, connection, name, admin))
+export const create = async (services: Services, name: string, admin: FirstAdmin): Promise<number> =>
+  await begin(services.database.pool, async connection => await insert(services, connection, name, admin))
 
 /** The same, unless there is an organisation already; processes that start together make one between them. */
 export const createFirst = async (
-  house: House,
+  services: Services,
   name: string,
   admin: FirstAdmin
 ): Promise<boolean> =>
-  await begin(house.database.pool, async connection => {
+  await begin(services.database.pool, async connection => {
     await connection`select pg_advisory_xact_lock(hashtext('first organization'))`
     const [existing] = await rowsOf(
       connection,
       build.select({ id: organizations.id }).from(organizations).limit(1)
     )
     if (existing) return false
-    await insert(house, connection, name, admin)
+    await insert(services, connection, name, admin)
     return true
   })
 
 async function insert(
-  house: House,
+  services: Services,
   connection: Connection,
   name: string,
   admin: FirstAdmin
@@ -42,7 +42,7 @@ async function insert(
     build.insert(organizations).values({ name }).returning({ id: organizations.id })
   )
   const ctx = new Context(
-    house,
+    services,
     { organization_id: organization!.id, user_id: null, role: 'admin', session_id: null },
     { connection, changed: new Set() }
   )

@@ -21,12 +21,12 @@ export const { list, stream, get, restore, history, cacheKey } = rest
 /** Makes a user. Errors: 409 for a name or e-mail that is taken, 422 for a password that everybody knows. */
 export async function create(ctx: Context, { password, ...user }: Static<typeof NewUser>) {
   await refuseCommon(password, 'password')
-  return await insert(ctx, { ...user, password_hash: await ctx.house.passwords.hash(password) })
+  return await insert(ctx, { ...user, password_hash: await ctx.services.passwords.hash(password) })
 }
 
 /** The user an installation begins with; its password is the operator's choice. */
 export const createFirst = async (ctx: Context, { password, ...user }: Static<typeof NewUser>) =>
-  await insert(ctx, { ...user, password_hash: await ctx.house.passwords.hash(password) })
+  await insert(ctx, { ...user, password_hash: await ctx.services.passwords.hash(password) })
 
 /** Changes a user; whose password changes or who is disabled is logged out everywhere. Errors: 409 when no admin would be left. */
 export async function update(
@@ -37,7 +37,7 @@ export async function update(
 ) {
   if (password !== undefined) await refuseCommon(password, 'password')
   const secret =
-    password === undefined ? {} : { password_hash: await ctx.house.passwords.hash(password) }
+    password === undefined ? {} : { password_hash: await ctx.services.passwords.hash(password) }
   return await keepingAnAdmin(ctx, async ctx => {
     const user = await change(ctx, id, { ...changes, ...secret }, versions)
     if (password !== undefined || user.status === 'disabled') await endSessions(ctx, id)
@@ -55,7 +55,7 @@ export async function changePasswordOf(
   password: string,
   known: string
 ): Promise<string | undefined> {
-  const password_hash = await ctx.house.passwords.hash(password)
+  const password_hash = await ctx.services.passwords.hash(password)
   return await ctx.transaction(async ctx => {
     const [user] = await soon(ctx.connection`
       select from users where organization_id = ${ctx.organization_id} and id = ${id} and password_hash = ${known} for no key update`)
