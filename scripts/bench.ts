@@ -1,6 +1,7 @@
 // How fast is the API beside a bare route and beside the bare driver, and with a lot of sales?
 // npm run bench -- --contacts 100000 --activities 1000000 --rounds 5 --seconds 2
-// Writes BENCHMARKS.md. With DATABASE_URL it makes a database of its own on that server, else it starts a Postgres.
+// Writes BENCHMARKS.md. With DATABASE_URL it makes a database of its own on that server, else it
+// starts a Postgres.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -22,7 +23,8 @@ const { values: options } = parseArgs({
     activities: { type: 'string', default: '1000000' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
-    only: { type: 'string' }, // names of cases, or sales, separated by commas: a quick look, that writes nothing
+    // names of cases, or sales, separated by commas: a quick look, that writes nothing
+    only: { type: 'string' },
     profile: { type: 'string' } // a folder: for each case, a .cpuprofile of the API
   }
 })
@@ -206,7 +208,10 @@ async function opened(
   return server
 }
 
-/** How long it takes until the server is ready, as `npm start` with nothing set: from an empty folder, and from then on. */
+/**
+ * How long it takes until the server is ready, as `npm start` with nothing set: from an empty
+ * folder, and from then on.
+ */
 async function timeStarts(): Promise<Starts> {
   const times: number[] = []
   for (let i = 0; i < 4; i++) {

@@ -18,11 +18,13 @@ interface Schema {
   maxItems?: number
 }
 interface Message {
+  $ref?: string
   required?: boolean
   headers?: Record<string, object>
   content?: Record<string, { schema: Schema }>
 }
 interface Parameter {
+  $ref?: string
   name: string
   in: string
   required?: boolean
@@ -37,7 +39,11 @@ interface Operation {
 }
 export interface Document {
   paths: Record<string, Record<string, Operation>>
-  components?: { schemas?: Record<string, Schema> }
+  components?: {
+    schemas?: Record<string, Schema>
+    parameters?: Record<string, Parameter>
+    responses?: Record<string, Message>
+  }
 }
 
 const least = ['minimum', 'minLength', 'minItems', 'minProperties'] as const
@@ -55,12 +61,28 @@ const operationsOf = ({ paths }: Document) =>
       ])
     )
   )
-const parametersOf = ({ parameters = [] }: Operation) =>
-  Object.fromEntries(parameters.map(parameter => [`${parameter.in} ${parameter.name}`, parameter]))
-const successesOf = ({ responses }: Operation) =>
-  Object.fromEntries(Object.entries(responses).filter(([status]) => status.startsWith('2')))
+/** The parameters of an operation, by their place and name; shared ones are references. */
+const parametersOf = ({ components }: Document, { parameters = [] }: Operation) =>
+  Object.fromEntries(
+    parameters
+      .map(one => (one.$ref ? components!.parameters![one.$ref.split('/').at(-1)!]! : one))
+      .map(parameter => [`${parameter.in} ${parameter.name}`, parameter])
+  )
+/** The successful responses of an operation, by status; shared ones are references. */
+const successesOf = ({ components }: Document, { responses }: Operation) =>
+  Object.fromEntries(
+    Object.entries(responses)
+      .filter(([status]) => status.startsWith('2'))
+      .map(([status, { $ref, ...response }]) => [
+        status,
+        $ref ? components!.responses![$ref.split('/').at(-1)!]! : response
+      ])
+  )
 
-/** What a schema says; one of several kinds says what any of them does, and always what all of them do. */
+/**
+ * What a schema says; one of several kinds says what any of them does, and always what all of them
+ * do.
+ */
 function resolved(document: Document, { $ref, ...plain }: Schema): Schema {
   const schema =
     $ref === undefined ? plain : (document.components?.schemas?.[$ref.split('/').at(-1)!] ?? {})
@@ -75,7 +97,10 @@ function resolved(document: Document, { $ref, ...plain }: Schema): Schema {
   }
 }
 
-/** What a client of the older document would trip over in the newer one, a line each. Additions are none of it. */
+/**
+ * What a client of the older document would trip over in the newer one, a line each. Additions are
+ * none of it.
+ */
 export function breakingChanges(before: Document, after: Document): string[] {
   const lines = new Set<string>()
   const broken = (where: string, what: string) => {
@@ -96,7 +121,9 @@ export function breakingChanges(before: Document, after: Document): string[] {
     }
   }
 
-  /** What the client sends may not be held to more than before; what it receives may not say less. */
+  /**
+   * What the client sends may not be held to more than before; what it receives may not say less.
+   */
   function schema(place: string, sent: boolean, older: Schema, newer: Schema) {
     const name = older.$ref?.split('/').at(-1)
     if (name !== undefined && seen.has(`${name} ${sent}`)) return
@@ -140,14 +167,14 @@ export function breakingChanges(before: Document, after: Document): string[] {
     if (newer.operationId !== older.operationId)
       broken(where, `was called ${older.operationId} and is called ${newer.operationId}`)
     if (newer.security?.length && !older.security?.length) broken(where, 'now needs a login')
-    const [given, taken] = [parametersOf(older), parametersOf(newer)]
+    const [given, taken] = [parametersOf(before, older), parametersOf(after, newer)]
     each(`${where} `, given, taken, (where, a, b) => {
       schema(where, true, a.schema, b.schema)
     })
     for (const [name, { required }] of Object.entries(taken))
       if (required && !given[name]?.required) broken(`${where} ${name}`, 'is now required')
     message(`${where} body`, true, older.requestBody, newer.requestBody)
-    each(`${where} `, successesOf(older), successesOf(newer), (where, a, b) => {
+    each(`${where} `, successesOf(before, older), successesOf(after, newer), (where, a, b) => {
       message(where, false, a, b)
     })
   })

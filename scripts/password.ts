@@ -4,8 +4,8 @@ import { describeDatabase, withServices } from '../src/bootstrap/boot.ts'
 import { readConfig } from '../src/config.ts'
 import { generatePassword } from '../src/bootstrap/first-admin.ts'
 import { Context } from '../src/core/access/context.ts'
-import { forgive } from '../src/modules/identity/auth/throttle.ts'
-import { update } from '../src/modules/identity/users/service.ts'
+import { clearUserFailures } from '../src/modules/identity/auth/throttle.ts'
+import { userService } from '../src/modules/identity/users/service.ts'
 
 async function main() {
   const [name, ...more] = process.argv.slice(2)
@@ -20,14 +20,9 @@ async function main() {
       where (lower(username) = lower(${name}) or lower(email) = lower(${name})) and deleted_at is null and status = 'active'`
     if (!user) throw new Error(`There is no active user ${name} in ${describeDatabase(config)}`)
     const password = generatePassword()
-    const ctx = new Context(services, {
-      organization_id: user.organization_id,
-      user_id: null,
-      role: 'admin',
-      session_id: null
-    })
-    await update(ctx, user.id, { password })
-    await forgive(services, user.id) // who has lost a password has tried a few
+    const ctx = Context.system(services, user.organization_id)
+    await userService.update(ctx, user.id, { password })
+    await clearUserFailures(services, user.id) // a lost password has often been tried
     console.log(`${user.username}   password: ${password}   (shown only now)
 Their sessions have ended; a server that is running notices within five seconds.`)
   })

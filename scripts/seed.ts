@@ -7,16 +7,16 @@ import { generatePassword, createFirstAdmin } from '../src/bootstrap/first-admin
 import { Context } from '../src/core/access/context.ts'
 import { problemOfDatabase } from '../src/core/errors.ts'
 import type { ListQuery, Page } from '../src/core/records/list.ts'
-import * as accounts from '../src/modules/crm/accounts/service.ts'
-import * as activities from '../src/modules/crm/activities/service.ts'
-import * as campaignMembers from '../src/modules/marketing/campaign-members/service.ts'
-import * as campaigns from '../src/modules/marketing/campaigns/service.ts'
-import * as contacts from '../src/modules/crm/contacts/service.ts'
-import * as conversions from '../src/modules/sales/lead-conversion/service.ts'
-import * as leads from '../src/modules/crm/leads/service.ts'
-import * as opportunities from '../src/modules/sales/opportunities/service.ts'
-import * as pipelines from '../src/modules/sales/pipelines/service.ts'
-import * as users from '../src/modules/identity/users/service.ts'
+import { accountService as accounts } from '../src/modules/crm/accounts/service.ts'
+import { activityService as activities } from '../src/modules/crm/activities/service.ts'
+import { campaignMemberService as campaignMembers } from '../src/modules/marketing/campaign-members/service.ts'
+import { campaignService as campaigns } from '../src/modules/marketing/campaigns/service.ts'
+import { contactService as contacts } from '../src/modules/crm/contacts/service.ts'
+import { leadConversionService as conversions } from '../src/modules/sales/lead-conversion/service.ts'
+import { leadService as leads } from '../src/modules/crm/leads/service.ts'
+import { opportunityService as opportunities } from '../src/modules/sales/opportunities/service.ts'
+import { pipelineService as pipelines } from '../src/modules/sales/pipelines/service.ts'
+import { userService as users } from '../src/modules/identity/users/service.ts'
 import {
   Imagination,
   type Company,
@@ -73,7 +73,8 @@ async function main() {
 /** Makes `size` contacts in the organisation of `ctx`, and of the rest what goes with them. */
 async function fill(ctx: Context, size: number, seed: number) {
   const { total: before = 0 } = await contacts.list(ctx, { limit: 1, count: true })
-  const imagine = new Imagination([seed, before]) // not the same people again, when it is not the first time
+  // not the same people again, when it is not the first time
+  const imagine = new Imagination([seed, before])
   const plan = {
     users: Math.min(20, Math.max(3, Math.round(size / 500))),
     headquarters: Math.ceil(size / 20),
@@ -100,7 +101,10 @@ async function fill(ctx: Context, size: number, seed: number) {
     progress.advance('users', 1)
   }
 
-  /** Makes `count` records, each batch in the name of another user, and returns them with their numbers. */
+  /**
+   * Makes `count` records, each batch in the name of another user, and returns them with their
+   * numbers.
+   */
   async function make<Row>(
     what: string,
     count: number,
@@ -136,7 +140,10 @@ async function fill(ctx: Context, size: number, seed: number) {
     return made
   }
 
-  /** Takes records along their ways, the first step of each, then the second: as a team would have done, with the times of then. */
+  /**
+   * Takes records along their ways, the first step of each, then the second: as a team would have
+   * done, with the times of then.
+   */
   async function walk<Step extends object>(
     service: {
       updateMany: (ctx: Context, changes: (Step & { id: number })[]) => Promise<number[]>
@@ -233,7 +240,8 @@ async function fill(ctx: Context, size: number, seed: number) {
   }
   progress.done()
   console.log(
-    'Leads are scored by the scoring model "Who answers", and new ones assigned by two rules: see /api/scoring-models and /api/assignment-rules'
+    'Leads are scored by the scoring model "Who answers", and new ones assigned by two ' +
+      'rules: see /api/scoring-models and /api/assignment-rules'
   )
   console.log(
     `The new users log in with the password ${password}   (shown only now): ${names.join(', ')}`

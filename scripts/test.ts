@@ -1,4 +1,5 @@
-// Runs the tests: a throw-away Postgres with a migrated template, a Redis if there is one, then tap with the arguments given.
+// Runs the tests: a throw-away Postgres with a migrated template, a Redis if there is one, then tap
+// with the arguments given.
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -45,7 +46,8 @@ async function startRedis(): Promise<{ url: string; stop: () => void } | undefin
   if (process.env.REDIS_URL) return { url: process.env.REDIS_URL, stop: () => {} }
   if (spawnSync('redis-server', ['--version']).status !== 0) {
     console.log(
-      'No redis-server is installed and REDIS_URL is not set: the tests of the shared cache are skipped.'
+      'No redis-server is installed and REDIS_URL is not set: the tests of the shared cache ' +
+        'are skipped.'
     )
     return undefined
   }

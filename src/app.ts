@@ -5,7 +5,7 @@ import { authentication, authorization } from './http/auth.ts'
 import { health } from './http/health.ts'
 import { limits } from './http/limits.ts'
 import { RequestLog, withoutChildren } from './http/log.ts'
-import { openapi } from './http/openapi.ts'
+import { openapi } from './http/openapi/plugin.ts'
 import { problems, querystringParser, sendProblem } from './http/problems.ts'
 import { clientErrorHandler, requestId, security } from './http/security.ts'
 import { strictQueries, validation } from './http/validation.ts'
@@ -16,17 +16,18 @@ import auth from './modules/identity/auth/routes.ts'
 import campaignMembers from './modules/marketing/campaign-members/routes.ts'
 import campaigns from './modules/marketing/campaigns/routes.ts'
 import contacts from './modules/crm/contacts/routes.ts'
-import conversions from './modules/sales/lead-conversion/routes.ts'
+import leadConversion from './modules/sales/lead-conversion/routes.ts'
 import leads from './modules/crm/leads/routes.ts'
 import opportunities from './modules/sales/opportunities/routes.ts'
 import pipelines from './modules/sales/pipelines/routes.ts'
 import problemCodes from './http/problem-codes.ts'
 import reports from './modules/reporting/reports/routes.ts'
-import scoringModels, { leadScores } from './modules/automation/scoring/routes.ts'
+import scoringModels, { leadScoreRoutes } from './modules/automation/scoring/routes.ts'
 import stages from './modules/sales/stages/routes.ts'
 import tags from './modules/crm/tags/routes.ts'
 import teams from './modules/automation/teams/routes.ts'
 import territories from './modules/automation/territories/routes.ts'
+import stageHistory from './modules/sales/stage-history/routes.ts'
 import timeline from './modules/crm/timeline/routes.ts'
 import users from './modules/identity/users/routes.ts'
 import { version } from './version.ts'
@@ -36,27 +37,7 @@ export type AppConfig = ServicesConfig &
 
 /** The application, ready to listen or to be injected into. Its database must be migrated. */
 export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
-  const app = Fastify({
-    loggerInstance: withoutChildren(logger),
-    logController: new RequestLog(),
-    genReqId: requestId,
-    trustProxy: config.trust_proxy.length > 0 ? config.trust_proxy : false,
-    bodyLimit: 256 * 1024,
-    requestTimeout: 8_000,
-    connectionTimeout: 10_000,
-    http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000, requireHostHeader: false },
-    return503OnClosing: false,
-    routerOptions: { querystringParser, maxParamLength: 200, ignoreTrailingSlash: true },
-    frameworkErrors: (error, request, reply) => {
-      sendProblem(
-        error,
-        request,
-        reply.headers(app.securityHeaders).header('x-request-id', request.id)
-      )
-    },
-    clientErrorHandler,
-    ...validation()
-  })
+  const app = createServer(config, logger)
   const services = createServices(config)
   app.addHook('onClose', async () => {
     await closeServices(services)
@@ -75,9 +56,10 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(contacts, { prefix: '/api/contacts' })
   await app.register(accounts, { prefix: '/api/accounts' })
   await app.register(leads, { prefix: '/api/leads' })
-  await app.register(conversions, { prefix: '/api/leads' })
-  await app.register(leadScores, { prefix: '/api/leads' })
+  await app.register(leadConversion, { prefix: '/api/leads' })
+  await app.register(leadScoreRoutes, { prefix: '/api/leads' })
   await app.register(opportunities, { prefix: '/api/opportunities' })
+  await app.register(stageHistory, { prefix: '/api' })
   await app.register(activities, { prefix: '/api/activities' })
   await app.register(timeline, { prefix: '/api' })
   await app.register(campaigns, { prefix: '/api/campaigns' })
@@ -93,5 +75,28 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(users, { prefix: '/api/users' })
   await app.register(problemCodes, { prefix: '/api/problems' })
 
+  return app
+}
+
+/** Fastify with its limits (see docs/architecture.md), without a route. */
+const createServer = ({ trust_proxy }: AppConfig, logger: FastifyBaseLogger) => {
+  const app = Fastify({
+    loggerInstance: withoutChildren(logger),
+    logController: new RequestLog(),
+    genReqId: requestId,
+    trustProxy: trust_proxy.length > 0 ? trust_proxy : false,
+    bodyLimit: 256 * 1024,
+    requestTimeout: 8_000,
+    connectionTimeout: 10_000,
+    http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000, requireHostHeader: false },
+    return503OnClosing: false,
+    routerOptions: { querystringParser, maxParamLength: 200, ignoreTrailingSlash: true },
+    frameworkErrors: (error, request, reply) => {
+      reply.headers(app.securityHeaders).header('x-request-id', request.id)
+      sendProblem(error, request, reply)
+    },
+    clientErrorHandler,
+    ...validation()
+  })
   return app
 }

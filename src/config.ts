@@ -71,7 +71,8 @@ function origins(env: Environment): string[] {
       ? origin
       : refuse(
           'CORS_ORIGINS',
-          `must be origins such as https://app.example.com, separated by commas, and has ${JSON.stringify(origin)}`
+          'must be origins such as https://app.example.com, separated by commas, and has ' +
+            JSON.stringify(origin)
         )
   )
 }
@@ -83,7 +84,9 @@ function proxies(env: Environment): string[] {
       ? range
       : refuse(
           'TRUST_PROXY',
-          `must be addresses or ranges such as 10.0.0.0/8, separated by commas, and has ${JSON.stringify(range)}`
+
+          'must be addresses or ranges such as 10.0.0.0/8, separated by commas, and has ' +
+            JSON.stringify(range)
         )
   )
 }
@@ -93,7 +96,9 @@ function secret(env: Environment, database_url: string | undefined): string | un
   if (text === undefined && database_url !== undefined)
     refuse(
       'JWT_SECRET',
-      'is needed with DATABASE_URL: at least 32 bytes, the same for all processes. Make one with: openssl rand -base64 48'
+
+      'is needed with DATABASE_URL: at least 32 bytes, the same for all processes. Make one ' +
+        'with: openssl rand -base64 48'
     )
   if (text !== undefined && Buffer.byteLength(text) < 32)
     refuse('JWT_SECRET', `must have at least 32 bytes, and has ${Buffer.byteLength(text)}`)

@@ -3,32 +3,31 @@ import { buildApp } from './app.ts'
 import { boot } from './bootstrap/boot.ts'
 import { readConfig, type Config } from './config.ts'
 import { createFirstAdmin } from './bootstrap/first-admin.ts'
-import { problemOfDatabase } from './core/errors.ts'
+import { isLostConnection } from './core/db/workarounds.ts'
 import { closeGracefully } from './http/shutdown.ts'
 
-/** A process that has not closed by then is ended. */
+/** Milliseconds after which a process that has not closed is ended. */
 const hardLimit = 25_000
-/** For so long a process that was told to end goes on answering, and says that it is not ready. Milliseconds. */
+/** Milliseconds for which a process that is shutting down still serves, and is not ready. */
 const drainTime = 500
 
 async function main() {
   const config = readConfig()
   const logger = await logTo(config.log_level)
 
-  // postgres.js lets go of a rejection when a server dies under a connection that is just being made; the queries get theirs
   process.on('unhandledRejection', error => {
-    if (!problemOfDatabase(error)) throw error
-    logger.warn({ err: error }, 'a connection was lost while it was made')
+    if (!isLostConnection(error)) throw error
+    logger.warn({ err: error }, 'a connection was lost while it was being opened')
   })
 
   const { settings, postgres } = await boot(config, line => {
     logger.debug(line)
   })
   const app = await buildApp(settings, logger)
-  let workers: { stop: () => Promise<void> } | undefined
+  let jobs: { stop: () => Promise<void> } | undefined
   app.addHook('onClose', async () => {
-    await workers?.stop()
-  }) // before the connections that they work with
+    await jobs?.stop() // before the connections that they use
+  })
 
   let closing: Promise<void> | undefined
   const close = (code: number, grace: number) =>
@@ -48,28 +47,29 @@ async function main() {
   })
   void postgres?.exited.then(() => {
     if (closing) return
-    logger.fatal('Postgres has stopped; start again, and it recovers.')
+    logger.fatal('Postgres has stopped. Start again to recover.')
     void close(1, 0)
   })
 
   try {
-    // first of all: a start that fails must not make an admin, whose password is shown only once
+    // first: a start that fails must not create an admin, whose password is shown only once
     const address = await app.listen({ port: config.port, host: config.host })
     print(address, config, await createFirstAdmin(app.services, config.admin))
-    const { startJobs } = await import('./jobs/runner.ts') // nobody waits for them
-    workers = startJobs(app.services, settings.database_url, logger)
+    const { startJobs } = await import('./jobs/runner.ts') // nothing waits for them
+    jobs = startJobs(app.services, settings.database_url, logger)
   } catch (error) {
-    const is_taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-    complain(
-      is_taken
-        ? `Port ${config.port} of ${config.host} is taken: set PORT to another one, or to 0 for any`
+    const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+    printError(
+      isTaken
+        ? `Port ${config.port} of ${config.host} is in use: set PORT to another one, or to 0 ` +
+            'for any'
         : error
     )
     await close(1, 0)
   }
 }
 
-/** JSON lines, written in batches; on a terminal lines for people. */
+/** Logs JSON lines, written in batches; on a terminal, lines for people. */
 async function logTo(level: string) {
   if (process.stdout.isTTY) {
     const { default: pretty } = await import('pino-pretty')
@@ -86,34 +86,38 @@ async function logTo(level: string) {
 }
 
 /**
- * For the person who started it, on top of the log: the addresses, and a line to log in that works when it is pasted. It asks for
- * the password of an admin who was there before, since ADMIN_PASSWORD may be another one.
+ * Prints, above the log, the addresses and a command that logs in when it is pasted. For an admin
+ * who existed before it prompts for the password, since ADMIN_PASSWORD may be another one.
  */
-function print(
-  address: string,
-  { admin: { username } }: Config,
-  { made, generated }: Awaited<ReturnType<typeof createFirstAdmin>>
-) {
-  const body = (secret: string) => JSON.stringify({ username, password: secret })
-  const credentials =
-    generated !== undefined
-      ? `'${body(generated)}'`
-      : made
-        ? `"${body('$ADMIN_PASSWORD').replaceAll('"', '\\"')}"`
-        : `"$(printf 'Password of ${username}: ' >&2; read -r p; printf '${body('%s')}' "$p")"`
+function print(address: string, { admin }: Config, created: FirstAdmin) {
+  const { username } = admin
+  const { generated } = created
+  const shown = `Admin            ${username}   password: ${generated}   (shown only now)\n`
+  const credentials = credentialsOf(username, created)
   process.stdout.write(`
 SmartX CRM API   ${address}
 Documentation    ${address}/docs
-${generated === undefined ? '' : `Admin            ${username}   password: ${generated}   (shown only now)\n`}
+${generated === undefined ? '' : shown}
 curl -s ${address}/api/auth/login -H 'content-type: application/json' -d ${credentials}
 
 `)
 }
 
-const complain = (error: unknown) =>
+type FirstAdmin = Awaited<ReturnType<typeof createFirstAdmin>>
+
+/** The body of a login as an argument in a shell. */
+function credentialsOf(username: string, { created, generated }: FirstAdmin): string {
+  const body = (password: string) => JSON.stringify({ username, password })
+  if (generated !== undefined) return `'${body(generated)}'`
+  if (created) return `"${body('$ADMIN_PASSWORD').replaceAll('"', '\\"')}"`
+  const prompt = `printf 'Password of ${username}: ' >&2; read -r p`
+  return `"$(${prompt}; printf '${body('%s')}' "$p")"`
+}
+
+const printError = (error: unknown) =>
   process.stderr.write(`${(error instanceof Error && error.message) || String(error)}\n`)
 
 main().catch((error: unknown) => {
-  complain(error)
+  printError(error)
   process.exit(1)
 })

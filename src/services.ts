@@ -1,37 +1,36 @@
 import { createHmac } from 'node:crypto'
 import type { Config } from './config.ts'
-import { Cache } from './core/cache/cache.ts'
 import type { Services } from './core/access/context.ts'
-import { cursors } from './core/records/cursor.ts'
-import { openDatabase } from './core/db/database.ts'
 import { passwords } from './core/access/passwords.ts'
+import { Cache } from './core/cache/cache.ts'
 import { redisCache } from './core/cache/redis.ts'
+import { createDatabase, type DatabaseOptions } from './core/db/connections.ts'
+import { cursors } from './core/records/cursor.ts'
 
 export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
   database_url: string
   jwt_secret: string
+  database?: DatabaseOptions
 }
 
-/** Everything of which a process has one. Nothing is connected before it is first used. */
-export function createServices({
-  database_url,
-  redis_url,
-  jwt_secret,
-  password_cost
-}: ServicesConfig): Services {
+/** Creates what exists once per process. Nothing is connected before it is first used. */
+export function createServices(config: ServicesConfig): Services {
+  const { database_url, redis_url, jwt_secret, password_cost, database } = config
   const keyFor = (purpose: string) =>
     createHmac('sha256', jwt_secret).update(purpose).digest('base64')
+  const cache =
+    redis_url === undefined
+      ? new Cache()
+      : new Cache(forget => redisCache(redis_url, keyFor('cache'), forget))
   return {
-    database: openDatabase(database_url),
-    cache:
-      redis_url === undefined
-        ? new Cache()
-        : new Cache(forget => redisCache(redis_url, keyFor('cache'), forget)),
+    database: createDatabase(database_url, database),
+    cache,
     cursors: cursors(keyFor('cursors')),
     passwords: passwords(password_cost)
   }
 }
 
+/** Closes all connections. */
 export async function closeServices({ cache, database }: Services): Promise<void> {
   cache.close()
   await database.close()

@@ -1,11 +1,11 @@
 // The requests of the SmartX document, word for word.
 import t from 'tap'
 import { application, bearer, caller } from './support/app.ts'
-import * as organizations from '../src/modules/identity/organizations/service.ts'
+import { createOrganization } from '../src/bootstrap/organizations.ts'
 
 t.test('every request of the SmartX document is answered as it says', async t => {
   const app = await application(t)
-  await organizations.create(app.services, 'SmartX', {
+  await createOrganization(app.services, 'SmartX', {
     username: 'user@example.com',
     email: 'user@example.com',
     password: 'password123'

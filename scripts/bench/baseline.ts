@@ -1,12 +1,13 @@
-// What to compare with: routes that only send (`bare`), or that run the same SQL with postgres.js and send (`driver`).
+// What to compare with: routes that only send (`bare`), or that run the same SQL with postgres.js
+// and send (`driver`).
 import './probe.ts'
 import Fastify from 'fastify'
 import { readFileSync } from 'node:fs'
-import { openDatabase } from '../../src/core/db/database.ts'
+import { createDatabase } from '../../src/core/db/connections.ts'
 import type { Route } from './cases.ts'
 
 const [kind, database_url, file] = process.argv.slice(2) as ['bare' | 'driver', string, string]
-const { point, pool } = openDatabase(database_url)
+const { point, pool } = createDatabase(database_url)
 const app = Fastify()
 const json = 'application/json; charset=utf-8'
 

@@ -1,9 +1,12 @@
-import type { Connection } from '../../src/core/db/database.ts'
+import type { Connection } from '../../src/core/db/connections.ts'
 import { Context, type Services, type Principal } from '../../src/core/access/context.ts'
 import type { ListQuery } from '../../src/core/records/list.ts'
-import * as contacts from '../../src/modules/crm/contacts/service.ts'
+import { contactService as contacts } from '../../src/modules/crm/contacts/service.ts'
 
-/** A kind of request. `path` and `body` are those of the i-th; `run` does in the service what the request does. */
+/**
+ * A kind of request. `path` and `body` are those of the i-th; `run` does in the service what the
+ * request does.
+ */
 export interface Case {
   name: string
   title: string
@@ -29,14 +32,19 @@ export interface Recorded {
   parameters: unknown[]
 }
 
-/** What the cases need to know of the data: `deep` is a cursor far into the list, `authors` and `words` are in it. */
+/**
+ * What the cases need to know of the data: `deep` is a cursor far into the list, `authors` and
+ * `words` are in it.
+ */
 export interface Data {
   deep: string
   authors: number[]
   words: string[]
 }
 
-/** Numbers from 1 to `most`, each once before any comes again, in no order that a disk would like. */
+/**
+ * Numbers from 1 to `most`, each once before any comes again, in no order that a disk would like.
+ */
 const scattered = (i: number, most: number) => 1 + ((i * 7919) % most)
 const one = <T>(values: T[], i: number): T => values[i % values.length]!
 
@@ -143,7 +151,10 @@ export function casesOf({ deep, authors, words }: Data): Case[] {
   ]
 }
 
-/** The SQL that a service sends first: the driver is given the very same, whatever becomes of the kit. */
+/**
+ * The SQL that a service sends first: the driver is given the very same, whatever becomes of the
+ * kit.
+ */
 export async function recorded(
   services: Services,
   principal: Principal,
@@ -156,6 +167,6 @@ export async function recorded(
       return [{ id: 1, version: 1 }]
     }
   } as unknown as Connection
-  await run(new Context(services, principal, { connection, changed: new Set() }))
+  await run(new Context(services, principal, { connection, changed: new Set(), locks: [] }))
   return sent[0]!
 }

@@ -1,7 +1,10 @@
 import postgres from 'postgres'
 import { startEmbeddedPostgres } from '../../src/bootstrap/embedded-postgres.ts'
 
-/** An empty database to measure in: on the server of DATABASE_URL, else on one of our own in `folder`. */
+/**
+ * An empty database to measure in: on the server of DATABASE_URL, else on one of our own in
+ * `folder`.
+ */
 export async function openDatabase(
   folder: string
 ): Promise<{ url: string; close: () => Promise<void> }> {
@@ -27,7 +30,10 @@ export async function openDatabase(
   }
 }
 
-/** A second table of contacts, alike in columns, rows, indexes and foreign keys, that writes no events. */
+/**
+ * A second table of contacts, alike in columns, rows, indexes and foreign keys, that writes no
+ * events.
+ */
 export async function makeBareTable(sql: postgres.Sql): Promise<void> {
   const names = await sql<{ name: string }[]>`
     select quote_ident(attname) as name from pg_attribute where attrelid = 'contacts'::regclass and attnum > 0 and not attisdropped and attgenerated = ''`
@@ -41,7 +47,10 @@ export async function makeBareTable(sql: postgres.Sql): Promise<void> {
   await sql`vacuum (analyze) contacts`
 }
 
-/** Something to look for: the rarest name, one with an accent (asked for without), the most frequent one, a part of many, and one that is in nearly all. */
+/**
+ * Something to look for: the rarest name, one with an accent (asked for without), the most frequent
+ * one, a part of many, and one that is in nearly all.
+ */
 export async function searchTerms(sql: postgres.Sql): Promise<string[]> {
   const [terms] = await sql<{ rare: string; accented: string; common: string }[]>`
     with names as (select last_name as name, count(*) as times from contacts where last_name !~ '[^[:alpha:]]' group by last_name)

@@ -36,7 +36,8 @@ export async function load(
   const answered = result['2xx']
   if (answered === 0 || result.non2xx + result.errors + result.timeouts > 0)
     throw new Error(
-      `${prefix} ${method} ${path(0)}: ${JSON.stringify(result.statusCodeStats)}, ${result.errors} errors`
+      `${prefix} ${method} ${path(0)}: ${JSON.stringify(result.statusCodeStats)}, ` +
+        `${result.errors} errors`
     )
   return { cpu: (after.cpu - before.cpu) / answered, rate: answered / result.duration }
 }

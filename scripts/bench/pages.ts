@@ -4,7 +4,10 @@ interface Answer {
   next_cursor: string | null
 }
 
-/** Opens a list at `url` and walks: how long its first page and its last full one take, in ms, and a cursor in its middle. */
+/**
+ * Opens a list at `url` and walks: how long its first page and its last full one take, in ms, and a
+ * cursor in its middle.
+ */
 export async function walk(url: string, headers: Record<string, string>, size: number) {
   const page = async (limit: number, cursor?: string) => {
     const answer = await fetch(

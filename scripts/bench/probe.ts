@@ -1,4 +1,5 @@
-// Tells the parent process what this one has used so far, over a channel that costs the requests nothing.
+// Tells the parent process what this one has used so far, over a channel that costs the requests
+// nothing.
 import { writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
 

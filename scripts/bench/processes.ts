@@ -21,7 +21,10 @@ const settings = Object.fromEntries(
   words.filter(word => /^[A-Z_]+=/.test(word)).map(word => word.split('=') as [string, string])
 )
 
-/** Starts a server of this folder on a port of its own; it is ready when `path` answers 200. Returns also how long that took, in ms. */
+/**
+ * Starts a server of this folder on a port of its own; it is ready when `path` answers 200. Returns
+ * also how long that took, in ms.
+ */
 export async function start(
   script: string,
   args: string[],

@@ -72,17 +72,23 @@ ${table(
   [
     [
       'machine',
-      `${cpus().length} × ${processor?.model ?? 'unknown'}, ${thousands(totalmem() / 2 ** 30)} GiB, ${platform()} ${release()} ${arch()}`
+
+      `${cpus().length} × ${processor?.model ?? 'unknown'}, ` +
+        `${thousands(totalmem() / 2 ** 30)} GiB, ${platform()} ${release()} ${arch()}`
     ],
     ['Node.js', process.version],
     ['PostgreSQL', postgres],
     [
       'data',
-      `${thousands(size)} contacts with their accounts, leads and opportunities (\`npm run seed\`), and no active scoring model`
+
+      `${thousands(size)} contacts with their accounts, leads and opportunities (\`npm run ` +
+        'seed`), and no active scoring model'
     ],
     [
       'load',
-      `32 connections, ${rounds} rounds of ${seconds} s for each case and server after one to warm up, in rotation; medians; every answer was 2xx`
+
+      `32 connections, ${rounds} rounds of ${seconds} s for each case and server after one ` +
+        'to warm up, in rotation; medians; every answer was 2xx'
     ]
   ]
 )}

@@ -13,7 +13,10 @@ export interface Found {
 const columns = ['first_name', 'last_name', 'email', 'phone', 'company']
 const matching = `organization_id = $1 and deleted_at is null and (${columns.map(name => `${name} ilike $2`).join(' or ')})`
 
-/** How long Postgres takes for a search, in ms: with `search` as the API sends it, and as a scan, for a page and for its total. */
+/**
+ * How long Postgres takes for a search, in ms: with `search` as the API sends it, and as a scan,
+ * for a page and for its total.
+ */
 export async function compareSearch(
   sql: postgres.Sql,
   organization_id: number,

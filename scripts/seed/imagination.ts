@@ -136,7 +136,10 @@ const response = weighted<(typeof responses)[number]>({
 const day = 86_400_000
 const history = 730 * day
 
-/** Invents believable records: the same ones for the same seed, up to the day on which their dates end. */
+/**
+ * Invents believable records: the same ones for the same seed, up to the day on which their dates
+ * end.
+ */
 export class Imagination {
   readonly #today = Math.floor(Date.now() / day) * day
 
@@ -148,11 +151,15 @@ export class Imagination {
     return `${ascii(en.person.firstName())}.${ascii(en.person.lastName())}`
   }
 
-  /** `age` is how far the past has been told, from 0 to 1: what is invented belongs to others that are no younger. */
+  /**
+   * `age` is how far the past has been told, from 0 to 1: what is invented belongs to others that
+   * are no younger.
+   */
   account(age: number, owners: number[], parents: Company[]) {
     const { faker, country } = this.#land()
     const name = faker.company.name()
-    const domain = `${ascii(name, '-').slice(0, 60)}.example` // a reserved domain: nobody can be written to by accident
+    // a reserved domain: nobody can be written to by accident
+    const domain = `${ascii(name, '-').slice(0, 60)}.example`
     const employees = Math.ceil(spread(20, 1.5))
     return {
       name,
@@ -248,7 +255,10 @@ export class Imagination {
     }
   }
 
-  /** How an opportunity goes on from the first stage of the default pipeline: each step as the changes that make it. */
+  /**
+   * How an opportunity goes on from the first stage of the default pipeline: each step as the
+   * changes that make it.
+   */
   wayOfOpportunity({ created_at }: Sale) {
     const end = saleEnd()
     const closes = end === 'won' || end === 'lost'
@@ -374,7 +384,9 @@ function weighted<Key extends string>(weights: Record<Key, number>): () => Key {
   return () => en.helpers.arrayElement(bag)
 }
 
-/** One of those made by then, rather one of the first: some have many relations and most have few. */
+/**
+ * One of those made by then, rather one of the first: some have many relations and most have few.
+ */
 function older<T>(made: T[], age: number): T | undefined {
   const count = Math.floor(age * made.length) - 1
   return count > 0

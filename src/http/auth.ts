@@ -1,16 +1,17 @@
 import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { LRUCache } from 'lru-cache'
+import { Context, type Principal, type Services } from '../core/access/context.ts'
 import { allows, roles } from '../core/access/permissions.ts'
-import { Context, type Services, type Principal } from '../core/access/context.ts'
 import { forbidden, unauthenticated } from '../core/errors.ts'
-import { principalOf, tokenLifetime } from '../modules/identity/auth/service.ts'
+import { tokenLifetime } from '../modules/identity/auth/service.ts'
+import { expiredToken, Principals, type Credential } from './principals.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     ctx: Context
     principal: Principal | null
+    /** Why the credential was refused, if it was. */
     refusal: Error | null
   }
   interface FastifyContextConfig {
@@ -23,21 +24,11 @@ declare module 'fastify' {
 }
 
 const issuer = 'smartx-crm'
-
-/** How long a principal is believed without asking Postgres: what bounds a revocation whose message was lost. Milliseconds. */
-const recheck = 5_000
-
-const expired = () =>
-  unauthenticated('The token has expired. Refresh the session.', 'token_expired')
-
-interface Known {
-  principal: Principal
-  expires_at: number
-}
+const requiredClaims = ['exp', 'sub', 'jti', 'iss', 'aud', 'sid']
 
 /**
- * Who is asking. Knows the principals of exact Authorization headers; a write to a user or a session makes it forget
- * them, in this process before the write is answered and in others within milliseconds.
+ * Finds out who makes a request. It refuses nothing: `authorization` does, after the rate limit
+ * has counted the request.
  */
 export const authentication = fp<{ services: Services; secret: string }>(
   async (app, { services, secret }) => {
@@ -54,7 +45,7 @@ export const authentication = fp<{ services: Services; secret: string }>(
         algorithms: ['HS256'],
         allowedIss: issuer,
         allowedAud: issuer,
-        requiredClaims: ['exp', 'sub', 'jti', 'iss', 'aud', 'sid'],
+        requiredClaims,
         checkTyp: 'at+jwt',
         cache: false
       }
@@ -64,86 +55,54 @@ export const authentication = fp<{ services: Services; secret: string }>(
     app.decorateRequest('principal', null)
     app.decorateRequest('refusal', null)
 
-    const known = new LRUCache<string, Known>({ max: 10_000, ttl: recheck, ttlResolution: 100 })
-    let changes = 0
-    services.cache.onInvalidation(key => {
-      if (key !== undefined && !key.startsWith('session/') && !key.includes('/user/')) return
-      changes++
-      for (const [header, { principal }] of known.entries()) {
-        if (
-          key === undefined ||
-          key === `session/${principal.session_id}` ||
-          key === `${principal.organization_id}/user/${principal.user_id}`
-        )
-          known.delete(header)
-      }
-    })
+    const principals = new Principals(services, token => app.jwt.verify(token))
 
-    async function identify(header: string): Promise<Known> {
-      const [scheme, token] = header.split(' ')
-      if (scheme?.toLowerCase() !== 'bearer' || !token)
-        throw unauthenticated('Send the token as "Authorization: Bearer <token>".')
-      let claims: { sid: number; exp: number }
-      try {
-        claims = app.jwt.verify(token)
-        if (!Number.isSafeInteger(claims.sid)) throw new Error('not one of our sessions')
-      } catch (error) {
-        // told only of a token whose signature is ours: it is checked before the time
-        throw error instanceof Error && 'code' in error && error.code === 'FAST_JWT_EXPIRED'
-          ? expired()
-          : unauthenticated('The token is not valid. Log in again.', 'token_invalid')
+    const admit = (request: FastifyRequest, { principal, expires_at }: Credential) => {
+      if (expires_at <= Date.now()) {
+        request.refusal = expiredToken()
+        return
       }
-      const before = changes
-      const principal = await principalOf(services, claims.sid)
-      if (!principal) throw unauthenticated('This session is over. Log in again.', 'session_ended')
-      const found = { principal, expires_at: claims.exp * 1000 }
-      // a logout during the look-up may have been too late for it to see
-      if (before === changes) known.set(header, found)
-      return found
+      request.principal = principal
+      request.ctx = new Context(services, principal)
     }
 
-    const admit = (request: FastifyRequest, { principal, expires_at }: Known) => {
-      if (expires_at <= Date.now()) request.refusal = expired()
-      else {
-        request.principal = principal
-        request.ctx = new Context(services, principal)
-      }
-    }
-
-    // Only finds out; `authorization` refuses, after the rate limit has counted.
     app.addHook('onRequest', (request, _reply, done) => {
       const header = request.headers.authorization
       if (header === undefined || request.routeOptions.config.public) return done()
-      const found = known.get(header)
-      if (found) {
-        admit(request, found)
+      const known = principals.peek(header)
+      if (known) {
+        admit(request, known)
         return done()
       }
-      identify(header)
-        .then(
-          found => {
-            admit(request, found)
-          },
-          (error: Error) => {
-            request.refusal = error
-          }
-        )
-        .then(() => {
-          done()
-        }, done)
+      const identified = principals.identify(header).then(
+        credential => {
+          admit(request, credential)
+        },
+        (error: Error) => {
+          request.refusal = error
+        }
+      )
+      identified.then(() => {
+        done()
+      }, done)
     })
   }
 )
 
-/** What one may do. A route names its permission or says that it is public, or the app does not start. */
+/**
+ * Refuses requests without the permission that their route declares. A route that declares neither
+ * a permission nor that it is public stops the start of the app.
+ */
 export const authorization = fp(async app => {
   const granted = new Map<string, readonly string[]>()
 
   app.addHook('onRoute', ({ config, url, method, schema }) => {
     if (config?.public) return
-    if (!config?.permission)
-      throw new Error(`${String(method)} ${url} names no permission and does not say it is public`)
-    const { permission } = config
+    const permission = config?.permission
+    if (permission === undefined)
+      throw new Error(
+        `${String(method)} ${url} declares neither a permission nor that it is public`
+      )
     granted.set(
       permission,
       roles.filter(role => allows(role, permission))
@@ -154,13 +113,12 @@ export const authorization = fp(async app => {
   app.addHook('onRequest', (request, _reply, done) => {
     const { permission } = request.routeOptions.config
     if (permission === undefined) return done()
-    if (request.principal === null)
-      return done(
-        request.refusal ??
-          unauthenticated('This needs a token: log in and send "Authorization: Bearer <token>".')
-      )
-    return granted.get(permission)!.includes(request.principal.role)
-      ? done()
-      : done(forbidden(permission))
+    const { principal, refusal } = request
+    if (principal === null) return done(refusal ?? missingToken())
+    const isGranted = granted.get(permission)!.includes(principal.role)
+    return isGranted ? done() : done(forbidden(permission))
   })
 })
+
+const missingToken = () =>
+  unauthenticated('A token is required: log in and send "Authorization: Bearer <token>".')

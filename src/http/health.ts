@@ -1,50 +1,57 @@
 import { Type } from '@sinclair/typebox'
 import fp from 'fastify-plugin'
-import type { Services } from '../core/access/context.ts'
-import { within } from '../core/db/timeouts.ts'
-import { Problem } from '../core/errors.ts'
-import { OneOf } from '../core/http/schema.ts'
 import { newestMigration } from '../bootstrap/migrations.ts'
+import type { Services } from '../core/access/context.ts'
+import { sql } from '../core/db/drizzle.ts'
+import { rowsOf } from '../core/db/sql.ts'
+import { withTimeout } from '../core/db/timeouts.ts'
+import { unavailable } from '../core/errors.ts'
+import { defineTag } from '../core/http/operations.ts'
+import { json, response } from '../core/http/responses.ts'
+import { OneOf } from '../core/http/schema.ts'
+
+const tags = [defineTag('health', 'Checks for load balancers.')]
 
 const Alive = Type.Object(
-  { status: OneOf(['ok'], { example: 'ok' }) },
+  { status: OneOf(['ok'], { description: 'Status.', example: 'ok' }) },
   { additionalProperties: false }
 )
 const Ready = Type.Object(
   {
     status: OneOf(['ok', 'degraded'], {
-      description: 'degraded: it works, and slower than it could.',
+      description: 'Status; degraded: the service works, but slower.',
       example: 'ok'
     }),
-    postgres: OneOf(['ok'], { example: 'ok' }),
-    migrations: OneOf(['ok'], { example: 'ok' }),
+    postgres: OneOf(['ok'], { description: 'Status of Postgres.', example: 'ok' }),
+    migrations: OneOf(['ok'], { description: 'Status of the migrations.', example: 'ok' }),
     redis: OneOf(['none', 'ok', 'degraded'], {
-      description: 'none: there is no REDIS_URL.',
+      description: 'Status of Redis; none: REDIS_URL is not set.',
       example: 'none'
     })
   },
   { additionalProperties: false }
 )
 
-/** `/healthz`: the process lives. `/readyz`: it should be sent requests. */
-export const health = fp<{ services: Services }>(async (app, { services }) => {
-  const answer = (schema: object) => ({
-    200: { description: 'Yes.', content: { 'application/json': { schema } } }
-  })
+/** Milliseconds to wait for Postgres. */
+const readyTimeout = 2_000
+const lastMigration = sql`select created_at::float8 as at from drizzle.__drizzle_migrations
+  order by created_at desc limit 1`
 
+/** `/healthz`: the process is alive. `/readyz`: it can serve requests. */
+export const health = fp<{ services: Services }>(async (app, { services }) => {
   app.get(
     '/healthz',
     {
       config: { public: true },
       schema: {
         operationId: 'checkHealth',
-        summary: 'Is the process alive?',
-        description: 'Asks nothing of any other service.',
-        tags: ['health'],
-        response: answer(Alive)
+        summary: 'Check whether the process is alive',
+        description: 'Does not use any other service.',
+        tags,
+        response: response(200, 'The process is alive.', Alive)
       }
     },
-    (_request, reply) => reply.type('application/json; charset=utf-8').send('{"status":"ok"}')
+    (_request, reply) => reply.type(json).send('{"status":"ok"}')
   )
 
   app.get(
@@ -53,34 +60,25 @@ export const health = fp<{ services: Services }>(async (app, { services }) => {
       config: { public: true },
       schema: {
         operationId: 'checkReadiness',
-        summary: 'Can the service answer requests?',
+        summary: 'Check whether the service is ready',
         description:
-          'Asks Postgres. Redis is only a cache: without it the service is degraded and still ready.',
-        tags: ['health'],
-        response: answer(Ready)
+          'Queries Postgres. Redis is only a cache: without it the service is degraded and still ' +
+          'ready.',
+        tags,
+        response: response(200, 'The service is ready.', Ready)
       }
     },
     async () => {
-      if (app.draining) throw notReady('It is shutting down.')
-      const applied = await within(
-        2_000,
-        services.database.point<
-          { at: number }[]
-        >`select created_at::float8 as at from drizzle.__drizzle_migrations order by created_at desc limit 1`
-      ).catch(() => {
-        throw notReady('Postgres does not answer.')
+      if (app.draining) throw unavailable('The service is shutting down.')
+      const { database, cache } = services
+      const query = rowsOf<{ at: number }>(database, database.point, lastMigration)
+      const applied = await withTimeout(readyTimeout, query).catch(() => {
+        throw unavailable('Postgres does not respond.')
       })
-      if ((applied[0]?.at ?? 0) < newestMigration) throw notReady('Migrations are pending.')
-      const redis = services.cache.state()
-      return {
-        status: redis === 'degraded' ? 'degraded' : 'ok',
-        postgres: 'ok',
-        migrations: 'ok',
-        redis
-      }
+      if ((applied[0]?.at ?? 0) < newestMigration) throw unavailable('Migrations are pending.')
+      const redis = cache.state()
+      const status = redis === 'degraded' ? 'degraded' : 'ok'
+      return { status, postgres: 'ok', migrations: 'ok', redis }
     }
   )
 })
-
-const notReady = (detail: string) =>
-  new Problem(503, 'unavailable', detail, { headers: { 'retry-after': '1' } })

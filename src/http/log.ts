@@ -6,7 +6,7 @@ import {
 } from 'fastify'
 import { pathOf } from './problems.ts'
 
-/** A logger that is its own child: one for each request costs more than the request id in the places that need it. */
+/** A logger that is its own child: one for each request costs more than logging its ID by hand. */
 export function withoutChildren(logger: FastifyBaseLogger): FastifyBaseLogger {
   const only: FastifyBaseLogger = Object.assign(Object.create(logger) as FastifyBaseLogger, {
     child: () => only
@@ -14,7 +14,7 @@ export function withoutChildren(logger: FastifyBaseLogger): FastifyBaseLogger {
   return only
 }
 
-/** One line for each request. Neither headers nor bodies nor queries: what is not logged cannot leak. */
+/** One line per request, without headers, bodies and queries: what is not logged cannot leak. */
 export class RequestLog extends LogController {
   override incomingRequest() {}
 
@@ -32,7 +32,7 @@ export class RequestLog extends LogController {
         ms: Math.round(reply.elapsedTime * 10) / 10,
         ip: request.ip,
         user_id: request.principal?.user_id,
-        ...(error && { broken_off: error.message })
+        ...(error && { aborted: error.message })
       },
       'request'
     )
@@ -42,6 +42,6 @@ export class RequestLog extends LogController {
   override defaultErrorLog() {}
 
   override streamError(error: Error, request: FastifyRequest) {
-    request.log.warn({ request_id: request.id, err: error }, 'broken off')
+    request.log.warn({ request_id: request.id, err: error }, 'aborted')
   }
 }

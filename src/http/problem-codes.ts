@@ -1,19 +1,24 @@
-import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Problem as Refusal, vocabulary } from '../core/errors.ts'
+import { Type } from '@sinclair/typebox'
+import { notFound, vocabulary } from '../core/errors.ts'
+import { defineTag } from '../core/http/operations.ts'
+import { response } from '../core/http/responses.ts'
 import { Text } from '../core/http/schema.ts'
 
-const codes = Object.keys(vocabulary) as (keyof typeof vocabulary)[]
+type Code = keyof typeof vocabulary
+
+const tags = [defineTag('problems', 'Error codes and their meanings.')]
+const codes = Object.keys(vocabulary) as Code[]
+const code = Text(50, { description: 'Error code.', example: 'stale' })
 const Meaning = Type.Object(
-  {
-    code: Text(50, { description: 'The code.', example: 'stale' }),
-    description: Text(500, { description: 'What it means.', example: vocabulary.stale })
-  },
+  { code, description: Text(500, { description: 'Meaning.', example: vocabulary.stale }) },
   { additionalProperties: false }
 )
-const answer = (schema: object) => ({
-  200: { description: 'What it means.', content: { 'application/json': { schema } } }
-})
+const Meanings = Type.Object(
+  { data: Type.Array(Meaning, { maxItems: 100 }) },
+  { additionalProperties: false }
+)
+const CodeParameter = Type.Object({ code }, { additionalProperties: false })
 
 /** The `type` of every problem points here. */
 const routes: FastifyPluginAsyncTypebox = async app => {
@@ -23,15 +28,10 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       config: { public: true },
       schema: {
         operationId: 'listProblems',
-        summary: 'List the codes of errors',
-        description: 'Every code an error can carry.',
-        tags: ['problems'],
-        response: answer(
-          Type.Object(
-            { data: Type.Array(Meaning, { maxItems: 100 }) },
-            { additionalProperties: false }
-          )
-        )
+        summary: 'List error codes',
+        description: 'All error codes and their meanings.',
+        tags,
+        response: response(200, 'The error codes.', Meanings)
       }
     },
     async () => ({ data: codes.map(code => ({ code, description: vocabulary[code] })) })
@@ -43,19 +43,16 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       config: { public: true },
       schema: {
         operationId: 'getProblem',
-        summary: 'What does a code mean?',
-        description: 'One code an error can carry.',
-        tags: ['problems'],
-        params: Type.Object(
-          { code: Text(50, { description: 'The code.', example: 'stale' }) },
-          { additionalProperties: false }
-        ),
-        response: answer(Meaning)
+        summary: 'Get an error code',
+        description: 'The meaning of one error code.',
+        tags,
+        params: CodeParameter,
+        response: response(200, 'The error code.', Meaning)
       }
     },
     async ({ params: { code } }) => {
-      if (!Object.hasOwn(vocabulary, code)) throw new Refusal(404, 'not_found', 'No such code.')
-      return { code, description: vocabulary[code as keyof typeof vocabulary] }
+      if (!Object.hasOwn(vocabulary, code)) throw notFound('error code')
+      return { code, description: vocabulary[code as Code] }
     }
   )
 }

@@ -1,5 +1,5 @@
 import { parse } from 'fast-querystring'
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import Router from 'find-my-way'
 import { STATUS_CODES } from 'node:http'
@@ -7,19 +7,19 @@ import { malformed, Problem, problemOfDatabase, type vocabulary } from '../core/
 
 type Code = keyof typeof vocabulary
 
-/** Faults that Fastify finds before a handler runs, by status. */
+/** Errors that Fastify finds before a handler runs, by status. */
 const framework: Record<number, [Code, string?]> = {
   400: ['malformed'],
   404: ['not_found'],
   408: ['timeout'],
   413: ['too_large', 'The body is larger than 256 KiB.'],
-  414: ['uri_too_long', 'A part of the path is too long.'],
+  414: ['uri_too_long', 'A segment of the path is too long.'],
   415: ['unsupported_media_type', 'Send the body as application/json.'],
   431: ['headers_too_large'],
   503: ['unavailable']
 }
 
-/** Whatever was thrown, as a problem; a fault of ours tells nothing of itself. */
+/** Anything thrown, as a problem; internal errors reveal nothing. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error
   const known = problemOfDatabase(error)
@@ -31,12 +31,15 @@ export function problemOf(error: unknown): Problem {
     return new Problem(
       statusCode,
       'malformed',
-      STATUS_CODES[statusCode] ?? 'The request makes no sense.'
+      STATUS_CODES[statusCode] ?? 'The request is invalid.'
     )
-  return new Problem(500, 'internal', 'Something went wrong here. It has been logged.')
+  return new Problem(500, 'internal', 'An internal error occurred. It has been logged.')
 }
 
-/** Sends what was thrown as application/problem+json. `instance` is the path without its query, which may hold anything. */
+/**
+ * Sends anything thrown as application/problem+json. `instance` is the path without its query,
+ * which may contain anything.
+ */
 export function sendProblem(
   error: unknown,
   request: FastifyRequest,
@@ -54,12 +57,15 @@ export function sendProblem(
 
 export const pathOf = ({ url }: FastifyRequest) => url.split('?', 1)[0]!.slice(0, 2000)
 
-/** What is no UTF-8 would otherwise be stored as question marks. */
+/** Refuses invalid UTF-8, which would otherwise be stored as question marks. */
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 const brokenQuery = Object.freeze({})
 
-/** `fast-querystring` leaves broken percent-encoding as it is; here it is marked, and refused once there is a reply to refuse with. */
+/**
+ * `fast-querystring` accepts invalid percent-encoding; this marks it, to be refused once there is a
+ * reply.
+ */
 export function querystringParser(text: string): Record<string, unknown> {
   if (text.includes('%')) {
     try {
@@ -71,80 +77,72 @@ export function querystringParser(text: string): Record<string, unknown> {
   return parse(text) as Record<string, unknown>
 }
 
-/** One handler for all that is thrown, and 405 with `Allow` for a path that exists. */
+/** One handler for everything thrown, and 405 with `Allow` for a path that exists. */
 export const problems = fp(async app => {
+  app.addHook('preValidation', (request, _reply, done) => {
+    const isBroken = request.query === brokenQuery
+    done(isBroken ? malformed('The percent-encoding of the query string is invalid.') : undefined)
+  })
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
+  answerUnknownRoutes(app)
+  parseJson(app)
+})
+
+function answerUnknownRoutes(app: FastifyInstance): void {
   const known = Router({ maxParamLength: 1000 })
   const methods = new Map<string, Set<string>>()
 
   app.addHook('onRoute', ({ url, method, schema }) => {
     if (schema?.hide) return
-    const allowed = methods.get(url) ?? new Set<string>()
-    if (!methods.has(url)) known.on('GET', url, () => {}, methods.set(url, allowed).get(url))
+    let allowed = methods.get(url)
+    if (!allowed) {
+      allowed = new Set()
+      methods.set(url, allowed)
+      known.on('GET', url, () => {}, allowed)
+    }
     for (const one of [method].flat()) allowed.add(one)
   })
 
-  app.addHook('preValidation', (request, _reply, done) => {
-    done(
-      request.query === brokenQuery
-        ? malformed('The percent-encoding of the query is broken.')
-        : undefined
-    )
-  })
-
-  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
   app.setNotFoundHandler((request, reply) => {
     const allowed = known.find('GET', pathOf(request))?.store as Set<string> | null | undefined
-    if (!allowed)
-      return sendProblem(
-        new Problem(404, 'not_found', 'There is nothing at this path.'),
-        request,
-        reply
-      )
+    if (!allowed) {
+      const missing = new Problem(404, 'not_found', 'There is no resource at this path.')
+      return sendProblem(missing, request, reply)
+    }
     const allow = [...allowed].toSorted().join(', ')
-    return sendProblem(
-      new Problem(405, 'method_not_allowed', `This path answers to ${allow}.`, {
-        headers: { allow }
-      }),
-      request,
-      reply
-    )
+    const detail = `This path supports ${allow}.`
+    const refused = new Problem(405, 'method_not_allowed', detail, { headers: { allow } })
+    return sendProblem(refused, request, reply)
   })
+}
 
+type Done = (error: Error | null, value?: unknown) => void
+
+function parseJson(app: FastifyInstance): void {
   app.removeContentTypeParser('text/plain')
+  app.removeContentTypeParser('application/json')
   const parse = app.getDefaultJsonParser('error', 'error')
-  const parser = (
-    request: FastifyRequest,
-    bytes: Buffer,
-    done: (error: Error | null, value?: unknown) => void
-  ) => {
+  const parseBytes = (request: FastifyRequest, bytes: Buffer, done: Done) => {
     let body: string
     try {
       body = utf8.decode(bytes)
     } catch {
-      return done(malformed('The body is not UTF-8.'))
+      return done(malformed('The body is not valid UTF-8.'))
     }
-    // clients that always send the header send it without a body as well: whether one is needed is for the schema to say
-    if (body === '') done(null)
-    else
-      void parse(request, body, (error: Error | null, value?: unknown) => {
-        done(error && malformed(`The body is not JSON: ${error.message}`), value)
-      })
+    // some clients always send the header: whether a body is required is up to the schema
+    if (body === '') return done(null)
+    void parse(request, body, (error: Error | null, value?: unknown) => {
+      done(error && malformed(`The body is not valid JSON: ${error.message}`), value)
+    })
   }
-  app.removeContentTypeParser('application/json')
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, parser)
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, parseBytes)
   app.addContentTypeParser(
     'application/merge-patch+json',
     { parseAs: 'buffer' },
     (request, body, done) => {
-      if (request.method === 'PATCH') parser(request, body as Buffer, done)
-      else
-        done(
-          new Problem(
-            415,
-            'unsupported_media_type',
-            'application/merge-patch+json goes with PATCH.'
-          )
-        )
+      if (request.method === 'PATCH') return parseBytes(request, body as Buffer, done)
+      const detail = 'application/merge-patch+json is only supported with PATCH.'
+      return done(new Problem(415, 'unsupported_media_type', detail))
     }
   )
-})
+}

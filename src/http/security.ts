@@ -9,7 +9,7 @@ import { Problem } from '../core/errors.ts'
 
 type Headers = Record<string, string>
 
-/** The headers of the SmartX contract; of what helmet adds to them those that mean something to an API. HSTS says nothing over plain http. */
+/** The headers of the SmartX contract, and those of helmet that matter to an API. */
 const policy: FastifyHelmetOptions = {
   contentSecurityPolicy: {
     useDefaults: false,
@@ -29,11 +29,20 @@ const policy: FastifyHelmetOptions = {
   permittedCrossDomainPolicies: false
 }
 
-/** Swagger UI styles its elements one by one and draws its icons from data: URLs. */
-export const docsContentPolicy =
-  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+/** Swagger UI has inline styles, and icons from data: URLs. */
+export const docsContentPolicy = [
+  "default-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "object-src 'none'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'"
+].join('; ')
 
-/** Helmet's headers, asked for once: it computes the same ones anew for each request, at the price of a cached read. */
+/**
+ * Helmet's headers, computed once: it computes the same ones for each request, which costs as much
+ * as a cached read.
+ */
 async function helmetHeaders(): Promise<Headers> {
   const probe = Fastify()
   await probe.register(helmet, policy)
@@ -56,15 +65,14 @@ async function helmetHeaders(): Promise<Headers> {
 }
 
 const idShape = /^[A-Za-z0-9_-]{8,64}$/
-const process_mark = randomBytes(5).toString('hex')
+const processId = randomBytes(5).toString('hex')
 let requests = 0
+const newRequestId = () => `${processId}-${(++requests).toString(36)}`
 
-/** The caller's X-Request-Id if it has the right shape, else one that no other process makes. */
+/** The caller's X-Request-Id if it is valid, otherwise one that is unique across processes. */
 export function requestId({ headers }: IncomingMessage): string {
   const given = headers['x-request-id']
-  return typeof given === 'string' && idShape.test(given)
-    ? given
-    : `${process_mark}-${(++requests).toString(36)}`
+  return typeof given === 'string' && idShape.test(given) ? given : newRequestId()
 }
 
 declare module 'fastify' {
@@ -75,8 +83,8 @@ declare module 'fastify' {
 }
 
 /**
- * Security headers, X-Request-Id, Server-Timing and CORS on every answer. `origins` may read answers in browsers. While the
- * process is `draining`, every answer asks the client to come back on another connection.
+ * Security headers, X-Request-Id, Server-Timing and CORS on every response. `origins` may read
+ * responses in browsers. While the process is `draining`, responses close their connections.
  */
 export const security = fp<{ origins: string[] }>(async (app, { origins }) => {
   const headers = await helmetHeaders()
@@ -93,7 +101,7 @@ export const security = fp<{ origins: string[] }>(async (app, { origins }) => {
     done()
   })
 
-  // an `Expect` that Node does not know is no reason for an answer of its own, without any of these headers
+  // otherwise Node answers an unknown `Expect` by itself, without these headers
   app.server.on('checkExpectation', (request, response) => {
     app.server.emit('request', request, response)
   })
@@ -121,10 +129,12 @@ export const security = fp<{ origins: string[] }>(async (app, { origins }) => {
 
 const clientErrors: Record<string, ConstructorParameters<typeof Problem>> = {
   HPE_HEADER_OVERFLOW: [431, 'headers_too_large', 'The header fields are larger than 16 KiB.'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'timeout', 'The request did not arrive in time.']
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'timeout', 'The request was not received in time.']
 }
 
-/** Answers what is not even HTTP, or arrives too slowly: there is no request yet, so the answer is written by hand. */
+/**
+ * Answers what is not HTTP or too slow. There is no request, so the response is written by hand.
+ */
 export function clientErrorHandler(
   this: FastifyInstance,
   error: ConnectionError,
@@ -132,9 +142,9 @@ export function clientErrorHandler(
 ): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return
   const problem = new Problem(
-    ...(clientErrors[error.code] ?? ([400, 'malformed', 'This is not HTTP.'] as const))
+    ...(clientErrors[error.code] ?? ([400, 'malformed', 'The request is not valid HTTP.'] as const))
   )
-  const request_id = `${process_mark}-${(++requests).toString(36)}`
+  const request_id = newRequestId()
   const body = JSON.stringify(problem.body('', request_id))
   const headers = {
     ...this.securityHeaders,
@@ -144,9 +154,7 @@ export function clientErrorHandler(
     connection: 'close'
   }
   this.log.info({ request_id, status: problem.status, code: error.code }, 'request')
-  socket.end(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\n${Object.entries(headers)
-      .map(([name, value]) => `${name}: ${value}\r\n`)
-      .join('')}\r\n${body}`
-  )
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const status = `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\n`
+  socket.end(`${status}${lines.join('')}\r\n${body}`)
 }

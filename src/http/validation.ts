@@ -7,8 +7,9 @@ import { ajv, faultOf, urlValidator } from '../core/http/validation.ts'
 type Json = Record<string, unknown>
 
 /**
- * Bodies are checked as they are; what stands in the URL is text and becomes numbers and booleans where the schema says so.
- * Server options of Fastify: a compiler set by a plugin is forgotten wherever a schema is added.
+ * Bodies are validated as they are; text in URLs is converted to numbers and booleans as the schema
+ * says. These are server options of Fastify because a compiler that a plugin sets is lost wherever
+ * a schema is added.
  */
 export function validation(): Pick<
   FastifyServerOptions,
@@ -21,21 +22,21 @@ export function validation(): Pick<
       for (const [id, schema] of Object.entries(shared))
         if (!(id in bodies.schemas)) bodies.addSchema(schema as Json, id)
       return ({ schema, httpPart }: { schema: Json; httpPart?: string }) => {
-        // headers are documented by their schemas, and read by core/http/preconditions
+        // schemas of headers are documentation; core/http/preconditions reads them
         if (httpPart === 'headers') return () => true
-        return whenNeeded(() =>
+        return lazily(() =>
           httpPart === 'body'
             ? bodyValidator(bodies.compile(schema))
             : urlValidator(urls.compile(schema), schema)
         )
       }
     },
-    // answers are made of columns that were named one by one: there is nothing a second look could take out
+    // responses consist of columns that are named one by one: there is nothing to filter out
     buildSerializer: () => () => (data: unknown) => JSON.stringify(data)
   }
   return {
     schemaErrorFormatter: (errors, part) => {
-      // of several faults of one value the first is enough: a form shows one, and a text that is empty need not be told that it has nothing to see in it
+      // of several faults of one value the first is enough: a form shows one
       const faults = new Map(
         errors
           .slice(0, 100)
@@ -61,13 +62,16 @@ const bodyValidator =
   data =>
     validate(data) ? { value: data } : { error: validate.errors }
 
-/** Compiled by the first request of its route: all of them together are most of the time of a start. */
-function whenNeeded(compile: () => Validator): Validator {
+/** Compiles at the first request of the route: all validators are most of the startup time. */
+function lazily(compile: () => Validator): Validator {
   let validate: Validator | undefined
-  return data => (validate ??= compile())(data)
+  return data => {
+    validate ??= compile()
+    return validate(data)
+  }
 }
 
-/** A route that says nothing of a query takes none: an unknown parameter is a mistake everywhere. */
+/** A route without a query schema takes no parameters: unknown ones are refused everywhere. */
 export const strictQueries = fp(async app => {
   app.addHook('onRoute', ({ schema, config }) => {
     if (schema && !schema.hide && (config?.permission ?? config?.public))

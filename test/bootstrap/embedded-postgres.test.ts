@@ -28,7 +28,10 @@ const cluster = path.join(place, 'cluster')
 await (await startEmbeddedPostgres({ data_dir: cluster, durable: false })).stop()
 
 let folders = 0
-/** A test beside the others. Its folder is new, which means that neither it nor its parent exists, or holds an empty database. */
+/**
+ * A test beside the others. Its folder is new, which means that neither it nor its parent exists,
+ * or holds an empty database.
+ */
 function guarantee(
   name: string,
   folder: 'new' | 'used',
@@ -44,7 +47,10 @@ function guarantee(
   })
 }
 
-/** One connection; without the query about types that postgres.js sends by itself: when a server dies under it, nobody catches that. */
+/**
+ * One connection; without the query about types that postgres.js sends by itself: when a server
+ * dies under it, nobody catches that.
+ */
 const quietly = { max: 1, fetch_types: false, onnotice: () => {} }
 
 async function query<Row extends object>(url: string, text: string): Promise<Row[]> {
@@ -70,7 +76,10 @@ async function until(condition: () => boolean, patience = 20_000): Promise<void>
   return until(condition, patience - 5)
 }
 
-/** Another process that starts a server and, when it gets one, writes to it. `written()` is what it was told to be safe. */
+/**
+ * Another process that starts a server and, when it gets one, writes to it. `written()` is what it
+ * was told to be safe.
+ */
 function startOwner(
   t: Test,
   data_dir: string,
@@ -139,7 +148,8 @@ guarantee(
 )
 
 guarantee(
-  'a folder that does not exist, nor its parents, becomes a database behind a socket that only its user reaches',
+  'a folder that does not exist, nor its parents, becomes a database behind a socket that ' +
+    'only its user reaches',
   'new',
   async (t, data_dir) => {
     const { url, socket_dir, pid } = await start(t, path.join(data_dir, 'deep/down'))
@@ -166,7 +176,9 @@ guarantee(
     t.same(
       await query(
         url,
-        `select lower('ÉŽ') as lower, similarity('Žluťoučký', 'ŽLUŤOUČKÝ') as alike, array_length(show_trgm('éàč'), 1) as trigrams`
+
+        `select lower('ÉŽ') as lower, similarity('Žluťoučký', 'ŽLUŤOUČKÝ') as alike, ` +
+          `array_length(show_trgm('éàč'), 1) as trigrams`
       ),
       [{ lower: 'éž', alike: 1, trigrams: 4 }]
     )
@@ -196,7 +208,9 @@ guarantee(
     const { pid } = await owner.ready()
     const link = path.join(path.dirname(data_dir), 'link')
     fs.symlinkSync(data_dir, link)
-    const message = `${data_dir} is in use by process ${owner.child.pid} (PostgreSQL ${pid}): stop it, or set DATA_DIR to another folder`
+    const message =
+      `${data_dir} is in use by process ${owner.child.pid} (PostgreSQL ${pid}): stop it, or ` +
+      'set DATA_DIR to another folder'
     await t.rejects(startEmbeddedPostgres({ data_dir }), { message })
     await t.rejects(startEmbeddedPostgres({ data_dir: link }), { message }, 'by another name too')
     const before = owner.written().length
@@ -205,7 +219,8 @@ guarantee(
 )
 
 guarantee(
-  'of four starts at once, first ones or later ones, one gets the folder and the others say who did',
+  'of four starts at once, first ones or later ones, one gets the folder and the others say ' +
+    'who did',
   'new',
   async (t, data_dir) => {
     const race = async () => {
@@ -352,7 +367,8 @@ guarantee(
     const { stop } = await start(t, data_dir)
     await stop()
     const { uid, gid } = fs.statSync(data_dir)
-    const stranger = spawn('sleep', ['60'], is_root ? { uid, gid } : {}) // of the same user: one that PostgreSQL takes for a server
+    // of the same user: one that PostgreSQL takes for a server
+    const stranger = spawn('sleep', ['60'], is_root ? { uid, gid } : {})
     t.teardown(() => stranger.kill())
     const lock = path.join(data_dir, 'postmaster.pid')
     fs.writeFileSync(
@@ -423,7 +439,9 @@ guarantee(
     fs.writeFileSync(path.join(data_dir, 'PG_VERSION'), '17\n')
     const before = snapshot(path.dirname(data_dir))
     await t.rejects(startEmbeddedPostgres({ data_dir }), {
-      message: `${data_dir} holds data of PostgreSQL 17, this is 18: dump and restore it, or set DATA_DIR to another folder`
+      message:
+        `${data_dir} holds data of PostgreSQL 17, this is 18: dump and restore it, or set ` +
+        'DATA_DIR to another folder'
     })
     t.same(snapshot(path.dirname(data_dir)), before)
   }
@@ -440,12 +458,13 @@ guarantee('a folder of other files is refused and not touched', 'new', async (t,
 })
 
 guarantee(
-  'root starts from a checkout in a home folder of mode 700 and gives the server no more than a way in; an ordinary user starts too',
+  'root starts from a checkout in a home folder of mode 700 and gives the server no more ' +
+    'than a way in; an ordinary user starts too',
   'new',
   async (t, data_dir) => {
     const home = path.dirname(data_dir)
     for (const name of [
-      'src/bootstrap/embedded-postgres.ts',
+      'src/bootstrap',
       'test/support/embedded-postgres-owner.ts',
       'package.json',
       binaries,
@@ -477,13 +496,10 @@ guarantee(
 )
 
 guarantee('without the package one line tells to set DATABASE_URL', 'new', async (t, data_dir) => {
-  fs.mkdirSync(path.dirname(data_dir), { recursive: true })
-  fs.copyFileSync(
-    path.join(checkout, 'src/bootstrap/embedded-postgres.ts'),
-    path.join(path.dirname(data_dir), 'alone.ts')
-  )
+  const copy = path.join(path.dirname(data_dir), 'bootstrap')
+  fs.cpSync(path.join(checkout, 'src/bootstrap'), copy, { recursive: true })
   const alone: typeof import('../../src/bootstrap/embedded-postgres.ts') = await import(
-    path.join(path.dirname(data_dir), 'alone.ts')
+    path.join(copy, 'embedded-postgres.ts')
   )
   await t.rejects(alone.startEmbeddedPostgres({ data_dir }), {
     message: /^There is no PostgreSQL here .*: set DATABASE_URL to a PostgreSQL 18 server$/

@@ -28,7 +28,8 @@ t.test('opportunities from before there were pipelines go on in the default one'
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   t.teardown(() => sql.end())
   await sql.unsafe(
-    'drop schema public cascade; drop schema drizzle cascade; drop schema graphile_worker cascade; create schema public'
+    'drop schema public cascade; drop schema drizzle cascade; drop schema graphile_worker ' +
+      'cascade; create schema public'
   )
   await migrateUpTo(url, '0002_event_log')
 

@@ -109,7 +109,7 @@ t.test('with nothing but a folder', async t => {
     t.equal(await refused.ended, 1)
     t.equal(
       refused.output(),
-      `Port ${port} of 127.0.0.1 is taken: set PORT to another one, or to 0 for any\n`
+      `Port ${port} of 127.0.0.1 is in use: set PORT to another one, or to 0 for any\n`
     )
     t.notOk(existsSync(path.join(DATA_DIR, 'postgres/postmaster.pid')), 'Postgres has stopped')
     holder.close()

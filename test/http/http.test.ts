@@ -472,7 +472,8 @@ t.test('on the wire', async t => {
         raw(
           port,
           [
-            'POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n',
+            'POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: ' +
+              'application/json\r\nContent-Length: 1000\r\n\r\n',
             '{',
             '"'
           ],
@@ -537,7 +538,7 @@ t.test('a Postgres that is frozen', async t => {
   )
   t.match(
     answers[0].json().detail,
-    /may or may not|cannot be reached/,
+    /may or may not|unreachable/,
     'a write that was given up says so'
   )
 
@@ -576,7 +577,7 @@ t.test('a fault of ours tells nothing of itself', async t => {
   const answer = await home.call('GET /api/contacts')
   t.match(
     [answer.statusCode, answer.json().detail],
-    [500, 'Something went wrong here. It has been logged.']
+    [500, 'An internal error occurred. It has been logged.']
   )
   t.notMatch(answer.body, /phone|column|select/)
   carries(t, 500, answer.headers, 'a fault')

@@ -4,7 +4,7 @@ import { pino, type Logger } from 'pino'
 import postgres from 'postgres'
 import type { Test } from 'tap'
 import { buildApp, type AppConfig } from '../../src/app.ts'
-import * as organizations from '../../src/modules/identity/organizations/service.ts'
+import { createOrganization } from '../../src/bootstrap/organizations.ts'
 import { runPendingJobs } from '../../src/jobs/runner.ts'
 import { conforms } from './document.ts'
 
@@ -27,7 +27,10 @@ export async function database(t: Test): Promise<string> {
   return databaseUrl(name)
 }
 
-/** An application on a database of its own, unless `database_url` says which. Passwords are hashed as cheaply as can be. */
+/**
+ * An application on a database of its own, unless `database_url` says which. Passwords are hashed
+ * as cheaply as can be.
+ */
 export async function application(
   t: Test,
   config: Partial<AppConfig> = {},
@@ -43,6 +46,7 @@ export async function application(
       trust_proxy: [],
       rate_limit_max: 1_000_000,
       password_cost: { memory: 8, passes: 1 },
+      database: { strict_locks: true },
       ...config
     },
     logger
@@ -58,7 +62,10 @@ export async function application(
 export type App = Awaited<ReturnType<typeof buildApp>>
 const databases = new WeakMap<App, string>()
 
-/** Does the jobs that are due, as a worker would, and returns when none is left. Throws when one has failed. */
+/**
+ * Does the jobs that are due, as a worker would, and returns when none is left. Throws when one has
+ * failed.
+ */
 export async function work(app: App): Promise<void> {
   await runPendingJobs(app.services, databases.get(app)!, pino({ level: 'silent' }))
   const failed = await app.services.database
@@ -67,7 +74,10 @@ export async function work(app: App): Promise<void> {
 }
 
 export type Headers = Record<string, string>
-/** Calls the API as somebody: `await call('PATCH /api/contacts/1', { … }, { 'if-match': '"1"' })`. The answer is checked against the document. */
+/**
+ * Calls the API as somebody: `await call('PATCH /api/contacts/1', { … }, { 'if-match': '"1"' })`.
+ * The answer is checked against the document.
+ */
 export type Call = (
   request: string,
   body?: object,
@@ -105,10 +115,13 @@ export async function login(app: App, username: string, secret = password): Prom
 export const bearer = (token: string): Headers => ({ authorization: `Bearer ${token}` })
 const mark = () => randomBytes(5).toString('hex')
 
-/** A new organisation that nobody else in the test can see, and callers for its admin and, once asked for, others. */
+/**
+ * A new organisation that nobody else in the test can see, and callers for its admin and, once
+ * asked for, others.
+ */
 export async function organization(app: App) {
   const username = `admin-${mark()}`
-  const id = await organizations.create(app.services, 'Test', {
+  const id = await createOrganization(app.services, 'Test', {
     username,
     email: `${username}@example.com`,
     password

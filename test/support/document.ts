@@ -8,16 +8,27 @@ interface Answer {
   headers?: Record<string, unknown>
   content?: Record<string, { schema: object }>
 }
+interface Parameter {
+  $ref?: string
+  name: string
+  in: string
+  description: string
+  schema: { enum?: string[] }
+}
 export interface Operation {
   operationId: string
   security?: object[]
   requestBody?: { content: Record<string, { schema: { $ref?: string } }> }
-  parameters?: { name: string; in: string; description: string; schema: { enum?: string[] } }[]
+  parameters?: Parameter[]
   responses: Record<string, Answer>
 }
 export interface Document {
   paths: Record<string, Record<string, Operation>>
-  components: { responses: Record<string, Answer>; schemas: Record<string, { example?: object }> }
+  components: {
+    responses: Record<string, Answer>
+    schemas: Record<string, { example?: object }>
+    parameters: Record<string, Parameter>
+  }
 }
 
 interface Known {
@@ -27,12 +38,24 @@ interface Known {
 }
 const known = new WeakMap<App, Known>()
 
+/** The document with the parameters of its operations in place of references to shared ones. */
+function withoutReferences(shared: Document): Document {
+  const document = structuredClone(shared)
+  const { parameters: components } = document.components
+  for (const operation of Object.values(document.paths).flatMap(path => Object.values(path)))
+    if (operation.parameters)
+      operation.parameters = operation.parameters.map(parameter =>
+        parameter.$ref ? components[parameter.$ref.split('/').at(-1)!]! : parameter
+      )
+  return document
+}
+
 export const documentOf = (app: App): Document => knownOf(app).document
 
 function knownOf(app: App): Known {
   let found = known.get(app)
   if (!found) {
-    const document = app.swagger() as unknown as Document
+    const document = withoutReferences(app.swagger() as unknown as Document)
     const ajv = new Ajv({ strict: false, allErrors: true, multipleOfPrecision: 6 })
     ;(formats as unknown as typeof formats.default)(ajv)
     ajv.addSchema({ $id: 'document', ...document })
@@ -56,7 +79,10 @@ export function operationOf(
   return undefined
 }
 
-/** Throws unless an answer is what the document says: its status, its content type, its headers, its schema. */
+/**
+ * Throws unless an answer is what the document says: its status, its content type, its headers, its
+ * schema.
+ */
 export function conforms(
   app: App,
   method: string,
@@ -102,6 +128,7 @@ export function conforms(
     : check.errors!.filter(error => !(error.keyword === 'required' && url.includes('fields=')))
   if (errors.length > 0)
     throw new Error(
-      `${where} is not what the document says: ${JSON.stringify(errors.slice(0, 3))} ${answer.body.slice(0, 500)}`
+      `${where} is not what the document says: ${JSON.stringify(errors.slice(0, 3))} ` +
+        answer.body.slice(0, 500)
     )
 }

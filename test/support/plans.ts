@@ -1,6 +1,9 @@
 import type { App } from './app.ts'
 
-/** The plans of the statements that a connection, the pool if none is named, is sent during `work`: seen on it, and explained on it. */
+/**
+ * The plans of the statements that a connection, the pool if none is named, is sent during `work`:
+ * seen on it, and explained on it.
+ */
 export async function plansOf(
   app: App,
   work: () => Promise<{ statusCode: number; body: string }>,

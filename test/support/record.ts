@@ -4,8 +4,9 @@ import { organization, type App, type Call } from './app.ts'
 type Json = Record<string, unknown>
 
 /**
- * What every record promises, whatever it is about. `valid` makes one (and what it needs first, by `call`), `change` changes it, `invalid` is refused with 400 at the pointer.
- * `turns`: values that the first field of `change` takes in turn, where it does not take any text.
+ * What every record promises, whatever it is about. `valid` makes one (and what it needs first, by
+ * `call`), `change` changes it, `invalid` is refused with 400 at the pointer. `turns`: values that
+ * the first field of `change` takes in turn, where it does not take any text.
  */
 export async function behavesLikeARecord(
   t: Test,

@@ -1,7 +1,10 @@
 import { Transform } from 'node:stream'
 import { Parser } from 'tap-parser'
 
-/** Shows what failed, in full, and ends with `N passed, N failed`. Loaded by tap itself, so it is not TypeScript. */
+/**
+ * Shows what failed, in full, and ends with `N passed, N failed`. Loaded by tap itself, so it is
+ * not TypeScript.
+ */
 export default class Reporter extends Transform {
   #parser = new Parser({ strict: false })
   #counts = { files: 0, passed: 0, failed: 0, skipped: 0 }
@@ -14,7 +17,8 @@ export default class Reporter extends Transform {
       this.#counts.files++
       this.#watch(file, [file.name ?? 'a file'])
     })
-    // the line of the file itself: it fails alone when the file did not load, took too long or was killed
+    // the line of the file itself: it fails alone when the file did not load, took too long or was
+    // killed
     this.#parser.on('assert', line => {
       if (!line.ok && !line.todo && !line.skip && this.#counts.failed === failedBefore)
         this.#failed(line.name, line.diag)

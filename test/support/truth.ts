@@ -1,4 +1,5 @@
-// What the reports must say of a world: rows without `list` and `filter`, in no order, in plain TypeScript with integers of cents.
+// What the reports must say of a world: rows without `list` and `filter`, in no order, in plain
+// TypeScript with integers of cents.
 import type { Activity, Lead, Opportunity, Stop, World } from './walk.ts'
 
 const money = (cents: number) => cents / 100

@@ -1,13 +1,15 @@
-// A generator whose truth is known: leads walk through statuses, opportunities through stages, each step at a known time.
-import { collection } from '../../src/core/records/repository.ts'
+// A generator whose truth is known: leads walk through statuses, opportunities through stages, each
+// step at a known time.
+import { repository } from '../../src/core/records/repository.ts'
 import { Context } from '../../src/core/access/context.ts'
 import type { ListQuery } from '../../src/core/records/list.ts'
-import { activities, statuses, types } from '../../src/modules/crm/activities/table.ts'
-import { leads } from '../../src/modules/crm/leads/table.ts'
-import { opportunities } from '../../src/modules/sales/opportunities/table.ts'
-import { pipelines } from '../../src/modules/sales/pipelines/table.ts'
-import { stages } from '../../src/modules/sales/stages/table.ts'
-import { tags } from '../../src/modules/crm/tags/table.ts'
+import { activityResource } from '../../src/modules/crm/activities/resource.ts'
+import { statuses, types } from '../../src/modules/crm/activities/table.ts'
+import { leadResource } from '../../src/modules/crm/leads/resource.ts'
+import { opportunityResource } from '../../src/modules/sales/opportunities/resource.ts'
+import { pipelineResource } from '../../src/modules/sales/pipelines/resource.ts'
+import { stageResource } from '../../src/modules/sales/stages/resource.ts'
+import { tagResource } from '../../src/modules/crm/tags/resource.ts'
 import type { App, organization } from './app.ts'
 
 type Kind = 'open' | 'won' | 'lost'
@@ -85,7 +87,10 @@ const nextStatuses: Record<string, string[]> = {
   unqualified: ['contacted'],
   converted: []
 }
-/** The keys of the first pipeline mean other stages in the second, and not all of its stages are there. */
+/**
+ * The keys of the first pipeline mean other stages in the second, and not all of its stages are
+ * there.
+ */
 const otherStages = [
   { key: 'proposal', name: 'Offer', kind: 'open', probability: 40 },
   { key: 'signing', name: 'Signing', kind: 'open', probability: 80 },
@@ -97,7 +102,10 @@ const day = 86_400
 const firstDay = Date.parse('2026-01-01T00:00:00Z')
 const instant = (seconds: number) => new Date(firstDay + seconds * 1000).toISOString()
 
-/** Fills an organisation, where nothing has been sold yet, with `many` leads, opportunities and activities. */
+/**
+ * Fills an organisation, where nothing has been sold yet, with `many` leads, opportunities and
+ * activities.
+ */
 export async function walk(
   app: App,
   { id: organization_id, admin, user }: Tenant,
@@ -112,22 +120,22 @@ export async function walk(
     session_id: null
   })
   const owners = [admin.user, (await user('user')).user, (await user('viewer')).user]
-  const [first] = (await collection('pipeline', pipelines).list(ctx)).data
-  const second = await collection('pipeline', pipelines).create(ctx, { name: `Renewals ${seed}` })
-  await collection('stage', stages).createMany(
+  const [first] = (await repository(pipelineResource).list(ctx)).data
+  const second = await repository(pipelineResource).create(ctx, { name: `Renewals ${seed}` })
+  await repository(stageResource).createMany(
     ctx,
     otherStages.map((stage, i) => ({ ...stage, pipeline_id: second.id, position: 10 - i }))
   )
   const allStages: Stage[] = (
-    await collection('stage', stages).list(ctx, {
+    await repository(stageResource).list(ctx, {
       limit: 200,
       sort: [{ field: 'position', descending: false }]
     })
   ).data
   const stagesOf = (pipeline_id: number) =>
     allStages.filter(stage => stage.pipeline_id === pipeline_id)
-  const hot = await collection('tag', tags).create(ctx, { name: 'hot' })
-  const cold = await collection('tag', tags).create(ctx, { name: 'cold' })
+  const hot = await repository(tagResource).create(ctx, { name: 'hot' })
+  const cold = await repository(tagResource).create(ctx, { name: 'cold' })
 
   const times = <W>(make: () => W): W[] => Array.from({ length: many }, make)
   const walker = () => ({
@@ -164,7 +172,7 @@ export async function walk(
   })
   const madeLeads = await store(
     ctx,
-    collection('lead', leads),
+    repository(leadResource),
     newLeads,
     ({ source }) => ({ source }),
     status => ({ status })
@@ -188,7 +196,7 @@ export async function walk(
   })
   const madeOpportunities = await store(
     ctx,
-    collection('opportunity', opportunities),
+    repository(opportunityResource),
     newOpportunities,
     ({ lead, cents, close_date }) => ({
       title: 'Sale',
@@ -213,7 +221,7 @@ export async function walk(
   }))
   const madeActivities = await store(
     ctx,
-    collection('activity', activities),
+    repository(activityResource),
     newActivities,
     ({ type, status, minutes }) => ({ subject: 'Talk', type, status, duration_minutes: minutes }),
     () => ({})
@@ -234,7 +242,7 @@ export async function walk(
 type Tenant = Awaited<ReturnType<typeof organization>>
 type New<W extends Walker> = Omit<W, 'id'>
 
-/** What `store` needs of a collection, whatever its rows. */
+/** What `store` needs of a repository, whatever its rows. */
 interface Records {
   createMany: (ctx: Context, rows: never[]) => Promise<number>
   updateMany: (ctx: Context, rows: never[]) => Promise<number[]>
@@ -242,7 +250,10 @@ interface Records {
   remove: (ctx: Context, id: number) => Promise<void>
 }
 
-/** Makes the records, moves them along their ways and deletes those that are gone. Their numbers follow the order they are given in. */
+/**
+ * Makes the records, moves them along their ways and deletes those that are gone. Their numbers
+ * follow the order they are given in.
+ */
 async function store<Place, W extends Omit<Walker, 'id'> & { way: Stop<Place>[] }>(
   ctx: Context,
   records: Records,

@@ -1,12 +1,28 @@
+import type { SQL } from 'drizzle-orm'
 import type { Cache } from '../cache/cache.ts'
-import type { Cursors } from '../records/cursor.ts'
-import { dense, soon, type Connection, type Database } from '../db/database.ts'
-import { patience, within } from '../db/timeouts.ts'
-import { allows, type Role } from './permissions.ts'
+import type { Connection, Database } from '../db/connections.ts'
+import { sql } from '../db/drizzle.ts'
+import { assertLockOrder, lockOrder, parseLock, type Lock } from '../db/locks.ts'
+import {
+  rowsOf,
+  run,
+  send,
+  sendQuery,
+  type Queryable,
+  type Statement,
+  type Values
+} from '../db/sql.ts'
+import { withTimeout } from '../db/timeouts.ts'
+import { withoutHoles } from '../db/workarounds.ts'
 import { forbidden } from '../errors.ts'
+import type { Cursors } from '../records/cursor.ts'
 import type { Passwords } from './passwords.ts'
+import { allows, type Role } from './permissions.ts'
 
-/** Who asks: taken from the credential, checked, and never from the request. `user_id` is null for the system itself. */
+/**
+ * Who makes a request: taken from the verified credential, never from the request. `user_id` is
+ * null for the system.
+ */
 export interface Principal {
   organization_id: number
   user_id: number | null
@@ -14,7 +30,7 @@ export interface Principal {
   session_id: number | null
 }
 
-/** What there is once in a process and every request works with. */
+/** What exists once per process. */
 export interface Services {
   database: Database
   cache: Cache
@@ -22,13 +38,21 @@ export interface Services {
   passwords: Passwords
 }
 
-/** An open transaction, and the cache keys to drop after it. */
+/** An open transaction, the cache keys to drop after it, and its advisory locks. */
 interface Transaction {
   connection: Connection
   changed: Set<string>
+  locks: Lock[]
 }
 
-/** Who asks, for which organisation, through which connection: the first argument of every service function. */
+/** A query, or one that was compiled. */
+type Runnable<Row> = Queryable | Statement<Row>
+const isStatement = <Row>(query: Runnable<Row>): query is Statement<Row> => 'parameters' in query
+
+/**
+ * Who makes the request, for which organization, and on which connection: the first argument of
+ * every service function.
+ */
 export class Context {
   readonly services: Services
   readonly principal: Principal
@@ -40,54 +64,144 @@ export class Context {
     this.#transaction = transaction
   }
 
+  /** A context of the system itself, with the rights of an admin. */
+  static system(
+    services: Services,
+    organization_id: number,
+    user_id: number | null = null
+  ): Context {
+    return new Context(services, { organization_id, user_id, role: 'admin', session_id: null })
+  }
+
   get organization_id(): number {
     return this.principal.organization_id
   }
+
   get user_id(): number | null {
     return this.principal.user_id
   }
 
-  /** Errors: 403 without the permission (`resource:action`). */
+  /** Whether the caller has a permission (`resource:action`). */
+  can(permission: string): boolean {
+    return allows(this.principal.role, permission)
+  }
+
+  /** Errors: 403 without the permission. */
   require(permission: string): void {
-    if (!allows(this.principal.role, permission)) throw forbidden(permission)
+    if (!this.can(permission)) throw forbidden(permission)
   }
 
   /** For short reads by key. */
-  get point(): Connection {
+  get #point(): Connection {
     return this.#transaction?.connection ?? this.services.database.point
   }
 
   /** For everything else. */
-  get connection(): Connection {
+  get #pool(): Connection {
     return this.#transaction?.connection ?? this.services.database.pool
   }
 
-  /** Runs `work` in a transaction, joining the one that is open if there is one. */
-  async transaction<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
-    if (this.#transaction) return await work(this)
-    const changed = new Set<string>()
-    return await this.#forgetting(
-      () => [...changed],
-      this.services.database.pool.begin(
-        async connection =>
-          await work(new Context(this.services, this.principal, { connection, changed }))
-      ) as Promise<Result>,
-      patience.transaction
-    )
+  #values(values: Values): Values {
+    return { organization: this.organization_id, actor: this.user_id, ...values }
   }
 
-  /** The result of a write that is under way. What it changed leaves the cache before: now, or after the commit of a transaction. */
-  async changing<Result>(keys: string[], write: PromiseLike<Result>): Promise<Result> {
-    if (!this.#transaction) return await this.#forgetting(() => keys, write, patience.statement)
-    for (const key of keys) this.#transaction.changed.add(key)
-    return await soon(write)
+  async #run<Row>(connection: Connection, query: Runnable<Row>, values: Values): Promise<Row[]> {
+    const { database } = this.services
+    const all = this.#values(values)
+    return isStatement(query)
+      ? await run(database, connection, query, all)
+      : await rowsOf<Row>(database, connection, query, all)
   }
 
   /**
-   * Waits for a write and then for the cache to forget what it changed, whatever came of it: a connection lost at the commit
-   * does not tell whether there was one. A write that is given up may still land, and is forgotten once more when it has.
+   * The rows of a query. The placeholders `organization` and `actor` are filled in, `values` are
+   * those of the others. Errors: 503 when the database does not respond in time.
    */
-  async #forgetting<Result>(
+  async rows<Row>(query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
+    return await this.#run(this.#pool, query, values)
+  }
+
+  /** The first row of a query, or undefined. Errors: as `rows`. */
+  async one<Row>(query: Runnable<Row>, values: Values = {}): Promise<Row | undefined> {
+    return (await this.rows(query, values))[0]
+  }
+
+  /** The rows of a short read by key, on the pipelined connection. Errors: as `rows`. */
+  async read<Row>(query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
+    return await this.#run(this.#point, query, values)
+  }
+
+  /** The number of rows that `source`, such as `from … where …`, selects. Errors: as `rows`. */
+  async count(source: SQL): Promise<number> {
+    const found = await this.one<{ count: number }>(sql`select count(*) as count ${source}`)
+    return found!.count
+  }
+
+  /**
+   * The rows of a write. The records it changes leave the cache before the result is returned:
+   * now, or after the commit of an open transaction. Errors: as `rows`.
+   */
+  async write<Row>(keys: string[], query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
+    const all = this.#values(values)
+    const sent = isStatement(query)
+      ? send(this.#pool, query, all)
+      : sendQuery<Row>(this.#pool, query, all)
+    const { answer } = this.services.database.timeouts
+    if (!this.#transaction) return await this.#invalidating(() => keys, sent, answer)
+    for (const key of keys) this.#transaction.changed.add(key)
+    return withoutHoles(await withTimeout(answer, sent))
+  }
+
+  /** Drops a key from the cache: now, or after the commit if a transaction is open. */
+  async invalidate(key: string): Promise<void> {
+    if (this.#transaction) this.#transaction.changed.add(key)
+    else await this.services.cache.invalidate([key])
+  }
+
+  /** Runs `work` in a transaction, joining the open one if there is one. */
+  async transaction<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
+    if (this.#transaction) return await work(this)
+    const changed = new Set<string>()
+    const { pool, timeouts } = this.services.database
+    const committed = pool.begin(
+      async connection => await work(this.#within({ connection, changed, locks: [] }))
+    ) as Promise<Result>
+    return await this.#invalidating(() => [...changed], committed, timeouts.transaction)
+  }
+
+  #within(transaction: Transaction): Context {
+    return new Context(this.services, this.principal, transaction)
+  }
+
+  /**
+   * Runs `work` in a transaction that holds these advisory locks of the organization until it
+   * ends. Waits for them in the declared order, whatever the order given.
+   */
+  async withLocks<Result>(locks: Lock[], work: (ctx: Context) => Promise<Result>): Promise<Result> {
+    return await this.transaction(async ctx => {
+      for (const lock of locks.toSorted(inDeclaredOrder)) await ctx.#lock(lock)
+      return await work(ctx)
+    })
+  }
+
+  async #lock(lock: Lock): Promise<void> {
+    const { locks } = this.#transaction!
+    const { name, shared } = parseLock(lock)
+    if (locks.includes(name) || locks.includes(lock)) return
+    if (this.services.database.strict_locks) assertLockOrder(locks, lock)
+    const mode = sql.raw(shared ? '_shared' : '')
+    await this.rows(
+      sql`select pg_advisory_xact_lock${mode}(hashtextextended(${name}, ${this.organization_id}))`
+    )
+    locks.push(lock)
+  }
+
+  /**
+   * Waits for a write and then for the cache to forget what it changed, whatever its outcome: a
+   * connection lost at the commit does not tell whether there was one. A write that timed out may
+   * still be committed, and is forgotten once more when it has been.
+   */
+  async #invalidating<Result>(
     keys: () => string[],
     write: PromiseLike<Result>,
     milliseconds: number
@@ -95,24 +209,21 @@ export class Context {
     const forget = async () => {
       if (keys().length > 0) await this.services.cache.invalidate(keys())
     }
-    const landed = (async () => {
+    const finished = (async () => {
       try {
-        return dense(await write)
+        return withoutHoles(await write)
       } finally {
         await forget()
       }
     })()
     try {
-      return await within(milliseconds, landed)
+      return await withTimeout(milliseconds, finished)
     } catch (error) {
       await forget()
       throw error
     }
   }
-
-  /** Drops a key from the cache: now, or after the commit if a transaction is open. */
-  async changed(key: string): Promise<void> {
-    if (this.#transaction) this.#transaction.changed.add(key)
-    else await this.services.cache.invalidate([key])
-  }
 }
+
+const inDeclaredOrder = (a: Lock, b: Lock): number =>
+  lockOrder.indexOf(parseLock(a).name) - lockOrder.indexOf(parseLock(b).name)

@@ -12,27 +12,29 @@ export interface PasswordCost {
 export interface Passwords {
   /** Errors: 503 when more passwords wait than can be hashed in about a second. */
   hash: (password: string) => Promise<string>
-  /** Takes as long for an unknown user (undefined) as for a wrong password. Errors: 503 as above. */
+  /**
+   * Takes as long for an unknown user (undefined) as for a wrong password. Errors: 503 as above.
+   */
   verify: (password: string, hashed: string | undefined) => Promise<boolean>
 }
 
-/** Longest queue of passwords: at 9 ms each about a second for two cores. */
-const queue = 200
+/** At 9 ms each, about a second of waiting on two cores. */
+const maxQueue = 200
 
-/** Hashes as many passwords at a time as there are cores; the others wait in line, and beyond its end are turned away. */
+/** Hashes as many passwords at a time as there are cores; others queue, up to a limit. */
 export function passwords({ memory, passes }: PasswordCost): Passwords {
   // the library's default algorithm is argon2id
   const options: Options = { memoryCost: memory, timeCost: passes, parallelism: 1 }
   const limit = pLimit(availableParallelism())
   const nobody = hash('a password that nobody has', options)
-  const inTurn = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (limit.pendingCount >= queue) throw unavailable('Too many people are logging in right now.')
+  const limited = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (limit.pendingCount >= maxQueue) throw unavailable('Too many logins at once. Retry.')
     return await limit(work)
   }
   return {
-    hash: async password => await inTurn(() => hash(password, options)),
+    hash: async password => await limited(() => hash(password, options)),
     verify: async (password, hashed) => {
-      const matches = await inTurn(async () => verify(hashed ?? (await nobody), password))
+      const matches = await limited(async () => verify(hashed ?? (await nobody), password))
       return matches && hashed !== undefined
     }
   }
@@ -40,15 +42,15 @@ export function passwords({ memory, passes }: PasswordCost): Passwords {
 
 let common: Promise<Set<string>> | undefined
 
-/** Refuses a new password that is among the best known ones (NIST SP 800-63B §3.1.1.2). Errors: 422 at `field`. */
-export async function refuseCommon(password: string, field: string): Promise<void> {
+/**
+ * Errors: 422 at `field` for a password that is among the most common ones (NIST SP 800-63B
+ * §3.1.1.2).
+ */
+export async function assertUncommon(password: string, field: string): Promise<void> {
   common ??= import('@zxcvbn-ts/language-common').then(
     ({ dictionary }) =>
       new Set(dictionary['passwords-common'].map(String).filter(word => word.length >= 8))
   )
   if ((await common).has(password.toLowerCase()))
-    throw ruleBroken(
-      field,
-      'This password is one of the first that anybody would try. Choose another one.'
-    )
+    throw ruleBroken(field, 'This password is too common. Choose another one.')
 }

@@ -1,14 +1,20 @@
 export const roles = ['admin', 'user', 'viewer'] as const
 export type Role = (typeof roles)[number]
 
-/** Users, and how the organisation works, are the business of admins; what belongs to oneself (`me`) is everybody's. */
-const forAdmins =
-  /^users:|^(assignment-rules|pipelines|scoring-models|stages|teams|territories):write$/
-const forEverybody = /^me:/
+const readers: readonly Role[] = roles
+const writers: readonly Role[] = ['admin', 'user']
+const exceptions = new Map<string, readonly Role[]>()
 
-/** Whether a role grants a permission, a string `resource:read` or `resource:write`. What is not granted is denied. */
+/**
+ * Grants a permission, `resource:read` or `resource:write`, to these roles and no others. Without
+ * it, every role reads, and every role but `viewer` writes.
+ */
+export function definePermission(permission: string, granted: readonly Role[]): void {
+  exceptions.set(permission, granted)
+}
+
+/** Whether a role has a permission. What is not granted is denied. */
 export function allows(role: Role, permission: string): boolean {
-  if (role === 'admin' || forEverybody.test(permission)) return true
-  if (forAdmins.test(permission)) return false
-  return role === 'user' || permission.endsWith(':read')
+  const usual = permission.endsWith(':read') ? readers : writers
+  return (exceptions.get(permission) ?? usual).includes(role)
 }

@@ -1,23 +1,25 @@
 import { LRUCache } from 'lru-cache'
 
-/** A ready-to-send answer: `body` is JSON text, `etag` the value of its header, quotes included. */
+/**
+ * A response ready to send: `body` is JSON text, `etag` the value of the header with its quotes.
+ */
 export interface Entry {
   etag: string
   body: string
 }
 
-/** A cache shared by several processes. Its answers are hints: every method may fail quietly, none throws. */
+/** A cache shared by several processes. Every method may fail silently; none throws. */
 export interface SharedCache {
   get: (key: string) => Promise<Entry | undefined>
-  /** Keeps an entry unless the key was invalidated while the entry was being made. */
+  /** Stores an entry unless the key was invalidated while the entry was being loaded. */
   fill: (key: string, entry: Entry) => void
-  /** Forgets the keys here and tells the other processes. Waits 100 ms at the most. */
+  /** Deletes the keys and notifies the other processes. Waits 100 ms at most. */
   invalidate: (keys: string[]) => Promise<void>
   healthy: () => boolean
   close: () => void
 }
 
-/** How an entry is forgotten that nobody invalidated: a lost message, or somebody in psql. Milliseconds. */
+/** Milliseconds after which an entry expires whose invalidation was lost or never sent. */
 const nearLifetime = 5_000
 const nearBytes = 16 * 1024 * 1024
 
@@ -28,8 +30,8 @@ interface Load {
 
 /**
  * Ready-to-send JSON, near (in this process, bounded) and, where there is a Redis, shared.
- * After `invalidate` has resolved no reader of this process gets what was there before, not even from a slow read that
- * began earlier: such a read answers whoever waits for it and is not kept.
+ * After `invalidate` has resolved, no reader of this process gets an older entry, not even from a
+ * slow read that began earlier: its result goes to those who wait for it and is not stored.
  */
 export class Cache {
   readonly #near = new LRUCache<string, Entry>({
@@ -42,19 +44,24 @@ export class Cache {
   readonly #listeners: ((key: string | undefined) => void)[] = []
   readonly #shared: SharedCache | undefined
 
-  /** `connect` makes the shared tier; it is given the function to call with a key that another process invalidated (undefined: any may be). */
+  /**
+   * `connect` creates the shared tier. It gets the function to call with each key that another
+   * process invalidated, or with undefined when messages may have been lost.
+   */
   constructor(connect?: (forget: (key?: string) => void) => SharedCache) {
     this.#shared = connect?.(key => {
       this.#forget(key)
     })
   }
 
-  /** The entry if it is near: synchronous, for the hottest path. */
+  /** The entry in this process, if any: synchronous, for the hottest path. */
   peek(key: string): Entry | undefined {
     return this.#near.get(key)
   }
 
-  /** The entry, near or shared or else from `load`, which runs once however many ask. Errors: those of `load`. */
+  /**
+   * The entry, near or shared, or from `load`, which runs once for all callers. Errors: its own.
+   */
   async read(key: string, load: () => Promise<Entry>): Promise<Entry> {
     const running = this.#loads.get(key)
     if (running) return await running.entry
@@ -80,32 +87,39 @@ export class Cache {
     return entry
   }
 
-  /** To be awaited between a commit and its answer. Shared first: a read in between could bring the old entry back. */
+  /**
+   * To be awaited between a commit and its response. Shared first: a read in between could bring
+   * the old entry back.
+   */
   async invalidate(keys: string[]): Promise<void> {
     await this.#shared?.invalidate(keys)
     for (const key of keys) this.#forget(key)
   }
 
-  /** Calls `listener` with each key that is invalidated, here or elsewhere; with undefined when messages may have been lost. */
+  /**
+   * Calls `listener` with each key that is invalidated, by any process; with undefined when
+   * messages may have been lost.
+   */
   onInvalidation(listener: (key: string | undefined) => void): void {
     this.#listeners.push(listener)
   }
 
   #forget(key?: string): void {
-    for (const [loading, load] of key === undefined
-      ? this.#loads
-      : [[key, this.#loads.get(key)] as const]) {
+    const keys = key === undefined ? [...this.#loads.keys()] : [key]
+    for (const one of keys) {
+      const load = this.#loads.get(one)
       if (load) load.overtaken = true
-      this.#loads.delete(loading)
+      this.#loads.delete(one)
     }
     if (key === undefined) this.#near.clear()
     else this.#near.delete(key)
     for (const listener of this.#listeners) listener(key)
   }
 
-  /** `none` without a shared tier, else whether it answers. */
+  /** `none` without a shared tier, otherwise whether it responds. */
   state(): 'none' | 'ok' | 'degraded' {
-    return this.#shared === undefined ? 'none' : this.#shared.healthy() ? 'ok' : 'degraded'
+    if (this.#shared === undefined) return 'none'
+    return this.#shared.healthy() ? 'ok' : 'degraded'
   }
 
   close(): void {

@@ -2,16 +2,20 @@ import { Redis, type RedisOptions } from 'ioredis'
 import { createHmac } from 'node:crypto'
 import type { Entry, SharedCache } from './cache.ts'
 
-/** How long an entry lives in Redis: what bounds its age when no invalidation can reach it. */
+/** Milliseconds that an entry lives in Redis: its maximum age if no invalidation can reach it. */
 const lifetime = 10_000
-/** Longer than any read may take (statement_timeout): a read that began before a write finds the tombstone in its way. */
-const tombstone = 10_000
-/** After a failure Redis is left alone for so long; meanwhile everything is a miss. */
+/**
+ * Milliseconds that an invalidated key cannot be filled: longer than any read may take, so that a
+ * read that began before a write finds the tombstone.
+ */
+const tombstoneLifetime = 10_000
+/** Milliseconds after a failure during which Redis is not used and everything is a miss. */
 const pause = 1_000
+const maxOwedPerRound = 1_000
 const prefix = 'smartx:'
 const channel = 'smartx:invalidated'
 
-/** Found by measuring: with the defaults a dead or frozen Redis held requests for more than 15 seconds. */
+/** Measured: with the defaults a dead or frozen Redis held requests for more than 15 seconds. */
 const options = {
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
@@ -21,111 +25,145 @@ const options = {
 } satisfies RedisOptions
 
 /**
- * The shared tier in Redis. `secret` signs the entries, so that what somebody else put there is a miss.
- * `forget` is called with each key that another process invalidated, without one after a reconnection.
+ * The shared tier in Redis. `secret` signs the entries, so that what others put there is a miss.
+ * `forget` is called with each key that another process invalidated, without one after a
+ * reconnection.
  */
-export function redisCache(
+export const redisCache = (
   url: string,
   secret: string,
   forget: (key?: string) => void
-): SharedCache {
-  const redis = new Redis(url, { ...options, enableAutoPipelining: true })
-  const subscriber = new Redis(url, options)
-  let silentUntil = 0
-  /** What could not be invalidated and is still to be, and since when; meanwhile Redis is not read. */
-  const owed = new Map<string, number>()
-  const collector = setInterval(() => {
-    if (owed.size > 0) void settle()
-  }, pause).unref()
+): SharedCache => new RedisCache(url, secret, forget)
 
-  redis.on('error', () => {
-    silentUntil = Date.now() + pause
-  })
-  subscriber.on('error', () => {})
-  subscriber.on('ready', () => {
-    subscriber.subscribe(channel).then(
-      () => {
-        forget()
-      },
-      () => {
-        subscriber.disconnect(true)
-      }
-    )
-  })
-  subscriber.on('close', () => {
-    forget()
-  })
-  subscriber.on('message', (_channel, keys) => {
-    for (const key of keys.split('\n')) forget(key)
-  })
+class RedisCache implements SharedCache {
+  readonly #redis: Redis
+  readonly #subscriber: Redis
+  readonly #secret: string
+  /** When Redis may be used again, in milliseconds since 1970. */
+  #pausedUntil = 0
+  /** Keys whose invalidation has not reached Redis, and since when; then Redis is not read. */
+  readonly #owed = new Map<string, number>()
+  readonly #timer: NodeJS.Timeout
 
-  const now = () => Date.now()
-  const signature = (key: string, rest: string) =>
-    createHmac('sha256', secret).update(`${key}\n${rest}`).digest('base64url').slice(0, 22)
-  const fail = () => {
-    silentUntil = now() + pause
+  constructor(url: string, secret: string, forget: (key?: string) => void) {
+    this.#secret = secret
+    this.#redis = new Redis(url, { ...options, enableAutoPipelining: true })
+    this.#redis.on('error', () => {
+      this.#fail()
+    })
+    this.#subscriber = this.#subscribe(url, forget)
+    this.#timer = setInterval(() => {
+      if (this.#owed.size > 0) void this.#settle()
+    }, pause).unref()
   }
 
-  return {
-    async get(key) {
-      if (now() < silentUntil || owed.size > 0) return undefined
-      try {
-        const text = await redis.get(prefix + key)
-        return text === null || text === '' ? undefined : open(text, rest => signature(key, rest))
-      } catch {
-        fail()
-        return undefined
-      }
-    },
+  #subscribe(url: string, forget: (key?: string) => void): Redis {
+    const subscriber = new Redis(url, options)
+    subscriber.on('error', () => {})
+    subscriber.on('close', () => {
+      forget()
+    })
+    subscriber.on('ready', () => {
+      const subscribed = subscriber.subscribe(channel)
+      subscribed.then(
+        () => {
+          forget()
+        },
+        () => {
+          subscriber.disconnect(true)
+        }
+      )
+    })
+    subscriber.on('message', (_channel, keys) => {
+      for (const key of keys.split('\n')) forget(key)
+    })
+    return subscriber
+  }
 
-    fill(key, { etag, body }) {
-      if (now() < silentUntil || owed.size > 0) return
-      const rest = `${etag}\n${body}`
-      redis.set(prefix + key, signature(key, rest) + rest, 'PX', lifetime, 'NX').catch(fail)
-    },
-
-    async invalidate(keys) {
-      const reached = now() >= silentUntil && (await forgetThere(keys))
-      if (!reached) for (const key of keys) owed.set(key, now())
-    },
-
-    healthy: () => redis.status === 'ready' && now() >= silentUntil && owed.size === 0,
-
-    close() {
-      clearInterval(collector)
-      redis.disconnect()
-      subscriber.disconnect()
+  async get(key: string): Promise<Entry | undefined> {
+    if (!this.#isUsable()) return undefined
+    try {
+      const text = await this.#redis.get(prefix + key)
+      return text === null || text === '' ? undefined : this.#open(key, text)
+    } catch {
+      this.#fail()
+      return undefined
     }
   }
 
-  /** Pays what is owed once Redis answers again; entries that have died of age by then are owed no more. */
-  async function settle(): Promise<void> {
-    for (const [key, since] of owed) if (now() - since > 2 * lifetime) owed.delete(key)
-    const keys = [...owed.keys()].slice(0, 1_000)
-    if (keys.length === 0 || now() < silentUntil || !(await forgetThere(keys))) return
-    for (const key of keys) owed.delete(key)
+  fill(key: string, { etag, body }: Entry): void {
+    if (!this.#isUsable()) return
+    const rest = `${etag}\n${body}`
+    const text = this.#signature(key, rest) + rest
+    this.#redis.set(prefix + key, text, 'PX', lifetime, 'NX').catch(() => {
+      this.#fail()
+    })
   }
 
-  /** Deletes first, which also works in a Redis that is full; the tombstone then keeps slow readers from filling. */
-  async function forgetThere(keys: string[]): Promise<boolean> {
+  async invalidate(keys: string[]): Promise<void> {
+    const isDone = !this.#isPaused() && (await this.#send(keys))
+    if (!isDone) for (const key of keys) this.#owed.set(key, Date.now())
+  }
+
+  healthy(): boolean {
+    return this.#redis.status === 'ready' && this.#isUsable()
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    this.#redis.disconnect()
+    this.#subscriber.disconnect()
+  }
+
+  #isPaused(): boolean {
+    return Date.now() < this.#pausedUntil
+  }
+
+  #isUsable(): boolean {
+    return !this.#isPaused() && this.#owed.size === 0
+  }
+
+  #fail(): void {
+    this.#pausedUntil = Date.now() + pause
+  }
+
+  /** Sends owed invalidations once Redis responds again; expired entries are owed no longer. */
+  async #settle(): Promise<void> {
+    for (const [key, since] of this.#owed)
+      if (Date.now() - since > 2 * lifetime) this.#owed.delete(key)
+    const keys = [...this.#owed.keys()].slice(0, maxOwedPerRound)
+    if (keys.length === 0 || this.#isPaused() || !(await this.#send(keys))) return
+    for (const key of keys) this.#owed.delete(key)
+  }
+
+  /** Deletes first, which also works if Redis is full; then tombstones keep slow readers out. */
+  async #send(keys: string[]): Promise<boolean> {
     try {
-      const commands = redis.pipeline()
-      for (const key of keys) commands.del(prefix + key).set(prefix + key, '', 'PX', tombstone)
+      const commands = this.#redis.pipeline()
+      for (const key of keys)
+        commands.del(prefix + key).set(prefix + key, '', 'PX', tombstoneLifetime)
       const results = await commands.publish(channel, keys.join('\n')).exec()
       if (results?.every(([error]) => error === null)) return true
     } catch {
-      /* the same as a command that failed */
+      // the same as a command that failed
     }
-    fail()
+    this.#fail()
     return false
+  }
+
+  #signature(key: string, rest: string): string {
+    const hmac = createHmac('sha256', this.#secret).update(`${key}\n${rest}`)
+    return hmac.digest('base64url').slice(0, signatureLength)
+  }
+
+  /** An entry as `fill` wrote it, or undefined if it is anything else. */
+  #open(key: string, text: string): Entry | undefined {
+    const rest = text.slice(signatureLength)
+    const end = rest.indexOf('\n')
+    const isSigned = text.slice(0, signatureLength) === this.#signature(key, rest)
+    if (end === -1 || !isSigned) return undefined
+    return { etag: rest.slice(0, end), body: rest.slice(end + 1) }
   }
 }
 
-/** An entry as `fill` wrote it, or undefined when it is anything else. */
-function open(text: string, signature: (rest: string) => string): Entry | undefined {
-  const rest = text.slice(22)
-  const end = rest.indexOf('\n')
-  return end === -1 || text.slice(0, 22) !== signature(rest)
-    ? undefined
-    : { etag: rest.slice(0, end), body: rest.slice(end + 1) }
-}
+const signatureLength = 22

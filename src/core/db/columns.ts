@@ -18,15 +18,16 @@ import {
 /** A 64-bit identifier; a JavaScript number, safe up to 2^53. */
 export const identifier = () => bigint({ mode: 'number' })
 
-/** A point in time: an ISO-8601 string in UTC with milliseconds, on the wire and in rows (see `core/db/database`). */
+/** A point in time: ISO 8601 in UTC with milliseconds, on the wire and in rows. */
 export const instant = () => timestamp({ withTimezone: true, precision: 3, mode: 'string' })
 
-/** An amount with two decimals; a JavaScript number in rows, exact up to `digits` (≤ 15) significant digits. */
+/** An amount with two decimals; a JavaScript number, exact up to `digits` (≤ 15) digits. */
 export const money = (digits: number) => numeric({ precision: digits, scale: 2, mode: 'number' })
 
 /**
- * The columns every record starts with. `organization_id` and the users in `created_by` and `updated_by` come from the
- * credential, never from a request, so they carry no foreign key: one would lock the same few rows in every write.
+ * The columns every record starts with. `organization_id` and the users in `created_by` and
+ * `updated_by` come from the credential, never from a request, so they carry no foreign key: one
+ * would lock the same few rows in every write.
  */
 export const record = () => ({
   id: identifier().notNull().generatedAlwaysAsIdentity(),
@@ -39,21 +40,27 @@ export const record = () => ({
   deleted_at: instant()
 })
 
-/** Columns that never leave the database: not in rows, not in events, not on the wire. */
-export const hidden = ['organization_id', 'search_text', 'password_hash'] as const
-export type Hidden = (typeof hidden)[number]
-
 export type RecordTable = PgTable & Record<keyof ReturnType<typeof record>, PgColumn>
 
-/** The numbers of the tags on a record. They point at tags of the organisation: `CALL watch_tags(…)` in the table's migration. */
-export const tags = () => identifier().array().notNull().default([])
+/** Columns that no caller sees, in any table. A resource may hide more (`hidden`). */
+export const internalColumns = ['organization_id', 'search_text'] as const
+export type InternalColumn = (typeof internalColumns)[number]
 
-/** When a record came to its present stage or status: `CALL watch_moves(…)` in the table's migration keeps it, and logs each move. */
+/** IDs of other records of the organization; arrays have no foreign keys, so code checks them. */
+export const idList = () => identifier().array().notNull().default([])
+
+/**
+ * When a record entered its current stage or status. `CALL watch_moves(…)` in the migration of the
+ * table keeps it, and logs each transition.
+ */
 export const movedAt = () => instant().notNull().defaultNow()
 
 const plainText = customType<{ data: string }>({ dataType: () => 'text' })
 
-/** The text that `q` and `[like]` look into: these columns, lower-case and without accents, kept by Postgres itself. */
+/**
+ * The text that `q` and `[like]` search: these columns, lower-case and without accents, generated
+ * by Postgres.
+ */
 export const searchText = (columns: readonly string[]) =>
   plainText()
     .notNull()
@@ -61,12 +68,12 @@ export const searchText = (columns: readonly string[]) =>
 
 type Keys = Pick<RecordTable, 'id' | 'organization_id' | 'deleted_at'> & {
   search_text?: AnyPgColumn
-  tags?: AnyPgColumn
 }
 const alive = (t: Keys): SQL => sql`${t.deleted_at} is null`
 
-/** The primary key of a record table, the index of its deleted rows, and those of the text search and of the tags if there are any. */
+/** The keys of a record table: its primary key, its deleted rows, and its text search if any. */
 export function recordKeys(table: string, t: Keys) {
+  const { search_text } = t
   return [
     primaryKey({
       name: `${table}_key`,
@@ -75,27 +82,26 @@ export function recordKeys(table: string, t: Keys) {
     index(`idx_${table}_deleted`)
       .on(t.organization_id, t.id)
       .where(sql`${t.deleted_at} is not null`),
-    // A short pending list: an insert stays cheap, and a search never reads more than half a megabyte of unsorted entries.
-    ...(t.search_text
-      ? [
-          index(`idx_${table}_search`)
-            .using('gin', sql`${t.organization_id} int8_ops`, sql`${t.search_text} gin_trgm_ops`)
-            .with({ gin_pending_list_limit: 512 })
-            .where(alive(t))
-        ]
-      : []),
-    // what has no tags costs nothing
-    ...(t.tags
-      ? [
-          index(`idx_${table}_tags`)
-            .using('gin', sql`${t.organization_id} int8_ops`, t.tags)
-            .where(sql`${alive(t)} and ${t.tags} <> '{}'`)
-        ]
-      : [])
+    ...(search_text ? [searchIndex(table, { ...t, search_text })] : [])
   ]
 }
 
-/** One index for each column that lists filter or sort by: either direction, ties in order of `id`. */
+/** A short pending list: inserts stay cheap, and a search reads at most 512 kB of it. */
+const searchIndex = (table: string, t: Keys & { search_text: AnyPgColumn }) =>
+  index(`idx_${table}_search`)
+    .using('gin', sql`${t.organization_id} int8_ops`, sql`${t.search_text} gin_trgm_ops`)
+    .with({ gin_pending_list_limit: 512 })
+    .where(alive(t))
+
+/** The index for filters on a list of IDs; rows with an empty list are not in it. */
+export function idListIndex<T extends Keys>(table: string, t: T, column: keyof T & string) {
+  const list = t[column] as AnyPgColumn
+  return index(`idx_${table}_${column}`)
+    .using('gin', sql`${t.organization_id} int8_ops`, list)
+    .where(sql`${alive(t)} and ${list} <> '{}'`)
+}
+
+/** One index for each column that lists filter or sort by, in either direction; ties by `id`. */
 export function listIndexes<T extends Keys>(
   table: string,
   t: T,
@@ -108,7 +114,7 @@ export function listIndexes<T extends Keys>(
   )
 }
 
-/** A foreign key within the organisation: whatever the code does, a record cannot point into another one. */
+/** A foreign key within the organization: a record cannot point into another one. */
 export function reference<T extends Keys>(
   table: string,
   t: T,
@@ -123,24 +129,34 @@ export function reference<T extends Keys>(
   })
 }
 
-/** The columns of a record that are shown to callers, by name: its number, its own, and then those every record has. */
-export function shownColumns(table: PgTable): Record<string, PgColumn> {
+/** The columns of a table but the hidden ones: `id`, its own, then those that every record has. */
+export function visibleColumns(
+  table: PgTable,
+  hidden: readonly string[] = []
+): Record<string, PgColumn> {
   const { id, ...columns } = getTableColumns(table)
   const common = Object.keys(record())
-  const shown = Object.entries(columns).filter(
-    ([name]) => !(hidden as readonly string[]).includes(name)
+  const visible = Object.entries(columns).filter(
+    ([name]) => !hidden.includes(name) && !(internalColumns as readonly string[]).includes(name)
   )
   return Object.fromEntries([
     ['id', id!],
-    ...shown.filter(([name]) => !common.includes(name)),
-    ...shown.filter(([name]) => common.includes(name))
+    ...visible.filter(([name]) => !common.includes(name)),
+    ...visible.filter(([name]) => common.includes(name))
   ])
 }
 
-/** The static defaults of the columns of a table: what a new row has where nothing is given. */
+/** The constant defaults of the columns of a table. */
 export const defaultsOf = (table: PgTable): Record<string, unknown> =>
   Object.fromEntries(
-    Object.values(shownColumns(table))
+    Object.values(getTableColumns(table))
       .filter(column => column.default !== undefined && !is(column.default, Expression))
       .map(column => [column.name, column.default])
   )
+
+/**
+ * The column of a table by its name. The columns of a foreign key are stand-ins that do not know
+ * their type; these do.
+ */
+export const columnNamed = (table: PgTable, name: string): PgColumn =>
+  (table as unknown as Record<string, PgColumn>)[name]!

@@ -1,11 +1,13 @@
 import { createRequire } from 'node:module'
 
 /**
- * What we use of Drizzle, from its CommonJS build. For each file of an ES module Node reads the `package.json` it belongs to
- * anew, and Drizzle has hundreds of files beside one of 179 kB: importing it costs 1.3 s and 200 MB of memory, this does not.
- * Types come from 'drizzle-orm' itself, by `import type`.
+ * What we use of Drizzle, from its CommonJS build. For each file of an ES module Node reads the
+ * `package.json` it belongs to anew, and Drizzle has hundreds of files beside one of 179 kB:
+ * importing it costs 1.3 s and 200 MB of memory, this does not. Types come from 'drizzle-orm'
+ * itself, by `import type`.
  */
-const require = createRequire(import.meta.filename ?? __filename) // drizzle-kit reads the tables as CommonJS
+// drizzle-kit reads the tables as CommonJS
+const require = createRequire(import.meta.filename ?? __filename)
 
 export const { and, fillPlaceholders, getTableColumns, getTableName, is, SQL, sql } =
   require('drizzle-orm') as typeof import('drizzle-orm')

@@ -1,24 +1,37 @@
 import { unavailable } from '../errors.ts'
 
-/**
- * How long is waited for a statement, longer than statement_timeout since it is for a server that does not even say so, and for a
- * transaction; both shorter than the ten seconds after which an idle connection of a client is closed. Milliseconds.
- */
-export const patience = { statement: 7_000, transaction: 9_000 }
+/** Bounds on waiting for the database, in milliseconds. */
+export interface Timeouts {
+  /** One statement, enforced by Postgres. */
+  statement: number
+  /** One lock, enforced by Postgres. */
+  lock: number
+  /** The answer to one statement, for a server that stopped answering; longer than `statement`. */
+  answer: number
+  /** A whole transaction; shorter than the keep-alive of an idle client connection. */
+  transaction: number
+}
+
+export const defaultTimeouts: Timeouts = {
+  statement: 5_000,
+  lock: 2_000,
+  answer: 7_000,
+  transaction: 9_000
+}
 
 interface Wait {
   until: number
   reject: (error: Error) => void
 }
 const waits = new Set<Wait>()
-let watch: NodeJS.Timeout | undefined
+let timer: NodeJS.Timeout | undefined
 
 /**
- * The result of `work`, or 503 after `milliseconds`, for a database that neither answers nor hangs up. One timer looks after
- * all waits, so that a wait costs no timer of its own; it looks four times a second.
+ * The result of `work`, or 503 after `milliseconds`. One timer serves all waits, so that a wait
+ * costs no timer of its own; it checks four times a second.
  */
-export async function within<T>(milliseconds: number, work: PromiseLike<T>): Promise<T> {
-  watch ??= setInterval(sweep, 250).unref()
+export async function withTimeout<T>(milliseconds: number, work: PromiseLike<T>): Promise<T> {
+  timer ??= setInterval(rejectExpired, 250).unref()
   return await new Promise<T>((resolve, reject) => {
     const wait = { until: performance.now() + milliseconds, reject }
     waits.add(wait)
@@ -35,14 +48,15 @@ export async function within<T>(milliseconds: number, work: PromiseLike<T>): Pro
   })
 }
 
-function sweep() {
+function rejectExpired() {
   const now = performance.now()
   for (const wait of waits) {
     if (wait.until > now) continue
     waits.delete(wait)
     wait.reject(
       unavailable(
-        'The database did not answer in time. A change may or may not have been made: look before you send it again.'
+        'The database did not respond in time. A change may or may not have been saved: ' +
+          'check before you retry.'
       )
     )
   }

@@ -1,5 +1,6 @@
 import { Type, type TSchema } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { STATUS_CODES } from 'node:http'
 import { etagOf } from './preconditions.ts'
 import { Id } from './schema.ts'
 
@@ -11,56 +12,94 @@ export interface Identified {
 
 export const json = 'application/json; charset=utf-8'
 
-/** The parameters of a path with an `{id}`; `id` is the one of the examples. */
-export const byId = (id: unknown = 1) =>
-  Type.Object(
-    { id: Id({ description: 'The number of the record.', example: id }) },
-    { additionalProperties: false }
-  )
-export const idOf = (request: FastifyRequest) => (request.params as { id: number }).id
+/** Headers that a successful response can have besides those that every response has. */
+export type HeaderName = 'ETag' | 'Location' | 'Link' | 'Preference-Applied'
 
-/** A response with a body, as it stands in the schema of a route. */
-export const answer = (status: number, description: string, schema: TSchema) => ({
-  [status]: { description, content: { 'application/json': { schema } } }
+/** Headers as a response declares them; http/openapi puts in their descriptions. */
+const declared = (headers: HeaderName[]) =>
+  Object.fromEntries(headers.map(name => [name, { type: 'string' }]))
+
+/** A response with a JSON body, as it is declared in the schema of a route. */
+export const response = (
+  status: number,
+  description: string,
+  schema: TSchema,
+  ...headers: HeaderName[]
+) => ({
+  [status]: {
+    description,
+    headers: declared(headers),
+    content: { 'application/json': { schema } }
+  }
 })
 
-/** The headers by which a caller makes a request depend on what it knows; they are read by `core/http/preconditions`. */
-export const conditions = (names: readonly (keyof typeof conditionTexts)[]) =>
-  Type.Object(
-    Object.fromEntries(
-      names.map(name => [
-        name,
-        Type.Optional(
-          Type.String({
-            maxLength: 200,
-            pattern: '^[\\x20-\\x7e]*$',
-            description: conditionTexts[name]
-          })
-        )
-      ])
-    )
-  )
-const conditionTexts = {
-  'if-match': 'Act only if the record still has this ETag; else 412.',
-  'if-none-match': 'Answer 304 if the record still has this ETag.',
+/** A response with a record and its ETag. */
+export const recordResponse = (description: string, schema: TSchema) =>
+  response(200, description, schema, 'ETag')
+
+/** A response with a page of a list, and a link to the next one. */
+export const pageResponse = (description: string, schema: TSchema) =>
+  response(200, description, schema, 'Link')
+
+/** A response to the creation of a record. */
+export const createdResponse = (description: string, schema: TSchema) =>
+  response(201, description, schema, 'Location', 'ETag')
+
+/** A response without a body. */
+export const emptyResponse = (status: 204 | 304, ...headers: HeaderName[]) => ({
+  [status]: Type.Null({ description: STATUS_CODES[status]!, headers: declared(headers) })
+})
+
+/** The parameters of a path with an `{id}`; `example` is the ID in the document. */
+export const idParameter = (example: unknown = 1) =>
+  Type.Object({ id: Id({ description: 'Record ID.', example }) }, { additionalProperties: false })
+
+export const idOf = (request: FastifyRequest) => (request.params as { id: number }).id
+
+const conditionalHeaders = {
+  'if-match': 'Act only if the record still has this ETag; otherwise 412.',
+  'if-none-match': 'Respond with 304 if the record still has this ETag.',
   'cache-control': '`no-cache` reads from the database.',
-  prefer: '`handling=lenient` goes on although there may be duplicates (RFC 7240).'
+  prefer: '`handling=lenient` proceeds despite likely duplicates (RFC 7240).'
 }
 
-/** Answers with a record and its ETag. */
+/** Request headers that make a request conditional; `preconditions` reads them. */
+export const requestHeaders = (...names: (keyof typeof conditionalHeaders)[]) =>
+  Type.Object(
+    Object.fromEntries(
+      names.map(name => {
+        const description = conditionalHeaders[name]
+        const schema = Type.String({ maxLength: 200, pattern: '^[\\x20-\\x7e]*$', description })
+        return [name, Type.Optional(schema)]
+      })
+    )
+  )
+
+/** Sends a record with its ETag. */
 export const sendRecord = (reply: FastifyReply, record: Identified) =>
   reply.header('etag', etagOf(record)).type(json).send(JSON.stringify(record))
 
-/** RFC 8288: this list from `cursor` on, relative to the server, whatever its name is to the caller. */
-export function nextLink({ url }: FastifyRequest, cursor: string): string {
+/** Sends a page with its `Link` header. */
+export function sendPage(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  page: { data: unknown[]; next_cursor: string | null }
+) {
+  setNextLink(request, reply, page.next_cursor)
+  return reply.type(json).send(JSON.stringify(page))
+}
+
+/**
+ * The `Link` to the next page (RFC 8288), relative to the server, whatever name it is called by.
+ */
+export function setNextLink(
+  { url }: FastifyRequest,
+  reply: FastifyReply,
+  cursor: string | null
+): void {
+  if (cursor === null) return
   const [path, query] = url.split('?', 2)
   const parameters = new URLSearchParams(query)
   parameters.set('cursor', cursor)
-  return `<${path}?${parameters.toString()}>; rel="next"`
+  reply.header('link', `<${path}?${parameters.toString()}>; rel="next"`)
 }
-
-/** `campaign member` as a part of a name: `CampaignMember`. */
-export const capital = (words: string) =>
-  words.replaceAll(/(?:^| )(\w)/g, (_, letter: string) => letter.toUpperCase())
-/** `a lead`, `an account`; a user is spoken with a consonant. */
-export const article = (word: string) => `${/^(?!u)[aeiou]/.test(word) ? 'an' : 'a'} ${word}`

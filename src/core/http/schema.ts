@@ -8,28 +8,18 @@ import {
   type TSchema,
   type TUnsafe
 } from '@sinclair/typebox'
-import { vocabulary } from '../errors.ts'
 
 const anyText = '^[^\\u0000\\uD800-\\uDFFF]*$'
-// one way to match only: with allErrors it runs on text of any length, before the length is looked at
+// only one way to match: with allErrors it runs on text of any length, before its length is checked
 const visibleText = '^\\s*[^\\s\\u0000\\uD800-\\uDFFF][^\\u0000\\uD800-\\uDFFF]*$'
 
-/** The patterns of text as such, which say nothing of what it should be. */
-export const texts = [anyText, visibleText]
+/** The patterns that apply to any text. */
+export const textPatterns = [anyText, visibleText]
 
-/** Text as it was received: anything but NUL and half characters (lone surrogates), which cannot be stored. */
+/** Text as received: anything but NUL and unpaired surrogates, which cannot be stored. */
 export const Text = (maxLength: number, options: StringOptions = {}) =>
   Type.String({ maxLength, pattern: anyText, ...options })
-/** The numbers of the tags of a record (see `tags()` in core/db/columns). */
-export const TagIds = (options: SchemaOptions = {}) =>
-  Type.Array(Id(), {
-    maxItems: 50,
-    uniqueItems: true,
-    description: 'The numbers of its tags.',
-    example: [],
-    ...options
-  })
-/** Text with something to see in it. */
+/** Text that is not blank. */
 export const Name = (maxLength: number, options: StringOptions = {}) =>
   Type.String({ minLength: 1, maxLength, pattern: visibleText, ...options })
 export const Email = (options: StringOptions = {}) =>
@@ -42,7 +32,7 @@ export const Instant = (options: StringOptions = {}) =>
   Type.String({ format: 'date-time', maxLength: 40, ...options })
 export const DateOnly = (options: StringOptions = {}) =>
   Type.String({ format: 'date', maxLength: 10, ...options })
-/** An amount with two decimals; the keyword is checked by decimal arithmetic (core/http/validation), not by dividing floats. */
+/** An amount with two decimals, checked by decimal arithmetic rather than by dividing floats. */
 export const Money = (maximum: number, options: SchemaOptions = {}) =>
   Type.Number({ format: 'double', multipleOf: 0.01, minimum: 0, maximum, ...options })
 export const OneOf = <const T extends readonly string[]>(values: T, options: SchemaOptions = {}) =>
@@ -59,46 +49,65 @@ export function Nullable<T extends TSchema>(schema: T): TUnsafe<Static<T> | null
 }
 
 /** A reference to a schema with an `$id`, registered by `app.addSchema`. */
-export const Ref = <T extends TSchema>(schema: T): TUnsafe<Static<T>> =>
-  Type.Unsafe<Static<T>>({ $ref: `${schema.$id}#` })
+export const Ref = <T extends { $id?: string }>(
+  schema: T
+): TUnsafe<T extends TSchema ? Static<T> : unknown> => Type.Unsafe({ $ref: `${schema.$id}#` })
 
 const managed = {
   version: Count({
     minimum: 1,
-    description: "Raised by one with each change; the record's ETag.",
+    description: 'Version, incremented by each change. It is also the ETag.',
     example: 1
   }),
-  created_at: Instant({
-    description: 'When the record was made.',
-    example: '2026-11-22T09:00:00.000Z'
-  }),
+  created_at: Instant({ description: 'Time of creation.', example: '2026-11-22T09:00:00.000Z' }),
   created_by: Nullable(
-    Id({ description: 'The user who made the record; null for the system.', example: 1 })
+    Id({ description: 'User who created the record; null for the system.', example: 1 })
   ),
   updated_at: Instant({
-    description: 'When the record last changed.',
+    description: 'Time of the last change.',
     example: '2026-11-22T09:00:00.000Z'
   }),
   updated_by: Nullable(
-    Id({ description: 'The user who made the last change; null for the system.', example: 1 })
+    Id({ description: 'User who made the last change; null for the system.', example: 1 })
   ),
   deleted_at: Nullable(
-    Instant({ description: 'When the record was deleted; null while it is alive.', example: null })
+    Instant({ description: 'Time of deletion; null if not deleted.', example: null })
   )
 }
 
-/** Fields without `default`: a generated type would demand a field that has one. People are `told` of it instead. */
-const withoutDefaults = <P extends TProperties>(fields: P, told = false) =>
+/** Fields without `default`, since a generated type would require a field that has one. */
+const withoutDefaults = <P extends TProperties>(fields: P) => mapFields(fields, schema => schema)
+
+/** The same, with the default in the description. */
+const withDescribedDefaults = <P extends TProperties>(fields: P) =>
+  mapFields(fields, (schema, value) =>
+    value === undefined
+      ? schema
+      : { ...schema, description: `${schema.description} Default: ${value as string | number}.` }
+  )
+
+const mapFields = <P extends TProperties>(
+  fields: P,
+  map: (schema: TSchema, value: unknown) => TSchema
+) =>
   Object.fromEntries(
     Object.entries(fields).map(([name, { default: value, ...schema }]) => [
       name,
-      told && value !== undefined
-        ? { ...schema, description: `${schema.description} Default: ${String(value)}.` }
-        : schema
+      map(schema as TSchema, value)
     ])
   ) as P
 
-/** A record as it is shown: `fields` between its id and what the kit manages. `name` is its name in the document, where `id` is the example. */
+/** Fields of a body, which has an example of its own. */
+const withoutExamples = <P extends TProperties>(fields: P) =>
+  Object.fromEntries(
+    Object.entries(fields).map(([name, { example: _, ...schema }]) => [name, schema])
+  ) as P
+
+/** `CampaignMember` as the beginning of a sentence: `Campaign member`. */
+const labelOf = (name: string) =>
+  name.charAt(0) + name.slice(1).replaceAll(/[A-Z]/g, ' $&').toLowerCase()
+
+/** A record as it is returned. `name` is its name in the document, where `id` is the example. */
 export const RecordOf = <P extends TProperties>(
   name: string,
   description: string,
@@ -107,10 +116,7 @@ export const RecordOf = <P extends TProperties>(
 ) =>
   Type.Object(
     {
-      id: Id({
-        description: `The number of the ${name.replaceAll(/\B[A-Z]/g, ' $&').toLowerCase()}.`,
-        example: id
-      }),
+      id: Id({ description: `${labelOf(name)} ID.`, example: id }),
       ...withoutDefaults(fields),
       ...managed
     },
@@ -121,7 +127,7 @@ type Given<P extends TProperties, Required extends keyof P> = {
   [K in keyof P]: K extends Required ? P[K] : TOptional<P[K]>
 }
 
-/** What makes a record: `fields`, of which `required` may not be absent. */
+/** What creates a record: `fields`, of which those in `required` must be given. */
 export const Creation = <P extends TProperties, const R extends (keyof P & string)[]>(
   name: string,
   fields: P,
@@ -130,14 +136,14 @@ export const Creation = <P extends TProperties, const R extends (keyof P & strin
 ) =>
   Type.Object(
     Object.fromEntries(
-      Object.entries(withoutDefaults(fields, true)).map(([key, schema]) => [
+      Object.entries(withoutExamples(withDescribedDefaults(fields))).map(([key, schema]) => [
         key,
         required.includes(key) ? schema : Type.Optional(schema)
       ])
     ) as Given<P, R[number]>,
     {
       $id: name,
-      description: 'An absent field gets its default.',
+      description: 'Absent fields get their defaults.',
       additionalProperties: false,
       example
     }
@@ -147,11 +153,14 @@ export const Creation = <P extends TProperties, const R extends (keyof P & strin
 export const Change = <P extends TProperties>(name: string, fields: P, example: object) =>
   Type.Object(
     Object.fromEntries(
-      Object.entries(withoutDefaults(fields)).map(([key, schema]) => [key, Type.Optional(schema)])
+      Object.entries(withoutExamples(withoutDefaults(fields))).map(([key, schema]) => [
+        key,
+        Type.Optional(schema)
+      ])
     ) as { [K in keyof P]: TOptional<P[K]> },
     {
       $id: name,
-      description: 'An absent field stays as it is; null clears it.',
+      description: 'Absent fields are unchanged; null clears a field.',
       additionalProperties: false,
       minProperties: 1,
       example
@@ -168,7 +177,7 @@ export const PageOf = <T extends TSchema>(record: T, item: TSchema = Ref(record)
         Type.String({
           maxLength: 2000,
           pattern: '^[A-Za-z0-9_.-]*$',
-          description: 'Give it back as `cursor` for the next page.',
+          description: 'Value of `cursor` for the next page; null on the last page.',
           example: null
         })
       ),
@@ -177,157 +186,10 @@ export const PageOf = <T extends TSchema>(record: T, item: TSchema = Ref(record)
           format: 'int64',
           minimum: 0,
           maximum: Number.MAX_SAFE_INTEGER,
-          description: 'All rows of the list; only with `count=exact`.',
+          description: 'Number of rows in the list; only with `count=exact`.',
           example: 1
         })
       )
     },
     { $id: `${record.$id}Page`, additionalProperties: false, description: 'A page of a list.' }
   )
-
-export const Problem = Type.Object(
-  {
-    type: Text(200, {
-      description: 'Where the meaning of `code` is told.',
-      example: '/api/problems/invalid'
-    }),
-    title: Text(100, { description: 'The status in words.', example: 'Bad Request' }),
-    status: Type.Integer({
-      format: 'int32',
-      minimum: 400,
-      maximum: 599,
-      description: 'The status of the answer.',
-      example: 400
-    }),
-    detail: Text(2000, {
-      description: 'What is wrong, for a person.',
-      example: 'must match format "email"'
-    }),
-    instance: Text(2000, { description: 'The path that was asked for.', example: '/api/contacts' }),
-    code: OneOf(Object.keys(vocabulary) as (keyof typeof vocabulary)[], {
-      description: 'What is wrong, for a program.',
-      example: 'invalid'
-    }),
-    request_id: Text(64, {
-      description: 'The X-Request-Id of the request; quote it when you ask for help.',
-      example: 'k3v9x2a1-1f'
-    }),
-    errors: Type.Optional(
-      Type.Array(
-        Type.Object(
-          {
-            pointer: Type.Optional(
-              Text(500, {
-                description: 'The place in the body, as a JSON pointer.',
-                example: '/email'
-              })
-            ),
-            parameter: Type.Optional(
-              Text(500, {
-                description: 'The parameter of the path, the query or the header.',
-                example: 'limit'
-              })
-            ),
-            code: Text(50, {
-              description: 'What is wrong with it, for a program.',
-              example: 'format'
-            }),
-            detail: Text(2000, {
-              description: 'What is wrong with it, for a person.',
-              example: 'must match format "email"'
-            })
-          },
-          { additionalProperties: false }
-        ),
-        { maxItems: 100, description: 'Each thing that is wrong, with its place.' }
-      )
-    ),
-    allowed: Type.Optional(
-      Type.Array(Text(100), {
-        maxItems: 200,
-        description: 'With `impossible_move`: where the record could go instead.',
-        example: ['negotiation', 'lost']
-      })
-    ),
-    matches: Type.Optional(
-      Type.Array(
-        Type.Object(
-          {
-            type: Text(40, { description: 'The kind of record.', example: 'contact' }),
-            id: Id({ description: 'Its number.', example: 1 }),
-            name: Text(300, { description: 'What it is called.', example: 'John Doe' }),
-            by: Type.Array(Text(63), {
-              maxItems: 20,
-              description: 'The fields that are alike.',
-              example: ['email']
-            })
-          },
-          { additionalProperties: false }
-        ),
-        {
-          maxItems: 50,
-          description: 'With `likely_duplicate`: the records that are probably the same.'
-        }
-      )
-    ),
-    error: Type.Optional(
-      Text(50, { description: 'The OAuth 2 error code, on the token endpoint.' })
-    ),
-    error_description: Type.Optional(
-      Text(2000, { description: 'The OAuth 2 error text, on the token endpoint.' })
-    )
-  },
-  { $id: 'Problem', additionalProperties: false, description: 'What went wrong (RFC 9457).' }
-)
-
-export const Event = Type.Object(
-  {
-    id: Id({ description: 'The number of the event.', example: 1 }),
-    type: Text(60, {
-      description:
-        'What happened: `<record>.created`, `.updated`, `.deleted`, `.restored` or `.purged`.',
-      example: 'contact.updated'
-    }),
-    subject_type: Text(40, {
-      description: 'The kind of record it happened to.',
-      example: 'contact'
-    }),
-    subject_id: Id({ description: 'The record it happened to.', example: 1 }),
-    actor_id: Nullable(
-      Id({ description: 'The user who did it; null for the system.', example: 1 })
-    ),
-    changed: Type.Array(Text(63), {
-      maxItems: 200,
-      description: 'The names of the fields that changed.',
-      example: ['last_name']
-    }),
-    before: Nullable(
-      Type.Object(
-        {},
-        {
-          additionalProperties: true,
-          description: 'The record before; null for a new one.',
-          example: { id: 1, last_name: 'Doe', version: 1 }
-        }
-      )
-    ),
-    after: Nullable(
-      Type.Object(
-        {},
-        {
-          additionalProperties: true,
-          description: 'The record after; null for one that is gone for good.',
-          example: { id: 1, last_name: 'Smith', version: 2 }
-        }
-      )
-    ),
-    created_at: Instant({ description: 'When it happened.', example: '2026-11-22T09:00:00.000Z' })
-  },
-  {
-    $id: 'Event',
-    additionalProperties: false,
-    description: 'One change of a record, as the event log keeps it.'
-  }
-)
-
-export const EventPage = PageOf(Event)

@@ -1,26 +1,30 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
 import type { Fault } from '../errors.ts'
-import { texts } from './schema.ts'
+import { textPatterns } from './schema.ts'
 
 type Json = Record<string, unknown>
-type Failure = Pick<ErrorObject, 'keyword' | 'instancePath' | 'schemaPath' | 'params' | 'message'>
+/** An error of Ajv, or one of our own in the same form. */
+export type Failure = Pick<
+  ErrorObject,
+  'keyword' | 'instancePath' | 'schemaPath' | 'params' | 'message'
+> & { parentSchema?: { $id?: string; pattern?: string } }
 
-/** A day that Postgres knows as well: not the year 0, which ISO 8601 has and calendars have not. */
+/** A date that Postgres accepts: not in the year 0, which ISO 8601 has and calendars do not. */
 function isDay(text: string): boolean {
   if (!/^(?!0000)\d{4}-\d{2}-\d{2}$/.test(text)) return false
   const day = new Date(`${text}T00:00:00Z`)
   return !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text)
 }
 
-/** A point in time that Postgres reads, and that is one of the years 1 to 9999 also when it is told in UTC. */
+/** An instant that Postgres accepts and whose year in UTC is 1 to 9999. */
 function isStorable(text: string): boolean {
   if (/[+-](1[6-9]|2\d):?\d\d$/.test(text)) return false
   const year = new Date(text).getUTCFullYear()
   return year >= 1 && year <= 9999
 }
 
-/** Checks JSON as we mean our schemas; `coerceTypes` is for what stands in a URL. */
+/** The validator of JSON; `coerceTypes` is for the text in URLs. */
 export function ajv(coerceTypes: boolean) {
   const ajv = new Ajv({
     allErrors: true,
@@ -40,126 +44,125 @@ export function ajv(coerceTypes: boolean) {
     'date-time-or-duration',
     (text: string) => /^[1-9][0-9]{0,3}[hdw]$/.test(text) || isDay(text) || isInstant(text)
   )
-  // Ajv divides floats, and 0.29 / 0.01 is no integer: two decimals are counted in decimal notation instead
+  // Ajv divides floats, and 0.29 / 0.01 is not an integer: count decimals in decimal notation
   ajv.removeKeyword('multipleOf')
   ajv.addKeyword({
     keyword: 'multipleOf',
     type: 'number',
     schemaType: 'number',
-    error: { message: ({ schema }) => `must have no more decimals than ${schema}` },
+    error: { message: ({ schema }) => `must be a multiple of ${schema}` },
     validate: (step: number, value: number) => Number(value.toFixed(decimals(step))) === value
   })
   return ajv
 }
 const decimals = (step: number) => String(step).split('.')[1]?.length ?? 0
 
-/** Numbers and booleans in a URL are spelled one way: `1`, not `01`, `1.0`, `1e0`, `+1` or ` 1`. */
+/** Numbers and booleans in a URL have one spelling: `1`, not `01`, `1.0`, `1e0`, `+1` or ` 1`. */
 const spellings: Record<string, RegExp> = {
   integer: /^(0|-?[1-9][0-9]{0,15})$/,
   number: /^-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,15})?$/,
   boolean: /^(true|false)$/
 }
 
-function misspelt(
+const spellingMessages: Record<string, string> = {
+  integer: 'must be an integer',
+  number: 'must be a number',
+  boolean: 'must be true or false'
+}
+
+function misspelled(
   properties: Record<string, { type?: string }>,
   data: Json
 ): Failure[] | undefined {
-  let wrong: Failure[] | undefined
+  let failures: Failure[] | undefined
   for (const name in data) {
     const type = properties[name]?.type
     const value = data[name]
-    if (type === undefined || typeof value !== 'string' || spellings[type]?.test(value) !== false)
-      continue
-    const message = `must be ${type === 'integer' ? 'an integer' : `a ${type}`}, written as ${type === 'boolean' ? 'true or false' : 'JSON does'}`
-    ;(wrong ??= []).push({
+    if (type === undefined || typeof value !== 'string') continue
+    if (spellings[type]?.test(value) !== false) continue
+    failures ??= []
+    failures.push({
       keyword: 'type',
       instancePath: `/${name}`,
       schemaPath: '',
       params: { type },
-      message
+      message: spellingMessages[type]!
     })
   }
-  return wrong
+  return failures
 }
 
-/** Checks what stands in a URL: text, which becomes numbers and booleans where the schema says so. */
+/** Validates the text in a URL, converting it to numbers and booleans as the schema says. */
 export function urlValidator(validate: ValidateFunction, schema: Json) {
   const properties = schema.properties as Record<string, { type?: string }>
   return (data: Json) => {
-    const wrong = misspelt(properties, data)
-    return wrong ? { error: wrong } : validate(data) ? { value: data } : { error: validate.errors }
+    const failures = misspelled(properties, data)
+    if (failures) return { error: failures }
+    return validate(data) ? { value: data } : { error: validate.errors }
   }
 }
 
-/** Fields that a caller reads and never writes. */
-const setByUs = new Set([
-  'id',
-  'version',
-  'created_at',
-  'created_by',
-  'updated_at',
-  'updated_by',
-  'deleted_at',
-  'grade',
-  'moved_at',
-  'qualified_at',
-  'converted_at',
-  'closed_at',
-  'responded_at'
-])
+const serverSet = new Map<string, ReadonlySet<string>>()
 
-/** What an error of Ajv means to the caller. `part`: `body`, `querystring` or `params`. */
-export function faultOf(error: Failure, part: string): Fault {
-  const { keyword, instancePath, params, message } = error
-  const missing = (params.missingProperty ?? params.additionalProperty) as string | undefined
-  const path =
-    missing === undefined
-      ? instancePath
-      : `${instancePath}/${missing.replaceAll('~', '~0').replaceAll('/', '~1')}`
-  const schema = (error as { parentSchema?: { description?: string } }).parentSchema
-  const detail =
-    keyword === 'additionalProperties'
-      ? setByUs.has(missing ?? '') && part === 'body'
-        ? 'is set by the server; leave it out'
-        : 'is not known here'
-      : keyword === 'required'
-        ? 'is required'
-        : keyword === 'minProperties'
-          ? 'names no field to change'
-          : keyword === 'pattern'
-            ? patternText(schema as { pattern: string; description?: string })
-            : keyword === 'minLength'
-              ? 'must not be empty'
-              : keyword === 'format'
-                ? formatText(params.format as string)
-                : keyword === 'type' && path === ''
-                  ? 'is missing: send a JSON object'
-                  : keyword === 'enum'
-                    ? `must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`
-                    : (message ?? 'is not valid')
-  const place = part === 'body' ? { pointer: path } : { parameter: path.slice(1) }
-  const name =
-    path === ''
-      ? 'The body'
-      : `${part === 'body' ? '' : `${part === 'querystring' ? 'query' : 'path'} parameter `}${path.slice(1)}`
-  return {
-    ...place,
-    code: keyword === 'additionalProperties' ? 'unknown' : keyword,
-    detail: `${name} ${detail}`.slice(0, 500)
-  }
+/** Names the fields that a body of this schema must leave out because the server sets them. */
+export function declareServerSetFields(schemaId: string, fields: string[]): void {
+  serverSet.set(schemaId, new Set(fields))
 }
-
-const patternText = ({ pattern, description }: { pattern: string; description?: string }) =>
-  texts.includes(pattern)
-    ? 'must be text with something to see in it, without NUL or half characters'
-    : `is not what it takes: ${description ?? pattern}`
 
 const formatTexts: Record<string, string> = {
-  email: 'must be an e-mail address',
-  date: 'must be a day, as 2026-11-22',
-  'date-time': 'must be a point in time, as 2026-11-22T09:00:00Z',
-  'date-or-date-time': 'must be a day or a point in time, as 2026-11-22 or 2026-11-22T09:00:00Z',
+  email: 'must be an email address',
+  date: 'must be a date, such as 2026-11-22',
+  'date-time': 'must be a date and time, such as 2026-11-22T09:00:00Z',
+  'date-or-date-time': 'must be a date or a date and time, such as 2026-11-22T09:00:00Z',
   'date-time-or-duration':
-    'must be a span of time up to now, a day or a point in time, as 30d, 2026-11-22 or 2026-11-22T09:00:00Z'
+    'must be a duration, a date, or a date and time, such as 30d or 2026-11-22T09:00:00Z'
 }
-const formatText = (format: string) => formatTexts[format] ?? `must match format "${format}"`
+
+/** What an error of Ajv means to the caller, by keyword; others have Ajv's own message. */
+const detailTexts: Record<string, (failure: Failure, path: string) => string | undefined> = {
+  additionalProperties: ({ params, parentSchema }) => {
+    const fields = serverSet.get(parentSchema?.$id ?? '')
+    const isServerSet = fields?.has(params.additionalProperty as string)
+    return isServerSet ? 'is set by the server and must be omitted' : 'is unknown'
+  },
+  required: () => 'is required',
+  minProperties: () => 'must contain at least one field to change',
+  pattern: ({ parentSchema }) =>
+    textPatterns.includes(parentSchema?.pattern ?? '')
+      ? 'must not be blank or contain NUL or unpaired surrogates'
+      : 'has an invalid format',
+  minLength: () => 'must not be empty',
+  format: ({ params }) =>
+    formatTexts[params.format as string] ?? `must match the format "${String(params.format)}"`,
+  type: (_, path) => (path === '' ? 'is missing: send a JSON object' : undefined),
+  enum: ({ params }) =>
+    `must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`
+}
+
+/** The part of a request that an error is in: how it is named, and where it points. */
+const parts: Record<
+  string,
+  { label: string; place: (path: string) => Omit<Fault, 'code' | 'detail'> }
+> = {
+  body: { label: '', place: path => ({ pointer: path }) },
+  querystring: { label: 'query parameter ', place: path => ({ parameter: path.slice(1) }) },
+  params: { label: 'path parameter ', place: path => ({ parameter: path.slice(1) }) }
+}
+
+/** An error of Ajv as the caller sees it. `part`: `body`, `querystring` or `params`. */
+export function faultOf(failure: Failure, part: string): Fault {
+  const { keyword, instancePath, params, message = 'is not valid' } = failure
+  const property = (params.missingProperty ?? params.additionalProperty) as string | undefined
+  const path = property === undefined ? instancePath : `${instancePath}/${escapePointer(property)}`
+  const text = detailTexts[keyword]?.(failure, path) ?? message
+  const { label, place } = parts[part] ?? parts.params!
+  const name = path === '' ? 'The body' : `${label}${path.slice(1)}`
+  return {
+    ...place(path),
+    code: keyword === 'additionalProperties' ? 'unknown' : keyword,
+    detail: `${name} ${text}`.slice(0, 500)
+  }
+}
+
+/** A property name as a part of a JSON pointer (RFC 6901). */
+const escapePointer = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')

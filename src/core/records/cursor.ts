@@ -11,7 +11,10 @@ export interface Cursors {
   open: (cursor: string, list: string) => Position
 }
 
-/** Cursors are opaque and signed, so that one from another organisation, filter or sort is refused and not misread. */
+/**
+ * Cursors are opaque and signed, so that one from another organisation, filter or sort is refused
+ * and not misread.
+ */
 export function cursors(secret: string): Cursors {
   const signature = (payload: string, list: string) =>
     createHmac('sha256', secret).update(`${payload}\n${list}`).digest('base64url').slice(0, 16)
@@ -28,7 +31,9 @@ export function cursors(secret: string): Cursors {
       ) {
         throw invalidParameter(
           'cursor',
-          'This cursor does not belong to this list. A cursor goes with the filters and the sort it came from.'
+
+          'This cursor does not belong to this list. A cursor goes with the filters and the ' +
+            'sort it came from.'
         )
       }
       return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Position

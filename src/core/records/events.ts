@@ -1,15 +1,17 @@
-import { identifier, instant } from '../db/columns.ts'
 import type { Context } from '../access/context.ts'
-import { isoInstant } from '../db/database.ts'
+import { identifier, instant, visibleColumns } from '../db/columns.ts'
+import { isoInstant } from '../db/connections.ts'
 import { customType, index, jsonb, pgTable, primaryKey, sql, text, varchar } from '../db/drizzle.ts'
-import { lists, type ListQuery, type Page } from './list.ts'
+import { defined } from '../defined.ts'
+import { equal } from './filter.ts'
+import { Lists, type ListQuery, type Page } from './list.ts'
 
 const xid8 = customType<{ data: string }>({ dataType: () => 'xid8' })
 
 /**
- * The event log: one row for each change of a record, written by the trigger of its table (drizzle/0002) in the
- * transaction of the change. Append-only. `xid` is the writing transaction: sequence numbers are not in order of commit,
- * so a reader who must miss nothing reads by (xid, id) below the oldest transaction still running.
+ * The event log: one row for each change of a record, written by the trigger of its table
+ * (drizzle/0002) in the transaction of the change. Append-only. `xid` is the writing transaction:
+ * IDs are not in the order of commits, and neither is (xid, id).
  */
 export const events = pgTable(
   'events',
@@ -45,24 +47,11 @@ export interface EventRow {
   after: Record<string, unknown> | null
   created_at: string
 }
-const shown = [
-  'id',
-  'type',
-  'subject_type',
-  'subject_id',
-  'actor_id',
-  'changed',
-  'before',
-  'after',
-  'created_at'
-]
-const { list, after } = lists<EventRow>('event', events)
+
+const { xid: _, ...columns } = visibleColumns(events)
+const lists = new Lists<EventRow>({ name: 'event', table: events, columns })
 const ofRecord = (subject_type: string, subject_id: number): ListQuery => ({
-  filters: [
-    { field: 'subject_type', operator: 'eq', value: subject_type },
-    { field: 'subject_id', operator: 'eq', value: subject_id }
-  ],
-  fields: shown
+  filters: equal({ subject_type, subject_id })
 })
 
 /** The events of one record, newest first. */
@@ -72,38 +61,32 @@ export async function eventsOf(
   subject_id: number,
   { limit, cursor }: ListQuery
 ): Promise<Page<EventRow>> {
-  const { data, ...page } = await list(ctx, {
-    ...ofRecord(subject_type, subject_id),
-    ...(limit !== undefined && { limit }),
-    ...(cursor !== undefined && { cursor })
-  })
-  return { data: data.map(spelled), ...page }
+  const query = { ...ofRecord(subject_type, subject_id), ...defined({ limit, cursor }) }
+  const { data, ...page } = await lists.list(ctx, query)
+  return { data: data.map(withIsoInstants), ...page }
 }
 
-/** At most `limit` events of one record, newest first, from before the event `before` on: for those who merge lists. */
-export const eventsBefore = async (
+/** At most `limit` events of one record before the event `before`, newest first: to merge lists. */
+export async function eventsBefore(
   ctx: Context,
   subject_type: string,
   subject_id: number,
   limit: number,
   before?: number
-): Promise<EventRow[]> =>
-  (
-    await after(
-      ctx,
-      ofRecord(subject_type, subject_id),
-      limit,
-      before === undefined ? undefined : [before]
-    )
-  ).map(spelled)
+): Promise<EventRow[]> {
+  const position = before === undefined ? undefined : [before]
+  const rows = await lists.after(ctx, ofRecord(subject_type, subject_id), limit, position)
+  return rows.map(withIsoInstants)
+}
 
-const spelled = (event: EventRow): EventRow => ({
+/** Postgres writes instants in JSON in a format of its own; callers get them as in the record. */
+const withIsoInstants = (event: EventRow): EventRow => ({
   ...event,
-  before: asShown(event.before),
-  after: asShown(event.after)
+  before: isoInstantsIn(event.before),
+  after: isoInstantsIn(event.after)
 })
-/** Postgres spells instants in JSON its own way; here they are as in the record itself. */
-const asShown = (row: Record<string, unknown> | null) =>
+
+const isoInstantsIn = (row: Record<string, unknown> | null) =>
   row &&
   Object.fromEntries(
     Object.entries(row).map(([name, value]) => [

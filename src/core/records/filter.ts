@@ -1,6 +1,9 @@
+import type { TSchema } from '@sinclair/typebox'
+import { Type } from '@sinclair/typebox'
 import type { SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { sql } from '../db/drizzle.ts'
+import { actor } from '../db/sql.ts'
 
 export const operators = [
   'eq',
@@ -16,24 +19,37 @@ export const operators = [
 ] as const
 export type Operator = (typeof operators)[number]
 
-/** `value` is of the column's type; a list of it for `in`, `any` and `all`, a boolean for `null`, text for `like`. */
+/**
+ * `value` is of the column's type; a list of it for `in`, `any` and `all`, a boolean for `null`,
+ * text for `like`.
+ */
 export interface Filter {
   field: string
   operator: Operator
   value: unknown
 }
 
+/** Filters for equality: `equal({ pipeline_id: 1, stage: 'won' })`. */
+export const equal = (values: Record<string, unknown>): Filter[] =>
+  Object.entries(values).map(([field, value]) => ({ field, operator: 'eq', value }))
+
 /**
- * Filters that are no columns, by name: each makes a condition on a row of the table from its value. One that takes no value is asked
- * for as a boolean, and turned round by `false`. `sql.placeholder('actor')` is who asks.
+ * A filter that is not a field: its schema as a parameter, and its condition on a row of the table.
+ * A boolean one is negated by `false`.
  */
-export type Scopes = Record<string, (value: SQL) => SQL>
+export interface VirtualFilter {
+  schema: TSchema
+  condition: (value: SQL) => SQL
+}
+export type VirtualFilters = Readonly<Record<string, VirtualFilter>>
 
-/** The scope of records that are who asks' own. */
-export const isAsker = (user: PgColumn) => () =>
-  sql`(${user} is not null and ${user} = ${sql.placeholder('actor')})`
+/** The filter for records that are the caller's own. */
+export const mine = (user: PgColumn): VirtualFilter => ({
+  schema: Type.Boolean({ description: 'Assigned to the caller.' }),
+  condition: () => sql`(${user} is not null and ${user} = ${actor})`
+})
 
-const compare = {
+const comparison = {
   eq: sql.raw('='),
   gt: sql.raw('>'),
   gte: sql.raw('>='),
@@ -41,9 +57,9 @@ const compare = {
   lte: sql.raw('<=')
 }
 
-/** A filter as a condition on the column. Text is compared without case and accents by `like`. */
-export function exactly(column: PgColumn, { operator, value: asked }: Filter, value: SQL): SQL {
-  switch (operator) {
+/** A filter as a condition on its column. `like` ignores case and accents. */
+export function columnCondition(column: PgColumn, filter: Filter, value: SQL): SQL {
+  switch (filter.operator) {
     case 'in':
       return sql`${column} = any(${value})`
     case 'any':
@@ -51,38 +67,41 @@ export function exactly(column: PgColumn, { operator, value: asked }: Filter, va
     case 'all':
       return sql`(${column} <> '{}' and ${column} @> ${value})`
     case 'null':
-      return asked === true ? sql`${column} is null` : sql`${column} is not null`
+      return filter.value === true ? sql`${column} is null` : sql`${column} is not null`
     case 'like':
       return sql`search_text(${column}) like search_pattern(${value})`
     default:
-      return sql`${column} ${compare[operator]} ${value}`
+      return sql`${column} ${comparison[filter.operator]} ${value}`
   }
 }
 
-/** The same on a row of the table, by its indexes: that of `like` is on the text of the whole record and finds the candidates. */
+/** The text of a record that `q` and `like` search by its trigram index. */
+export const searchColumn = (table: PgTable): PgColumn =>
+  (table as unknown as { search_text: PgColumn }).search_text
+
+/** A filter as a condition on a row of the table, in a form that its indexes serve. */
 export function condition(
   table: PgTable,
   columns: Record<string, PgColumn>,
-  scopes: Scopes,
+  virtualFilters: VirtualFilters,
   filter: Filter,
   value: SQL
 ): SQL {
-  const { field, operator, value: asked } = filter
-  const column = columns[field]
-  if (column)
-    return operator === 'like'
-      ? sql`(${textOf(table)} like search_pattern(${value}) and ${exactly(column, filter, value)})`
-      : exactly(column, filter, value)
-  const scope = scopes[field]
-  if (!scope) throw new Error(`there is no filter ${field}`)
-  return asked === false ? sql`not (${scope(value)})` : scope(value)
+  const column = columns[filter.field]
+  if (column) {
+    const exact = columnCondition(column, filter, value)
+    if (filter.operator !== 'like') return exact
+    // the index on the text of the whole record finds the candidates
+    return sql`(${searchColumn(table)} like search_pattern(${value}) and ${exact})`
+  }
+  const virtual = virtualFilters[filter.field]
+  if (!virtual) throw new Error(`there is no filter ${filter.field}`)
+  const matches = virtual.condition(value)
+  return filter.value === false ? sql`not (${matches})` : matches
 }
 
-export const textOf = (table: PgTable): PgColumn =>
-  (table as unknown as { search_text: PgColumn }).search_text
-
-/** What of a filter is in the SQL and not a parameter of it. */
-export const shapeOf = ({ field, operator, value }: Filter) => [
+/** What of a filter is in the SQL, and not a value of it. */
+export const filterShape = ({ field, operator, value }: Filter) => [
   field,
   operator,
   typeof value === 'boolean' && value

@@ -1,101 +1,28 @@
-import { Type, type TObject, type TProperties, type TSchema } from '@sinclair/typebox'
-import { invalidParameter, Problem, ruleBroken } from '../errors.ts'
-import type { Filter, ListQuery, Operator, Sort } from './list.ts'
+import { Type, type TObject } from '@sinclair/typebox'
+import { defined } from '../defined.ts'
+import { invalidParameter } from '../errors.ts'
 import { OneOf, Text } from '../http/schema.ts'
-import { ajv, faultOf, urlValidator } from '../http/validation.ts'
+import { FilterLanguage, type FilterContract } from './filter-language.ts'
+import type { ListQuery, Sort } from './list.ts'
 
-/** What can be filtered by: names of fields of `record`, those of them that are searched, and filters that are no fields. */
-export interface FilterContract {
-  record: TObject
-  filter: readonly string[]
-  search?: readonly string[]
-  scopes?: Record<string, TSchema>
-}
-
-/** What a list offers: names of fields of `record`, and of what can be included. */
+/** What a list offers besides filters: its sorts, and the names of what can be included. */
 export interface ListContract extends FilterContract {
-  sort: readonly string[]
+  schema: TObject
+  sorts?: readonly string[]
   include?: readonly string[]
 }
 
-/** A list as it was asked for over HTTP. `fields` and `include` are names, `paged` is whether a limit or cursor was given. */
-export interface AskedList extends ListQuery {
+/** A list as it was requested over HTTP; `paged` is whether a limit or a cursor was given. */
+export interface RequestedList extends ListQuery {
   include: string[]
   paged: boolean
 }
 
-const words: Record<Exclude<Operator, 'eq'>, string> = {
-  in: 'is one of these, separated by commas',
-  gt: 'is after or above',
-  gte: 'is at or above',
-  lt: 'is before or below',
-  lte: 'is at or below',
-  like: 'contains this, whatever the case and the accents',
-  any: 'has one or more of these, separated by commas',
-  all: 'has all of these, separated by commas',
-  null: 'is absent (true) or present (false)'
-}
-
-const ordered = new Set(['integer', 'number'])
-const isInstant = (schema: TSchema) => schema.format === 'date-time'
-const isDate = (schema: TSchema) => schema.format === 'date'
-
-/** The operators a field can be filtered by, from its type. */
-function operatorsOf(schema: TSchema, searchable: boolean): Operator[] {
-  if (schema.type === 'array') return ['any', 'all']
-  const comparable = ordered.has(schema.type) || isInstant(schema) || isDate(schema)
-  return [
-    'eq',
-    ...(isInstant(schema) || isDate(schema) ? [] : ['in' as const]),
-    ...(comparable ? (['gt', 'gte', 'lt', 'lte'] as const) : []),
-    ...(searchable ? ['like' as const] : []),
-    ...(schema.nullable ? ['null' as const] : [])
-  ]
-}
-
-/** The schema of one parameter of the query. */
-function parameter(field: string, schema: TSchema, operator: Operator, told?: string): TSchema {
-  const { nullable: _n, example: _e, minLength: _m, description: _s, ...plain } = schema
-  const description =
-    told ?? (operator === 'eq' ? `\`${field}\` is this.` : `\`${field}\` ${words[operator]}.`)
-  const values = (schema.enum as (string | null)[] | undefined)?.filter(value => value !== null)
-  if (operator === 'null') return Type.Boolean({ description })
-  if (operator === 'like') return Text(100, { minLength: 1, description })
-  if (operator === 'any' || operator === 'all')
-    return parameter(field, schema.items as TSchema, 'in', description)
-  if (operator === 'in') {
-    const one = values
-      ? `(${values.join('|')})`
-      : schema.type === 'integer'
-        ? '-?[0-9]{1,15}'
-        : schema.type === 'number'
-          ? '-?[0-9]{1,15}(\\.[0-9]{1,2})?'
-          : '[^,\\u0000\\uD800-\\uDFFF]+'
-    return Type.String({ maxLength: 4000, pattern: `^${one}(,${one}){0,99}$`, description })
-  }
-  if (isInstant(schema))
-    return Type.String({
-      format: 'date-or-date-time',
-      maxLength: 40,
-      description: `${description} A date stands for its first moment in UTC.`
-    })
-  if (values) return OneOf(values, { description })
-  return Type.Unsafe({ ...plain, description })
-}
-
-const plainOf = (record: TObject, field: string): TSchema =>
-  record.properties[field] ?? fault(`no field ${field} in ${record.$id}`)
-const fault = (message: string): never => {
-  throw new Error(message)
-}
-const nameOf = (field: string, operator: Operator) =>
-  operator === 'eq' ? field : `${field}[${operator}]`
-/** A parameter that names some of `names`, `most` of them at the most. */
-export const commaSeparated = (names: readonly string[], most: number, description: string) => {
+/** A parameter that lists up to `max` of `names`. */
+export const listOfNames = (names: readonly string[], max: number, description: string) => {
   const one = `(${names.join('|')})`
-  return Type.Optional(
-    Type.String({ maxLength: 1000, pattern: `^${one}(,${one}){0,${most - 1}}$`, description })
-  )
+  const pattern = `^${one}(,${one}){0,${max - 1}}$`
+  return Type.Optional(Type.String({ maxLength: 1000, pattern, description }))
 }
 
 export const limitParameter = Type.Optional(
@@ -104,7 +31,7 @@ export const limitParameter = Type.Optional(
     minimum: 1,
     maximum: 200,
     default: 50,
-    description: 'How many rows a page has at the most.'
+    description: 'Maximum number of rows per page.'
   })
 )
 export const cursorParameter = Type.Optional(
@@ -112,132 +39,62 @@ export const cursorParameter = Type.Optional(
     minLength: 1,
     maxLength: 2000,
     pattern: '^[A-Za-z0-9_.-]+$',
-    description: 'The `next_cursor` of the page before.'
+    description: '`next_cursor` of the previous page.'
   })
 )
-/** The query string of a list that can only be paged through. */
-export const Paged = Type.Object(
+
+/** The query string of a list that is only paged. */
+export const PageQuery = Type.Object(
   { limit: limitParameter, cursor: cursorParameter },
   { additionalProperties: false }
 )
 
-/** The filters of a list: as parameters of its query string, and as a language for those who keep filters. */
-export function filterLanguage({ record, filter, search, scopes = {} }: FilterContract) {
-  const known = new Map<string, { field: string; operator: Operator; schema: TSchema }>()
-  for (const field of filter) {
-    const schema = plainOf(record, field)
-    for (const operator of operatorsOf(schema, search?.includes(field) ?? false))
-      known.set(nameOf(field, operator), { field, operator, schema })
-  }
-  const parameters: TProperties = {
-    ...Object.fromEntries(
-      Object.entries(scopes).map(([name, schema]) => [name, Type.Optional(schema)])
-    ),
-    ...Object.fromEntries(
-      [...known].map(([name, { field, operator, schema }]) => [
-        name,
-        Type.Optional(parameter(field, schema, operator))
-      ])
+/** The query string of a list: its schema, and how to read one that was validated against it. */
+export class ListQueryReader {
+  readonly #contract: ListContract
+  readonly #filters: FilterLanguage
+  readonly schema: TObject
+
+  constructor(contract: ListContract) {
+    this.#contract = contract
+    this.#filters = new FilterLanguage(contract)
+    this.schema = Type.Object(
+      { ...this.#parameters(), ...this.#filters.parameters },
+      { additionalProperties: false }
     )
   }
-  for (const [field, schema] of Object.entries(scopes))
-    known.set(field, { field, operator: 'eq', schema })
 
-  /** The filters in a query that was validated against `parameters`. Errors: 400 for a list with a number that its field cannot be. */
-  const read = (query: Record<string, unknown>): Filter[] =>
-    [...known]
-      .filter(([name]) => query[name] !== undefined)
-      .map(([name, { field, operator, schema }]) => ({
-        field,
-        operator,
-        value: isList(operator)
-          ? several(
-              name,
-              String(query[name]),
-              operator === 'in' ? schema : (schema.items as TSchema)
-            )
-          : query[name]
-      }))
-
-  let validate: ReturnType<typeof urlValidator> | undefined
-  /** The filters in a text such as `source=website&score[gte]=50`; `place` is where it stands in the body. Errors: 422. */
-  function parse(text: string, place: string): Filter[] {
-    const schema = Type.Object(parameters, { additionalProperties: false })
-    validate ??= urlValidator(ajv(true).compile(schema), schema)
-    const asked = new URLSearchParams(text)
-    const query: Record<string, unknown> = Object.fromEntries(asked)
-    if (asked.size > Object.keys(query).length)
-      throw ruleBroken(place, 'A filter can name each condition only once.')
-    const { error } = validate(query) as { error?: Parameters<typeof faultOf>[0][] }
-    const refusal = (details: string[]) =>
-      ruleBroken(
-        place,
-        details
-          .map(detail => detail.replace('query parameter ', ''))
-          .join(' ')
-          .slice(0, 500)
-      )
-    if (error) throw refusal(error.map(one => faultOf(one, 'querystring').detail))
-    try {
-      return read(query)
-    } catch (problem) {
-      throw problem instanceof Problem ? refusal([problem.detail]) : problem
-    }
-  }
-
-  return { parameters, read, parse }
-}
-
-const isList = (operator: Operator) => operator === 'in' || operator === 'any' || operator === 'all'
-
-/** The query string of a list as a schema, and the function that reads one that was validated against it. */
-export function listQuery({ sort, include, ...contract }: ListContract) {
-  const { record, search } = contract
-  const language = filterLanguage(contract)
-  const sorts = sort.flatMap(field => [field, `-${field}`])
-  const schema = Type.Object(
-    {
+  #parameters() {
+    const { schema, sorts = [], include = [], search = [] } = this.#contract
+    const directions = sorts.flatMap(field => [field, `-${field}`])
+    return defined({
       limit: limitParameter,
       cursor: cursorParameter,
-      sort: commaSeparated(
-        sorts,
+      sort: listOfNames(
+        directions,
         3,
-        `Up to three of ${sort.join(', ')}; a minus sign in front turns the order round; nulls come last. Newest first if absent.`
+        `Up to three of ${sorts.join(', ')}; a leading minus sign sorts in descending order. ` +
+          'Nulls come last. Default: newest first.'
       ),
-      fields: commaSeparated(
-        Object.keys(record.properties),
+      fields: listOfNames(
+        Object.keys(schema.properties),
         50,
-        'The fields to show, separated by commas; all of them if absent.'
+        'Fields to return, separated by commas. Default: all.'
       ),
-      ...(include && {
-        include: commaSeparated(
-          include,
-          5,
-          `Related records to show under \`included\`: ${include.join(', ')}.`
-        )
-      }),
-      ...(search && {
-        q: Type.Optional(
-          Text(100, {
-            minLength: 1,
-            description: `Words that must all occur in ${search.join(', ')}: each part of a word in any case, with or without accents; one or two characters stand for the beginning of a word.`
-          })
-        )
-      }),
+      include: include.length > 0 ? includeParameter(include) : undefined,
+      q: search.length > 0 ? searchParameter(search) : undefined,
       count: Type.Optional(
-        OneOf(['exact'], { description: 'Also count the whole list, as `total`.' })
+        OneOf(['exact'], { description: 'Also return the number of rows of the list in `total`.' })
       ),
       deleted: Type.Optional(
-        Type.Boolean({ default: false, description: 'Show the deleted records instead.' })
-      ),
-      ...language.parameters
-    },
-    { additionalProperties: false }
-  )
+        Type.Boolean({ default: false, description: 'Return the deleted records instead.' })
+      )
+    })
+  }
 
-  /** Errors: 400 for a field that is sorted by twice. */
-  function read(query: Record<string, unknown>): AskedList {
-    const asked = query as {
+  /** Errors: 400 for a field that is sorted by twice, or a value out of range. */
+  read(query: Record<string, unknown>): RequestedList {
+    const { limit, cursor, sort, fields, include, q, count, deleted } = query as {
       limit?: number
       cursor?: string
       sort?: string
@@ -248,53 +105,52 @@ export function listQuery({ sort, include, ...contract }: ListContract) {
       deleted?: boolean
     }
     return {
-      limit: asked.limit ?? 50,
-      paged: asked.limit !== undefined || asked.cursor !== undefined,
-      include: split(asked.include),
-      filters: language.read(query),
-      count: asked.count === 'exact',
-      deleted: asked.deleted === true,
-      ...(asked.cursor !== undefined && { cursor: asked.cursor }),
-      ...(asked.fields !== undefined && {
-        fields: Object.keys(record.properties).filter(field => split(asked.fields).includes(field))
-      }),
-      ...(asked.sort !== undefined && { sort: sortOf(asked.sort) }),
-      ...(asked.q !== undefined && {
-        words: asked.q
-          .trim()
-          .split(/\s+/)
-          .filter(word => word !== '')
+      limit: limit ?? 50,
+      paged: limit !== undefined || cursor !== undefined,
+      include: namesIn(include),
+      filters: this.#filters.read(query),
+      count: count === 'exact',
+      deleted: deleted === true,
+      ...defined({
+        cursor,
+        fields: fields === undefined ? undefined : this.#fieldsIn(fields),
+        sort: sort === undefined ? undefined : sortIn(sort),
+        words: q === undefined ? undefined : wordsIn(q)
       })
     }
   }
 
-  return { schema, read }
+  /** The requested fields, in the order of the record. */
+  #fieldsIn(text: string): string[] {
+    const names = namesIn(text)
+    return Object.keys(this.#contract.schema.properties).filter(field => names.includes(field))
+  }
 }
 
-const split = (text: string | undefined): string[] =>
+const includeParameter = (names: readonly string[]) =>
+  listOfNames(names, 5, `Related records to return in \`included\`: ${names.join(', ')}.`)
+
+const searchParameter = (fields: readonly string[]) =>
+  Type.Optional(
+    Text(100, {
+      minLength: 1,
+      description:
+        `Words that must all occur in ${fields.join(', ')}: parts of words, ignoring case and ` +
+        'accents. One or two characters match the beginning of a word.'
+    })
+  )
+
+/** The words of a search. */
+export const wordsIn = (text: string): string[] => text.split(/\s+/).filter(word => word !== '')
+
+const namesIn = (text: string | undefined): string[] =>
   text === undefined ? [] : [...new Set(text.split(','))]
-/** The values of a list that was validated by a pattern, which knows no bounds. */
-function several(
-  name: string,
-  text: string,
-  { type, minimum = -Infinity, maximum = Infinity }: TSchema
-): unknown[] {
-  if (!ordered.has(type)) return text.split(',')
-  const numbers = text.split(',').map(Number)
-  const outside = numbers.find(number => number < minimum || number > maximum)
-  if (outside !== undefined)
-    throw invalidParameter(
-      name,
-      `query parameter ${name} must be from ${minimum} to ${maximum}, and has ${outside}`
-    )
-  return numbers
-}
 
-function sortOf(text: string): Sort[] {
+function sortIn(text: string): Sort[] {
   const sort = text
     .split(',')
     .map(key => ({ field: key.replace(/^-/, ''), descending: key.startsWith('-') }))
   if (new Set(sort.map(({ field }) => field)).size < sort.length)
-    throw invalidParameter('sort', 'A field can be sorted by only once.')
+    throw invalidParameter('sort', 'sort can use each field only once')
   return sort
 }

@@ -1,28 +1,30 @@
 import type { SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
-import { and, sql, unionAll } from '../db/drizzle.ts'
-import { defaultsOf, shownColumns } from '../db/columns.ts'
 import type { Context } from '../access/context.ts'
+import { columnNamed, defaultsOf } from '../db/columns.ts'
+import { and, getTableName, sql, unionAll } from '../db/drizzle.ts'
+import { build, compile, type Statement, type Values } from '../db/sql.ts'
 import type { Position } from './cursor.ts'
-import { build, query, run, statement, type Statement } from '../db/database.ts'
 import {
+  columnCondition,
   condition,
-  exactly,
-  shapeOf as filterShape,
-  textOf,
+  filterShape,
+  searchColumn,
   type Filter,
-  type Scopes
+  type VirtualFilters
 } from './filter.ts'
-
-export type { Filter, Operator, Scopes } from './filter.ts'
+import { orderBy, rowsAfter, type SortKey } from './keyset.ts'
 
 export interface Sort {
   field: string
   descending: boolean
 }
 
-/** What a list is asked for. `words` are looked for in the text of the record, `fields` are the columns wanted (all if absent). */
+/**
+ * What a list is requested with. `words` are searched for in the text of the record, `fields` are
+ * the columns wanted (all if absent).
+ */
 export interface ListQuery {
   filters?: Filter[]
   sort?: Sort[]
@@ -41,310 +43,252 @@ export interface Page<Row> {
   total?: number
 }
 
-interface Key extends Sort {
-  column: PgColumn
-  nullable: boolean
+/** What a list is a list of: a table, its columns that callers see, and its virtual filters. */
+export interface Listable {
+  name: string
+  table: PgTable
+  columns: Record<string, PgColumn>
+  virtualFilters?: VirtualFilters
 }
-type Values = Record<string, unknown>
 
-const compare = { gt: sql.raw('>'), gte: sql.raw('>='), lt: sql.raw('<'), lte: sql.raw('<=') }
 const newestFirst: Sort[] = [{ field: 'id', descending: true }]
-const place = <Name extends string>(name: Name) => sql.placeholder(name)
+const batchSize = 1000
 
 /**
- * Rows beyond `at` in the order of `keys`; placeholders `k0`, `k1` …. One range on an index where all keys run the same way,
- * else a range on the first key and a filter within it. Nulls come last in either direction.
+ * Lists of one table. The SQL of a list is compiled once for each *shape* (its filters, its sort,
+ * its columns); a request only fills in values.
  */
-function beyond(keys: Key[], at: Position): SQL {
-  const uniform = keys.every(
-    ({ descending, nullable }) => descending === keys[0]!.descending && !nullable
-  )
-  if (uniform) {
-    return sql`(${sql.join(
-      keys.map(key => key.column),
-      sql`, `
-    )}) ${keys[0]!.descending ? compare.lt : compare.gt} (${sql.join(
-      keys.map((_, i) => place(`k${i}`)),
-      sql`, `
-    )})`
-  }
-  const [first] = keys as [Key]
-  const bound = first.nullable
-    ? undefined
-    : sql`${first.column} ${first.descending ? compare.lte : compare.gte} ${place('k0')}`
-  return and(bound, stepwise(keys, at, 0))!
-}
+export class Lists<Row> {
+  readonly #resource: Listable
+  readonly #virtualFilters: VirtualFilters
+  readonly #shapes = new LRUCache<string, Statement<unknown>>({ max: 500 })
+  readonly #defaults: Record<string, unknown>
 
-function stepwise(keys: Key[], at: Position, i: number): SQL {
-  const { column, descending, nullable } = keys[i]!
-  const last = i === keys.length - 1
-  if (at[i] === null)
-    return last ? sql`false` : sql`(${column} is null and ${stepwise(keys, at, i + 1)})`
-  const further = sql`${column} ${descending ? compare.lt : compare.gt} ${place(`k${i}`)}`
-  const past = nullable ? sql`(${further} or ${column} is null)` : further
-  return last
-    ? past
-    : sql`(${past} or (${column} = ${place(`k${i}`)} and ${stepwise(keys, at, i + 1)}))`
-}
-
-const order = ({ column, descending, nullable }: Key) =>
-  sql`${column} ${sql.raw(descending ? (nullable ? 'desc nulls last' : 'desc') : 'asc')}`
-
-/**
- * Makes `list`, `stream` and what else reads many rows of a table. The SQL of a list is compiled once for each *shape* (which filters,
- * which sort, which columns); a request only fills in values.
- */
-export function lists<Row>(name: string, table: PgTable, scopes: Scopes = {}) {
-  const columns = shownColumns(table)
-  const shapes = new LRUCache<string, Statement<Row>>({ max: 500 })
-  const column = (field: string): PgColumn =>
-    columns[field] ?? fault(`${name} has no column ${field}`)
-
-  function keysOf(sort: Sort[]): Key[] {
-    const sorted = sort.some(({ field }) => field === 'id')
-      ? sort
-      : [...sort, { field: 'id', descending: sort[0]!.descending }]
-    return sorted.map(key => ({
-      ...key,
-      column: column(key.field),
-      nullable: !column(key.field).notNull
-    }))
+  constructor(resource: Listable) {
+    this.#resource = resource
+    this.#virtualFilters = resource.virtualFilters ?? {}
+    this.#defaults = defaultsOf(resource.table)
   }
 
-  function conditions(query: ListQuery): SQL[] {
-    return [
-      sql`${column_of(table, 'organization_id')} = ${place('organization')}`,
-      ...(columns.deleted_at
-        ? [
-            query.deleted
-              ? sql`${columns.deleted_at} is not null`
-              : sql`${columns.deleted_at} is null`
-          ]
-        : []),
-      ...(query.filters ?? []).map((filter, i) =>
-        condition(table, columns, scopes, filter, sql`${place(`f${i}`)}`)
-      ),
-      ...(query.words ?? []).map(
-        (_, i) => sql`${textOf(table)} like search_pattern(${place(`w${i}`)})`
-      )
-    ]
-  }
-
-  const values = (ctx: Context, query: ListQuery): Values => ({
-    organization: ctx.organization_id,
-    actor: ctx.user_id,
-    ...Object.fromEntries((query.filters ?? []).map(({ value }, i) => [`f${i}`, value])),
-    ...Object.fromEntries((query.words ?? []).map((word, i) => [`w${i}`, word]))
-  })
-
-  const shapeOf = (query: ListQuery) =>
-    JSON.stringify([
-      query.deleted,
-      query.words?.length,
-      query.fields,
-      query.sort,
-      query.filters?.map(filterShape)
+  /** One page. Errors: 400 when the cursor is of another list. */
+  async list(ctx: Context, query: ListQuery = {}): Promise<Page<Row>> {
+    const { limit = 50, cursor, sort = newestFirst } = query
+    const keys = this.#keysOf(sort)
+    const { filters, words, deleted } = query
+    const { cursors } = ctx.services
+    const identity = JSON.stringify([
+      ctx.organization_id,
+      this.#resource.name,
+      filters,
+      words,
+      deleted,
+      sort
     ])
-
-  function compiled(shape: string, make: () => Statement<Row>): Statement<Row> {
-    let known = shapes.get(shape)
-    if (!known) shapes.set(shape, (known = make()))
-    return known
+    const at = cursor === undefined ? undefined : cursors.open(cursor, identity)
+    const [found, total] = await Promise.all([
+      this.#rows(ctx, { ...query, sort }, keys, limit + 1, at),
+      query.count ? this.#count(ctx, query) : undefined
+    ])
+    const data = found.slice(0, limit)
+    const has_more = found.length > limit
+    const next_cursor = has_more ? cursors.seal(positionIn(keys, data.at(-1)!), identity) : null
+    const page = { data, has_more, next_cursor }
+    return total === undefined ? page : { ...page, total }
   }
 
-  /** The columns to read: those asked for, and those that say where the next page begins. */
-  const shown = (query: ListQuery, keys: Key[]) =>
-    query.fields
-      ? Object.fromEntries(
-          [...new Set([...query.fields, ...keys.map(key => key.field)])].map(field => [
-            field,
-            column(field)
-          ])
-        )
-      : columns
+  /** The whole list in batches: no transaction is held open, one batch at a time is in memory. */
+  async *stream(ctx: Context, query: ListQuery = {}): AsyncGenerator<Row[]> {
+    const { sort = newestFirst } = query
+    const keys = this.#keysOf(sort)
+    let at: Position | undefined
+    for (;;) {
+      const found = await this.#rows(ctx, { ...query, sort }, keys, batchSize, at)
+      if (found.length > 0) yield found
+      if (found.length < batchSize) return
+      at = positionIn(keys, found.at(-1)!)
+    }
+  }
 
-  /** A run of rows on one index in the order of `keys`, where both conditions hold. */
-  const segment = (query: ListQuery, keys: Key[], after: SQL | undefined, only?: SQL) =>
-    build
-      .select(shown(query, keys))
-      .from(table)
-      .where(and(...conditions(query), only, after))
-      .orderBy(...keys.map(order))
-      .limit(place('limit'))
+  /** The next rows of a list after a position, which `positionOf` gives: to merge lists. */
+  async after(
+    ctx: Context,
+    { sort = newestFirst, ...query }: ListQuery,
+    limit: number,
+    position?: Position
+  ): Promise<Row[]> {
+    return await this.#rows(ctx, { ...query, sort }, this.#keysOf(sort), limit, position)
+  }
+
+  /** The position of a row in a list of this sort. */
+  positionOf(row: Row, sort: Sort[] = newestFirst): Position {
+    return positionIn(this.#keysOf(sort), row)
+  }
+
+  /** The rows of a list, to be written after `from` or `join`; its columns are the table's. */
+  matching(query: ListQuery): SQL {
+    const { table } = this.#resource
+    const conditions = this.#conditions(query, value => sql`${sql.param(value)}`)
+    const rows = sql`select * from ${table} where ${and(...conditions)!}`
+    return sql`(${rows}) ${sql.identifier(getTableName(table))}`
+  }
 
   /**
-   * At most `limit` rows after `at`, in one statement. Where the first key may be null there are two runs on its index, the values
-   * and then the nulls; Postgres begins the second only when the first has ended.
+   * Which of the sets of filters a record would match if it were stored like this, by the
+   * operators that lists use. An absent field has its default.
    */
-  async function rows(
-    ctx: Context,
-    query: ListQuery,
-    keys: Key[],
-    limit: number,
-    at?: Position
-  ): Promise<Row[]> {
-    const [first, ...rest] = keys as [Key, ...Key[]]
-    const inNulls = at?.[0] === null
-    const found = compiled(
-      `${shapeOf(query)} ${at?.map(value => (value === null ? '0' : '1')).join('')}`,
-      () => {
-        if (!first.nullable)
-          return statement(segment(query, keys, at && beyond(keys, at)), false) as Statement<Row>
-        // the first key stays in the order of its nulls as well, or Postgres does not see that the index has it
-        const decided = [{ ...first, nullable: false }, ...rest]
-        const nulls = segment(
-          query,
-          decided,
-          inNulls ? beyond(rest, at.slice(1)) : undefined,
-          sql`${first.column} is null`
-        )
-        if (inNulls) return statement(nulls, false) as Statement<Row>
-        const values = segment(
-          query,
-          decided,
-          at && beyond(decided, at),
-          sql`${first.column} is not null`
-        )
-        return statement(unionAll(values, nulls).limit(place('limit')), false) as Statement<Row>
-      }
-    )
-    const from = inNulls ? at.slice(1) : (at ?? [])
-    return await run(ctx.connection, found, {
-      ...values(ctx, query),
-      limit,
-      ...Object.fromEntries(from.map((value, i) => [`k${i}`, value]))
+  async wouldMatch(ctx: Context, record: object, sets: Filter[][]): Promise<boolean[]> {
+    if (sets.length === 0) return []
+    const shape = `wouldMatch ${JSON.stringify(sets.map(set => set.map(filterShape)))}`
+    const statement = this.#compiled<Record<string, boolean>>(shape, () => this.#matches(sets))
+    const values: Values = { record: JSON.stringify({ ...this.#defaults, ...record }) }
+    for (const [i, set] of sets.entries())
+      for (const [j, { value }] of set.entries()) values[`f${i}_${j}`] = value
+    const matched = (await ctx.one(statement, values))!
+    return sets.map((_, i) => matched[`m${i}`]!)
+  }
+
+  #matches(sets: Filter[][]): SQL {
+    const { table } = this.#resource
+    const matches = sets.map((set, i) => {
+      const conditions = set.map((filter, j) =>
+        columnCondition(this.#column(filter.field), filter, sql`${sql.placeholder(`f${i}_${j}`)}`)
+      )
+      const all = and(sql`true`, ...conditions)!
+      return sql`coalesce(${all}, false) as ${sql.identifier(`m${i}`)}`
+    })
+    const record = sql`${sql.placeholder('record')}::text::jsonb`
+    return sql`select ${sql.join(matches, sql`, `)}
+      from jsonb_populate_record(null::${table}, ${record}) ${table}`
+  }
+
+  #column(field: string): PgColumn {
+    const { name, columns } = this.#resource
+    const column = columns[field]
+    if (!column) throw new Error(`${name} has no column ${field}`)
+    return column
+  }
+
+  #keysOf(sort: Sort[]): SortKey[] {
+    const isUnique = sort.some(({ field }) => field === 'id')
+    const all = isUnique ? sort : [...sort, { field: 'id', descending: sort[0]!.descending }]
+    return all.map(key => {
+      const column = this.#column(key.field)
+      return { ...key, column, nullable: !column.notNull }
     })
   }
 
-  async function count(ctx: Context, query: ListQuery): Promise<number> {
-    const counting = compiled(
-      `count ${shapeOf({ ...query, sort: [], fields: [] })}`,
-      () =>
-        statement(
-          build
-            .select({ total: sql<number>`count(*)`.as('total') })
-            .from(table)
-            .where(and(...conditions(query))),
-          false
-        ) as unknown as Statement<Row>
-    )
-    const [row] = (await run(ctx.connection, counting, values(ctx, query))) as unknown as [
-      { total: number }
+  #conditions(query: ListQuery, valueOf: (value: unknown, name: string) => SQL): SQL[] {
+    const { table, columns } = this.#resource
+    const { filters = [], words = [], deleted = false } = query
+    const { deleted_at } = columns
+    const presence = deleted ? sql`is not null` : sql`is null`
+    return [
+      sql`${columnNamed(table, 'organization_id')} = ${sql.placeholder('organization')}`,
+      ...(deleted_at ? [sql`${deleted_at} ${presence}`] : []),
+      ...filters.map((filter, i) =>
+        condition(table, columns, this.#virtualFilters, filter, valueOf(filter.value, `f${i}`))
+      ),
+      ...words.map(
+        (word, i) => sql`${searchColumn(table)} like search_pattern(${valueOf(word, `w${i}`)})`
+      )
     ]
-    return row.total
   }
 
-  const defaults = defaultsOf(table)
-  const position = (keys: Key[], row: Row): Position =>
-    keys.map(({ field }) => (row as Record<string, Position[number]>)[field]!)
+  /** The conditions of a list with placeholders, for a statement that is compiled once. */
+  #where(query: ListQuery): SQL[] {
+    return this.#conditions(query, (_, name) => sql`${sql.placeholder(name)}`)
+  }
 
-  return {
-    /** One page. Errors: 400 when the cursor is of another list. */
-    async list(ctx: Context, query: ListQuery = {}): Promise<Page<Row>> {
-      const { limit = 50, cursor, sort = newestFirst } = query
-      const keys = keysOf(sort)
-      const self = JSON.stringify([
-        ctx.organization_id,
-        name,
-        query.filters,
-        query.words,
-        query.deleted,
-        sort
-      ])
-      const [found, total] = await Promise.all([
-        rows(
-          ctx,
-          { ...query, sort },
-          keys,
-          limit + 1,
-          cursor === undefined ? undefined : ctx.services.cursors.open(cursor, self)
-        ),
-        query.count ? count(ctx, query) : undefined
-      ])
-      const data = found.slice(0, limit)
-      const has_more = found.length > limit
-      const next_cursor = has_more
-        ? ctx.services.cursors.seal(position(keys, data.at(-1)!), self)
-        : null
-      return { data, has_more, next_cursor, ...(total !== undefined && { total }) }
-    },
-
-    /** The next rows of a list after a row of it: for those who merge lists. `from` is what `positionOf` said of that row. */
-    async after(
-      ctx: Context,
-      { sort = newestFirst, ...query }: ListQuery,
-      limit: number,
-      from?: Position
-    ): Promise<Row[]> {
-      return await rows(ctx, { ...query, sort }, keysOf(sort), limit, from)
-    },
-    positionOf: (row: Row, sort: Sort[] = newestFirst): Position => position(keysOf(sort), row),
-
-    /** The condition under which a row is in the list, and the values of its placeholders: for statements that count and add up. */
-    where: (ctx: Context, query: ListQuery): { where: SQL; values: Values } => ({
-      where: and(...conditions(query))!,
-      values: values(ctx, query)
-    }),
-
-    /**
-     * Which of the sets of filters a record would meet if it were stored like this: with the same operators in the same database as a list,
-     * before there is a row. An absent field has its default.
-     */
-    async wouldMeet(ctx: Context, record: object, sets: Filter[][]): Promise<boolean[]> {
-      if (sets.length === 0) return []
-      const meets = (filters: Filter[], i: number) =>
-        and(
-          sql`true`,
-          ...filters.map((filter, j) =>
-            exactly(column(filter.field), filter, sql`${place(`f${i}_${j}`)}`)
-          )
-        )!
-      const asking = compiled(
-        `wouldMeet ${JSON.stringify(sets.map(set => set.map(filterShape)))}`,
-        () =>
-          query(
-            sql`
-        select ${sql.join(
-          sets.map(
-            (set, i) => sql`coalesce(${meets(set, i)}, false) as ${sql.identifier(`m${i}`)}`
-          ),
-          sql`, `
-        )}
-        from jsonb_populate_record(null::${table}, ${place('record')}::text::jsonb) ${table}`,
-            false
-          )
-      )
-      const asked = sets.flatMap((set, i) =>
-        set.map(({ value }, j) => [`f${i}_${j}`, value] as const)
-      )
-      const given = {
-        record: JSON.stringify({ ...defaults, ...record }),
-        ...Object.fromEntries(asked)
-      }
-      const [met] = (await run(ctx.connection, asking, given)) as unknown as [
-        Record<string, boolean>
-      ]
-      return sets.map((_, i) => met[`m${i}`]!)
-    },
-
-    /** The whole list in batches: no transaction is held open, and no more than a batch is in memory. */
-    async *stream(ctx: Context, query: ListQuery = {}): AsyncGenerator<Row[]> {
-      const batch = 1000
-      const { sort = newestFirst } = query
-      const keys = keysOf(sort)
-      let at: Position | undefined
-      for (;;) {
-        const found = await rows(ctx, { ...query, sort }, keys, batch, at)
-        if (found.length > 0) yield found
-        if (found.length < batch) return
-        at = position(keys, found.at(-1)!)
-      }
+  #values({ filters = [], words = [] }: ListQuery): Values {
+    return {
+      ...Object.fromEntries(filters.map(({ value }, i) => [`f${i}`, value])),
+      ...Object.fromEntries(words.map((word, i) => [`w${i}`, word]))
     }
   }
+
+  #compiled<Result>(shape: string, make: () => Parameters<typeof compile>[0]): Statement<Result> {
+    const known = this.#shapes.get(shape) as Statement<Result> | undefined
+    if (known) return known
+    const statement = compile<Result>(make(), false)
+    this.#shapes.set(shape, statement)
+    return statement
+  }
+
+  /** The columns to read: those requested, and those that say where the next page begins. */
+  #selected(query: ListQuery, keys: SortKey[]): Record<string, PgColumn> {
+    if (!query.fields) return this.#resource.columns
+    const fields = new Set([...query.fields, ...keys.map(key => key.field)])
+    return Object.fromEntries([...fields].map(field => [field, this.#column(field)]))
+  }
+
+  /** A run of rows on one index, in the order of `keys`. */
+  #segment(query: ListQuery, keys: SortKey[], ...conditions: (SQL | undefined)[]) {
+    return build
+      .select(this.#selected(query, keys))
+      .from(this.#resource.table)
+      .where(and(...this.#where(query), ...conditions))
+      .orderBy(...keys.map(orderBy))
+      .limit(sql.placeholder('limit'))
+  }
+
+  /**
+   * The statement for the rows after `at`. Where the first key is nullable there are two runs on
+   * its index, the values and then the nulls; Postgres begins the second when the first has ended.
+   */
+  #statement(query: ListQuery, keys: SortKey[], at: Position | undefined) {
+    const [first, ...rest] = keys as [SortKey, ...SortKey[]]
+    if (!first.nullable) return this.#segment(query, keys, at && rowsAfter(keys, at))
+    // the first key stays in the order of its nulls too, or Postgres does not use the index
+    const decided = [{ ...first, nullable: false }, ...rest]
+    const inNulls = at?.[0] === null
+    const nulls = this.#segment(
+      query,
+      decided,
+      sql`${first.column} is null`,
+      inNulls ? rowsAfter(rest, at.slice(1)) : undefined
+    )
+    if (inNulls) return nulls
+    const values = this.#segment(
+      query,
+      decided,
+      sql`${first.column} is not null`,
+      at && rowsAfter(decided, at)
+    )
+    return unionAll(values, nulls).limit(sql.placeholder('limit'))
+  }
+
+  /** At most `limit` rows after `at`, in one statement. */
+  async #rows(
+    ctx: Context,
+    query: ListQuery,
+    keys: SortKey[],
+    limit: number,
+    at?: Position
+  ): Promise<Row[]> {
+    const inNulls = at?.[0] === null && keys[0]!.nullable
+    const nulls = at?.map(value => (value === null ? '0' : '1')).join('')
+    const statement = this.#compiled<Row>(`${shapeOf(query)} ${nulls}`, () =>
+      this.#statement(query, keys, at)
+    )
+    const position = inNulls ? at.slice(1) : (at ?? [])
+    const positions = Object.fromEntries(position.map((value, i) => [`k${i}`, value]))
+    return await ctx.rows(statement, { ...this.#values(query), limit, ...positions })
+  }
+
+  async #count(ctx: Context, query: ListQuery): Promise<number> {
+    const shape = `count ${shapeOf({ ...query, sort: [], fields: [] })}`
+    const statement = this.#compiled<{ total: number }>(shape, () =>
+      build
+        .select({ total: sql<number>`count(*)`.as('total') })
+        .from(this.#resource.table)
+        .where(and(...this.#where(query)))
+    )
+    return (await ctx.one(statement, this.#values(query)))!.total
+  }
 }
 
-const column_of = (table: PgTable, name: string): PgColumn =>
-  (table as unknown as Record<string, PgColumn>)[name]!
-const fault = (message: string): never => {
-  throw new Error(message)
-}
+const shapeOf = ({ deleted, words, fields, sort, filters }: ListQuery): string =>
+  JSON.stringify([deleted, words?.length, fields, sort, filters?.map(filterShape)])
+
+const positionIn = <Row>(keys: SortKey[], row: Row): Position =>
+  keys.map(({ field }) => (row as Record<string, Position[number]>)[field]!)

@@ -367,7 +367,9 @@ t.test('CSV and NDJSON', async t => {
   t.match(csv.headers['content-type'], /^text\/csv/)
   t.equal(
     csv.body,
-    'first_name,last_name\r\n\'=1+1,"a,b"\r\n\'+x,"say ""hi"""\r\n\'-x,"two\nlines"\r\n\'@x,plain\r\n',
+
+    'first_name,last_name\r\n\'=1+1,"a,b"\r\n\'+x,"say ' +
+      '""hi"""\r\n\'-x,"two\nlines"\r\n\'@x,plain\r\n',
     'cells that a spreadsheet would run are disarmed'
   )
   await call('POST /api/contacts', { first_name: 'P', last_name: 'P', phone: '+1 (234) 567-890' })
@@ -455,12 +457,10 @@ t.test('on 20,000 rows', async t => {
         const [, field = '', operator = 'eq'] = /^(\w+)(?:\[(\w+)\])?$/.exec(name)!
         if (!(field in sample!) || operator === 'like') continue
         const values = parameters.find(parameter => parameter.name === field)?.schema.enum
-        const value =
-          operator === 'null'
-            ? 'true'
-            : (values?.[0] ??
-              (operator === 'any' || operator === 'all' ? 1 : sample![field]) ??
-              (/_by$|_to$|_id$/.test(field) ? 1 : /date|_at/.test(field) ? '2026-01-01' : 1))
+        const isList = operator === 'any' || operator === 'all'
+        const other = /date|_at/.test(field) ? '2026-01-01' : 1
+        const present = values?.[0] ?? (isList ? 1 : sample![field]) ?? other
+        const value = operator === 'null' ? 'true' : present
         for (const plan of await plansOf(
           `/api/${resource}?${name}=${encodeURIComponent(String(value))}`
         ))

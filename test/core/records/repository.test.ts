@@ -1,14 +1,14 @@
 // What services use of the kit without a route of its own.
 import t from 'tap'
 import { Context } from '../../../src/core/access/context.ts'
-import type { Filter } from '../../../src/core/records/list.ts'
-import * as accounts from '../../../src/modules/crm/accounts/service.ts'
-import { accounts as table } from '../../../src/modules/crm/accounts/table.ts'
-import { collection } from '../../../src/core/records/repository.ts'
+import type { Filter } from '../../../src/core/records/filter.ts'
+import { accountService as accounts } from '../../../src/modules/crm/accounts/service.ts'
+import { accountResource } from '../../../src/modules/crm/accounts/resource.ts'
+import { repository } from '../../../src/core/records/repository.ts'
 import { application, organization } from '../../support/app.ts'
 
 const app = await application(t)
-const { updateMany, lock, createMany, after, positionOf, wouldMeet } = collection('account', table)
+const { updateMany, lock, createMany, after, positionOf, wouldMatch } = repository(accountResource)
 
 async function newOrganization() {
   const { id, admin, call } = await organization(app)
@@ -123,7 +123,7 @@ t.test('what a record would meet is what it meets once it is stored', async t =>
       ...any({}, { type: 'customer' as const })
     }
     const sets = Array.from({ length: 10 }, () => Array.from({ length: any(0, 1, 2) }, random))
-    const would = await wouldMeet(ctx, record, sets)
+    const would = await wouldMatch(ctx, record, sets)
     const { id } = await accounts.create(ctx, record)
     for (const [j, filters] of sets.entries()) {
       const { data } = await accounts.list(ctx, {

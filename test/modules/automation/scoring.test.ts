@@ -4,8 +4,8 @@ import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Context } from '../../../src/core/access/context.ts'
-import * as leads from '../../../src/modules/crm/leads/service.ts'
-import { languages } from '../../../src/modules/automation/scoring/schema.ts'
+import { leadService as leads } from '../../../src/modules/crm/leads/service.ts'
+import { languages } from '../../../src/modules/automation/scoring/languages.ts'
 import {
   application,
   caller,
@@ -111,7 +111,7 @@ t.test('a rule that is no filter is refused at its place', async t => {
     ['contact.first_name', 'null', 'true', 'operator'],
     ['contact.email', 'null', 'maybe', 'value'],
     ['status', 'eq', 'lost', 'value'],
-    ['contact_id', 'gte', '01', 'value'],
+    ['contact.created_at', 'gte', '01', 'value'],
     ['tags', 'any', 'a', 'value'],
     ['contact.created_at', 'gte', 'yesterday', 'value'],
     ['contact.company', 'like', '', 'value']
@@ -157,7 +157,8 @@ t.test('a rule that is no filter is refused at its place', async t => {
 })
 
 t.test(
-  'a rule holds for the leads that the list shows with this filter, whatever the field and the operator',
+  'a rule holds for the leads that the list shows with this filter, whatever the field and ' +
+    'the operator',
   async t => {
     const { call } = await organization(app)
     const tags = [
@@ -199,16 +200,14 @@ t.test(
       Object.keys(languages[of].language.parameters).flatMap(name => {
         const [, field = '', operator = 'eq'] = /^(\w+)(?:\[(\w+)\])?$/.exec(name)!
         const sample = String(samples[of][field])
-        const values =
-          operator === 'null'
-            ? ['true', 'false']
-            : operator === 'like'
-              ? [sample.slice(0, 3).toUpperCase(), '%']
-              : operator === 'any' || operator === 'all'
-                ? [tags.join(), String(tags[1])]
-                : operator === 'in'
-                  ? [sample.split(',')[0]!]
-                  : [sample]
+        const byOperator: Record<string, string[]> = {
+          null: ['true', 'false'],
+          like: [sample.slice(0, 3).toUpperCase(), '%'],
+          any: [tags.join(), String(tags[1])],
+          all: [tags.join(), String(tags[1])],
+          in: [sample.split(',')[0]!]
+        }
+        const values = byOperator[operator] ?? [sample]
         return values.map(value => rule(languages[of].prefix + field, operator, value))
       })
     )
@@ -230,9 +229,11 @@ t.test(
         )
       for (const [i, { field, operator, value }] of part.entries()) {
         const name = field.replace('contact.', '')
+        const parameter = operator === 'eq' ? name : `${name}[${operator}]`
+        const query = new URLSearchParams([[parameter, value]]).toString()
         const list = await all<{ id: number }>(
           call,
-          `/api/${field === name ? 'leads' : 'contacts'}?${new URLSearchParams([[operator === 'eq' ? name : `${name}[${operator}]`, value]]).toString()}`
+          `/api/${field === name ? 'leads' : 'contacts'}?${query}`
         )
         const found = new Set(list.map(({ id }) => id))
         for (const one of await all(call)) {
@@ -543,14 +544,15 @@ function randomModel() {
       )
       return {
         score,
-        grade: score >= bands.A ? 'A' : score >= bands.B ? 'B' : score >= bands.C ? 'C' : 'D'
+        grade: (['A', 'B', 'C'] as const).find(grade => score >= bands[grade]) ?? 'D'
       }
     }
   }
 }
 
 t.test(
-  'with 20 writers while models, contacts and workers change, every score is what the last rules say of what is there',
+  'with 20 writers while models, contacts and workers change, every score is what the last ' +
+    'rules say of what is there',
   async t => {
     for (let round = 0; round < 3; round++) {
       const { call } = await organization(app)
@@ -682,7 +684,8 @@ t.test(
 )
 
 t.test(
-  'rules and contacts do not change under a lead that is being written: its score is not what they were',
+  'rules and contacts do not change under a lead that is being written: its score is not ' +
+    'what they were',
   async t => {
     const { call, id: organization_id, admin } = await organization(app)
     const ctx = new Context(app.services, {

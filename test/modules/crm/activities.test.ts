@@ -463,7 +463,9 @@ t.test('contacts with their recent activities', async t => {
     t.same(
       activities,
       activities.toSorted((a, b) =>
-        a.completed_at! < b.completed_at! ? 1 : a.completed_at! > b.completed_at! ? -1 : b.id - a.id
+        a.completed_at === b.completed_at
+          ? b.id - a.id
+          : b.completed_at!.localeCompare(a.completed_at!)
       )
     )
   })

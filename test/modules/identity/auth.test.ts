@@ -717,7 +717,10 @@ t.test('a database that does not answer is not waited for without end', async t 
   })
   const silent = Object.assign(
     (async () => await new Promise(() => {})) as unknown as typeof working.point,
-    { begin: async () => await new Promise(() => {}) }
+    {
+      unsafe: async () => await new Promise(() => {}),
+      begin: async () => await new Promise(() => {})
+    }
   )
   const other = await login(app, admin.user.username)
   const { now } = performance

@@ -236,7 +236,8 @@ t.test('members', async t => {
     })
     const { data } = (
       await call(
-        `GET /api/campaigns?q=show&assigned_to=${admin.user.id}&tags[any]=${tag}&include=assigned_to,tags`
+        'GET ' +
+          `/api/campaigns?q=show&assigned_to=${admin.user.id}&tags[any]=${tag}&include=assigned_to,tags`
       )
     ).json()
     t.match(data, [
@@ -313,7 +314,8 @@ t.test('members by a filter', async t => {
   )
 
   await t.test(
-    'more than a thousand are added by a job, by who asked for them, and twenty times at once still once each',
+    'more than a thousand are added by a job, by who asked for them, and twenty times at ' +
+      'once still once each',
     async t => {
       await sql`insert into contacts (organization_id, first_name, last_name, company) select ${organization_id}, 'A', 'B', 'Many' from generate_series(1, 3500) n`
       const gone = await campaign(call)
@@ -403,7 +405,8 @@ t.test('every number of the results is what its list adds up to', async t => {
             ...(i % 2 ? { contact_id } : { lead_id })
           })
     await sale(lead_id, i)
-    if (i % 8 === 0) await make(call, 'campaign-members', { campaign_id: id, contact_id }) // once more, by its contact: the sale counts once
+    // once more, by its contact: the sale counts once
+    if (i % 8 === 0) await make(call, 'campaign-members', { campaign_id: id, contact_id })
     if (i === 17) await call(`DELETE /api/campaign-members/${member!.id}`)
     if (i === 18) await call(`DELETE /api/opportunities/${(await sale(lead_id, 4)).id}`)
   }
@@ -455,7 +458,8 @@ t.test('among 20,000 members everything is found on an index', async t => {
     await sql`set local statement_timeout = '120s'`
     await sql`insert into contacts (organization_id, first_name, last_name, company) select ${organization_id}, 'A', 'B', 'Company ' || n % 100 from generate_series(1, ${many}::int) n`
     await sql`insert into leads (organization_id, source, contact_id) select ${organization_id}, 'source ' || n % 100, (select min(id) from contacts where organization_id = ${organization_id}) + n - 1 from generate_series(1, ${many}::int) n`
-    // a thousand campaigns of twenty members: for one with a good part of all rows, Postgres rightly reads the tables from end to end
+    // a thousand campaigns of twenty members: for one with a good part of all rows, Postgres
+    // rightly reads the tables from end to end
     await sql`insert into campaign_members (organization_id, campaign_id, status, contact_id, lead_id)
       select ${organization_id}, ${id} + n % 1000, (array['added', 'sent', 'responded', 'declined'])[n % 4 + 1], case when n % 3 = 0 then (select min(id) from contacts where organization_id = ${organization_id}) + n - 1 end,
         case when n % 3 > 0 then (select min(id) from leads where organization_id = ${organization_id}) + n - 1 end from generate_series(1, ${many}::int) n`

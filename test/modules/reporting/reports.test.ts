@@ -1,4 +1,5 @@
-// The first numbers: every cell equals what a generator knows, and the list it names adds up to it, to the cent.
+// The first numbers: every cell equals what a generator knows, and the list it names adds up to it,
+// to the cent.
 import t from 'tap'
 import { application, organization, type Call } from '../../support/app.ts'
 import { plansOf } from '../../support/plans.ts'

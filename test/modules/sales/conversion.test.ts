@@ -325,7 +325,8 @@ t.test('a conversion', async t => {
 
     const second = (
       await call(
-        `POST /api/leads/${(await makeLead(call, { ...person, email: null, company: 'MULLER & sohne ' })).id}/conversion`,
+        'POST ' +
+          `/api/leads/${(await makeLead(call, { ...person, email: null, company: 'MULLER & sohne ' })).id}/conversion`,
         {}
       )
     ).json()
@@ -336,7 +337,8 @@ t.test('a conversion', async t => {
     )
     const third = (
       await call(
-        `POST /api/leads/${(await make(call, 'leads', { contact_id: lead.contact_id })).id}/conversion`,
+        'POST ' +
+          `/api/leads/${(await make(call, 'leads', { contact_id: lead.contact_id })).id}/conversion`,
         {}
       )
     ).json()
@@ -356,7 +358,8 @@ t.test('a conversion', async t => {
     })
     const alone = (
       await call(
-        `POST /api/leads/${(await makeLead(call, { first_name: 'A', last_name: 'B' })).id}/conversion`,
+        'POST ' +
+          `/api/leads/${(await makeLead(call, { first_name: 'A', last_name: 'B' })).id}/conversion`,
         {}
       )
     ).json()
@@ -898,7 +901,7 @@ t.test('taking a conversion back', async t => {
         'contact',
         (id: number) =>
           make(call, 'campaign-members', { campaign_id: campaign.id, contact_id: id }),
-        'campaign_members'
+        'campaign members'
       ],
       [
         'opportunity',
@@ -977,7 +980,8 @@ t.test('taking a conversion back', async t => {
   )
 
   await t.test(
-    'of leads that share their records, while others are converted into them, waits for nobody in vain',
+    'of leads that share their records, while others are converted into them, waits for ' +
+      'nobody in vain',
     async t => {
       const account = await make(call, 'accounts', { name: 'Shared' })
       const contact = await make(call, 'contacts', { first_name: 'S', last_name: 'S' })
@@ -1096,7 +1100,8 @@ t.test('on 5,000 rows no statement of a conversion reads a whole table', async t
 })
 
 t.test(
-  'nobody waits for somebody who waits for them: leads, conversions and undoing around one contact, with turns and a model',
+  'nobody waits for somebody who waits for them: leads, conversions and undoing around one ' +
+    'contact, with turns and a model',
   async t => {
     const { call, user } = await organization(app)
     const members = [(await user('user')).user.id, (await user('user')).user.id]

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { pino } from 'pino'
 import t from 'tap'
 import { Context } from '../../../src/core/access/context.ts'
-import { moveOpportunities } from '../../../src/modules/sales/opportunities/service.ts'
+import { stageService } from '../../../src/modules/sales/stages/service.ts'
 import { runPendingJobs } from '../../../src/jobs/runner.ts'
 import { application, database, organization, type Call } from '../../support/app.ts'
 import { plansOf } from '../../support/plans.ts'
@@ -240,7 +240,7 @@ t.test('pipelines', async t => {
     const { id } = await make({ pipeline_id: partners })
     t.match((await call(`DELETE /api/pipelines/${partners}`)).json(), {
       status: 409,
-      detail: /1 of them/
+      detail: /has 1 opportunities/
     })
     await call(`DELETE /api/opportunities/${id}`)
     t.equal((await call(`DELETE /api/pipelines/${partners}`)).statusCode, 204)
@@ -332,7 +332,8 @@ t.test('stages', async t => {
     ).json()
 
   await t.test(
-    'a new stage comes where the board shows it: an open one after the open ones, another one at the end',
+    'a new stage comes where the board shows it: an open one after the open ones, another ' +
+      'one at the end',
     async t => {
       const { id } = (
         await call('POST /api/pipelines', {
@@ -447,7 +448,7 @@ t.test('stages', async t => {
     const { id } = await stage('negotiation')
     t.match((await call(`PATCH /api/stages/${id}`, { kind: 'won' })).json(), {
       status: 409,
-      detail: /1 of them/
+      detail: /has 1 opportunities/
     })
     const { id: pipeline_id } = (
       await call('POST /api/pipelines', {
@@ -622,7 +623,8 @@ t.test('the way of an opportunity', async t => {
   await t.test('is told as its moves', async t => {
     const { id } = await make()
     await call(
-      `PATCH /api/stages/${(await stage('won', (await call('POST /api/pipelines', { name: 'Same keys' })).json().id)).id}`,
+      'PATCH ' +
+        `/api/stages/${(await stage('won', (await call('POST /api/pipelines', { name: 'Same keys' })).json().id)).id}`,
       { name: 'Sold' }
     )
     const [{ id: same }] = (await call('GET /api/pipelines?name=Same%20keys')).json().data
@@ -691,7 +693,7 @@ t.test('the end of a stage', async t => {
     t.match((await call(`DELETE /api/stages/${id}`)).json(), {
       status: 409,
       code: 'conflict',
-      detail: /1 of them.*move_to/
+      detail: /has 1 opportunities.*move_to/
     })
     for (const move_to of ['nowhere', 'proposal', 'won']) {
       t.match(
@@ -787,7 +789,7 @@ t.test('the end of a stage', async t => {
       await runPendingJobs(app.services, database_url, pino({ level: 'silent' }))
       t.equal(await inStage(), 0)
       t.equal(
-        await moveOpportunities(ctx, job!.payload),
+        await stageService.clear(ctx, job!.payload),
         undefined,
         'and doing it once more does no harm'
       )

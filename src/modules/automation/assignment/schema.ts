@@ -9,33 +9,38 @@ import {
   RecordOf,
   Text
 } from '../../../core/http/schema.ts'
-import { resources, statuses } from './table.ts'
+import { assignables, statuses } from './table.ts'
 
 const fields = {
-  name: Name(100, { description: 'What it is called.', example: 'Leads of the website' }),
-  resource: OneOf(resources, { description: 'The records it assigns.', example: 'leads' }),
+  name: Name(100, { description: 'Name.', example: 'Website leads' }),
+  resource: OneOf(assignables, { description: 'Records that the rule assigns.', example: 'leads' }),
   status: OneOf(statuses, {
     default: 'draft',
-    description: 'Whether it is in force.',
+    description: 'Status. Only active rules are applied.',
     example: 'active'
   }),
   position: Count({
     default: 0,
-    description:
-      'Its place in the order in which rules are tried; ties in the order they were made.',
+    description: 'Position in the order in which rules are tried; ties by creation.',
     example: 1
   }),
   filter: Text(1000, {
     description:
-      'Which records it is for: filters of their list, as in a query string, on what a creation can give. Empty: all.',
+      'Records that the rule applies to: filters of their list on fields that a creation ' +
+      'can set, ' +
+      'as a query string. Empty: all.',
     example: 'source=website&score[gte]=0'
   }),
   user_id: Nullable(
-    Id({ description: 'The user who gets them. Either this or team_id.', example: 1 })
+    Id({
+      description: 'User who gets the records. Either this or team_id is required.',
+      example: 1
+    })
   ),
   team_id: Nullable(
     Id({
-      description: 'The team whose active members get them in turn. Either this or user_id.',
+      description:
+        'Team whose active members get the records in turn. Either this or user_id is required.',
       example: null
     })
   )
@@ -43,11 +48,12 @@ const fields = {
 
 export const AssignmentRule = RecordOf(
   'AssignmentRule',
-  'Who gets a new record of which nobody says whose it is. The first active rule that fits decides; one that has nobody active to give it to is passed over.',
+  'Assigns new records that name no user. The first active rule that matches applies; a rule ' +
+    'without an active user is skipped.',
   fields
 )
 export const NewAssignmentRule = Creation('NewAssignmentRule', fields, ['name', 'resource'], {
-  name: 'Leads of the website',
+  name: 'Website leads',
   resource: 'leads',
   status: 'active',
   position: 1,

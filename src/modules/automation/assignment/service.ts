@@ -1,166 +1,148 @@
-import type { Static, TObject } from '@sinclair/typebox'
-import { collection, type Versions } from '../../../core/records/repository.ts'
+import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { ruleBroken } from '../../../core/errors.ts'
-import { lists, type ListQuery } from '../../../core/records/list.ts'
-import { filterLanguage } from '../../../core/records/list-query.ts'
-import { Account, accountFilter, NewAccount } from '../../crm/accounts/schema.ts'
-import { accounts, searchable as searchedAccounts } from '../../crm/accounts/table.ts'
-import { Lead, leadFilter, NewLead } from '../../crm/leads/schema.ts'
-import { leads } from '../../crm/leads/table.ts'
-import { NewOpportunity, Opportunity, opportunityFilter } from '../../sales/opportunities/schema.ts'
-import {
-  opportunities,
-  searchable as searchedOpportunities
-} from '../../sales/opportunities/table.ts'
-import { nextMember, waitForTurn } from '../teams/service.ts'
-import { findActive } from '../../identity/users/service.ts'
+import { FilterLanguage } from '../../../core/records/filter-language.ts'
+import { equal } from '../../../core/records/filter.ts'
+import type { ListQuery } from '../../../core/records/list.ts'
+import { repository, type Versions } from '../../../core/records/repository.ts'
+import type { Resource } from '../../../core/records/resource.ts'
+import { accountResource } from '../../crm/accounts/resource.ts'
+import { leadResource } from '../../crm/leads/resource.ts'
+import { userService } from '../../identity/users/service.ts'
+import { opportunityResource } from '../../sales/opportunities/resource.ts'
+import { teamService } from '../teams/service.ts'
+import { assignmentRuleResource } from './resource.ts'
 import type { AssignmentRuleChanges, NewAssignmentRule } from './schema.ts'
-import { assignmentRules, type resources } from './table.ts'
+import type { assignables } from './table.ts'
 
-type Resource = (typeof resources)[number]
+export type Assignable = (typeof assignables)[number]
 
-const {
-  create: insert,
-  update: change,
-  lock,
-  ...rest
-} = collection('assignment_rule', assignmentRules)
-export const { list, stream, get, find, remove, restore, history, cacheKey } = rest
+const records = repository(assignmentRuleResource)
 
-/** A rule can ask for what a creation can give, in the filters of the list. */
-const asked = (
-  record: TObject,
-  filter: readonly string[],
-  creation: TObject,
-  search: readonly string[] = []
-) =>
-  filterLanguage({
-    record,
-    filter: filter.filter(field => field in creation.properties && field !== 'assigned_to'),
-    search
-  })
-
-// not their collections: their services make records, and so call this one
+/** Rules filter by fields that a creation can set, in the language of the list. */
+const target = (resource: Resource) => {
+  const { schema, search = [], filters = [], create } = resource
+  const settable = filters.filter(field => field in create!.properties && field !== 'assigned_to')
+  return {
+    resource,
+    language: new FilterLanguage({ schema: schema!, search, filters: settable })
+  }
+}
 const targets = {
-  leads: { language: asked(Lead, leadFilter, NewLead), wouldMeet: lists('lead', leads).wouldMeet },
-  accounts: {
-    language: asked(Account, accountFilter, NewAccount, searchedAccounts),
-    wouldMeet: lists('account', accounts).wouldMeet
+  leads: target(leadResource),
+  accounts: target(accountResource),
+  opportunities: target(opportunityResource)
+}
+
+export const assignmentRuleService = {
+  ...records,
+
+  /**
+   * Creates a rule. Errors: 422 for a filter that its records do not have, and unless it names
+   * either a user or a team.
+   */
+  async create(ctx: Context, input: Static<typeof NewAssignmentRule>) {
+    assertValid(input)
+    return await records.create(ctx, input)
   },
-  opportunities: {
-    language: asked(Opportunity, opportunityFilter, NewOpportunity, searchedOpportunities),
-    wouldMeet: lists('opportunity', opportunities).wouldMeet
+
+  /** Changes a rule. Errors: 404, 412, 422 as `create`. */
+  async update(
+    ctx: Context,
+    id: number,
+    changes: Static<typeof AssignmentRuleChanges>,
+    versions?: Versions
+  ) {
+    return await ctx.transaction(async ctx => {
+      assertValid({ ...(await records.lock(ctx, id, versions)), ...changes })
+      return await records.update(ctx, id, changes)
+    })
+  },
+
+  /**
+   * Runs `work`, which may assign records of these kinds by the turns of a team, with the lock
+   * that turns need: it comes before the locks of models and records. Without an active rule for a
+   * team it is the work alone.
+   */
+  async withRotationLock<T>(
+    ctx: Context,
+    kinds: Assignable[],
+    work: (ctx: Context) => Promise<T>
+  ): Promise<T> {
+    const { data } = await records.list(ctx, {
+      filters: [
+        ...equal({ status: 'active' }),
+        { field: 'resource', operator: 'in', value: kinds },
+        { field: 'team_id', operator: 'null', value: false }
+      ],
+      limit: 1
+    })
+    return data.length === 0 ? await work(ctx) : await ctx.withLocks(['rotation'], work)
+  },
+
+  /**
+   * Creates a record by `create`, assigned by the rules if `input` names no user (null is nobody).
+   * Without rules this costs one short query.
+   */
+  async assign<Input extends { assigned_to?: number | null }, Row>(
+    ctx: Context,
+    kind: Assignable,
+    input: Input,
+    create: (ctx: Context, input: Input) => Promise<Row>
+  ): Promise<Row> {
+    if (input.assigned_to !== undefined) return await create(ctx, input)
+    const { data } = await records.list(ctx, { ...activeRules(kind), limit: 1 })
+    if (data.length === 0) return await create(ctx, input)
+    return await ctx.transaction(async ctx => {
+      const assigned_to = await findAssignee(ctx, kind, input)
+      return await create(ctx, { ...input, assigned_to })
+    })
   }
 }
 
-/** Makes a rule. Errors: 422 for a filter that its resource does not know, and unless it names either a user or a team. */
-export async function create(ctx: Context, input: Static<typeof NewAssignmentRule>) {
-  check(input)
-  return await insert(ctx, input)
-}
-
-/** Changes a rule. Errors: as `create`. */
-export async function update(
-  ctx: Context,
-  id: number,
-  changes: Static<typeof AssignmentRuleChanges>,
-  versions?: Versions
-) {
-  return await ctx.transaction(async ctx => {
-    check({ ...(await lock(ctx, id, versions)), ...changes })
-    return await change(ctx, id, changes)
-  })
-}
-
-function check({
+function assertValid({
   resource,
   filter = '',
   user_id = null,
   team_id = null
 }: Static<typeof NewAssignmentRule>): void {
   targets[resource].language.parse(filter, 'filter')
-  if ((user_id === null) === (team_id === null))
-    throw ruleBroken(
-      user_id === null ? 'user_id' : 'team_id',
-      'A rule names either a user or a team.'
-    )
+  if ((user_id === null) !== (team_id === null)) return
+  const field = user_id === null ? 'user_id' : 'team_id'
+  throw ruleBroken(field, 'A rule must name either a user or a team.')
 }
 
-/** The active rules of a resource, in the order in which they are tried. */
-const inForce = (resource: Resource): ListQuery => ({
-  filters: [
-    { field: 'resource', operator: 'eq', value: resource },
-    { field: 'status', operator: 'eq', value: 'active' }
-  ],
+/** The active rules for one kind of record, in the order in which they are tried. */
+const activeRules = (kind: Assignable): ListQuery => ({
+  filters: equal({ resource: kind, status: 'active' }),
   sort: [{ field: 'position', descending: false }]
 })
 
 /**
- * The user who gets a new record: whom the first rule says that the record would meet; null when none does. Within a transaction, with
- * which the turn of a team is taken.
+ * The user whom the first matching rule assigns a new record to; null if there is none. Within a
+ * transaction, with which the turn of a team is taken.
  */
-export async function assigneeFor(
+async function findAssignee(
   ctx: Context,
-  resource: Resource,
+  kind: Assignable,
   record: object
 ): Promise<number | null> {
-  const { language, wouldMeet } = targets[resource]
-  for await (const rules of stream(ctx, inForce(resource))) {
-    const fits = await wouldMeet(
-      ctx,
-      record,
-      rules.map(({ filter }) => language.parse(filter, 'filter'))
-    )
-    for (const { user_id, team_id } of rules.filter((_, i) => fits[i])) {
-      const assignee =
-        user_id === null ? await nextMember(ctx, team_id!) : (await findActive(ctx, [user_id]))[0]
+  const { language, resource } = targets[kind]
+  for await (const rules of records.stream(ctx, activeRules(kind))) {
+    const filters = rules.map(({ filter }) => language.parse(filter, 'filter'))
+    const matches = await repository(resource).wouldMatch(ctx, record, filters)
+    for (const rule of rules.filter((_, i) => matches[i])) {
+      const assignee = await assigneeOf(ctx, rule)
       if (assignee) return assignee
     }
   }
   return null
 }
 
-/**
- * Does work that may take a turn of a team for records of these resources. Whoever does waits for it first, within a transaction, before
- * the locks of models and records: who holds one of those must not wait for somebody who wants it. Where no rule is for a team it is the work alone.
- */
-export async function inTurn<T>(
+async function assigneeOf(
   ctx: Context,
-  resources: Resource[],
-  work: (ctx: Context) => Promise<T>
-): Promise<T> {
-  const {
-    data: [rule]
-  } = await list(ctx, {
-    filters: [
-      { field: 'resource', operator: 'in', value: resources },
-      { field: 'status', operator: 'eq', value: 'active' },
-      { field: 'team_id', operator: 'null', value: false }
-    ],
-    limit: 1
-  })
-  if (!rule) return await work(ctx)
-  return await ctx.transaction(async ctx => {
-    await waitForTurn(ctx)
-    return await work(ctx)
-  })
-}
-
-/** Makes a record by `insert`, given to whom the rules say if `input` says nothing of it: null is nobody. Without rules this is one short query more. */
-export async function assigned<Input extends { assigned_to?: number | null }, Row>(
-  ctx: Context,
-  resource: Resource,
-  input: Input,
-  insert: (ctx: Context, input: Input) => Promise<Row>
-): Promise<Row> {
-  if (
-    input.assigned_to !== undefined ||
-    (await list(ctx, { ...inForce(resource), limit: 1 })).data.length === 0
-  )
-    return await insert(ctx, input)
-  return await ctx.transaction(
-    async ctx =>
-      await insert(ctx, { ...input, assigned_to: await assigneeFor(ctx, resource, input) })
-  )
+  { user_id, team_id }: { user_id: number | null; team_id: number | null }
+): Promise<number | null> {
+  if (user_id === null) return await teamService.nextMember(ctx, team_id!)
+  return (await userService.findActive(ctx, [user_id]))[0] ?? null
 }

@@ -1,18 +1,21 @@
 import { identifier, listIndexes, record, recordKeys, reference } from '../../../core/db/columns.ts'
 import { check, integer, pgTable, sql, varchar } from '../../../core/db/drizzle.ts'
-import { teams } from '../teams/table.ts'
 import { users } from '../../identity/users/table.ts'
+import { teams } from '../teams/table.ts'
 
-export const resources = ['leads', 'accounts', 'opportunities'] as const
+export const assignables = ['leads', 'accounts', 'opportunities'] as const
 export const statuses = ['draft', 'active'] as const
 
-/** Who gets a new record that is assigned to nobody: a user, or the members of a team in turn. The first rule whose filter fits decides. */
+/**
+ * Who gets a new record that is assigned to nobody: a user, or the members of a team in turn. The
+ * first rule whose filter matches decides.
+ */
 export const assignmentRules = pgTable(
   'assignment_rules',
   {
     ...record(),
     name: varchar({ length: 100 }).notNull(),
-    resource: varchar({ length: 20, enum: resources }).notNull(),
+    resource: varchar({ length: 20, enum: assignables }).notNull(),
     status: varchar({ length: 10, enum: statuses }).notNull().default('draft'),
     position: integer().notNull().default(0),
     filter: varchar({ length: 1000 }).notNull().default(''),

@@ -3,28 +3,28 @@ import { jsonb, pgTable, sql, uniqueIndex, varchar } from '../../../core/db/driz
 
 export const statuses = ['draft', 'active'] as const
 
-/** One condition of a list (`field[operator]=value`, as in its query string) and what it is worth. */
-export interface Rule {
+/** One condition of a list (`field[operator]=value`, as in its query string) and its points. */
+export interface ScoringRule {
   field: string
   operator: string
   value: string
   points: number
 }
-/** From which score on a lead is graded A, B or C; below it is a D. */
+/** The lowest scores that are graded A, B and C; lower ones are graded D. */
 export interface Bands {
   A: number
   B: number
   C: number
 }
 
-/** How leads are scored. One of them is active, or none: then scores are given by hand. */
+/** How leads are scored. At most one is active; without it, scores are set by hand. */
 export const scoringModels = pgTable(
   'scoring_models',
   {
     ...record(),
     name: varchar({ length: 100 }).notNull(),
     status: varchar({ length: 10, enum: statuses }).notNull().default('draft'),
-    rules: jsonb().$type<Rule[]>().notNull().default([]),
+    rules: jsonb().$type<ScoringRule[]>().notNull().default([]),
     bands: jsonb().$type<Bands>().notNull().default({ A: 80, B: 60, C: 40 })
   },
   t => [

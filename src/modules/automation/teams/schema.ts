@@ -2,15 +2,12 @@ import { Type } from '@sinclair/typebox'
 import { Change, Creation, Id, Name, Nullable, RecordOf } from '../../../core/http/schema.ts'
 
 const fields = {
-  name: Name(100, {
-    description: 'What it is called; unique, whatever the case.',
-    example: 'Inside sales'
-  }),
-  leader_id: Nullable(Id({ description: 'The user who leads it.', example: 1 })),
+  name: Name(100, { description: 'Name, unique ignoring case.', example: 'Inside sales' }),
+  leader_id: Nullable(Id({ description: 'User who leads the team.', example: 1 })),
   member_ids: Type.Array(Id(), {
     maxItems: 200,
     uniqueItems: true,
-    description: 'The users in it, in the order in which they take turns.',
+    description: 'User IDs of the members, in the order in which they take turns.',
     example: [1]
   })
 }

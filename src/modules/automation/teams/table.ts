@@ -1,19 +1,28 @@
-import { identifier, listIndexes, record, recordKeys, reference } from '../../../core/db/columns.ts'
+import {
+  identifier,
+  idList,
+  listIndexes,
+  record,
+  recordKeys,
+  reference
+} from '../../../core/db/columns.ts'
 import { bigint, pgTable, primaryKey, sql, uniqueIndex, varchar } from '../../../core/db/drizzle.ts'
 import { users } from '../../identity/users/table.ts'
 
-/** `member_ids` are users; the leader need not be one of the members. */
+export const filterable = ['name', 'leader_id', 'created_at', 'updated_at'] as const
+
+/** `member_ids` are users; the leader need not be a member. */
 export const teams = pgTable(
   'teams',
   {
     ...record(),
     name: varchar({ length: 100 }).notNull(),
     leader_id: identifier(),
-    member_ids: identifier().array().notNull().default([])
+    member_ids: idList()
   },
   t => [
     ...recordKeys('teams', t),
-    ...listIndexes('teams', t, ['name', 'leader_id', 'created_at', 'updated_at']),
+    ...listIndexes('teams', t, filterable),
     uniqueIndex('teams_name_unique')
       .on(t.organization_id, sql`lower(${t.name})`)
       .where(sql`${t.deleted_at} is null`),
@@ -21,7 +30,9 @@ export const teams = pgTable(
   ]
 )
 
-/** How often a team has been given work: whose turn it is. No record: a turn is no change of the team. */
+/**
+ * How often a team has been assigned work: whose turn it is. A turn is not a change of the team.
+ */
 export const teamTurns = pgTable(
   'team_turns',
   {

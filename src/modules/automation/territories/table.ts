@@ -2,7 +2,9 @@ import { identifier, listIndexes, record, recordKeys, reference } from '../../..
 import { pgTable, sql, uniqueIndex, varchar } from '../../../core/db/drizzle.ts'
 import { teams } from '../teams/table.ts'
 
-/** `filter` says which accounts belong to it, in the language of their list. */
+export const filterable = ['name', 'team_id', 'created_at', 'updated_at'] as const
+
+/** `filter` says which accounts belong to it, as a query string of their list. */
 export const territories = pgTable(
   'territories',
   {
@@ -13,7 +15,7 @@ export const territories = pgTable(
   },
   t => [
     ...recordKeys('territories', t),
-    ...listIndexes('territories', t, ['name', 'team_id', 'created_at', 'updated_at']),
+    ...listIndexes('territories', t, filterable),
     uniqueIndex('territories_name_unique')
       .on(t.organization_id, sql`lower(${t.name})`)
       .where(sql`${t.deleted_at} is null`),

@@ -1,42 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import { crud } from '../../../core/http/resource-routes.ts'
+import { resourceRoutes } from '../../../core/http/resource-routes.ts'
+import { idOf, idParameter, pageResponse, sendPage } from '../../../core/http/responses.ts'
+import { PageOf, Ref } from '../../../core/http/schema.ts'
 import { cursorParameter } from '../../../core/records/list-query.ts'
-import { answer, byId, idOf, nextLink } from '../../../core/http/responses.ts'
-import { Id, PageOf, Ref } from '../../../core/http/schema.ts'
-import { TagList } from '../tags/schema.ts'
-import * as tags from '../tags/service.ts'
 import { Territory } from '../../automation/territories/schema.ts'
-import { UserSummary } from '../../identity/users/schema.ts'
-import { findSummaries } from '../../identity/users/service.ts'
-import { Account, AccountChanges, accountFilter, NewAccount } from './schema.ts'
-import * as accounts from './service.ts'
-import { searchable } from './table.ts'
+import { accountResource } from './resource.ts'
+import { accountService } from './service.ts'
 
 const TerritoryPage = PageOf(Territory)
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  crud(app, accounts, {
-    one: 'account',
-    many: 'accounts',
-    record: Account,
-    create: NewAccount,
-    update: AccountChanges,
-    filter: accountFilter,
-    sort: ['id', 'name', 'annual_revenue', 'employee_count', 'created_at', 'updated_at'],
-    search: searchable,
-    include: {
-      parent_account: {
-        by: 'parent_account_id',
-        find: accounts.find,
-        record: Ref(Account),
-        permission: 'accounts:read'
-      },
-      assigned_to: { by: 'assigned_to', find: findSummaries, record: Ref(UserSummary) },
-      tags: { by: 'tags', find: tags.find, record: TagList, permission: 'tags:read' }
-    },
-    scopes: { territory_id: Id({ description: 'It is in this territory.' }) }
-  })
+  resourceRoutes(app, accountResource, accountService)
 
   app.get(
     '/:id/territories',
@@ -45,19 +20,21 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       schema: {
         operationId: 'listAccountTerritories',
         summary: 'List the territories of an account',
-        tags: ['accounts'],
         description:
-          'The territories whose filters the account meets now, by name. Each page looks through 200 territories, so that it may show fewer or none and still have a next one.',
-        params: byId(),
+          'The territories whose filters the account currently matches, by name. Each page ' +
+          'covers ' +
+          '200 territories, so that it may contain few or none and still have a next page.',
+        tags: [accountResource.path],
+        params: idParameter(),
         querystring: Type.Object({ cursor: cursorParameter }, { additionalProperties: false }),
-        response: answer(200, 'The territories.', Ref(TerritoryPage))
+        response: pageResponse('The territories.', Ref(TerritoryPage))
       }
     },
     async (request, reply) => {
-      request.ctx.require('territories:read')
-      const page = await accounts.territoriesOf(request.ctx, idOf(request), request.query)
-      if (page.next_cursor !== null) reply.header('link', nextLink(request, page.next_cursor))
-      return page
+      const { ctx } = request
+      ctx.require('territories:read')
+      const page = await accountService.territoriesOf(ctx, idOf(request), request.query)
+      return sendPage(request, reply, page)
     }
   )
 }

@@ -1,92 +1,99 @@
 import type { Static } from '@sinclair/typebox'
-import { collection, type Versions } from '../../../core/records/repository.ts'
 import type { Context } from '../../../core/access/context.ts'
-import { soon } from '../../../core/db/database.ts'
+import { defined } from '../../../core/defined.ts'
+import { sql } from '../../../core/db/drizzle.ts'
+import { ours } from '../../../core/db/sql.ts'
 import { ruleBroken } from '../../../core/errors.ts'
-import type { Filter, ListQuery } from '../../../core/records/list.ts'
-import { assigned } from '../../automation/assignment/service.ts'
-import * as territories from '../../automation/territories/service.ts'
+import type { Filter } from '../../../core/records/filter.ts'
+import type { ListQuery } from '../../../core/records/list.ts'
+import { repository, type Versions } from '../../../core/records/repository.ts'
+import { assignmentRuleService } from '../../automation/assignment/service.ts'
+import { territoryService } from '../../automation/territories/service.ts'
+import { accountResource } from './resource.ts'
 import type { AccountChanges, NewAccount } from './schema.ts'
 import { accounts } from './table.ts'
 
-const {
-  list: select,
-  stream: selectAll,
-  create: insert,
-  update: change,
-  wouldMeet,
-  ...rest
-} = collection('account', accounts)
-export const { get, find, lock, createMany, remove, restore, history, cacheKey } = rest
+const records = repository(accountResource)
+const maxTerritories = 200
 
-/** A page of accounts; `territory_id` stands for the filters of the territory. */
-export const list = async (ctx: Context, query: ListQuery = {}) =>
-  await select(ctx, await withTerritories(ctx, query))
+export const accountService = {
+  ...records,
 
-/** All of them, in batches. */
-export async function* stream(ctx: Context, query: ListQuery = {}) {
-  yield* selectAll(ctx, await withTerritories(ctx, query))
+  /** One page; `territory_id` means the filters of the territory. Errors: 400. */
+  async list(ctx: Context, query: ListQuery = {}) {
+    return await records.list(ctx, await withTerritoryFilters(ctx, query))
+  },
+
+  /** The whole list in batches. */
+  async *stream(ctx: Context, query: ListQuery = {}) {
+    yield* records.stream(ctx, await withTerritoryFilters(ctx, query))
+  },
+
+  /**
+   * The territories that an account is in, of the next 200 by name: a page may have fewer, or
+   * none, and still be followed by another one. Errors: 404.
+   */
+  async territoriesOf(ctx: Context, id: number, { cursor }: Pick<ListQuery, 'cursor'>) {
+    const account = await records.get(ctx, id)
+    const { data, ...page } = await territoryService.list(ctx, {
+      sort: [{ field: 'name', descending: false }],
+      limit: maxTerritories,
+      ...defined({ cursor })
+    })
+    const filters = data.map(territory => territoryService.filtersOf(territory))
+    const matches = await records.wouldMatch(ctx, account, filters)
+    return { data: data.filter((_, i) => matches[i]), ...page }
+  },
+
+  /** Creates an account, assigned by the rules if it names no user. Errors: 422. */
+  async create(ctx: Context, input: Static<typeof NewAccount>) {
+    return await assignmentRuleService.assign(ctx, 'accounts', input, records.create)
+  },
+
+  /** Changes an account. Errors: 404, 412, 422 for a parent that is itself or below it. */
+  async update(
+    ctx: Context,
+    id: number,
+    changes: Static<typeof AccountChanges>,
+    versions?: Versions
+  ) {
+    const parent_id = changes.parent_account_id
+    if (parent_id === undefined || parent_id === null)
+      return await records.update(ctx, id, changes, versions)
+    // one at a time: two changes that are valid by themselves can form a cycle together
+    return await ctx.withLocks(['hierarchy'], async ctx => {
+      await assertNotBelow(ctx, id, parent_id)
+      return await records.update(ctx, id, changes, versions)
+    })
+  }
 }
 
-const nothing: Filter = { field: 'id', operator: 'in', value: [] }
+const matchesNothing: Filter = { field: 'id', operator: 'in', value: [] }
 
-async function withTerritories(ctx: Context, query: ListQuery): Promise<ListQuery> {
+async function withTerritoryFilters(ctx: Context, query: ListQuery): Promise<ListQuery> {
   const filters = await Promise.all(
     (query.filters ?? []).map(async filter => {
       if (filter.field !== 'territory_id') return [filter]
-      const [territory] = await territories.find(ctx, [filter.value as number])
-      return territory ? territories.filtersOf(territory) : [nothing]
+      const [territory] = await territoryService.find(ctx, [filter.value as number])
+      return territory ? territoryService.filtersOf(territory) : [matchesNothing]
     })
   )
   return { ...query, filters: filters.flat() }
 }
 
-/** A page of the territories that an account is in: those among the next 200 of all, so a page may be short and have another one. Errors: 404. */
-export async function territoriesOf(
-  ctx: Context,
-  id: number,
-  { cursor }: Pick<ListQuery, 'cursor'>
-) {
-  const account = await get(ctx, id)
-  const { data, ...page } = await territories.list(ctx, {
-    sort: [{ field: 'name', descending: false }],
-    limit: 200,
-    ...(cursor !== undefined && { cursor })
-  })
-  const isIn = await wouldMeet(ctx, account, data.map(territories.filtersOf))
-  return { data: data.filter((_, i) => isIn[i]), ...page }
-}
-
-/** Makes an account, assigned by the rules if nobody is named. */
-export const create = async (ctx: Context, input: Static<typeof NewAccount>) =>
-  await assigned(ctx, 'accounts', input, insert)
-
-/** Changes an account. Errors: 422 when its parent would be itself or stand below it. */
-export async function update(
-  ctx: Context,
-  id: number,
-  changes: Static<typeof AccountChanges>,
-  versions?: Versions
-) {
-  const parent = changes.parent_account_id
-  if (parent === undefined || parent === null) return await change(ctx, id, changes, versions)
-  return await ctx.transaction(async ctx => {
-    // one at a time: two changes that are harmless each can make a circle together
-    await soon(
-      ctx.connection`select pg_advisory_xact_lock(hashtextextended('account hierarchy', ${ctx.organization_id}))`
+/** Errors: 422 if the account `parent_id` is `id` or below it. */
+async function assertNotBelow(ctx: Context, id: number, parent_id: number): Promise<void> {
+  const cycle = await ctx.one(sql`
+    with recursive ancestors (id) as (
+      select ${parent_id}::bigint
+      union
+      select account.parent_account_id
+      from ${ours(accounts, 'account')} join ancestors on account.id = ancestors.id
+      where account.parent_account_id is not null
+    ) select from ancestors where id = ${id}`)
+  if (cycle)
+    throw ruleBroken(
+      'parent_account_id',
+      'An account cannot be its own parent, directly or indirectly.'
     )
-    const [circle] = await soon(ctx.connection`
-      with recursive above (id) as (
-        select ${parent}::bigint
-        union
-        select a.parent_account_id from accounts a join above on a.id = above.id
-        where a.organization_id = ${ctx.organization_id} and a.parent_account_id is not null
-      ) select 1 from above where id = ${id}`)
-    if (circle)
-      throw ruleBroken(
-        'parent_account_id',
-        'An account cannot belong to itself, directly or through others.'
-      )
-    return await change(ctx, id, changes, versions)
-  })
 }

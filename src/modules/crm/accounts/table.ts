@@ -1,12 +1,13 @@
 import {
   identifier,
+  idList,
+  idListIndex,
   listIndexes,
   money,
   record,
   recordKeys,
   reference,
-  searchText,
-  tags
+  searchText
 } from '../../../core/db/columns.ts'
 import { check, integer, pgTable, sql, varchar } from '../../../core/db/drizzle.ts'
 import { users } from '../../identity/users/table.ts'
@@ -14,6 +15,22 @@ import { users } from '../../identity/users/table.ts'
 export const types = ['customer', 'prospect', 'partner', 'vendor'] as const
 export const statuses = ['active', 'inactive'] as const
 export const searchable = ['name', 'website', 'email', 'phone', 'city'] as const
+
+export const filterable = [
+  'name',
+  'industry',
+  'city',
+  'state',
+  'country',
+  'status',
+  'type',
+  'annual_revenue',
+  'employee_count',
+  'parent_account_id',
+  'assigned_to',
+  'created_at',
+  'updated_at'
+] as const
 
 export const accounts = pgTable(
   'accounts',
@@ -35,26 +52,13 @@ export const accounts = pgTable(
     type: varchar({ length: 20, enum: types }).notNull().default('prospect'),
     parent_account_id: identifier(),
     assigned_to: identifier(),
-    tags: tags(),
+    tags: idList(),
     search_text: searchText(searchable)
   },
   t => [
     ...recordKeys('accounts', t),
-    ...listIndexes('accounts', t, [
-      'name',
-      'industry',
-      'city',
-      'state',
-      'country',
-      'status',
-      'type',
-      'annual_revenue',
-      'employee_count',
-      'parent_account_id',
-      'assigned_to',
-      'created_at',
-      'updated_at'
-    ]),
+    idListIndex('accounts', t, 'tags'),
+    ...listIndexes('accounts', t, filterable),
     reference('accounts', t, 'parent_account_id', t),
     reference('accounts', t, 'assigned_to', users),
     check('accounts_annual_revenue_check', sql`${t.annual_revenue} >= 0`),

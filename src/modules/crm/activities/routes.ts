@@ -1,39 +1,21 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { problems } from '../../../core/http/operations.ts'
 import { versionsOf } from '../../../core/http/preconditions.ts'
-import { crud } from '../../../core/http/resource-routes.ts'
-import { answer, byId, conditions, idOf, sendRecord } from '../../../core/http/responses.ts'
-import { Ref } from '../../../core/http/schema.ts'
-import { TagList } from '../tags/schema.ts'
-import * as tags from '../tags/service.ts'
-import { UserSummary } from '../../identity/users/schema.ts'
-import { findSummaries } from '../../identity/users/service.ts'
+import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import {
-  Activity,
-  ActivityChanges,
-  activityFilter,
-  activityScopes,
-  Completion,
-  NewActivity
-} from './schema.ts'
-import * as activities from './service.ts'
-import { searchable } from './table.ts'
+  idOf,
+  idParameter,
+  recordResponse,
+  requestHeaders,
+  sendRecord
+} from '../../../core/http/responses.ts'
+import { Ref } from '../../../core/http/schema.ts'
+import { activityResource } from './resource.ts'
+import { Activity, Completion } from './schema.ts'
+import { activityService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  crud(app, activities, {
-    one: 'activity',
-    many: 'activities',
-    record: Activity,
-    create: NewActivity,
-    update: ActivityChanges,
-    filter: activityFilter,
-    scopes: activityScopes,
-    search: searchable,
-    sort: ['id', 'due_at', 'completed_at', 'created_at', 'updated_at'],
-    include: {
-      assigned_to: { by: 'assigned_to', find: findSummaries, record: Ref(UserSummary) },
-      tags: { by: 'tags', find: tags.find, record: TagList, permission: 'tags:read' }
-    }
-  })
+  resourceRoutes(app, activityResource, activityService)
 
   app.addSchema(Completion)
   app.post(
@@ -43,20 +25,23 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       schema: {
         operationId: 'completeActivity',
         summary: 'Complete an activity',
-        tags: ['activities'],
         description:
-          'The activity is done. One that is completed already stays as it is; one that was cancelled is planned anew first (409).',
-        params: byId(),
+          'Marks the activity as completed. A completed one is unchanged; a cancelled one ' +
+          'must be ' +
+          'set to planned first (409).',
+        tags: [activityResource.path],
+        ...problems(409, 422),
+        params: idParameter(),
         body: Ref(Completion),
-        headers: conditions(['if-match']),
-        response: answer(200, 'The activity as it is now.', Ref(Activity))
+        headers: requestHeaders('if-match'),
+        response: recordResponse('The activity.', Ref(Activity))
       }
     },
-    async (request, reply) =>
-      sendRecord(
-        reply,
-        await activities.complete(request.ctx, idOf(request), request.body, versionsOf(request))
-      )
+    async (request, reply) => {
+      const { ctx, body } = request
+      const versions = versionsOf(request)
+      return sendRecord(reply, await activityService.complete(ctx, idOf(request), body, versions))
+    }
   )
 }
 

@@ -1,12 +1,13 @@
 import {
   identifier,
+  idList,
+  idListIndex,
   instant,
   listIndexes,
   record,
   recordKeys,
   reference,
-  searchText,
-  tags
+  searchText
 } from '../../../core/db/columns.ts'
 import {
   check,
@@ -33,12 +34,26 @@ export const priorities = ['low', 'medium', 'high'] as const
 export const linkable = ['contact', 'lead', 'account', 'opportunity'] as const
 export const searchable = ['subject', 'location'] as const
 
+export const filterable = [
+  'type',
+  'status',
+  'priority',
+  'due_at',
+  'completed_at',
+  'assigned_to',
+  'created_at',
+  'updated_at'
+] as const
+
 export interface Link {
   type: (typeof linkable)[number]
   id: number
 }
 
-/** `links` is what is given and shown, and part of each event; `activity_links` follows it, by the trigger of drizzle/0004. */
+/**
+ * `links` is what callers see, and part of each event; a trigger (drizzle/0004) fills
+ * `activity_links` from it.
+ */
 export const activities = pgTable(
   'activities',
   {
@@ -54,25 +69,17 @@ export const activities = pgTable(
     location: varchar({ length: 255 }),
     assigned_to: identifier(),
     links: jsonb().$type<Link[]>().notNull().default([]),
-    tags: tags(),
+    tags: idList(),
     search_text: searchText(searchable)
   },
   t => [
     ...recordKeys('activities', t),
-    ...listIndexes('activities', t, [
-      'type',
-      'status',
-      'priority',
-      'due_at',
-      'completed_at',
-      'assigned_to',
-      'created_at',
-      'updated_at'
-    ]),
+    idListIndex('activities', t, 'tags'),
+    ...listIndexes('activities', t, filterable),
     index('idx_activities_open')
       .on(t.organization_id, t.due_at, t.id)
       .where(sql`${t.deleted_at} is null and ${t.status} in ('planned', 'in_progress')`),
-    // what the report counts, without a look at the rows
+    // what the report counts, by an index-only scan
     index('idx_activities_report')
       .on(t.organization_id, t.assigned_to, t.type, t.status, t.duration_minutes)
       .where(sql`${t.deleted_at} is null`),
@@ -82,8 +89,8 @@ export const activities = pgTable(
 )
 
 /**
- * What activities are about: link `position` of an activity points at one record, in the column of its kind. Links of deleted
- * activities are not here. An activity occurred when it was completed, or else when it was made.
+ * The links of activities that are not deleted: each points at one record, in the column of its
+ * kind. An activity occurred when it was completed, otherwise when it was created.
  */
 export const activityLinks = pgTable(
   'activity_links',
@@ -120,7 +127,7 @@ export const activityLinks = pgTable(
         columns: [t.organization_id, t[name]],
         foreignColumns: [target.organization_id, target.id]
       }),
-      // the activities of one record, newest first; and the records with activities since some time
+      // the activities of a record, newest first; and the records with activities since a time
       index(`idx_activity_links_${name}`)
         .on(t.organization_id, t[name], t.occurred_at, t.activity_id)
         .where(sql`${t[name]} is not null`),

@@ -1,16 +1,30 @@
 import {
   identifier,
+  idList,
+  idListIndex,
   listIndexes,
   record,
   recordKeys,
   reference,
-  searchText,
-  tags
+  searchText
 } from '../../../core/db/columns.ts'
 import { pgTable, varchar } from '../../../core/db/drizzle.ts'
 import { accounts } from '../accounts/table.ts'
 
 export const searchable = ['first_name', 'last_name', 'email', 'phone', 'company'] as const
+
+export const filterable = [
+  'first_name',
+  'last_name',
+  'position',
+  'email',
+  'phone',
+  'company',
+  'account_id',
+  'created_by',
+  'created_at',
+  'updated_at'
+] as const
 
 export const contacts = pgTable(
   'contacts',
@@ -23,23 +37,13 @@ export const contacts = pgTable(
     company: varchar({ length: 100 }),
     position: varchar({ length: 100 }),
     account_id: identifier(),
-    tags: tags(),
+    tags: idList(),
     search_text: searchText(searchable)
   },
   t => [
     ...recordKeys('contacts', t),
-    ...listIndexes('contacts', t, [
-      'first_name',
-      'last_name',
-      'position',
-      'email',
-      'phone',
-      'company',
-      'account_id',
-      'created_by',
-      'created_at',
-      'updated_at'
-    ]),
+    idListIndex('contacts', t, 'tags'),
+    ...listIndexes('contacts', t, filterable),
     reference('contacts', t, 'account_id', accounts)
   ]
 )

@@ -1,43 +1,22 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from '@sinclair/typebox'
+import { problems } from '../../../core/http/operations.ts'
 import { versionsOf } from '../../../core/http/preconditions.ts'
-import { crud } from '../../../core/http/resource-routes.ts'
-import { cursorParameter, limitParameter } from '../../../core/records/list-query.ts'
-import { answer, byId, conditions, nextLink, sendRecord } from '../../../core/http/responses.ts'
+import { resourceRoutes } from '../../../core/http/resource-routes.ts'
+import {
+  idParameter,
+  recordResponse,
+  requestHeaders,
+  sendRecord
+} from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
-import { Contact } from '../contacts/schema.ts'
-import * as contacts from '../contacts/service.ts'
-import { Move, MovePage } from '../../sales/stage-history/schema.ts'
-import { TagList } from '../tags/schema.ts'
-import * as tags from '../tags/service.ts'
-import { UserSummary } from '../../identity/users/schema.ts'
-import { findSummaries } from '../../identity/users/service.ts'
-import { Lead, LeadChanges, leadFilter, leadScopes, NewLead, Qualification } from './schema.ts'
-import * as leads from './service.ts'
+import { leadResource } from './resource.ts'
+import { Lead, Qualification } from './schema.ts'
+import { leadService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  crud(app, leads, {
-    one: 'lead',
-    many: 'leads',
-    record: Lead,
-    create: NewLead,
-    update: LeadChanges,
-    filter: leadFilter,
-    scopes: leadScopes,
-    sort: ['id', 'status', 'score', 'grade', 'moved_at', 'created_at', 'updated_at'],
-    include: {
-      contact: {
-        by: 'contact_id',
-        find: contacts.find,
-        record: Ref(Contact),
-        permission: 'contacts:read'
-      },
-      assigned_to: { by: 'assigned_to', find: findSummaries, record: Ref(UserSummary) },
-      tags: { by: 'tags', find: tags.find, record: TagList, permission: 'tags:read' }
-    }
-  })
+  resourceRoutes(app, leadResource, leadService)
 
-  for (const schema of [Qualification, Move, MovePage]) app.addSchema(schema)
+  app.addSchema(Qualification)
   app.post(
     '/:id/qualification',
     {
@@ -45,45 +24,22 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       schema: {
         operationId: 'qualifyLead',
         summary: 'Qualify a lead',
-        tags: ['leads'],
         description:
-          'Says that something may come of a lead, or that nothing will, and why: what PATCH does with `status` and `unqualified_reason`. ' +
-          'Without a body it is qualified. The same again changes nothing; a converted lead stays converted.',
-        params: byId(),
+          'Sets a lead to qualified, or to unqualified with a reason, like PATCH with ' +
+          '`status` and ' +
+          '`unqualified_reason`. Without a body it is qualified. Repeating it changes nothing.',
+        tags: [leadResource.path],
+        ...problems(409, 422),
+        params: idParameter(),
         body: Ref(Qualification),
-        headers: conditions(['if-match']),
-        response: answer(200, 'The lead as it is now.', Ref(Lead))
-      }
-    },
-    async (request, reply) =>
-      sendRecord(
-        reply,
-        await leads.qualify(request.ctx, request.params.id, request.body, versionsOf(request))
-      )
-  )
-
-  app.get(
-    '/:id/moves',
-    {
-      config: { permission: 'leads:read' },
-      schema: {
-        operationId: 'listLeadMoves',
-        summary: 'List the moves of a lead',
-        tags: ['leads'],
-        description:
-          'The way of a lead through its statuses, newest first: who moved it, and how long it had been in the status before.',
-        params: byId(),
-        querystring: Type.Object(
-          { limit: limitParameter, cursor: cursorParameter },
-          { additionalProperties: false }
-        ),
-        response: answer(200, 'The moves.', Ref(MovePage))
+        headers: requestHeaders('if-match'),
+        response: recordResponse('The lead.', Ref(Lead))
       }
     },
     async (request, reply) => {
-      const page = await leads.movesOfLead(request.ctx, request.params.id, request.query)
-      if (page.next_cursor !== null) reply.header('link', nextLink(request, page.next_cursor))
-      return page
+      const { id } = request.params
+      const versions = versionsOf(request)
+      return sendRecord(reply, await leadService.qualify(request.ctx, id, request.body, versions))
     }
   )
 }

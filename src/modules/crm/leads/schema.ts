@@ -1,5 +1,4 @@
 import { Type } from '@sinclair/typebox'
-import { filterLanguage } from '../../../core/records/list-query.ts'
 import {
   Change,
   Creation,
@@ -9,55 +8,54 @@ import {
   Nullable,
   OneOf,
   RecordOf,
-  TagIds,
   Text
 } from '../../../core/http/schema.ts'
+import { TagIds } from '../tags/schema.ts'
 import { grades, outcomes, statuses } from './table.ts'
 
 const fields = {
-  contact_id: Nullable(Id({ description: 'The person who may buy.', example: 1 })),
-  source: Nullable(Text(50, { description: 'Where the lead came from.', example: 'website' })),
-  status: OneOf(statuses, { default: 'new', description: 'How far it has come.', example: 'new' }),
+  contact_id: Nullable(Id({ description: 'Contact ID.', example: 1 })),
+  source: Nullable(Text(50, { description: 'Source of the lead.', example: 'website' })),
+  status: OneOf(statuses, { default: 'new', description: 'Status.', example: 'new' }),
   score: Type.Integer({
     format: 'int32',
     minimum: -2_147_483_648,
     maximum: 2_147_483_647,
     default: 0,
     description:
-      'How promising it is; given by hand unless a scoring model is active, which computes it.',
+      'Score. It is computed if a scoring model is active, and can be set by hand otherwise.',
     example: 0
   }),
-  assigned_to: Nullable(Id({ description: 'The user who follows it up.', example: 1 })),
+  assigned_to: Nullable(Id({ description: 'User assigned to the lead.', example: 1 })),
   unqualified_reason: Nullable(
     Name(500, {
-      description:
-        'Why nothing will come of it; only of an unqualified lead, and null again with another status.',
+      description: 'Reason why the lead is unqualified. It is cleared by another status.',
       example: null
     })
   ),
   tags: TagIds()
 }
 
-const kept = {
+const serverSet = {
   grade: Nullable(
     OneOf(grades, {
-      description: 'How promising it is, as the active scoring model grades it; null without one.',
+      description: 'Grade given by the active scoring model; null without one.',
       example: null
     })
   ),
   moved_at: Instant({
-    description: 'When it came to its present status.',
+    description: 'When the lead entered its current status.',
     example: '2026-11-22T09:00:00.000Z'
   }),
   qualified_at: Nullable(
-    Instant({ description: 'When it was qualified; null if it was not.', example: null })
+    Instant({ description: 'When the lead was qualified; null otherwise.', example: null })
   ),
   converted_at: Nullable(
-    Instant({ description: 'When it was converted; null if it was not.', example: null })
+    Instant({ description: 'When the lead was converted; null otherwise.', example: null })
   )
 }
 
-export const Lead = RecordOf('Lead', 'Somebody who may become a customer.', { ...fields, ...kept })
+export const Lead = RecordOf('Lead', 'A potential customer.', { ...fields, ...serverSet })
 export const NewLead = Creation('NewLead', fields, [], {
   contact_id: 1,
   source: 'website',
@@ -66,44 +64,19 @@ export const NewLead = Creation('NewLead', fields, [], {
 })
 export const LeadChanges = Change('LeadChanges', fields, { source: 'referral' })
 
-/** What lists of leads can be filtered by. */
-export const leadFilter = [
-  'id',
-  'contact_id',
-  'source',
-  'status',
-  'score',
-  'grade',
-  'assigned_to',
-  'moved_at',
-  'tags',
-  'created_at',
-  'updated_at'
-] as const
-
-/** Filters of leads that are no fields. */
-export const leadScopes = {
-  entered_status: OneOf(statuses, { description: 'It has ever come to this status.' }),
-  campaign_id: Id({ description: 'It is a member of this campaign.' }),
-  mine: Type.Boolean({ description: 'It is assigned to who asks.' })
-}
-
-/** The filters of leads by fields, for those who keep filters. */
-export const leadLanguage = filterLanguage({ record: Lead, filter: leadFilter })
-
-/** What has become clear; all of it may be left out, the body as well. */
+/** The outcome of a qualification. All of it may be omitted, the body as well. */
 export const Qualification = Nullable(
   Type.Object(
     {
       outcome: Type.Optional(
         OneOf(outcomes, {
-          description: 'Whether something may come of it. Default: qualified.',
+          description: 'Outcome of the qualification. Default: qualified.',
           example: 'qualified'
         })
       ),
       reason: Type.Optional(
         Name(500, {
-          description: 'Why nothing will come of it, with `unqualified`; absent: as it was.',
+          description: 'Reason why the lead is unqualified. Default: unchanged.',
           example: 'No budget this year'
         })
       )
@@ -111,7 +84,7 @@ export const Qualification = Nullable(
     {
       $id: 'Qualification',
       additionalProperties: false,
-      description: 'What has become clear of a lead.',
+      description: 'The outcome of a qualification.',
       example: { outcome: 'qualified' }
     }
   )

@@ -1,167 +1,170 @@
 import type { Static } from '@sinclair/typebox'
-import { collection, type RowOf, type Versions } from '../../../core/records/repository.ts'
 import type { Context } from '../../../core/access/context.ts'
-import { sql } from '../../../core/db/drizzle.ts'
-import { impossibleMove, ruleBroken } from '../../../core/errors.ts'
-import { isAsker } from '../../../core/records/filter.ts'
-import type { ListQuery } from '../../../core/records/list.ts'
-import { assigned, inTurn } from '../../automation/assignment/service.ts'
-import { campaignMembers } from '../../marketing/campaign-members/table.ts'
-import { movesOf } from '../../sales/stage-history/service.ts'
-import { moves } from '../../sales/stage-history/table.ts'
-import { keepingScore, scored } from '../../automation/scoring/service.ts'
+import { defined } from '../../../core/defined.ts'
+import { repository, type Versions } from '../../../core/records/repository.ts'
+import type { Changes, New } from '../../../core/records/resource.ts'
+import { checkRules, concernsRules, newRecord } from '../../../core/records/rules.ts'
+import { assignmentRuleService } from '../../automation/assignment/service.ts'
+import {
+  computedScore,
+  rescoreLeads,
+  scoringModelService
+} from '../../automation/scoring/service.ts'
+import { leadResource } from './resource.ts'
+import { leadRules, type FieldNames, type Lead } from './rules.ts'
 import type { LeadChanges, NewLead, Qualification } from './schema.ts'
-import { leads, statuses } from './table.ts'
+import type { leads } from './table.ts'
 
-type Lead = RowOf<typeof leads>
-type Status = (typeof statuses)[number]
+export type { Lead } from './rules.ts'
 
-const {
-  create: insert,
-  update: change,
-  ...rest
-} = keepingScore(
-  collection('lead', leads, {
-    entered_status:
-      status => sql`exists (select from ${moves} where ${moves.organization_id} = ${leads.organization_id}
-    and ${moves.subject_type} = 'lead' and ${moves.subject_id} = ${leads.id} and ${moves.to_stage} = ${status})`,
-    campaign_id:
-      campaign => sql`exists (select from ${campaignMembers} where ${campaignMembers.organization_id} = ${leads.organization_id}
-    and ${campaignMembers.lead_id} = ${leads.id} and ${campaignMembers.campaign_id} = ${campaign} and ${campaignMembers.deleted_at} is null)`,
-    mine: isAsker(leads.assigned_to)
+const records = repository(leadResource)
+const now = () => new Date().toISOString()
+const fieldNames: FieldNames = { status: 'status', reason: 'unqualified_reason' }
+const qualificationNames: FieldNames = { status: 'outcome', reason: 'reason' }
+
+export const leadService = {
+  ...records,
+
+  /**
+   * Creates a lead, scored by the active model and, if it names no user, assigned by the rules,
+   * which may depend on the score. Errors: 422.
+   */
+  async create(ctx: Context, input: Static<typeof NewLead>) {
+    const after = newRecord(leadResource, input)
+    checkRules(leadRules, { before: undefined, after, names: fieldNames })
+    const lead = { ...input, ...settledFields(undefined, after) }
+    const create = async (ctx: Context) =>
+      await withScore(
+        ctx,
+        lead,
+        async (ctx, scored) =>
+          await assignmentRuleService.assign(ctx, 'leads', scored, records.create)
+      )
+    if (input.assigned_to !== undefined) return await create(ctx)
+    return await assignmentRuleService.withRotationLock(ctx, ['leads'], create)
+  },
+
+  /** Changes a lead. Errors: 404, 412, 409 for an impossible status, 422. */
+  async update(ctx: Context, id: number, changes: Static<typeof LeadChanges>, versions?: Versions) {
+    return await change(ctx, id, changes, versions, fieldNames)
+  },
+
+  /** Qualifies a lead, or not: an update of its status in other words. Errors: as `update`. */
+  async qualify(
+    ctx: Context,
+    id: number,
+    qualification: Static<typeof Qualification>,
+    versions?: Versions
+  ) {
+    const { outcome = 'qualified', reason } = qualification ?? {}
+    const changes = { status: outcome, ...defined({ unqualified_reason: reason }) }
+    return await change(ctx, id, changes, versions, qualificationNames)
+  },
+
+  /** Marks a lead, locked by the caller, as converted; it gets this contact if it has none. */
+  async convert(ctx: Context, { id, contact_id }: Lead, contact: number | null) {
+    return await updateWithScore(ctx, id, {
+      status: 'converted',
+      converted_at: now(),
+      unqualified_reason: null,
+      contact_id: contact_id ?? contact
+    })
+  },
+
+  /** Undoes that: the lead, locked by the caller, gets the values `before` back. */
+  async unconvert(ctx: Context, id: number, before: Partial<Lead>) {
+    return await updateWithScore(ctx, id, { ...before, converted_at: null })
+  },
+
+  /**
+   * One lead, which nobody else changes. The lock of the models comes before those of leads:
+   * otherwise, who changes models could wait for who locked a lead, and the other way around.
+   */
+  async lock(ctx: Context, id: number, versions?: Versions) {
+    return await scoringModelService.withActiveModel(
+      ctx,
+      async ctx => await records.lock(ctx, id, versions)
+    )
+  },
+
+  /** Restores a lead, and scores it, since models may have changed. Errors: 404. */
+  async restore(ctx: Context, id: number) {
+    return await ctx.transaction(
+      async ctx =>
+        await scoringModelService.withActiveModel(ctx, async (ctx, model) => {
+          const lead = await records.restore(ctx, id)
+          const score = model
+            ? await scoringModelService.scoreOf(ctx, model, lead)
+            : { grade: null }
+          return await records.update(ctx, id, score)
+        })
+    )
+  },
+
+  /** Creates many leads, and scores them by a job. */
+  async createMany(ctx: Context, inputs: (New<typeof leads> & { created_at?: string })[]) {
+    return await scoringModelService.withActiveModel(ctx, async (ctx, model) => {
+      if (model) await rescoreLeads.enqueue(ctx, {}, { key: 'all' })
+      return await records.createMany(ctx, inputs)
+    })
+  }
+}
+
+async function change(
+  ctx: Context,
+  id: number,
+  changes: Static<typeof LeadChanges>,
+  versions: Versions,
+  names: FieldNames
+) {
+  if (!concernsRules(leadRules, changes)) return await updateWithScore(ctx, id, changes, versions)
+  return await ctx.transaction(async ctx => {
+    const before = await leadService.lock(ctx, id, versions)
+    const after = { ...before, ...defined(changes) } as Lead
+    checkRules(leadRules, { before, after, names })
+    return await updateWithScore(ctx, id, { ...changes, ...settledFields(before, after) })
   })
-)
-export const {
-  list,
-  stream,
-  get,
-  lock,
-  find,
-  where,
-  createMany,
-  updateMany,
-  remove,
-  restore,
-  history,
-  cacheKey
-} = rest
+}
 
-/** The statuses that a lead is given by hand; `converted` is what a conversion gives it. */
-const byHand = statuses.filter(status => status !== 'converted')
+/** What follows from the status of a lead. */
+function settledFields(before: Lead | undefined, { status, unqualified_reason }: Lead) {
+  const hasEntered = status !== before?.status
+  const qualified_at = status === 'qualified' ? now() : null
+  return {
+    unqualified_reason: status === 'unqualified' ? unqualified_reason : null,
+    ...(hasEntered ? { qualified_at } : {})
+  }
+}
+
+/** Creates a lead by `create` with its score. Errors: 422 for a score that a model computes. */
+async function withScore<Input extends Changes<typeof leads>, Row>(
+  ctx: Context,
+  input: Input,
+  create: (ctx: Context, input: Input) => Promise<Row>
+): Promise<Row> {
+  return await scoringModelService.withActiveModel(ctx, async (ctx, model) => {
+    if (!model) return await create(ctx, input)
+    if (input.score !== undefined) throw computedScore(model)
+    const score = await scoringModelService.scoreOf(ctx, model, input)
+    return await create(ctx, { ...input, ...score })
+  })
+}
 
 /**
- * Makes a lead, scored by the model and, if it names no user, assigned by the rules, which may ask for the score. Errors: 422 for one
- * that would be converted already, or that has a reason without being unqualified.
+ * Changes a lead together with its score, in one statement. Saving a form as it was read is
+ * allowed: the score may be given if it is unchanged. Errors: 404, 412, 422.
  */
-export async function create(ctx: Context, input: Static<typeof NewLead>) {
-  if (input.status === 'converted')
-    throw ruleBroken('status', 'A lead is converted by POST /api/leads/{id}/conversion.')
-  const unqualified_reason = reasonOf(input.status ?? 'new', input.unqualified_reason)
-  const given = {
-    ...input,
-    unqualified_reason,
-    ...(input.status === 'qualified' && { qualified_at: now() })
-  }
-  const make = async (ctx: Context) =>
-    await scored(ctx, given, async (ctx, input) => await assigned(ctx, 'leads', input, insert))
-  return input.assigned_to === undefined ? await inTurn(ctx, ['leads'], make) : await make(ctx)
-}
-
-/** How a request calls the status of a lead and the reason for it. */
-const names = { status: 'status', reason: 'unqualified_reason' }
-
-/** Changes a lead. Errors: 409 for a status it cannot come to, 422 for a reason without being unqualified. */
-export async function update(
+async function updateWithScore(
   ctx: Context,
   id: number,
-  changes: Static<typeof LeadChanges>,
-  versions?: Versions,
-  called = names
-) {
-  if (changes.status === undefined && changes.unqualified_reason === undefined)
-    return await change(ctx, id, changes, versions)
-  return await ctx.transaction(
-    async ctx =>
-      await change(ctx, id, {
-        ...changes,
-        ...moved(await lock(ctx, id, versions), changes, called)
-      })
-  )
-}
-
-/** Says whether something may come of a lead: `update`, in other words. */
-export async function qualify(
-  ctx: Context,
-  id: number,
-  asked: Static<typeof Qualification>,
+  changes: Changes<typeof leads>,
   versions?: Versions
 ) {
-  const { outcome = 'qualified', reason } = asked ?? {}
-  const changes = { status: outcome, ...(reason !== undefined && { unqualified_reason: reason }) }
-  return await update(ctx, id, changes, versions, { status: 'outcome', reason: 'reason' })
-}
-
-/** Makes a lead, locked by the caller, a converted one; it gets this contact if it has none. */
-export const convert = async (ctx: Context, { id, contact_id }: Lead, contact: number | null) =>
-  await change(ctx, id, {
-    status: 'converted',
-    converted_at: now(),
-    unqualified_reason: null,
-    contact_id: contact_id ?? contact
+  return await scoringModelService.withActiveModel(ctx, async (ctx, model) => {
+    if (!model) return await records.update(ctx, id, changes, versions)
+    const lead = await records.lock(ctx, id, versions)
+    if (changes.score !== undefined && changes.score !== lead.score) throw computedScore(model)
+    const score = await scoringModelService.scoreOf(ctx, model, { ...lead, ...changes })
+    return await records.update(ctx, id, { ...changes, ...score })
   })
-
-/** Takes a conversion back: the lead, locked by the caller, is again what it was `before`. */
-export const unconvert = async (ctx: Context, id: number, before: Partial<Lead>) =>
-  await change(ctx, id, { ...before, converted_at: null })
-
-/** The way of a lead through its statuses. Errors: 404. */
-export async function movesOfLead(ctx: Context, id: number, query: ListQuery) {
-  await get(ctx, id)
-  return await movesOf(ctx, 'lead', id, query)
-}
-
-const now = () => new Date().toISOString()
-
-/** What changes with the status of a lead, or the reason for it. Errors: 409 for a status it cannot come to, 422 for a reason that is none. */
-function moved(
-  before: Lead,
-  changes: Static<typeof LeadChanges>,
-  called: typeof names
-): Partial<Lead> {
-  const { status = before.status } = changes
-  if (status !== before.status) refuseImpossible(before.status, status, called.status)
-  return {
-    unqualified_reason: reasonOf(
-      status,
-      changes.unqualified_reason,
-      before.unqualified_reason,
-      called.reason
-    ),
-    ...(status !== before.status && { qualified_at: status === 'qualified' ? now() : null })
-  }
-}
-
-function refuseImpossible(from: Status, to: Status, field: string): void {
-  if (from === 'converted')
-    throw impossibleMove(
-      field,
-      'A converted lead stays converted, until DELETE /api/leads/{id}/conversion takes it back.',
-      []
-    )
-  if (to === 'converted')
-    throw impossibleMove(field, 'A lead is converted by POST /api/leads/{id}/conversion.', byHand)
-}
-
-/** Why nothing will come of a lead of this status. A form may send back the reason that was there together with another status. Errors: 422. */
-function reasonOf(
-  status: Status,
-  given: string | null | undefined,
-  before: string | null = null,
-  field = names.reason
-): string | null {
-  const reason = given === undefined ? before : given
-  if (status === 'unqualified') return reason
-  if (reason !== null && reason !== before)
-    throw ruleBroken(field, `What is ${status} has no reason to be unqualified.`)
-  return null
 }

@@ -1,21 +1,33 @@
 import {
   identifier,
+  idList,
+  idListIndex,
   instant,
   listIndexes,
   movedAt,
   record,
   recordKeys,
-  reference,
-  tags
+  reference
 } from '../../../core/db/columns.ts'
 import { index, integer, pgTable, sql, varchar } from '../../../core/db/drizzle.ts'
 import { contacts } from '../contacts/table.ts'
 import { users } from '../../identity/users/table.ts'
 
 export const statuses = ['new', 'contacted', 'qualified', 'unqualified', 'converted'] as const
-/** What a qualification comes to. */
 export const outcomes = ['qualified', 'unqualified'] as const
 export const grades = ['A', 'B', 'C', 'D'] as const
+
+export const filterable = [
+  'contact_id',
+  'source',
+  'status',
+  'score',
+  'grade',
+  'assigned_to',
+  'moved_at',
+  'created_at',
+  'updated_at'
+] as const
 
 export const leads = pgTable(
   'leads',
@@ -31,22 +43,13 @@ export const leads = pgTable(
     moved_at: movedAt(),
     qualified_at: instant(),
     converted_at: instant(),
-    tags: tags()
+    tags: idList()
   },
   t => [
     ...recordKeys('leads', t),
-    ...listIndexes('leads', t, [
-      'contact_id',
-      'source',
-      'status',
-      'score',
-      'grade',
-      'assigned_to',
-      'moved_at',
-      'created_at',
-      'updated_at'
-    ]),
-    // what the reports count, without a look at the rows
+    idListIndex('leads', t, 'tags'),
+    ...listIndexes('leads', t, filterable),
+    // what the reports count, by an index-only scan
     index('idx_leads_report')
       .on(t.organization_id, t.source, t.status, t.id)
       .where(sql`${t.deleted_at} is null`),

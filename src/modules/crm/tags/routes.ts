@@ -1,18 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { crud } from '../../../core/http/resource-routes.ts'
-import { NewTag, Tag, TagChanges } from './schema.ts'
-import * as tags from './service.ts'
+import { resourceRoutes } from '../../../core/http/resource-routes.ts'
+import { tagResource } from './resource.ts'
+import { tagService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  crud(app, tags, {
-    one: 'tag',
-    many: 'tags',
-    record: Tag,
-    create: NewTag,
-    update: TagChanges,
-    filter: ['id', 'name', 'created_at', 'updated_at'],
-    sort: ['id', 'name', 'created_at', 'updated_at']
-  })
+  resourceRoutes(app, tagResource, tagService)
 }
 
 export default routes

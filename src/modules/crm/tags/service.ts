@@ -1,16 +1,4 @@
-import { collection } from '../../../core/records/repository.ts'
-import { tags } from './table.ts'
+import { repository } from '../../../core/records/repository.ts'
+import { tagResource } from './resource.ts'
 
-export const {
-  list,
-  stream,
-  get,
-  find,
-  create,
-  createMany,
-  update,
-  remove,
-  restore,
-  history,
-  cacheKey
-} = collection('tag', tags)
+export const tagService = repository(tagResource)

@@ -1,6 +1,8 @@
 import { listIndexes, record, recordKeys } from '../../../core/db/columns.ts'
 import { pgTable, sql, uniqueIndex, varchar } from '../../../core/db/drizzle.ts'
 
+export const filterable = ['name', 'created_at', 'updated_at'] as const
+
 export const tags = pgTable(
   'tags',
   {
@@ -10,7 +12,7 @@ export const tags = pgTable(
   },
   t => [
     ...recordKeys('tags', t),
-    ...listIndexes('tags', t, ['name', 'created_at', 'updated_at']),
+    ...listIndexes('tags', t, filterable),
     uniqueIndex('tags_name_unique')
       .on(t.organization_id, sql`lower(${t.name})`)
       .where(sql`${t.deleted_at} is null`)

@@ -1,50 +1,67 @@
+import { sentenceCase, words } from '../../../core/names.ts'
 import type { EventRow } from '../../../core/records/events.ts'
-import type { Kind, NameOf } from './names.ts'
+import {
+  referencesOf,
+  resourceNamed,
+  resourceOf,
+  type Resource
+} from '../../../core/records/resource.ts'
+import type { NameOf } from './names.ts'
 
 /** Fields that only say when another one changed. */
-const silent = new Set(['deleted_at', 'moved_at'])
+const timestamps = new Set(['deleted_at', 'moved_at'])
 
-/** The fields that an update changed, with their values as a person reads them. */
-export const changesIn = ({ changed, before, after }: EventRow, name: NameOf) =>
-  before === null || after === null
-    ? []
-    : changed
-        .filter(field => !silent.has(field))
-        .map(field => ({
-          field,
-          from: before[field] ?? null,
-          to: after[field] ?? null,
-          from_text: textOf(before, field, name),
-          to_text: textOf(after, field, name)
-        }))
-
-const pointsAt: Record<string, Kind> = {
-  account_id: 'account',
-  parent_account_id: 'account',
-  contact_id: 'contact',
-  lead_id: 'lead',
-  pipeline_id: 'pipeline',
-  assigned_to: 'user',
-  tags: 'tag'
+/** The type of record that each field of a resource refers to. */
+function typesOfFields(resource: Resource): Map<string, string> {
+  const references = referencesOf(resource)
+    .filter(({ table }) => table === resource.table)
+    .map(({ column, to }) => [column.name, to.name] as const)
+  const lists = Object.values(resource.include ?? {}).flatMap(included =>
+    typeof included === 'object' ? [[included.ids, resourceOf(included.of)!.name] as const] : []
+  )
+  return new Map([...references, ...lists])
 }
 
-function textOf(record: Record<string, unknown>, field: string, name: NameOf): string | null {
+/** The fields that an update changed, with their values as people read them. */
+export function changesIn({ subject_type, changed, before, after }: EventRow, name: NameOf) {
+  if (before === null || after === null) return []
+  const types = typesOfFields(resourceNamed(subject_type))
+  return changed
+    .filter(field => !timestamps.has(field))
+    .map(field => ({
+      field,
+      from: before[field] ?? null,
+      to: after[field] ?? null,
+      from_text: textOf(before, field, types, name),
+      to_text: textOf(after, field, types, name)
+    }))
+}
+
+function textOf(
+  record: Record<string, unknown>,
+  field: string,
+  types: Map<string, string>,
+  name: NameOf
+): string | null {
   const value = record[field]
   if (value === null || value === undefined) return null
   if (field === 'stage') return name('stage', `${record.pipeline_id as number}/${value as string}`)
-  const kind = pointsAt[field]
-  if (kind) return ([value].flat() as number[]).map(id => name(kind, id)).join(', ')
+  const type = types.get(field)
+  if (type) return ([value].flat() as number[]).map(id => name(type, id)).join(', ')
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-const label = (field: string) => field.replace(/_id$/, '').replaceAll('_', ' ')
-const brief = (text: string | null) =>
-  !text ? 'nothing' : text.length > 80 ? `${text.slice(0, 79)}…` : text
-const begun = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
-const enumerated = new Intl.ListFormat('en')
+const labelOf = (field: string) => words(field.replace(/_id$/, ''))
+
+function abbreviate(text: string | null): string {
+  if (!text) return 'nothing'
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text
+}
+
+const conjunction = new Intl.ListFormat('en')
 
 const withStage = ['probability', 'status', 'closed_at', 'lost_reason']
-/** What changes as one of these fields does, which is the main thing then: the first of them before the others. */
+/** Fields that change because another one does, which is the main one then: by that field. */
 const followers: Record<string, string[]> = {
   pipeline_id: ['stage', ...withStage],
   stage: withStage,
@@ -53,23 +70,25 @@ const followers: Record<string, string[]> = {
 }
 const leaders = Object.keys(followers)
 
-/** What a change did, in a sentence; what only followed from it is left to the `changes`. */
+/** A change in a sentence; fields that only followed another one are left to `changes`. */
 export function titleOfChange(
   { type, changed }: EventRow,
   changes: ReturnType<typeof changesIn>
 ): string {
-  if (changes.length === 0) return begun(type.replace('.', ' '))
+  if (changes.length === 0) return sentenceCase(words(type.replace('.', ' ')))
   const followed = new Set(
     leaders.filter(field => changed.includes(field)).flatMap(field => followers[field]!)
   )
-  const told = changes.filter(({ field }) => !followed.has(field))
+  const independent = changes.filter(({ field }) => !followed.has(field))
   const main =
-    told.length === 1
-      ? told[0]
-      : leaders.flatMap(leader => told.find(({ field }) => field === leader) ?? [])[0]
-  const others = enumerated.format(
-    told.filter(change => change !== main).map(({ field }) => label(field))
-  )
-  if (!main) return `${begun(others)} changed`
-  return `${begun(label(main.field))} changed from ${brief(main.from_text)} to ${brief(main.to_text)}${others && `, also ${others}`}`
+    independent.length === 1
+      ? independent[0]
+      : independent.find(({ field }) => leaders.includes(field))
+  const others = independent.filter(change => change !== main)
+  const otherLabels = conjunction.format(others.map(({ field }) => labelOf(field)))
+  if (!main) return `${sentenceCase(otherLabels)} changed`
+  const { field, from_text, to_text } = main
+  const also = otherLabels && `, also ${otherLabels}`
+  const change = `changed from ${abbreviate(from_text)} to ${abbreviate(to_text)}`
+  return `${sentenceCase(labelOf(field))} ${change}${also}`
 }

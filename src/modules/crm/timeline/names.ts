@@ -1,54 +1,44 @@
 import type { Context } from '../../../core/access/context.ts'
-import { query, run } from '../../../core/db/database.ts'
 import { sql } from '../../../core/db/drizzle.ts'
+import { oursWithDeleted } from '../../../core/db/sql.ts'
+import { resourceNamed } from '../../../core/records/resource.ts'
+import { stages } from '../../sales/stages/table.ts'
 
-const organization = sql`${sql.placeholder('organization')}::bigint`
-const ids = sql`${sql.placeholder('ids')}::bigint[]`
-const named = (table: string, name: string) =>
-  query<Named>(
-    sql`select id, ${sql.raw(name)} as name from ${sql.identifier(table)} where organization_id = ${organization} and id = any(${ids})`
-  )
+/** The name of a record for people, by its type and ID; a stage by `<pipeline>/<key>`. */
+export type NameOf = (type: string, id: number | string) => string
 
-/** What records are called; deleted ones as well, for what happened to them has happened. Stages are those of the pipelines asked for. */
-const called = {
-  account: named('accounts', 'name'),
-  campaign: named('campaigns', 'name'),
-  contact: named('contacts', "first_name || ' ' || last_name"),
-  lead: query<Named>(sql`select l.id, coalesce(nullif(concat_ws(', ', c.first_name || ' ' || c.last_name, l.source), ''), 'lead ' || l.id) as name
-    from leads l left join contacts c on c.organization_id = l.organization_id and c.id = l.contact_id
-    where l.organization_id = ${organization} and l.id = any(${ids})`),
-  opportunity: named('opportunities', 'title'),
-  pipeline: named('pipelines', 'name'),
-  stage: query<Named>(
-    sql`select pipeline_id || '/' || key as id, name from stages where organization_id = ${organization} and pipeline_id = any(${ids})`
-  ),
-  tag: named('tags', 'name'),
-  user: named('users', 'username')
-}
 interface Named {
   id: number | string
   name: string
 }
-export type Kind = keyof typeof called
 
-/** What a record is called: a stage by `<pipeline>/<key>`, every other by its number. */
-export type NameOf = (kind: Kind, id: number | string) => string
+/** The names of records, deleted ones included: what happened to them has happened. */
+function namesQuery(type: string, ids: number[]) {
+  if (type === 'stage')
+    return sql`select pipeline_id || '/' || key as id, name from ${oursWithDeleted(stages)}
+      where pipeline_id = any(${sql.param(ids)}::bigint[])`
+  const { table, title } = resourceNamed(type)
+  return sql`select ${table.id} as id, ${title ?? table.id}::text as name
+    from ${oursWithDeleted(table)} where ${table.id} = any(${sql.param(ids)}::bigint[])`
+}
 
-/** Lets `write` write twice: to see which names it needs, and with them. One query for each kind of record, however many there are. */
+/**
+ * Runs `write` twice: to see which names it needs, and with them. One query for each type of
+ * record, however many there are.
+ */
 export async function withNames<Text>(ctx: Context, write: (name: NameOf) => Text): Promise<Text> {
-  const wanted = new Map<Kind, Set<number>>()
-  write((kind, id) => {
-    const known = wanted.get(kind) ?? new Set()
-    wanted.set(kind, known.add(Number.parseInt(String(id), 10)))
+  const wanted = new Map<string, Set<number>>()
+  write((type, id) => {
+    const ids = wanted.get(type) ?? new Set()
+    wanted.set(type, ids.add(Number.parseInt(String(id), 10)))
     return ''
   })
   const found = await Promise.all(
-    [...wanted].map(async ([kind, ids]) =>
-      (
-        await run(ctx.point, called[kind], { organization: ctx.organization_id, ids: [...ids] })
-      ).map(({ id, name }): [string, string] => [`${kind} ${id}`, name])
-    )
+    [...wanted].map(async ([type, ids]) => {
+      const rows = await ctx.read<Named>(namesQuery(type, [...ids]))
+      return rows.map(({ id, name }): [string, string] => [`${type} ${id}`, name])
+    })
   )
   const names = new Map(found.flat())
-  return write((kind, id) => names.get(`${kind} ${id}`) ?? `${kind} ${id}`)
+  return write((type, id) => names.get(`${type} ${id}`) ?? `${type} ${id}`)
 }

@@ -1,55 +1,56 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import {
-  commaSeparated,
-  cursorParameter,
-  limitParameter
-} from '../../../core/records/list-query.ts'
-import { answer, article, byId, capital, idOf, nextLink } from '../../../core/http/responses.ts'
+import { idOf, idParameter, pageResponse, sendPage } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
-import { entries, kinds, Timeline, TimelineEntry } from './schema.ts'
-import { timelineOf } from './service.ts'
+import { pascalCase, withArticle } from '../../../core/names.ts'
+import { cursorParameter, limitParameter, listOfNames } from '../../../core/records/list-query.ts'
+import { resourceNamed } from '../../../core/records/resource.ts'
+import { linkable } from '../activities/table.ts'
+import { kinds, timelineSchemas } from './schema.ts'
+import { timelineService } from './service.ts'
+import { linkedTypes } from './sources.ts'
 
-const Asked = Type.Object(
+const TimelineQuery = Type.Object(
   {
     limit: limitParameter,
     cursor: cursorParameter,
-    kind: commaSeparated(
+    kind: listOfNames(
       kinds,
       kinds.length,
-      `The kinds of entries to show, some of ${kinds.join(', ')}; all of them if absent.`
+      `Kinds of entries to return, any of ${kinds.join(', ')}. Default: all.`
     )
   },
   { additionalProperties: false }
 )
-const told = {
-  contact: 'contacts',
-  lead: 'leads',
-  account: 'accounts',
-  opportunity: 'opportunities'
-} as const
 
+/** A timeline for each type of record that activities link to. */
 const routes: FastifyPluginAsyncTypebox = async app => {
-  for (const schema of [...entries, TimelineEntry, Timeline]) app.addSchema(schema)
-  for (const type of Object.keys(told) as (keyof typeof told)[]) {
+  const subjects = linkable.map(type => resourceNamed(type))
+  const { all, Timeline } = timelineSchemas(linkedTypes(subjects))
+  for (const schema of all) app.addSchema(schema)
+
+  for (const resource of subjects) {
+    const { name, label, path } = resource
     app.get(
-      `/${told[type]}/:id/timeline`,
+      `/${path}/:id/timeline`,
       {
-        config: { permission: `${told[type]}:read` },
+        config: { permission: `${path}:read` },
         schema: {
-          operationId: `get${capital(type)}Timeline`,
-          summary: `Get the timeline of ${article(type)}`,
-          tags: [told[type]],
-          description: `All that happened to the ${type}, newest first: activities, changes, and the records that point at it.`,
-          params: byId(),
-          querystring: Asked,
-          response: answer(200, 'What happened.', Ref(Timeline))
+          operationId: `get${pascalCase(name)}Timeline`,
+          summary: `Get the timeline of ${withArticle(label)}`,
+          description:
+            `Everything that happened to the ${label}, newest first: activities, changes, and ` +
+            'records that refer to it.',
+          tags: [path],
+          params: idParameter(),
+          querystring: TimelineQuery,
+          response: pageResponse('The timeline.', Ref(Timeline))
         }
       },
       async (request, reply) => {
-        const page = await timelineOf(request.ctx, type, idOf(request), request.query)
-        if (page.next_cursor !== null) reply.header('link', nextLink(request, page.next_cursor))
-        return page
+        const { ctx } = request
+        const page = await timelineService.timelineOf(ctx, resource, idOf(request), request.query)
+        return sendPage(request, reply, page)
       }
     )
   }

@@ -1,11 +1,45 @@
-import { Type, type Static, type TProperties } from '@sinclair/typebox'
-import { capital } from '../../../core/http/responses.ts'
+import { Type, type Static, type TObject, type TProperties } from '@sinclair/typebox'
 import { Id, Instant, Nullable, OneOf, PageOf, Ref, Text } from '../../../core/http/schema.ts'
-import { Activity } from '../activities/schema.ts'
+import { pascalCase } from '../../../core/names.ts'
 import { UserSummary } from '../../identity/users/schema.ts'
+import { Activity } from '../activities/schema.ts'
 
 export const kinds = ['activity', 'change', 'link'] as const
-export const linked = ['contact', 'lead', 'account', 'opportunity', 'campaign'] as const
+export type Kind = (typeof kinds)[number]
+
+interface Person {
+  id: number
+  username: string
+}
+interface Link {
+  type: string
+  id: number
+  name: string
+}
+interface FieldChange {
+  field: string
+  from: unknown
+  to: unknown
+  from_text: string | null
+  to_text: string | null
+}
+interface EntryOf<K extends Kind> {
+  id: string
+  at: string
+  kind: K
+  title: string
+  actor: Person | null
+}
+
+/** Something that happened to a record. */
+export type Entry =
+  | (EntryOf<'activity'> & {
+      activity: Static<typeof Activity>
+      assigned_to: Person | null
+      links: Link[]
+    })
+  | (EntryOf<'change'> & { changes: FieldChange[] })
+  | (EntryOf<'link'> & { links: Link[] })
 
 const person = (description: string) =>
   Nullable(
@@ -15,107 +49,99 @@ const person = (description: string) =>
       example: { id: 1, username: 'maria' }
     })
   )
-const value = (description: string, example: unknown) => Type.Unknown({ description, example })
 
 const FieldChange = Type.Object(
   {
-    field: Text(63, { description: 'The name of the field.', example: 'assigned_to' }),
-    from: value('Its value before, as it is in the record.', 1),
-    to: value('Its value after, as it is in the record.', 2),
+    field: Text(63, { description: 'Name of the field.', example: 'assigned_to' }),
+    from: Type.Unknown({ description: 'Previous value, as in the record.', example: 1 }),
+    to: Type.Unknown({ description: 'New value, as in the record.', example: 2 }),
     from_text: Nullable(
       Text(20_000, {
-        description: 'The value before, for a person: the name of what it points at.',
+        description: 'Previous value for people; names instead of IDs.',
         example: 'maria'
       })
     ),
     to_text: Nullable(
-      Text(20_000, { description: 'The value after, for a person.', example: 'peter' })
+      Text(20_000, { description: 'New value for people; names instead of IDs.', example: 'peter' })
     )
   },
   { additionalProperties: false }
 )
 
-const Link = Type.Object(
-  {
-    type: OneOf(linked, { description: 'The kind of record.', example: 'lead' }),
-    id: Id({ description: 'Its number.', example: 1 }),
-    name: Text(400, { description: 'What it is called.', example: 'John Doe, website' })
-  },
-  { additionalProperties: false }
-)
+const entryName = (kind: Kind) => `${pascalCase(kind)}Entry`
 
-/** What every entry says, and what one of its `kind` says besides; `id` and `title` are those of the example. */
-const Entry = <const K extends (typeof kinds)[number], P extends TProperties>(
-  kind: K,
-  id: string,
-  title: string,
+/** The schema of one kind of entry; `id` and `title` are those of the example. */
+const entrySchema = (
+  kind: Kind,
   description: string,
-  fields: P
-) =>
+  { id, title }: { id: string; title: string },
+  fields: TProperties
+): TObject =>
   Type.Object(
     {
-      id: Text(80, {
-        description: 'What tells the entry from all others of this timeline.',
-        example: id
-      }),
+      id: Text(80, { description: 'ID of the entry, unique in its timeline.', example: id }),
       at: Instant({
-        description:
-          'When it happened. An activity happens when it is completed, or else when it is made.',
+        description: 'When it happened; for an activity, when it was completed or else created.',
         example: '2026-11-22T09:00:00.000Z'
       }),
-      kind: OneOf([kind], { description: 'What tells the kinds of entries apart.', example: kind }),
+      kind: OneOf([kind], { description: 'Kind of entry.', example: kind }),
       title: Text(1000, { description: 'What happened, in a sentence.', example: title }),
-      actor: person('The user who did it; null for the system.'),
+      actor: person('User who did it; null for the system.'),
       ...fields
     },
-    { $id: nameOf(kind), additionalProperties: false, description }
+    { $id: entryName(kind), additionalProperties: false, description }
   )
-const nameOf = (kind: string) => `${capital(kind)}Entry`
 
-const links = (maxItems: number, description: string) => Type.Array(Link, { maxItems, description })
-
-const ActivityEntry = Entry(
-  'activity',
-  'activity 1',
-  'Call planned: Ask about the budget',
-  'An activity that the record is linked to.',
-  {
-    activity: Ref(Activity),
-    assigned_to: person('Whose activity it is.'),
-    links: links(50, 'All records of the activity.')
-  }
-)
-const ChangeEntry = Entry(
-  'change',
-  'change 1',
-  'Stage changed from Prospecting to Negotiation',
-  'A change of the record.',
-  {
-    changes: Type.Array(FieldChange, {
-      maxItems: 200,
-      description: 'The fields that changed; none if the record was created, deleted or restored.'
-    })
-  }
-)
-const LinkEntry = Entry(
-  'link',
-  'lead 1',
-  'Lead added: John Doe, website',
-  'A record that points at this one.',
-  {
-    links: links(1, 'The record that points at this one.')
-  }
-)
-export const entries = [ActivityEntry, ChangeEntry, LinkEntry] as const
-
-export const TimelineEntry = Type.Unsafe<Static<(typeof entries)[number]>>({
-  $id: 'TimelineEntry',
-  description: 'Something that happened to a record; `kind` says which kind of entry it is.',
-  oneOf: entries.map(Ref),
-  discriminator: {
-    propertyName: 'kind',
-    mapping: Object.fromEntries(kinds.map(kind => [kind, `#/components/schemas/${nameOf(kind)}`]))
-  }
-})
-
-export const Timeline = PageOf(TimelineEntry)
+/** The schemas of timelines that link to records of these types. */
+export function timelineSchemas(linkedTypes: readonly string[]) {
+  const Link = Type.Object(
+    {
+      type: OneOf(linkedTypes, { description: 'Type of record.', example: 'lead' }),
+      id: Id({ description: 'Record ID.', example: 1 }),
+      name: Text(400, { description: 'Name of the record.', example: 'John Doe, website' })
+    },
+    { additionalProperties: false }
+  )
+  const links = (maxItems: number, description: string) =>
+    Type.Array(Link, { maxItems, description })
+  const entries = [
+    entrySchema(
+      'activity',
+      'An activity linked to the record.',
+      { id: 'activity 1', title: 'Call planned: Ask about the budget' },
+      {
+        activity: Ref(Activity),
+        assigned_to: person('User assigned to the activity.'),
+        links: links(50, 'All records linked to the activity.')
+      }
+    ),
+    entrySchema(
+      'change',
+      'A change of the record.',
+      { id: 'change 1', title: 'Stage changed from Prospecting to Negotiation' },
+      {
+        changes: Type.Array(FieldChange, {
+          maxItems: 200,
+          description: 'Fields that changed; empty if the record was created, deleted or restored.'
+        })
+      }
+    ),
+    entrySchema(
+      'link',
+      'A record that refers to this one.',
+      { id: 'lead 1', title: 'Lead added: John Doe, website' },
+      { links: links(1, 'The record that refers to this one.') }
+    )
+  ]
+  const mapping = Object.fromEntries(
+    kinds.map(kind => [kind, `#/components/schemas/${entryName(kind)}`])
+  )
+  const TimelineEntry = Type.Unsafe<Entry>({
+    $id: 'TimelineEntry',
+    description: 'Something that happened to a record; `kind` tells the kind of entry.',
+    oneOf: entries.map(Ref),
+    discriminator: { propertyName: 'kind', mapping }
+  })
+  const Timeline = PageOf(TimelineEntry)
+  return { all: [...entries, TimelineEntry, Timeline], Timeline }
+}

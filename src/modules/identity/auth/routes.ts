@@ -1,9 +1,12 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from '@sinclair/typebox'
+import type { FastifyInstance } from 'fastify'
 import { randomUUID } from 'node:crypto'
-import { invalid, Problem } from '../../../core/errors.ts'
+import { definePermission, roles } from '../../../core/access/permissions.ts'
+import { defineTag, problems } from '../../../core/http/operations.ts'
+import { emptyResponse, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
+import { invalid, Problem } from '../../../core/errors.ts'
 import {
   Credentials,
   Me,
@@ -13,18 +16,10 @@ import {
   Token,
   TokenRequest
 } from './schema.ts'
-import * as auth from './service.ts'
+import { authService, tokenLifetime, type Login } from './service.ts'
 
-const answer = (description: string, schema: object) => ({
-  200: { description, content: { 'application/json': { schema } } }
-})
-const route = (operationId: string, summary: string, description: string, rest: object) => ({
-  operationId,
-  summary,
-  description,
-  tags: ['auth'],
-  ...rest
-})
+const tags = [defineTag('auth', 'Login and logout.')]
+for (const permission of ['me:read', 'me:write']) definePermission(permission, roles)
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   for (const schema of [
@@ -37,43 +32,63 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     Token
   ])
     app.addSchema(schema)
-  const { services } = app
+  // in the order in which people try them: what ends the session comes last
+  mountMe(app)
+  mountLogin(app)
+  await app.register(mountToken)
+  mountEndOfSession(app)
+}
 
-  const accessToken = ({ session_id, user }: auth.Login) =>
-    app.jwt.sign({ sub: String(user.id), sid: session_id, jti: randomUUID() })
-  const session = (login: auth.Login) => ({
-    token: accessToken(login),
-    refresh_token: login.refresh_token,
-    expires_in: auth.tokenLifetime,
-    user: login.user
-  })
+const accessToken = (app: FastifyInstance, { session_id, user }: Login) =>
+  app.jwt.sign({ sub: String(user.id), sid: session_id, jti: randomUUID() })
 
-  // in the order in which somebody tries them: what ends the session comes last
+const sessionOf = (app: FastifyInstance, login: Login) => ({
+  token: accessToken(app, login),
+  refresh_token: login.refresh_token,
+  expires_in: tokenLifetime,
+  user: login.user
+})
+
+function mountMe(app: FastifyInstance): void {
   app.get(
     '/me',
     {
       config: { permission: 'me:read' },
-      schema: route('getMe', 'Who am I?', 'The user who is logged in.', {
-        response: answer('You.', Ref(Me))
-      })
+      schema: {
+        operationId: 'getMe',
+        summary: 'Get the current user',
+        description: 'The user who is logged in.',
+        tags,
+        response: response(200, 'The current user.', Ref(Me))
+      }
     },
-    async request => await auth.me(request.ctx)
+    async request => await authService.me(request.ctx)
   )
+}
+
+function mountLogin(app: FastifyInstance): void {
+  const { services } = app
 
   app.post(
     '/login',
     {
       config: { public: true },
-      schema: route(
-        'login',
-        'Log in',
-        'Takes a user name or an e-mail, and a password. After 20 failures an account waits up to 15 minutes (429, `Retry-After`), after 100 an address.',
-        { body: Ref(Credentials), response: answer('A session.', Ref(Session)) }
-      )
+      schema: {
+        operationId: 'login',
+        summary: 'Log in',
+        description:
+          'Logs in with a username or email address, and a password. After 20 failures an ' +
+          'account ' +
+          'is refused for up to 15 minutes (429 with `Retry-After`), after 100 an address.',
+        tags,
+        ...problems(401),
+        body: Ref(Credentials),
+        response: response(200, 'The session.', Ref(Session))
+      }
     },
     async request => {
       const { username, password } = request.body as typeof Credentials.static
-      return session(await auth.login(services, username, password, request.ip))
+      return sessionOf(app, await authService.login(services, username, password, request.ip))
     }
   )
 
@@ -81,69 +96,119 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     '/refresh',
     {
       config: { public: true },
-      schema: route(
-        'refreshSession',
-        'Refresh a session',
-        'Gives a new access token and a new refresh token. A refresh token used again within ten seconds, by a second tab or after a lost answer, gives another one; used again later it ends the session, for it may be in two hands. A session also ends after 30 days without a refresh.',
-        { body: Ref(RefreshRequest), response: answer('The session.', Ref(Session)) }
-      )
-    },
-    async request =>
-      session(
-        await auth.refresh(services, (request.body as typeof RefreshRequest.static).refresh_token)
-      )
-  )
-
-  /** The OAuth 2 password flow, for Swagger UI's Authorize dialog and for libraries that speak nothing else. */
-  await app.register(async app => {
-    await app.register(formbody)
-    app.post(
-      '/token',
-      {
-        config: { public: true },
-        schema: route(
-          'createToken',
-          'Log in by OAuth 2',
-          'The password and refresh_token grants of RFC 6749, as a form. Also what Authorize uses here.',
-          {
-            consumes: ['application/x-www-form-urlencoded'],
-            body: Ref(TokenRequest),
-            response: answer('A token.', Ref(Token))
-          }
-        )
-      },
-      async request => {
-        const login = await grant(request.body as typeof TokenRequest.static, request.ip).catch(
-          (error: unknown) => {
-            throw inOAuth(error)
-          }
-        )
-        return {
-          access_token: accessToken(login),
-          token_type: 'bearer',
-          expires_in: auth.tokenLifetime,
-          refresh_token: login.refresh_token
-        }
+      schema: {
+        operationId: 'refreshSession',
+        summary: 'Refresh a session',
+        description:
+          'Returns a new access token and a new refresh token. A refresh token that is used ' +
+          'again ' +
+          'within ten seconds, by a second tab or after a lost response, returns another one; ' +
+          'used later, it ends the session, because it may have been stolen.',
+        tags,
+        ...problems(401),
+        body: Ref(RefreshRequest),
+        response: response(200, 'The session.', Ref(Session))
       }
-    )
-  })
+    },
+    async request => {
+      const { refresh_token } = request.body as typeof RefreshRequest.static
+      return sessionOf(app, await authService.refresh(services, refresh_token))
+    }
+  )
+}
 
+/** The OAuth 2 password flow, for Swagger UI's Authorize dialog and for OAuth libraries. */
+async function mountToken(app: FastifyInstance): Promise<void> {
+  await app.register(formbody)
+  app.post(
+    '/token',
+    {
+      config: { public: true },
+      schema: {
+        operationId: 'createToken',
+        summary: 'Log in with OAuth 2',
+        description:
+          'The password and refresh_token grants of RFC 6749, as a form. The Authorize dialog of ' +
+          'this page uses it.',
+        tags,
+        consumes: ['application/x-www-form-urlencoded'],
+        body: Ref(TokenRequest),
+        response: response(200, 'The token.', Ref(Token))
+      }
+    },
+    async request => {
+      const body = request.body as typeof TokenRequest.static
+      const login = await grant(app, body, request.ip).catch((error: unknown) => {
+        throw asOAuthError(error)
+      })
+      return {
+        access_token: accessToken(app, login),
+        token_type: 'bearer',
+        expires_in: tokenLifetime,
+        refresh_token: login.refresh_token
+      }
+    }
+  )
+}
+
+async function grant(
+  { services }: FastifyInstance,
+  { grant_type, username, password, refresh_token }: typeof TokenRequest.static,
+  address: string
+): Promise<Login> {
+  if (grant_type === 'refresh_token' && refresh_token !== undefined)
+    return await authService.refresh(services, refresh_token)
+  if (grant_type === 'password' && username !== undefined && password !== undefined)
+    return await authService.login(services, username, password, address)
+  const required = { password: { username, password }, refresh_token: { refresh_token } }
+  const [missing] = Object.entries(required[grant_type]).find(([, value]) => value === undefined)!
+  throw invalid([
+    {
+      pointer: `/${missing}`,
+      code: 'required',
+      detail: `${missing} is required with grant_type ${grant_type}`
+    }
+  ])
+}
+
+/** RFC 6749 §5.2: a refused grant is 400 `invalid_grant`; the rest of the problem is unchanged. */
+function asOAuthError(error: unknown): unknown {
+  if (!(error instanceof Problem)) return error
+  const { status, code, detail, extra } = error
+  const isRefused = status === 401
+  const members = {
+    error: isRefused ? 'invalid_grant' : 'invalid_request',
+    error_description: detail
+  }
+  return new Problem(isRefused ? 400 : status, code, detail, {
+    ...(isRefused ? {} : extra),
+    members
+  })
+}
+
+function mountEndOfSession(app: FastifyInstance): void {
   app.post(
     '/change-password',
     {
       config: { permission: 'me:write' },
-      schema: route(
-        'changePassword',
-        'Change your password',
-        'Ends all of your sessions, this one as well, and answers with a new one: go on with its tokens.',
-        { body: Ref(PasswordChange), response: answer('The new session.', Ref(Session)) }
-      )
+      schema: {
+        operationId: 'changePassword',
+        summary: 'Change your password',
+        description:
+          'Ends all of your sessions, including this one, and returns a new one: continue ' +
+          'with its ' +
+          'tokens.',
+        tags,
+        ...problems(422),
+        body: Ref(PasswordChange),
+        response: response(200, 'The new session.', Ref(Session))
+      }
     },
     async request => {
       const { current_password, new_password } = request.body as typeof PasswordChange.static
-      return session(
-        await auth.changePassword(request.ctx, current_password, new_password, request.ip)
-      )
+      const { ctx, ip } = request
+      const login = await authService.changePassword(ctx, current_password, new_password, ip)
+      return sessionOf(app, login)
     }
   )
 
@@ -151,54 +216,19 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     '/logout',
     {
       config: { permission: 'me:write' },
-      schema: route(
-        'logout',
-        'Log out',
-        'Ends the session: its tokens are refused from the next request on.',
-        { response: { 204: Type.Null({ description: 'The session is over.' }) } }
-      )
+      schema: {
+        operationId: 'logout',
+        summary: 'Log out',
+        description: 'Ends the session: its tokens are refused from the next request on.',
+        tags,
+        response: emptyResponse(204)
+      }
     },
     async (request, reply) => {
-      await auth.logout(request.ctx)
+      await authService.logout(request.ctx)
       return reply.code(204).send()
     }
   )
-
-  async function grant(
-    { grant_type, username, password, refresh_token }: typeof TokenRequest.static,
-    address: string
-  ): Promise<auth.Login> {
-    if (grant_type === 'refresh_token' && refresh_token !== undefined)
-      return await auth.refresh(services, refresh_token)
-    if (grant_type === 'password' && username !== undefined && password !== undefined)
-      return await auth.login(services, username, password, address)
-    const missing =
-      grant_type === 'password'
-        ? username === undefined
-          ? 'username'
-          : 'password'
-        : 'refresh_token'
-    throw invalid([
-      {
-        pointer: `/${missing}`,
-        code: 'required',
-        detail: `${missing} is required with grant_type ${grant_type}`
-      }
-    ])
-  }
-}
-
-/** RFC 6749 §5.2: a refused grant is 400 `invalid_grant`; the rest of the problem stays as it is. */
-function inOAuth(error: unknown): unknown {
-  if (!(error instanceof Problem)) return error
-  const refused = error.status === 401
-  return new Problem(refused ? 400 : error.status, error.code, error.detail, {
-    ...(!refused && error.extra),
-    members: {
-      error: refused ? 'invalid_grant' : 'invalid_request',
-      error_description: error.detail
-    }
-  })
 }
 
 export default routes

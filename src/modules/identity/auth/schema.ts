@@ -9,16 +9,18 @@ const refreshToken = Type.String({
   maxLength: 43,
   pattern: '^[A-Za-z0-9_-]{43}$',
   description:
-    'Good once, for 30 days, and ten seconds longer for whoever lost the answer; using it gives the next one. Take it from the answer of the last login or refresh: the example is only of its form.',
+    'Refresh token. It is valid once, for 30 days; using it returns the next one. For ten ' +
+    'seconds ' +
+    'it can be used again, in case the response was lost. The example only shows its format.',
   example: 'take-the-one-your-last-login-or-refresh-gav'
 })
 const username = Text(120, {
   minLength: 1,
-  description: 'The user name or the e-mail.',
+  description: 'Username or email address.',
   example: 'admin@example.com'
 })
 const token = Text(2000, {
-  description: 'The access token: send it as `Authorization: Bearer <token>`.',
+  description: 'Access token, sent as `Authorization: Bearer <token>`.',
   example: 'eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl'
 })
 const expiresIn = Count({ description: 'Seconds until the access token expires.', example: 900 })
@@ -26,23 +28,23 @@ const expiresIn = Count({ description: 'Seconds until the access token expires.'
 export const Credentials = Type.Object(
   {
     username,
-    password: secretText({ description: 'The password.', example: 'correct horse battery' })
+    password: secretText({ description: 'Password.', example: 'correct horse battery' })
   },
   {
     $id: 'Credentials',
     additionalProperties: false,
-    description: 'Who logs in.',
+    description: 'Credentials of a user.',
     example: { username: 'admin@example.com', password: 'correct horse battery' }
   }
 )
 
 export const Me = Type.Object(
   {
-    id: Id({ description: 'The number of the user.', example: 1 }),
-    username: Text(80, { description: 'The login name.', example: 'admin@example.com' }),
-    role: OneOf(roles, { description: 'What the user may do.', example: 'admin' })
+    id: Id({ description: 'User ID.', example: 1 }),
+    username: Text(80, { description: 'Login name.', example: 'admin@example.com' }),
+    role: OneOf(roles, { description: 'Role.', example: 'admin' })
   },
-  { $id: 'Me', additionalProperties: false, description: 'The user who is logged in.' }
+  { $id: 'Me', additionalProperties: false, description: 'The logged-in user.' }
 )
 
 export const Session = Type.Object(
@@ -50,7 +52,7 @@ export const Session = Type.Object(
   {
     $id: 'Session',
     additionalProperties: false,
-    description: 'What a login gives, a refresh and a new password.'
+    description: 'A session, as returned by a login, a refresh, and a password change.'
   }
 )
 
@@ -59,41 +61,41 @@ export const RefreshRequest = Type.Object(
   {
     $id: 'RefreshRequest',
     additionalProperties: false,
-    description: 'The refresh token of the last login or refresh.'
+    description: 'A request for new tokens.'
   }
 )
 
 export const PasswordChange = Type.Object(
   {
     current_password: secretText({
-      description: 'The password until now.',
+      description: 'Current password.',
       example: 'correct horse battery'
     }),
     new_password: secretText({
       minLength: 8,
-      description: 'At least 8 characters, and not one of the well-known ones.',
+      description: 'New password of at least 8 characters that is not a common one.',
       example: 'a quiet harbour 47'
     })
   },
   {
     $id: 'PasswordChange',
     additionalProperties: false,
-    description: 'The old and the new password.',
+    description: 'A password change.',
     example: { current_password: 'correct horse battery', new_password: 'a quiet harbour 47' }
   }
 )
 
-/** RFC 6749 §4.3 and §6; what clients send beyond it (client_id, scope) is ignored, as the RFC says. */
+/** RFC 6749 §4.3 and §6; other parameters (client_id, scope) are ignored, as the RFC requires. */
 export const TokenRequest = Type.Object(
   {
     grant_type: OneOf(['password', 'refresh_token'], {
-      description: 'How to log in.',
+      description: 'Grant type.',
       example: 'password'
     }),
     username: Type.Optional(username),
     password: Type.Optional(
       secretText({
-        description: 'The password; with grant_type password.',
+        description: 'Password, for the grant type `password`.',
         example: 'correct horse battery'
       })
     ),
@@ -114,7 +116,7 @@ export const TokenRequest = Type.Object(
 export const Token = Type.Object(
   {
     access_token: token,
-    token_type: OneOf(['bearer'], { description: 'How to send it.', example: 'bearer' }),
+    token_type: OneOf(['bearer'], { description: 'Token type.', example: 'bearer' }),
     expires_in: expiresIn,
     refresh_token: refreshToken
   },

@@ -1,184 +1,177 @@
 import { createHash, randomBytes } from 'node:crypto'
-import type { Context, Services, Principal } from '../../../core/access/context.ts'
-import { begin, soon, type Connection } from '../../../core/db/database.ts'
-import { ruleBroken, unauthenticated } from '../../../core/errors.ts'
-import { refuseCommon } from '../../../core/access/passwords.ts'
-import { changePasswordOf } from '../users/service.ts'
-import { countAttempt, forgive, sweep } from './throttle.ts'
+import type { Context, Principal, Services } from '../../../core/access/context.ts'
+import { assertUncommon } from '../../../core/access/passwords.ts'
 import type { Role } from '../../../core/access/permissions.ts'
+import type { Connection } from '../../../core/db/connections.ts'
+import { sql } from '../../../core/db/drizzle.ts'
+import { begin, oursWithDeleted, rowsOf } from '../../../core/db/sql.ts'
+import { ruleBroken, unauthenticated } from '../../../core/errors.ts'
+import { userService } from '../users/service.ts'
+import { users } from '../users/table.ts'
+import { findCredentials, findSessionUser, insertSession, type Credentials } from './queries.ts'
+import { refreshTokens, sessions } from './table.ts'
+import { clearFailures, countAttempt, removeExpired } from './throttle.ts'
 
 export interface Me {
   id: number
   username: string
   role: Role
 }
-/** A login: who, and the refresh token that goes with it. The access token is made of it by the routes. */
+
+/** A login: who, and its refresh token. The routes sign the access token. */
 export interface Login {
   session_id: number
   refresh_token: string
   user: Me
 }
 
-/** How long an access token is good for, in seconds. */
+/** Lifetime of an access token, in seconds. */
 export const tokenLifetime = 15 * 60
-/** A session ends when it has not been refreshed for so many days. */
+/** Days without a refresh after which a session ends. */
 const sessionDays = 30
-/** For so long a refresh token may be used twice: by a client whose answer got lost, or by two tabs. Seconds. */
-const grace = 10
+/**
+ * Seconds for which a refresh token can be used a second time: by a client whose response was
+ * lost, or by two tabs.
+ */
+const reuseGrace = 10
 
 const hashOf = (token: string) => createHash('sha256').update(token).digest('hex')
 const newToken = () => randomBytes(32).toString('base64url')
-const wrong = () => unauthenticated('User name or password are wrong.')
-const over = () => unauthenticated('This session is over. Log in again.', 'session_ended')
+const wrongCredentials = () => unauthenticated('The username or password is incorrect.')
+const sessionEnded = () => unauthenticated('The session has ended. Log in again.', 'session_ended')
 
-/** Somebody whose password was verified, and which one that was. */
-interface Verified {
-  organization_id: number
-  id: number
-  password_hash: string
-}
+export const authService = {
+  /**
+   * Logs in by username or email. Errors: 401, the same for an unknown user and a wrong password;
+   * 429; 503.
+   */
+  async login(
+    services: Services,
+    username: string,
+    password: string,
+    address: string
+  ): Promise<Login> {
+    const user = await findCredentials(services, username)
+    await countAttempt(services, user?.id ?? username, address)
+    await removeExpired(services)
+    const isCorrect = await services.passwords.verify(password, user?.password_hash)
+    if (!isCorrect || !user) throw wrongCredentials()
+    await clearFailures(services, user.id, address)
+    return await startSession(services, user)
+  },
 
-/** Logs in by user name or e-mail. Errors: 401, the same for an unknown user and a wrong password; 429; 503. */
-export async function login(
-  services: Services,
-  username: string,
-  password: string,
-  address: string
-): Promise<Login> {
-  const [user] = await soon(services.database.point<Verified[]>`
-    select organization_id, id, password_hash from users
-    where (lower(username) = lower(${username}) or lower(email) = lower(${username})) and deleted_at is null and status = 'active'`)
-  await countAttempt(services, user?.id ?? username, address)
-  await sweep(services)
-  if (!(await services.passwords.verify(password, user?.password_hash)) || !user) throw wrong()
-  await forgive(services, user.id, address)
-  return await startSession(services, user)
-}
-
-/**
- * Starts a session. The lock waits for a new password or a disabling that is being written, and makes a later one wait, so
- * that this session is among those it ends. Errors: 401 when the user is no longer the one who was verified.
- */
-async function startSession(
-  services: Services,
-  { organization_id, id, password_hash }: Verified
-): Promise<Login> {
-  const refresh_token = newToken()
-  const [started] = await soon(services.database.pool<
-    { session_id: number; username: string; role: Role }[]
-  >`
-    with owner as (
-      select organization_id, id, username, role from users
-      where organization_id = ${organization_id} and id = ${id} and password_hash = ${password_hash} and status = 'active' and deleted_at is null
-      for share
-    ), session as (
-      insert into sessions (organization_id, user_id, expires_at)
-      select organization_id, id, now() + ${sessionDays} * interval '1 day' from owner returning id
-    ), token as (insert into refresh_tokens (hash, session_id) select ${hashOf(refresh_token)}, id from session)
-    select session.id as session_id, username, role from session, owner`)
-  if (!started) throw wrong()
-  return {
-    session_id: started.session_id,
-    refresh_token,
-    user: { id, username: started.username, role: started.role }
-  }
-}
-
-/**
- * Exchanges a refresh token for the next one. A token used again after its grace is in two hands: the whole session ends.
- * Errors: 401.
- */
-export async function refresh(services: Services, refresh_token: string): Promise<Login> {
-  const next = newToken()
-  const outcome = await begin(services.database.pool, async sql => {
-    const [token] = await soon(sql<{ session_id: number; reused: boolean }[]>`
-      update refresh_tokens set used_at = coalesce(used_at, now()) where hash = ${hashOf(refresh_token)}
-      returning session_id, used_at < now() - ${grace} * interval '1 second' as reused`)
-    if (!token) return undefined
-    const user = await sessionUser(sql, token.session_id)
-    if (token.reused && user)
-      await sql`update sessions set revoked_at = now() where id = ${token.session_id}`
-    if (token.reused || !user) return { session_id: token.session_id, ended: true as const }
-    await sql`insert into refresh_tokens (hash, session_id) values (${hashOf(next)}, ${token.session_id})`
-    await sql`update sessions set expires_at = now() + ${sessionDays} * interval '1 day' where id = ${token.session_id}`
-    return { session_id: token.session_id, user }
-  })
-  if (!outcome) throw unauthenticated('This refresh token is not known.', 'token_invalid')
-  if ('ended' in outcome) {
-    await services.cache.invalidate([`session/${outcome.session_id}`])
-    throw over()
-  }
-  const { user_id: id, username, role } = outcome.user
-  return { session_id: outcome.session_id, refresh_token: next, user: { id, username, role } }
-}
-
-interface SessionUser {
-  organization_id: number
-  user_id: number
-  username: string
-  role: Role
-}
-
-/** The user of a session that lives, if user and session do. */
-async function sessionUser(sql: Connection, session_id: number): Promise<SessionUser | undefined> {
-  const [found] = await soon(sql<SessionUser[]>`
-    select s.organization_id, s.user_id, u.username, u.role
-    from sessions s join users u on u.organization_id = s.organization_id and u.id = s.user_id
-    where s.id = ${session_id} and s.revoked_at is null and s.expires_at > now() and u.deleted_at is null and u.status = 'active'`)
-  return found
-}
-
-/** Who a session speaks for; undefined when it is over. */
-export async function principalOf(
-  services: Services,
-  session_id: number
-): Promise<Principal | undefined> {
-  const found = await sessionUser(services.database.point, session_id)
-  return (
-    found && {
-      organization_id: found.organization_id,
-      user_id: found.user_id,
-      role: found.role,
-      session_id
+  /**
+   * Exchanges a refresh token for the next one. A token that is used again after its grace period
+   * may be in two hands: the whole session ends. Errors: 401.
+   */
+  async refresh(services: Services, refresh_token: string): Promise<Login> {
+    const next = newToken()
+    const { database, cache } = services
+    const outcome = await begin(
+      database,
+      async connection => await rotate(services, connection, hashOf(refresh_token), hashOf(next))
+    )
+    if (!outcome) throw unauthenticated('The refresh token is unknown.', 'token_invalid')
+    const { session_id, user } = outcome
+    if (!user) {
+      await cache.invalidate([`session/${session_id}`])
+      throw sessionEnded()
     }
+    const { user_id: id, username, role } = user
+    return { session_id, refresh_token: next, user: { id, username, role } }
+  },
+
+  /** Who a session belongs to; undefined when it has ended. */
+  async principalOf(services: Services, session_id: number): Promise<Principal | undefined> {
+    const user = await findSessionUser(services, services.database.point, session_id)
+    if (!user) return undefined
+    const { organization_id, user_id, role } = user
+    return { organization_id, user_id, role, session_id }
+  },
+
+  /** The user who is logged in. Errors: 401. */
+  async me({ services, principal }: Context): Promise<Me> {
+    const { point } = services.database
+    const user = await findSessionUser(services, point, principal.session_id!)
+    if (!user) throw sessionEnded()
+    return { id: user.user_id, username: user.username, role: user.role }
+  },
+
+  /** Ends the session: its access and refresh tokens are refused from the next request on. */
+  async logout(ctx: Context): Promise<void> {
+    const { session_id } = ctx.principal
+    await ctx.write(
+      [`session/${session_id}`],
+      sql`update ${sessions} set revoked_at = now() where id = ${session_id} and revoked_at is null`
+    )
+  },
+
+  /**
+   * Changes one's own password and ends all of one's sessions, since one of them may be stolen;
+   * returns a new one. Errors: 422 for a wrong current or an unacceptable new password, 429, 401
+   * when the password was changed concurrently.
+   */
+  async changePassword(
+    ctx: Context,
+    current: string,
+    next: string,
+    address: string
+  ): Promise<Login> {
+    const { services, organization_id } = ctx
+    const { id } = await authService.me(ctx)
+    await countAttempt(services, id, address)
+    const [user] = await ctx.read<Pick<Credentials, 'password_hash'>>(
+      sql`select password_hash from ${oursWithDeleted(users)} where id = ${id}`
+    )
+    const isCorrect = await services.passwords.verify(current, user?.password_hash)
+    if (!isCorrect || !user)
+      throw ruleBroken('current_password', 'The current password is incorrect.')
+    await clearFailures(services, id, address)
+    await assertUncommon(next, 'new_password')
+    const password_hash = await userService.changePassword(ctx, id, next, user.password_hash)
+    if (password_hash === undefined) throw sessionEnded()
+    return await startSession(services, { organization_id, id, password_hash })
+  }
+}
+
+/** Starts a session. Errors: 401 when the user's password or status has changed meanwhile. */
+async function startSession(services: Services, user: Credentials): Promise<Login> {
+  const refresh_token = newToken()
+  const { database } = services
+  const [started] = await rowsOf<{ session_id: number; username: string; role: Role }>(
+    database,
+    database.pool,
+    insertSession(user, hashOf(refresh_token), sessionDays)
   )
+  if (!started) throw wrongCredentials()
+  const { session_id, username, role } = started
+  return { session_id, refresh_token, user: { id: user.id, username, role } }
 }
 
-/** Who is logged in. */
-export async function me(ctx: Context): Promise<Me> {
-  const user = await sessionUser(ctx.point, ctx.principal.session_id!)
-  if (!user) throw over()
-  return { id: user.user_id, username: user.username, role: user.role }
-}
-
-/** Ends the session: its access and refresh tokens are refused from the next request on. */
-export async function logout(ctx: Context): Promise<void> {
-  const { session_id } = ctx.principal
-  await ctx.changing(
-    [`session/${session_id}`],
-    ctx.connection`update sessions set revoked_at = now() where id = ${session_id} and revoked_at is null`
+/** Marks a refresh token as used and adds the next one; without a user the session has ended. */
+async function rotate(
+  services: Services,
+  connection: Connection,
+  used: string,
+  next: string
+): Promise<{ session_id: number; user: Awaited<ReturnType<typeof findSessionUser>> } | undefined> {
+  const { database } = services
+  const [token] = await rowsOf<{ session_id: number; reused: boolean }>(
+    database,
+    connection,
+    sql`update ${refreshTokens} set used_at = coalesce(used_at, now()) where hash = ${used}
+      returning session_id, used_at < now() - ${reuseGrace} * interval '1 second' as reused`
   )
-}
-
-/**
- * Changes one's own password and ends all of one's sessions, or whoever has stolen one would stay; gives a new one instead.
- * Errors: 422 for a wrong old or a poor new password, 429, 401 when somebody else has changed it meanwhile.
- */
-export async function changePassword(
-  ctx: Context,
-  current: string,
-  next: string,
-  address: string
-): Promise<Login> {
-  const { id } = await me(ctx)
-  await countAttempt(ctx.services, id, address)
-  const [user] = await soon(ctx.point<{ password_hash: string }[]>`
-    select password_hash from users where organization_id = ${ctx.organization_id} and id = ${id}`)
-  if (!(await ctx.services.passwords.verify(current, user?.password_hash)) || !user)
-    throw ruleBroken('current_password', 'This is not your password.')
-  await forgive(ctx.services, id, address)
-  await refuseCommon(next, 'new_password')
-  const password_hash = await changePasswordOf(ctx, id, next, user.password_hash)
-  if (password_hash === undefined) throw over()
-  return await startSession(ctx.services, { organization_id: ctx.organization_id, id, password_hash })
+  if (!token) return undefined
+  const { session_id, reused } = token
+  const run = async (query: ReturnType<typeof sql>) => await rowsOf(database, connection, query)
+  const user = await findSessionUser(services, connection, session_id)
+  if (reused || !user) {
+    if (user) await run(sql`update ${sessions} set revoked_at = now() where id = ${session_id}`)
+    return { session_id, user: undefined }
+  }
+  await run(sql`insert into ${refreshTokens} (hash, session_id) values (${next}, ${session_id})`)
+  await run(sql`update ${sessions} set expires_at = now() + ${sessionDays} * interval '1 day'
+    where id = ${session_id}`)
+  return { session_id, user }
 }

@@ -10,7 +10,7 @@ import {
 } from '../../../core/db/drizzle.ts'
 import { users } from '../users/table.ts'
 
-/** One login, and the family of refresh tokens that grows out of it. Ending the session ends all of them. */
+/** One login and its family of refresh tokens; ending the session ends all of them. */
 export const sessions = pgTable(
   'sessions',
   {
@@ -34,8 +34,8 @@ export const sessions = pgTable(
   ]
 )
 
-/** Refresh tokens, hashed. A used one stays until its session is over, so that using it again is noticed. */
-export const refresh_tokens = pgTable(
+/** Refresh tokens, hashed. A used one is kept with its session, so that its reuse is noticed. */
+export const refreshTokens = pgTable(
   'refresh_tokens',
   {
     hash: varchar({ length: 64 }).primaryKey(),
@@ -47,8 +47,8 @@ export const refresh_tokens = pgTable(
   t => [index('idx_refresh_tokens_session').on(t.session_id)]
 )
 
-/** Failed logins counted by user name and by address, here and not in Redis so that the limit holds without it. */
-export const login_attempts = pgTable(
+/** Failed logins by account and by address; not in Redis, so that the limit holds without it. */
+export const loginAttempts = pgTable(
   'login_attempts',
   {
     kind: varchar({ length: 10, enum: ['username', 'address'] }).notNull(),

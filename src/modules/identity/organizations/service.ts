@@ -1,7 +1,7 @@
 import { Context, type Services } from '../../../core/access/context.ts'
-import { begin, build, rowsOf, type Connection } from '../../../core/db/database.ts'
-import { createFirst as createPipeline } from '../../sales/pipelines/service.ts'
-import { createFirst as createUser } from '../users/service.ts'
+import { sql } from '../../../core/db/drizzle.ts'
+import { rowsOf } from '../../../core/db/sql.ts'
+import { userService } from '../users/service.ts'
 import { organizations } from './table.ts'
 
 export interface FirstAdmin {
@@ -10,43 +10,62 @@ export interface FirstAdmin {
   password: string
 }
 
-/** Makes an organisation with its first admin, who alone can make the others. Returns the organisation's number. */
-export const create = async (services: Services, name: string, admin: FirstAdmin): Promise<number> =>
-  await begin(services.database.pool, async connection => await insert(services, connection, name, admin))
+/** What a new organization begins with besides its admin; within the transaction of `ctx`. */
+export type Provision = (ctx: Context) => Promise<void>
 
-/** The same, unless there is an organisation already; processes that start together make one between them. */
-export const createFirst = async (
-  services: Services,
-  name: string,
-  admin: FirstAdmin
-): Promise<boolean> =>
-  await begin(services.database.pool, async connection => {
-    await connection`select pg_advisory_xact_lock(hashtext('first organization'))`
-    const [existing] = await rowsOf(
-      connection,
-      build.select({ id: organizations.id }).from(organizations).limit(1)
-    )
-    if (existing) return false
-    await insert(services, connection, name, admin)
-    return true
-  })
+export const organizationService = {
+  /** Creates an organization with its first admin. Returns its ID. Errors: 409 for a taken name. */
+  async create(
+    services: Services,
+    name: string,
+    admin: FirstAdmin,
+    provision: Provision
+  ): Promise<number> {
+    const ctx = await newContext(services)
+    await ctx.transaction(async ctx => await insert(ctx, name, admin, provision))
+    return ctx.organization_id
+  },
+
+  /**
+   * The same, unless there is an organization already; of processes that start together one
+   * creates it. Returns whether this one did.
+   */
+  async createFirst(
+    services: Services,
+    name: string,
+    admin: FirstAdmin,
+    provision: Provision
+  ): Promise<boolean> {
+    const ctx = await newContext(services)
+    return await ctx.transaction(async ctx => {
+      await ctx.rows(sql`select pg_advisory_xact_lock(hashtext('first organization'))`)
+      const existing = await ctx.one(sql`select from ${organizations} limit 1`)
+      if (existing) return false
+      await insert(ctx, name, admin, provision)
+      return true
+    })
+  }
+}
+
+/** A context of the system for an organization that is about to be created. */
+async function newContext(services: Services): Promise<Context> {
+  const { database } = services
+  const [next] = await rowsOf<{ id: number }>(
+    database,
+    database.pool,
+    sql`select nextval(pg_get_serial_sequence('organizations', 'id')) as id`
+  )
+  return Context.system(services, next!.id)
+}
 
 async function insert(
-  services: Services,
-  connection: Connection,
+  ctx: Context,
   name: string,
-  admin: FirstAdmin
-): Promise<number> {
-  const [organization] = await rowsOf(
-    connection,
-    build.insert(organizations).values({ name }).returning({ id: organizations.id })
-  )
-  const ctx = new Context(
-    services,
-    { organization_id: organization!.id, user_id: null, role: 'admin', session_id: null },
-    { connection, changed: new Set() }
-  )
-  await createUser(ctx, { ...admin, role: 'admin' })
-  await createPipeline(ctx)
-  return organization!.id
+  admin: FirstAdmin,
+  provision: Provision
+): Promise<void> {
+  await ctx.rows(sql`insert into ${organizations} (id, name) overriding system value
+    values (${ctx.organization_id}, ${name})`)
+  await userService.createUnchecked(ctx, { ...admin, role: 'admin' })
+  await provision(ctx)
 }

@@ -1,7 +1,7 @@
 import { identifier, instant } from '../../../core/db/columns.ts'
 import { pgTable, varchar } from '../../../core/db/drizzle.ts'
 
-/** The tenants. Not a record: an organisation belongs to nobody but itself. */
+/** The tenants. Not a record: an organization belongs to no other. */
 export const organizations = pgTable('organizations', {
   id: identifier().primaryKey().generatedAlwaysAsIdentity(),
   name: varchar({ length: 200 }).notNull(),

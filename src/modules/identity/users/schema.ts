@@ -1,5 +1,4 @@
 import { Type } from '@sinclair/typebox'
-import { cursorParameter, limitParameter } from '../../../core/records/list-query.ts'
 import {
   Change,
   Creation,
@@ -11,24 +10,28 @@ import {
   RecordOf,
   Text
 } from '../../../core/http/schema.ts'
+import { cursorParameter, limitParameter } from '../../../core/records/list-query.ts'
 import { roles, statuses } from './table.ts'
 
 const fields = {
   username: Name(80, {
-    description: 'The login name; if it has an @, it must be the e-mail.',
+    description: 'Login name. If it contains an `@`, it must equal the email address.',
     example: 'maria'
   }),
-  email: Email({ description: 'The e-mail, which also logs in.', example: 'maria@example.com' }),
+  email: Email({
+    description: 'Email address; it can also be used to log in.',
+    example: 'maria@example.com'
+  }),
   role: OneOf(roles, {
     default: 'user',
     description:
-      'admin: everything; user: reads all but users, and writes all but users and settings; viewer: reads all but users.',
+      'Role. admin: full access; user: reads everything but users, writes everything but users ' +
+      'and settings; viewer: reads everything but users.',
     example: 'user'
   }),
   status: OneOf(statuses, {
     default: 'active',
-    description:
-      'A disabled user is logged out at once, and cannot log in before being active again.',
+    description: 'Status. A disabled user is logged out immediately and cannot log in.',
     example: 'active'
   })
 }
@@ -37,12 +40,13 @@ const password = Type.String({
   maxLength: 128,
   pattern: '^[^\\u0000\\uD800-\\uDFFF]*$',
   description:
-    'At least 8 characters, and not one of the well-known ones. A change ends all sessions of the user.',
+    'Password of at least 8 characters that is not a common one. Changing it ends all sessions ' +
+    'of the user.',
   example: 'a quiet harbour 47'
 })
 
-// user 1 is the first admin, who can be neither demoted nor deleted while there is no other
-export const User = RecordOf('User', 'Somebody who logs in.', fields, 2)
+// user 1 is the first admin, who cannot be demoted or deleted while there is no other
+export const User = RecordOf('User', 'A person who logs in.', fields, 2)
 export const NewUser = Creation(
   'NewUser',
   { ...fields, password },
@@ -51,9 +55,9 @@ export const NewUser = Creation(
 )
 export const UserChanges = Change('UserChanges', { ...fields, password }, { role: 'viewer' })
 
-/** What everybody in the organisation may know of a user. */
+/** What everyone in the organization may know of a user. */
 export const UserSummary = Type.Object(
-  { id: Id({ example: 1 }), username: fields.username },
+  { id: Id({ description: 'User ID.', example: 1 }), username: fields.username },
   { $id: 'UserSummary', additionalProperties: false, description: 'A user as colleagues see them.' }
 )
 
@@ -66,8 +70,7 @@ export const DirectoryQuery = Type.Object(
     q: Type.Optional(
       Text(100, {
         minLength: 1,
-        description:
-          'Words that must all occur in the user name, in any case, with or without accents.'
+        description: 'Words that must all occur in the username, ignoring case and accents.'
       })
     )
   },

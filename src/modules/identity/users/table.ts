@@ -5,10 +5,19 @@ import { check, pgTable, sql, uniqueIndex, varchar } from '../../../core/db/driz
 export { roles } from '../../../core/access/permissions.ts'
 export const statuses = ['active', 'disabled'] as const
 export const searchable = ['username', 'email'] as const
+export const filterable = [
+  'username',
+  'email',
+  'role',
+  'status',
+  'created_at',
+  'updated_at'
+] as const
 
 /**
- * A login name or an e-mail names one user of the whole installation, because a login does not say its organisation.
- * A user name with an `@` must be the user's own e-mail, so that nobody can take the login of somebody else's address.
+ * A username or email identifies one user of the whole installation, because a login does not name
+ * its organization. A username with an `@` must be the user's own email address, so that nobody can
+ * take the login of another person's address.
  */
 export const users = pgTable(
   'users',
@@ -23,7 +32,7 @@ export const users = pgTable(
   },
   t => [
     ...recordKeys('users', t),
-    ...listIndexes('users', t, ['username', 'email', 'role', 'status', 'created_at', 'updated_at']),
+    ...listIndexes('users', t, filterable),
     uniqueIndex('users_username_unique')
       .on(sql`lower(${t.username})`)
       .where(sql`deleted_at is null`),

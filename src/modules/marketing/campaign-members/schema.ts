@@ -10,23 +10,29 @@ import {
 import { statuses } from './table.ts'
 
 const fields = {
-  campaign_id: Id({ description: 'The campaign.', example: 1 }),
+  campaign_id: Id({ description: 'Campaign ID.', example: 1 }),
   contact_id: Nullable(
-    Id({ description: 'The contact that is a member. Either this or lead_id.', example: 1 })
+    Id({
+      description: 'Contact who is the member. Either this or lead_id is required.',
+      example: 1
+    })
   ),
   lead_id: Nullable(
-    Id({ description: 'The lead that is a member. Either this or contact_id.', example: null })
+    Id({
+      description: 'Lead that is the member. Either this or contact_id is required.',
+      example: null
+    })
   ),
   status: OneOf(statuses, {
     default: 'added',
-    description: 'How far it has come: declined is a response as well.',
+    description: 'Status. Both responded and declined are responses.',
     example: 'added'
   })
 }
-const kept = {
+const serverSet = {
   responded_at: Nullable(
     Instant({
-      description: 'When the member first responded or declined; null if it has not.',
+      description: 'When the member first responded or declined; null otherwise.',
       example: null
     })
   )
@@ -34,8 +40,8 @@ const kept = {
 
 export const CampaignMember = RecordOf(
   'CampaignMember',
-  'A contact or a lead that a campaign is for, once in each campaign.',
-  { ...fields, ...kept }
+  'A contact or lead that a campaign targets, at most once per campaign.',
+  { ...fields, ...serverSet }
 )
 export const NewCampaignMember = Creation('NewCampaignMember', fields, ['campaign_id'], {
   campaign_id: 1,

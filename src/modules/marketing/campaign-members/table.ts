@@ -13,7 +13,7 @@ import { leads } from '../../crm/leads/table.ts'
 
 export const statuses = ['added', 'sent', 'responded', 'declined'] as const
 
-/** A contact or a lead that a campaign is for, once in each campaign. */
+/** A contact or lead that a campaign targets, at most once per campaign. */
 export const campaignMembers = pgTable(
   'campaign_members',
   {

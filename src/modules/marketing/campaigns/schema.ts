@@ -10,32 +10,32 @@ import {
   Nullable,
   OneOf,
   RecordOf,
-  TagIds,
   Text
 } from '../../../core/http/schema.ts'
+import { TagIds } from '../../crm/tags/schema.ts'
 import { statuses as memberStatuses } from '../campaign-members/table.ts'
 import { statuses, types } from './table.ts'
 
 const fields = {
-  name: Name(200, { description: 'What it is called.', example: 'Spring fair' }),
-  type: OneOf(types, { default: 'email', description: 'How it reaches people.', example: 'event' }),
-  status: OneOf(statuses, { default: 'planned', description: 'How far it is.', example: 'active' }),
-  start_date: Nullable(DateOnly({ description: 'Its first day.', example: '2027-03-01' })),
+  name: Name(200, { description: 'Name.', example: 'Spring fair' }),
+  type: OneOf(types, { default: 'email', description: 'Channel.', example: 'event' }),
+  status: OneOf(statuses, { default: 'planned', description: 'Status.', example: 'active' }),
+  start_date: Nullable(DateOnly({ description: 'First day.', example: '2027-03-01' })),
   end_date: Nullable(
-    DateOnly({ description: 'Its last day, not before the first.', example: '2027-03-31' })
+    DateOnly({ description: 'Last day, not before the first.', example: '2027-03-31' })
   ),
-  budget: Nullable(Money(9_999_999_999.99, { description: 'What it may cost.', example: 12000.0 })),
+  budget: Nullable(Money(9_999_999_999.99, { description: 'Budget.', example: 12000.0 })),
   description: Nullable(
     Text(10_000, {
-      description: 'What it is about.',
+      description: 'Description.',
       example: 'Our stand at the fair in Springfield.'
     })
   ),
-  assigned_to: Nullable(Id({ description: 'The user who runs it.', example: 1 })),
+  assigned_to: Nullable(Id({ description: 'User assigned to the campaign.', example: 1 })),
   tags: TagIds()
 }
 
-export const Campaign = RecordOf('Campaign', 'What is done to win customers.', fields)
+export const Campaign = RecordOf('Campaign', 'A marketing campaign.', fields)
 export const NewCampaign = Creation('NewCampaign', fields, ['name'], {
   name: 'Spring fair',
   type: 'event',
@@ -53,16 +53,16 @@ export const sources = ['contacts', 'leads'] as const
 
 export const AddedMembers = Type.Object(
   {
-    resource: OneOf(sources, { description: 'What to add.', example: 'contacts' }),
+    resource: OneOf(sources, { description: 'Records to add.', example: 'contacts' }),
     filter: Text(1000, {
-      description: 'Which of them: filters of their list, as in a query string. Empty: all.',
+      description: 'Filters of their list, as a query string. Empty: all.',
       example: 'company[like]=example'
     })
   },
   {
     $id: 'AddedMembers',
     additionalProperties: false,
-    description: 'Who becomes a member.',
+    description: 'Members to add.',
     example: { resource: 'contacts', filter: 'company[like]=example' }
   }
 )
@@ -70,24 +70,24 @@ export const AddedMembers = Type.Object(
 export const Addition = Type.Object(
   {
     added: Count({
-      description: 'How many became members at once; those who were are not counted.',
+      description: 'Number of members added immediately; existing members are not counted.',
       example: 1
     }),
     pending: Type.Boolean({
-      description: 'Whether there are more, who become members within the next minutes.',
+      description: 'Whether more will be added within the next minutes.',
       example: false
     })
   },
-  { $id: 'Addition', additionalProperties: false, description: 'What came of adding members.' }
+  { $id: 'Addition', additionalProperties: false, description: 'The result of adding members.' }
 )
 
-/** A number with the list whose rows make it up: how many they are, or the sum of their amounts. */
+/** A number with the list that it counts, or whose amounts it adds up. */
 const cell = (value: TSchema, list: string, filter: string, description: string) =>
   Type.Object(
     {
       value,
-      list: Text(100, { description: 'The path of the list.', example: list }),
-      filter: Text(1000, { description: 'Its query string.', example: filter })
+      list: Text(100, { description: 'Path of the list.', example: list }),
+      filter: Text(1000, { description: 'Query string of the list.', example: filter })
     },
     { additionalProperties: false, description }
   )
@@ -105,38 +105,35 @@ const amount = (filter: string, description: string) =>
 
 export const CampaignResults = Type.Object(
   {
-    members: members('', 'The members.'),
+    members: members('', 'Members.'),
     by_status: Type.Object(
       Object.fromEntries(
         memberStatuses.map(status => [
           status,
-          members(`&status=${status}`, `The members who are ${status}.`)
+          members(`&status=${status}`, `Members with the status ${status}.`)
         ])
       ),
-      { additionalProperties: false, description: 'The members by status.' }
+      { additionalProperties: false, description: 'Members by status.' }
     ),
-    responded: members(
-      '&status[in]=responded,declined',
-      'The members who answered, whatever they said.'
-    ),
+    responded: members('&status[in]=responded,declined', 'Members who responded or declined.'),
     response_rate: Nullable(
       Type.Number({
         format: 'double',
         minimum: 0,
         maximum: 1,
-        description: 'Responses for each member; null without members.',
+        description: 'Share of members who responded; null without members.',
         example: 0.25
       })
     ),
     opportunities: opportunities(
       '',
-      'The opportunities that came after: those of a lead which, or whose contact, was a member before.'
+      'Opportunities created after their lead, or its contact, became a member.'
     ),
-    open: opportunities('&status=open', 'Those that are still open.'),
-    open_amount: amount('&status=open', 'What these would bring.'),
-    won: opportunities('&status=won', 'Those that were won.'),
-    won_amount: amount('&status=won', 'What these brought.'),
-    lost: opportunities('&status=lost', 'Those that were lost.')
+    open: opportunities('&status=open', 'Open opportunities.'),
+    open_amount: amount('&status=open', 'Amount of the open opportunities.'),
+    won: opportunities('&status=won', 'Won opportunities.'),
+    won_amount: amount('&status=won', 'Amount of the won opportunities.'),
+    lost: opportunities('&status=lost', 'Lost opportunities.')
   },
-  { $id: 'CampaignResults', additionalProperties: false, description: 'What a campaign brought.' }
+  { $id: 'CampaignResults', additionalProperties: false, description: 'The results of a campaign.' }
 )

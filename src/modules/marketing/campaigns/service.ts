@@ -1,116 +1,142 @@
 import type { Static } from '@sinclair/typebox'
-import { collection, type Versions } from '../../../core/records/repository.ts'
 import type { Context } from '../../../core/access/context.ts'
-import { query, run } from '../../../core/db/database.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { ruleBroken } from '../../../core/errors.ts'
-import { enqueue, type Jobs } from '../../../core/jobs.ts'
-import type { Filter } from '../../../core/records/list.ts'
-import * as members from '../campaign-members/service.ts'
-import { campaignMembers, statuses as memberStatuses } from '../campaign-members/table.ts'
-import { contactLanguage } from '../../crm/contacts/schema.ts'
-import * as contacts from '../../crm/contacts/service.ts'
-import { leadLanguage } from '../../crm/leads/schema.ts'
-import * as leads from '../../crm/leads/service.ts'
-import * as opportunities from '../../sales/opportunities/service.ts'
-import { opportunities as opportunityTable, statuses } from '../../sales/opportunities/table.ts'
-import type { AddedMembers, CampaignChanges, NewCampaign } from './schema.ts'
-import { campaigns } from './table.ts'
+import { defineJob, type JobPayload } from '../../../core/jobs.ts'
+import { defined } from '../../../core/defined.ts'
+import { FilterLanguage } from '../../../core/records/filter-language.ts'
+import { equal } from '../../../core/records/filter.ts'
+import { repository, type Versions } from '../../../core/records/repository.ts'
+import { checkRules, concernsRules, newRecord } from '../../../core/records/rules.ts'
+import { contactResource } from '../../crm/contacts/resource.ts'
+import { contactService } from '../../crm/contacts/service.ts'
+import { leadResource } from '../../crm/leads/resource.ts'
+import { leadService } from '../../crm/leads/service.ts'
+import { statuses } from '../../sales/opportunities/table.ts'
+import { opportunityService } from '../../sales/opportunities/service.ts'
+import { campaignMemberService, responses } from '../campaign-members/service.ts'
+import { statuses as memberStatuses } from '../campaign-members/table.ts'
+import { campaignResource } from './resource.ts'
+import { campaignRules } from './rules.ts'
+import type { AddedMembers, CampaignChanges, NewCampaign, sources } from './schema.ts'
 
-const { create: insert, update: change, ...rest } = collection('campaign', campaigns)
-export const { list, stream, get, find, createMany, remove, restore, history, cacheKey } = rest
+/** Adds those of `resource` that match `filter` to a campaign, from the ID `after` on. */
+export interface AddMembers {
+  campaign_id: number
+  resource: (typeof sources)[number]
+  filter: string
+  after: number
+}
+export const addMembers = defineJob<AddMembers & Pick<JobPayload, 'user_id'>>('add_members')
 
-/** Makes a campaign. Errors: 422 when it ends before it begins. */
-export const create = async (ctx: Context, input: Static<typeof NewCampaign>) =>
-  await explained(insert(ctx, input))
+const records = repository(campaignResource)
+const batchSize = 1000
 
-/** Changes a campaign. Errors: as `create`. */
-export const update = async (
-  ctx: Context,
-  id: number,
-  changes: Static<typeof CampaignChanges>,
-  versions?: Versions
-) => await explained(change(ctx, id, changes, versions))
-
-/** It is the table that compares the days, as a change may name only one of them; here is what it means. */
-const explained = async <T>(work: Promise<T>): Promise<T> =>
-  await work.catch((error: unknown) => {
-    throw (error as { constraint_name?: string }).constraint_name === 'campaigns_end_date_check'
-      ? ruleBroken('end_date', 'It ends before it begins.')
-      : error
-  })
-
-const sources = {
-  contacts: { list: contacts.list, language: contactLanguage, field: 'contact_id' },
-  leads: { list: leads.list, language: leadLanguage, field: 'lead_id' }
+// kept filters do not ask what only makes sense today: they have no virtual filters
+const members = {
+  contacts: {
+    list: contactService.list,
+    language: new FilterLanguage({ ...contactResource, virtualFilters: {} }),
+    field: 'contact_id'
+  },
+  leads: {
+    list: leadService.list,
+    language: new FilterLanguage({ ...leadResource, virtualFilters: {} }),
+    field: 'lead_id'
+  }
 } as const
-const batch = 1000
 
-/** Makes members of all who meet a filter: the first thousand at once, the others by a job. Errors: 404, 422 for what is no filter of theirs. */
-export async function addByFilter(
-  ctx: Context,
-  campaign_id: number,
-  asked: Static<typeof AddedMembers>
-) {
-  return await ctx.transaction(async ctx => {
-    await get(ctx, campaign_id)
-    const { added, rest } = await addMembers(ctx, {
-      organization_id: ctx.organization_id,
-      user_id: ctx.user_id,
-      campaign_id,
-      ...asked,
-      after: 0
+export const campaignService = {
+  ...records,
+
+  /** Creates a campaign. Errors: 422. */
+  async create(ctx: Context, input: Static<typeof NewCampaign>) {
+    const after = newRecord(campaignResource, input)
+    checkRules(campaignRules, { before: undefined, after })
+    return await records.create(ctx, input)
+  },
+
+  /** Changes a campaign. Errors: 404, 412, 422. */
+  async update(
+    ctx: Context,
+    id: number,
+    changes: Static<typeof CampaignChanges>,
+    versions?: Versions
+  ) {
+    if (!concernsRules(campaignRules, changes))
+      return await records.update(ctx, id, changes, versions)
+    return await ctx.transaction(async ctx => {
+      const before = await records.lock(ctx, id, versions)
+      checkRules(campaignRules, { before, after: { ...before, ...defined(changes) } })
+      return await records.update(ctx, id, changes)
     })
-    if (rest) await enqueue(ctx, 'add_members', rest)
-    return { added, pending: rest !== undefined }
-  })
-}
+  },
 
-/** Does a batch of the job: who is a member already is left out. Returns how many were added, and what is left to do if anything is. */
-export async function addMembers(
-  ctx: Context,
-  job: Jobs['add_members']
-): Promise<{ added: number; rest?: Jobs['add_members'] }> {
-  const { campaign_id, resource, filter, after } = job
-  if ((await find(ctx, [campaign_id])).length === 0) return { added: 0 } // it was deleted since
-  const { list, language, field } = sources[resource]
-  const { data, has_more } = await list(ctx, {
-    filters: [...language.parse(filter, 'filter'), { field: 'id', operator: 'gt', value: after }],
-    fields: ['id'],
-    sort: [{ field: 'id', descending: false }],
-    limit: batch
-  })
-  const added = await members.createMany(
-    ctx,
-    data.map(({ id }) => ({ campaign_id, [field]: id }))
-  )
-  return { added, ...(has_more && { rest: { ...job, after: data.at(-1)!.id } }) }
-}
+  /**
+   * Adds all records that match a filter as members: the first thousand immediately, the others by
+   * a job. Errors: 404, 422 for an unknown filter.
+   */
+  async addByFilter(ctx: Context, campaign_id: number, input: Static<typeof AddedMembers>) {
+    return await ctx.transaction(async ctx => {
+      await records.get(ctx, campaign_id)
+      const job = { user_id: ctx.user_id, campaign_id, ...input, after: 0 }
+      const { added, rest } = await campaignService.addBatch(ctx, job)
+      if (rest) await addMembers.enqueue(ctx, rest)
+      return { added, pending: rest !== undefined }
+    })
+  },
 
-/** What a campaign brought, in numbers, each with the list that adds up to it. Errors: 404. */
-export async function results(ctx: Context, id: number) {
-  await get(ctx, id)
-  const [people, sales] = await Promise.all([membersByStatus(ctx, id), salesByStatus(ctx, id)])
-  const member = (chosen: readonly string[], filter: string) =>
-    cell(sum(people, 'count', chosen), '/api/campaign-members', `campaign_id=${id}${filter}`)
-  const sale = (measure: 'count' | 'amount', chosen: readonly string[], filter: string) =>
-    cell(sum(sales, measure, chosen), '/api/opportunities', `campaign_id=${id}${filter}`)
-  const all = member(memberStatuses, '')
-  const responded = member(members.responses, `&status[in]=${members.responses.join()}`)
-  return {
-    members: all,
-    by_status: Object.fromEntries(
-      memberStatuses.map(status => [status, member([status], `&status=${status}`)])
-    ),
-    responded,
-    response_rate:
-      all.value === 0 ? null : Math.round((responded.value / all.value) * 10_000) / 10_000,
-    opportunities: sale('count', statuses, ''),
-    open: sale('count', ['open'], '&status=open'),
-    open_amount: sale('amount', ['open'], '&status=open'),
-    won: sale('count', ['won'], '&status=won'),
-    won_amount: sale('amount', ['won'], '&status=won'),
-    lost: sale('count', ['lost'], '&status=lost')
+  /** Adds a batch of members; existing ones are skipped. `rest`: the job for the next batch. */
+  async addBatch<Job extends AddMembers>(
+    ctx: Context,
+    job: Job
+  ): Promise<{ added: number; rest?: Job }> {
+    const { campaign_id, resource, filter, after } = job
+    const [campaign] = await records.find(ctx, [campaign_id])
+    if (!campaign) return { added: 0 } // deleted in the meantime
+    const { list, language, field } = members[resource]
+    const { data, has_more } = await list(ctx, {
+      filters: [...language.parse(filter, 'filter'), { field: 'id', operator: 'gt', value: after }],
+      fields: ['id'],
+      sort: [{ field: 'id', descending: false }],
+      limit: batchSize
+    })
+    const inputs = data.map(({ id }) => ({ campaign_id, [field]: id }))
+    const added = await campaignMemberService.createMany(ctx, inputs)
+    return has_more ? { added, rest: { ...job, after: data.at(-1)!.id } } : { added }
+  },
+
+  /** The results of a campaign, each number with its list. Errors: 404. */
+  async results(ctx: Context, id: number) {
+    await records.get(ctx, id)
+    const [people, sales] = await Promise.all([
+      countByStatus(ctx, campaignMemberService.matching({ filters: equal({ campaign_id: id }) })),
+      countByStatus(
+        ctx,
+        opportunityService.matching({ filters: equal({ campaign_id: id }) }),
+        sql`coalesce(sum(amount), 0)`
+      )
+    ])
+    const member = (chosen: readonly string[], filter: string) =>
+      cellOf('/api/campaign-members', id, filter, sum(people, 'count', chosen))
+    const sale = (measure: 'count' | 'amount', chosen: readonly string[], filter: string) =>
+      cellOf('/api/opportunities', id, filter, sum(sales, measure, chosen))
+    const all = member(memberStatuses, '')
+    const responded = member(responses, `&status[in]=${responses.join()}`)
+    const rate = Math.round((responded.value / all.value) * 10_000) / 10_000
+    return {
+      members: all,
+      by_status: Object.fromEntries(
+        memberStatuses.map(status => [status, member([status], `&status=${status}`)])
+      ),
+      responded,
+      response_rate: all.value === 0 ? null : rate,
+      opportunities: sale('count', statuses, ''),
+      open: sale('count', ['open'], '&status=open'),
+      open_amount: sale('amount', ['open'], '&status=open'),
+      won: sale('count', ['won'], '&status=won'),
+      won_amount: sale('amount', ['won'], '&status=won'),
+      lost: sale('count', ['lost'], '&status=lost')
+    }
   }
 }
 
@@ -119,35 +145,23 @@ interface Tally {
   count: number
   amount: number
 }
-const of = (id: number): { filters: Filter[] } => ({
-  filters: [{ field: 'campaign_id', operator: 'eq', value: id }]
-})
-const cell = (value: number, list: string, filter: string) => ({ value, list, filter })
-const sum = (rows: Tally[], measure: 'count' | 'amount', chosen: readonly string[]) =>
-  rows
+
+const countByStatus = async (
+  ctx: Context,
+  rows: ReturnType<typeof sql>,
+  amount = sql`0`
+): Promise<Tally[]> =>
+  await ctx.rows(sql`select status, count(*) as count, ${amount} as amount
+    from ${rows} group by status`)
+
+const sum = (tallies: Tally[], measure: 'count' | 'amount', chosen: readonly string[]): number =>
+  tallies
     .filter(({ status }) => chosen.includes(status))
-    .reduce((total, row) => total + row[measure], 0)
+    .reduce((total, tally) => total + tally[measure], 0)
 
-async function membersByStatus(ctx: Context, id: number): Promise<Tally[]> {
-  const { where, values } = members.where(ctx, of(id))
-  return await run(
-    ctx.connection,
-    query<Tally>(
-      sql`select status, count(*) as count, 0 as amount from ${campaignMembers} where ${where} group by status`,
-      false
-    ),
-    values
-  )
-}
-
-async function salesByStatus(ctx: Context, id: number): Promise<Tally[]> {
-  const { where, values } = opportunities.where(ctx, of(id))
-  return await run(
-    ctx.connection,
-    query<Tally>(
-      sql`select status, count(*) as count, coalesce(sum(amount), 0) as amount from ${opportunityTable} where ${where} group by status`,
-      false
-    ),
-    values
-  )
-}
+/** A number, and the list that it adds up. */
+const cellOf = (list: string, id: number, filter: string, value: number) => ({
+  value,
+  list,
+  filter: `campaign_id=${id}${filter}`
+})

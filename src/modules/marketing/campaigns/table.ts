@@ -1,12 +1,13 @@
 import {
   identifier,
+  idList,
+  idListIndex,
   listIndexes,
   money,
   record,
   recordKeys,
   reference,
-  searchText,
-  tags
+  searchText
 } from '../../../core/db/columns.ts'
 import { check, date, pgTable, sql, text, varchar } from '../../../core/db/drizzle.ts'
 import { users } from '../../identity/users/table.ts'
@@ -14,6 +15,18 @@ import { users } from '../../identity/users/table.ts'
 export const types = ['email', 'event', 'webinar', 'advertisement', 'telephone', 'other'] as const
 export const statuses = ['planned', 'active', 'completed', 'cancelled'] as const
 export const searchable = ['name'] as const
+
+export const filterable = [
+  'name',
+  'type',
+  'status',
+  'start_date',
+  'end_date',
+  'budget',
+  'assigned_to',
+  'created_at',
+  'updated_at'
+] as const
 
 export const campaigns = pgTable(
   'campaigns',
@@ -27,22 +40,13 @@ export const campaigns = pgTable(
     budget: money(12),
     description: text(),
     assigned_to: identifier(),
-    tags: tags(),
+    tags: idList(),
     search_text: searchText(searchable)
   },
   t => [
     ...recordKeys('campaigns', t),
-    ...listIndexes('campaigns', t, [
-      'name',
-      'type',
-      'status',
-      'start_date',
-      'end_date',
-      'budget',
-      'assigned_to',
-      'created_at',
-      'updated_at'
-    ]),
+    idListIndex('campaigns', t, 'tags'),
+    ...listIndexes('campaigns', t, filterable),
     reference('campaigns', t, 'assigned_to', users),
     check('campaigns_budget_check', sql`${t.budget} >= 0`),
     check('campaigns_end_date_check', sql`${t.end_date} >= ${t.start_date}`)

@@ -1,52 +1,41 @@
 import type { SQL } from 'drizzle-orm'
 import type { Context } from '../../../core/access/context.ts'
-import { query, run } from '../../../core/db/database.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { mostRows } from './schema.ts'
+import { maxRows } from './schema.ts'
 
-/** What a report was asked for: names of filters with their values, checked against its parameters. */
-export type Asked = Record<string, string | number | boolean | null>
+/** The filters of a report, by the names of its parameters, which have been validated. */
+export type ReportQuery = Record<string, string | number | boolean | null>
+
 export interface Report {
   data: object[]
   totals: object[]
   truncated: boolean
 }
 
-export const organization = sql.placeholder('organization')
-
 /**
- * The list whose rows add up to a row of a report: its path, and all `conditions` as a query string. A later condition replaces an earlier one
- * of the same name, null is what is absent, and brackets stay readable, as in the filters that people write.
+ * The list that a row of a report counts: its path, and all `conditions` as a query string. Later
+ * conditions replace earlier ones of the same name, null means that the field is null, and brackets
+ * and commas are readable.
  */
-export function counted(list: string, ...conditions: Asked[]): { list: string; filter: string } {
-  const parameters = Object.fromEntries(
-    conditions
-      .flatMap(condition => Object.entries(condition))
-      .map(([name, value]) => (value === null ? [`${name}[null]`, 'true'] : [name, String(value)]))
-  )
-  return {
-    list,
-    filter: new URLSearchParams(parameters)
-      .toString()
-      .replaceAll(/%(5B|5D|2C)/g, decodeURIComponent)
-  }
+export function listOf(
+  list: string,
+  ...conditions: ReportQuery[]
+): { list: string; filter: string } {
+  const parameters = conditions
+    .flatMap(condition => Object.entries(condition))
+    .map(([name, value]) => (value === null ? [`${name}[null]`, 'true'] : [name, String(value)]))
+  const text = new URLSearchParams(Object.fromEntries(parameters)).toString()
+  return { list, filter: text.replaceAll(/%(5B|5D|2C)/g, decodeURIComponent) }
 }
 
-/** Runs a statement with grouping sets, whose rows begin with the totals, marked by `is_total`; those beyond the limit are left out. */
-export async function grouped<Cell extends object>(
-  ctx: Context,
-  sets: SQL,
-  values: Record<string, unknown>
-) {
-  const rows = await run(
-    ctx.connection,
-    query<Cell & { is_total: number }>(sql`${sets} limit ${mostRows + 1}`, false),
-    values
-  )
-  const { totals = [], cells: shown = [] } = Object.groupBy(
-    rows.slice(0, mostRows),
-    ({ is_total }) => (is_total > 0 ? 'totals' : 'cells')
-  )
-  const told = ({ is_total: _, ...cell }: Cell & { is_total: number }) => cell as unknown as Cell
-  return { cells: shown.map(told), totals: totals.map(told), truncated: rows.length > mostRows }
+/** Runs a query with grouping sets, whose totals come first, marked by `is_total`. */
+export async function runGrouped<Cell extends object>(ctx: Context, query: SQL) {
+  const rows = await ctx.rows<Cell & { is_total: number }>(sql`${query} limit ${maxRows + 1}`)
+  const shown = rows.slice(0, maxRows)
+  const cellOf = ({ is_total: _, ...cell }: Cell & { is_total: number }) => cell as unknown as Cell
+  return {
+    cells: shown.filter(({ is_total }) => is_total === 0).map(cellOf),
+    totals: shown.filter(({ is_total }) => is_total > 0).map(cellOf),
+    truncated: rows.length > maxRows
+  }
 }

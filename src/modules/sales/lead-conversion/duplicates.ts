@@ -1,79 +1,83 @@
 import type { SQL } from 'drizzle-orm'
-import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Context } from '../../../core/access/context.ts'
-import { query, run } from '../../../core/db/database.ts'
+import { columnNamed } from '../../../core/db/columns.ts'
 import { and, sql } from '../../../core/db/drizzle.ts'
 import type { Match } from '../../../core/errors.ts'
-import { lists } from '../../../core/records/list.ts'
-import { accounts } from '../../crm/accounts/table.ts'
-import { contacts } from '../../crm/contacts/table.ts'
+import { repository } from '../../../core/records/repository.ts'
+import type { Resource } from '../../../core/records/resource.ts'
+import { accountResource } from '../../crm/accounts/resource.ts'
+import { contactResource } from '../../crm/contacts/resource.ts'
 
-/** Where duplicates are looked for: what a record is called, and the fields that say, each set for itself, that two records are one. */
-const kinds = {
-  contact: {
-    table: contacts,
-    ...lists('contact', contacts),
-    title: sql`concat_ws(' ', ${contacts.first_name}, ${contacts.last_name})`,
-    signs: [['email'], ['first_name', 'last_name', 'company']]
-  },
-  account: {
-    table: accounts,
-    ...lists('account', accounts),
-    title: sql`${accounts.name}`,
-    signs: [['name'], ['website']]
-  }
+interface Kind {
+  resource: Resource
+  /** Sets of fields: records with equal values in all fields of one set are duplicates. */
+  signs: string[][]
 }
-type Kind = keyof typeof kinds
 
-/** The domain of a website, which may stand there without its scheme. */
+const kinds = {
+  account: { resource: accountResource, signs: [['name'], ['website']] },
+  contact: {
+    resource: contactResource,
+    signs: [['email'], ['first_name', 'last_name', 'company']]
+  }
+} satisfies Record<string, Kind>
+
+/**
+ * The domain of a website, with or without a scheme, as a pattern of both JavaScript and Postgres.
+ */
 const domain = '^(?:[a-z][a-z0-9+.-]*://)?(?:www[.])?([^/:?#]+)'
 const domainOf = (website: string) => new RegExp(domain).exec(website.toLowerCase())?.[1] ?? ''
 
-const most = 10
+const maxMatches = 10
 
-/** The records that a new one would probably repeat: at most ten for each sign of it. Case and accents make no difference. */
-export async function duplicatesOf(
+/**
+ * The records that a new one would probably duplicate, ignoring case and accents: at most ten for
+ * each sign.
+ */
+export async function findDuplicates(
   ctx: Context,
-  type: Kind,
-  record: Record<string, unknown>
+  type: keyof typeof kinds,
+  record: object
 ): Promise<Match[]> {
+  const { resource, signs } = kinds[type]
   const found = await Promise.all(
-    kinds[type].signs.map(async by =>
-      (await alike(ctx, type, by, record)).map(match => ({ type, ...match, by }))
-    )
+    signs.map(async fields => {
+      const records = await findEqual(ctx, resource, fields, record as Record<string, unknown>)
+      return records.map(match => ({ type, ...match, by: fields }))
+    })
   )
   const matches = new Map<number, Match>()
-  for (const match of found.flat())
-    matches.set(match.id, { ...match, by: [...(matches.get(match.id)?.by ?? []), ...match.by] })
+  for (const match of found.flat()) {
+    const by = [...(matches.get(match.id)?.by ?? []), ...match.by]
+    matches.set(match.id, { ...match, by })
+  }
   return [...matches.values()].toSorted((a, b) => a.id - b.id)
 }
 
-/** The records that have the same in all of these fields. `like` finds the candidates on the index of the search. */
-async function alike(
+/** Records with equal values in all of the fields; `like` finds candidates by the search index. */
+async function findEqual(
   ctx: Context,
-  type: Kind,
+  resource: Resource,
   fields: string[],
   record: Record<string, unknown>
 ): Promise<{ id: number; name: string }[]> {
-  const { table, where: conditions, title } = kinds[type]
-  const wanted = fields.map(field => ({
-    field,
-    text: field === 'website' ? domainOf(textOf(record[field])) : textOf(record[field])
-  }))
-  if (wanted.some(({ text }) => text === '')) return []
-  const { where, values } = conditions(ctx, {
-    filters: wanted.map(({ field, text }) => ({ field, operator: 'like', value: text }))
+  const values = fields.map(field => {
+    const text = textOf(record[field])
+    return { field, text: field === 'website' ? domainOf(text) : text }
   })
-  const same = wanted.map(({ field, text }) => {
-    const column = (table as unknown as Record<string, PgColumn>)[field]!
-    return sql`${normal(field === 'website' ? sql`substring(lower(${column}) from ${domain}::text)` : sql`${column}`)} = ${normal(sql`${text}::text`)}`
+  if (values.some(({ text }) => text === '')) return []
+  const candidates = repository(resource).matching({
+    filters: values.map(({ field, text }) => ({ field, operator: 'like', value: text }))
   })
-  const found = query<{ id: number; name: string }>(
-    sql`select ${table.id}, ${title} as name from ${table} where ${and(where, ...same)!} limit ${most}`,
-    false
-  )
-  return await run(ctx.connection, found, values)
+  const equal = values.map(({ field, text }) => {
+    const column = columnNamed(resource.table, field)
+    const value =
+      field === 'website' ? sql`substring(lower(${column}) from ${domain}::text)` : sql`${column}`
+    return sql`${normalized(value)} = ${normalized(sql`${text}::text`)}`
+  })
+  return await ctx.rows(sql`select ${resource.table.id}, ${resource.title!} as name
+    from ${candidates} where ${and(...equal)!} limit ${maxMatches}`)
 }
 
 const textOf = (value: unknown) => (typeof value === 'string' ? value.trim() : '')
-const normal = (text: SQL) => sql`search_normal(${text})`
+const normalized = (text: SQL) => sql`search_normal(${text})`

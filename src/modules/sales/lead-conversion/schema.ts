@@ -4,23 +4,22 @@ import { Account, AccountChanges } from '../../crm/accounts/schema.ts'
 import { Contact, ContactChanges } from '../../crm/contacts/schema.ts'
 import { Lead } from '../../crm/leads/schema.ts'
 import { Opportunity, OpportunityChanges } from '../opportunities/schema.ts'
-import { parts } from './table.ts'
+import { partNames } from './table.ts'
 
 const PartOf = <P extends TProperties>(fields: P, one: string, absent: string) =>
   Type.Optional(
     Nullable(
       Type.Object(
         {
-          id: Type.Optional(
-            Id({ description: `The number of the ${one} that is there already.`, example: 1 })
-          ),
+          id: Type.Optional(Id({ description: `ID of the existing ${one}.`, example: 1 })),
           ...fields
         },
         {
           additionalProperties: false,
           description:
-            `With \`id\`: the ${one} that is there, of which the fields given are filled where they are null. Without: a new one. ` +
-            `null: none. Absent: ${absent}.`
+            `With \`id\`: an existing ${one}, whose null fields get the values given. ` +
+            'Without `id`: a ' +
+            `new one. null: none. Default: ${absent}.`
         }
       )
     )
@@ -33,21 +32,24 @@ export const NewConversion = Type.Object(
     account: PartOf(
       AccountChanges.properties,
       'account',
-      "that of the contact; or the one that is called like the contact's company, a new one if there is none"
+      "the contact's account, the only one named like the contact's company, or a new one"
     ),
-    contact: PartOf(ContactChanges.properties, 'contact', 'that of the lead'),
+    contact: PartOf(ContactChanges.properties, 'contact', 'the contact of the lead'),
     opportunity: PartOf(
       opportunityFields,
       'opportunity',
-      'a new one, titled after the account or else the contact'
+      'a new one, named after the account or the contact'
     )
   },
   {
     $id: 'NewConversion',
     additionalProperties: false,
     description:
-      'What a lead is to become. A new account may leave out its `name` if the contact has a company, a new opportunity its `title`; ' +
-      'they get the user of the lead if they name none.',
+      'What to convert a lead into. A new account may omit `name` if the contact has a ' +
+      'company, a ' +
+      'new opportunity its `title`. New records that name no user are assigned to the user ' +
+      'of the ' +
+      'lead.',
     example: { opportunity: { title: 'Enterprise Software License', amount: 50000.0 } }
   }
 )
@@ -75,31 +77,31 @@ const FieldNames = (description: string, example: string[]) =>
 export const Conversion = Type.Object(
   {
     lead: Ref(Lead),
-    account: OrNull(Account, 'The account as it is now; null if there is none, or not any more.'),
-    contact: OrNull(Contact, 'The contact, likewise.'),
-    opportunity: OrNull(Opportunity, 'The opportunity, likewise.'),
-    created: Type.Array(OneOf(parts), {
+    account: OrNull(Account, 'The account as it is now; null if there is none.'),
+    contact: OrNull(Contact, 'The contact as it is now; null if there is none.'),
+    opportunity: OrNull(Opportunity, 'The opportunity as it is now; null if there is none.'),
+    created: Type.Array(OneOf(partNames), {
       maxItems: 3,
-      description: 'Which of them the conversion made.'
+      description: 'Records that the conversion created.'
     }),
     filled: Type.Object(
       {
-        account: FieldNames('Of the account.', []),
-        contact: FieldNames('Of the contact.', ['account_id']),
-        opportunity: FieldNames('Of the opportunity.', [])
+        account: FieldNames('Fields of the account.', []),
+        contact: FieldNames('Fields of the contact.', ['account_id']),
+        opportunity: FieldNames('Fields of the opportunity.', [])
       },
       {
         additionalProperties: false,
-        description: 'The fields that were null and that the conversion filled.'
+        description: 'Null fields that the conversion filled.'
       }
     ),
     converted_at: Instant({ description: 'When the lead was converted.' }),
-    converted_by: Nullable(Id({ description: 'The user who converted it; null for the system.' }))
+    converted_by: Nullable(Id({ description: 'User who converted the lead; null for the system.' }))
   },
   {
     $id: 'Conversion',
     additionalProperties: false,
-    description: 'What a lead was converted into.',
+    description: 'The conversion of a lead.',
     example: {
       lead: convertedLead,
       account: sample(Account),
@@ -114,8 +116,8 @@ export const Conversion = Type.Object(
 )
 
 const subject = {
-  type: OneOf(['lead', ...parts], { description: 'The kind of record.', example: 'opportunity' }),
-  id: Id({ description: 'Its number.', example: 1 })
+  type: OneOf(['lead', ...partNames], { description: 'Type of record.', example: 'opportunity' }),
+  id: Id({ description: 'Record ID.', example: 1 })
 }
 
 export const UndoneConversion = Type.Object(
@@ -126,33 +128,33 @@ export const UndoneConversion = Type.Object(
         {
           ...subject,
           fields: Type.Optional(
-            FieldNames('The fields that are null again; absent where the record was deleted.', [
+            FieldNames('Fields that were cleared; absent if the record was deleted.', [
               'account_id'
             ])
           )
         },
         { additionalProperties: false }
       ),
-      { maxItems: 3, description: 'What is as it was before.' }
+      { maxItems: 3, description: 'Changes that were undone.' }
     ),
     left: Type.Array(
       Type.Object(
         {
           ...subject,
           reason: Text(2000, {
-            description: 'Why, for a person.',
+            description: 'Reason.',
             example: 'It has changed since.'
           })
         },
         { additionalProperties: false }
       ),
-      { maxItems: 10, description: 'What was left as it is.' }
+      { maxItems: 10, description: 'Changes that were not undone.' }
     )
   },
   {
     $id: 'UndoneConversion',
     additionalProperties: false,
-    description: 'A lead whose conversion was taken back.',
+    description: 'The result of undoing a conversion.',
     example: {
       lead: sample(Lead),
       undone: [{ type: 'contact', id: 1, fields: ['account_id'] }],

@@ -5,11 +5,11 @@ import { contacts } from '../../crm/contacts/table.ts'
 import { leads, type statuses } from '../../crm/leads/table.ts'
 import { opportunities } from '../opportunities/table.ts'
 
-/** What a lead is converted into, in the order in which it is made: each may point at those before it. */
-export const parts = ['account', 'contact', 'opportunity'] as const
-export type Part = (typeof parts)[number]
+/** What a lead is converted into, in order of creation: each may refer to those before it. */
+export const partNames = ['account', 'contact', 'opportunity'] as const
+export type PartName = (typeof partNames)[number]
 
-/** What a conversion did to one record: it made it, or it filled these fields of it; and the version it left it at. */
+/** What a conversion did to a record: created it, or filled these fields; and its version then. */
 export interface Trace {
   created: boolean
   filled: Record<string, unknown>
@@ -22,7 +22,7 @@ interface LeadBefore {
   unqualified_reason: string | null
 }
 
-/** What a lead was converted into, and all that is needed to take it back. Deleted when it has been taken back. */
+/** What a lead was converted into, and what is needed to undo that. Deleted by the undo. */
 export const conversions = pgTable(
   'conversions',
   {
@@ -32,7 +32,7 @@ export const conversions = pgTable(
     contact_id: identifier(),
     opportunity_id: identifier(),
     lead_before: jsonb().$type<LeadBefore>().notNull(),
-    traces: jsonb().$type<Partial<Record<Part, Trace>>>().notNull()
+    traces: jsonb().$type<Partial<Record<PartName, Trace>>>().notNull()
   },
   t => [
     ...recordKeys('conversions', t),

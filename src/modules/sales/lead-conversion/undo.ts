@@ -1,152 +1,112 @@
 import type { Static } from '@sinclair/typebox'
-import type { PgColumn } from 'drizzle-orm/pg-core'
-import type { RowOf } from '../../../core/records/repository.ts'
 import type { Context } from '../../../core/access/context.ts'
-import { query, run } from '../../../core/db/database.ts'
-import { getTableColumns, sql } from '../../../core/db/drizzle.ts'
+import { sql } from '../../../core/db/drizzle.ts'
+import { ours } from '../../../core/db/sql.ts'
 import { Problem } from '../../../core/errors.ts'
 import type { Identified } from '../../../core/http/responses.ts'
-import * as accounts from '../../crm/accounts/service.ts'
-import { accounts as accountTable } from '../../crm/accounts/table.ts'
-import { activityLinks } from '../../crm/activities/table.ts'
-import { campaignMembers } from '../../marketing/campaign-members/table.ts'
-import * as contacts from '../../crm/contacts/service.ts'
-import { contacts as contactTable } from '../../crm/contacts/table.ts'
-import { leads } from '../../crm/leads/table.ts'
-import * as opportunities from '../opportunities/service.ts'
-import { opportunities as opportunityTable } from '../opportunities/table.ts'
+import { referencesTo, type Resource, type RowOf } from '../../../core/records/resource.ts'
+import { accountService } from '../../crm/accounts/service.ts'
+import { contactService } from '../../crm/contacts/service.ts'
+import { accountPart, contactPart, opportunityPart, type Part } from './parts.ts'
+import type { conversionResource } from './resource.ts'
 import type { UndoneConversion } from './schema.ts'
-import { conversions, type Part, type Trace } from './table.ts'
+import type { Trace } from './table.ts'
 
-interface Verbs {
-  find: (ctx: Context, ids: number[]) => Promise<Identified[]>
-  update: (ctx: Context, id: number, changes: never, versions: number[]) => Promise<unknown>
-  remove: (ctx: Context, id: number, versions: number[]) => Promise<void>
-}
-
-/** How the records of each kind are written, and what may point at them, by the name it is told by. */
-const kinds: Record<Part, { area: string; verbs: Verbs; pointers: Record<string, PgColumn> }> = {
-  account: {
-    area: 'accounts',
-    verbs: accounts,
-    pointers: {
-      contacts: contactTable.account_id,
-      opportunities: opportunityTable.account_id,
-      accounts: accountTable.parent_account_id,
-      activities: activityLinks.account_id,
-      conversions: conversions.account_id
-    }
-  },
-  contact: {
-    area: 'contacts',
-    verbs: contacts,
-    pointers: {
-      leads: leads.contact_id,
-      campaign_members: campaignMembers.contact_id,
-      activities: activityLinks.contact_id,
-      conversions: conversions.contact_id
-    }
-  },
-  opportunity: {
-    area: 'opportunities',
-    verbs: opportunities,
-    pointers: { activities: activityLinks.opportunity_id, conversions: conversions.opportunity_id }
-  }
-}
-
-type Taken = Pick<Static<typeof UndoneConversion>, 'undone' | 'left'>
+type Conversion = RowOf<typeof conversionResource>
+type Outcome = Pick<Static<typeof UndoneConversion>, 'undone' | 'left'>
 
 /**
- * Locks what a conversion wrote, in the order in which it wrote it, or the two could wait for each other. Before the lead changes: its
- * scoring shares the contact, and two who share it could not both go on to write it.
+ * Locks what a conversion wrote, in the order in which it did, so that the two never wait for each
+ * other. Before the lead changes: its scoring locks the contact in shared mode, and two who share
+ * it could not both go on to write it.
  */
-export async function hold(
+export async function lockParts(
   ctx: Context,
-  { account_id, contact_id }: RowOf<typeof conversions>
+  { account_id, contact_id }: Conversion
 ): Promise<void> {
-  if (account_id !== null) await accounts.lock(ctx, account_id).catch(isGone)
-  if (contact_id !== null) await contacts.lock(ctx, contact_id).catch(isGone)
+  if (account_id !== null) await accountService.lock(ctx, account_id).catch(ignoreMissing)
+  if (contact_id !== null) await contactService.lock(ctx, contact_id).catch(ignoreMissing)
 }
 
 /**
- * Deletes what a conversion made and empties what it filled, where that is still as it left it and nothing points at it; the conversion
- * itself is gone by now. What points at others goes before them.
+ * Deletes what a conversion created and clears what it filled, where that is unchanged and nothing
+ * refers to it; the conversion itself is deleted by then. What refers to others goes first.
  */
-export async function takeBack(
-  ctx: Context,
-  conversion: RowOf<typeof conversions>
-): Promise<Taken> {
-  const taken: Taken = { undone: [], left: [] }
-  for (const part of ['opportunity', 'contact', 'account'] as const) {
-    const id = conversion[`${part}_id`]
-    const trace = conversion.traces[part]
-    if (id === null || !trace) continue
-    const { fields, reasons } = await undo(ctx, part, id, trace).catch(refused)
-    if (fields) taken.undone.push({ type: part, id, ...(!trace.created && { fields }) })
-    taken.left.push(...reasons.map(reason => ({ type: part, id, reason })))
+export async function undoParts(ctx: Context, conversion: Conversion): Promise<Outcome> {
+  const { opportunity_id, contact_id, account_id, traces } = conversion
+  const outcomes = [
+    await undoPart(ctx, opportunityPart, opportunity_id, traces.opportunity),
+    await undoPart(ctx, contactPart, contact_id, traces.contact),
+    await undoPart(ctx, accountPart, account_id, traces.account)
+  ]
+  return {
+    undone: outcomes.flatMap(({ undone }) => undone),
+    left: outcomes.flatMap(({ left }) => left)
   }
-  return taken
 }
 
-/** What became of a part: the fields that are empty again, if it was undone, and why something was left. */
-interface Outcome {
-  fields?: string[]
-  reasons: string[]
-}
-
-function isGone(error: unknown): void {
+function ignoreMissing(error: unknown): void {
   if (!(error instanceof Problem && error.status === 404)) throw error
 }
 
-/** What its service does not let happen is left as it is. */
-function refused(error: unknown): Outcome {
-  if (error instanceof Problem && [409, 412, 422].includes(error.status))
-    return { reasons: [error.detail] }
-  throw error
-}
-
-async function undo(
+async function undoPart<Row extends Identified, Fields extends object>(
   ctx: Context,
-  part: Part,
-  id: number,
-  { created, filled, version }: Trace
+  part: Part<Row, Fields>,
+  id: number | null,
+  trace: Trace | undefined
 ): Promise<Outcome> {
-  const { area, verbs } = kinds[part]
-  const names = Object.keys(filled)
-  if (!created && names.length === 0) return { reasons: [] }
-  const [record] = await verbs.find(ctx, [id])
-  if (!record) return { reasons: ['It has been deleted since.'] }
-  ctx.require(`${area}:write`)
-  if (created) {
-    if (record.version !== version) return { reasons: ['It has changed since.'] }
-    const pointing = await whoPointsAt(ctx, part, id)
-    if (pointing.length > 0) return { reasons: [`It is used by ${pointing.join(', ')}.`] }
-    await verbs.remove(ctx, id, [version])
-    return { fields: [], reasons: [] }
-  }
-  const same = names.filter(name => (record as unknown as Trace['filled'])[name] === filled[name])
-  if (same.length > 0)
-    await verbs.update(ctx, id, Object.fromEntries(same.map(name => [name, null])) as never, [
-      record.version
-    ])
-  return {
-    ...(same.length > 0 && { fields: same }),
-    reasons: names
-      .filter(name => !same.includes(name))
-      .map(name => `Its ${name} has changed since.`)
+  if (id === null || !trace) return { undone: [], left: [] }
+  const type = part.name
+  const left = (...reasons: string[]) => reasons.map(reason => ({ type, id, reason }))
+  const names = Object.keys(trace.filled)
+  if (!trace.created && names.length === 0) return { undone: [], left: [] }
+  const [record] = await part.find(ctx, [id])
+  if (!record) return { undone: [], left: left('It has been deleted since.') }
+  ctx.require(`${part.resource.path}:write`)
+  try {
+    if (!trace.created) {
+      const { cleared, changed } = await clear(ctx, part, record, trace.filled)
+      const reasons = changed.map(name => `${name} has changed since.`)
+      const undone = cleared.length > 0 ? [{ type, id, fields: cleared }] : []
+      return { undone, left: left(...reasons) }
+    }
+    if (record.version !== trace.version) return { undone: [], left: left('It has changed since.') }
+    const users = await usersOf(ctx, part.resource, id)
+    if (users.length > 0) return { undone: [], left: left(`It is used by ${users.join(', ')}.`) }
+    await part.remove(ctx, id, [trace.version])
+    return { undone: [{ type, id }], left: [] }
+  } catch (error) {
+    // what the service refuses is left as it is
+    if (error instanceof Problem && [409, 412, 422].includes(error.status))
+      return { undone: [], left: left(error.detail) }
+    throw error
   }
 }
 
-async function whoPointsAt(ctx: Context, part: Part, id: number): Promise<string[]> {
-  const asking = Object.entries(kinds[part].pointers).map(([name, column]) => {
-    const { organization_id, deleted_at } = getTableColumns(column.table) as Record<
-      string,
-      PgColumn
-    >
-    const alive = deleted_at && sql` and ${deleted_at} is null`
-    return sql`select ${name}::text as name where exists (select from ${column.table} where ${organization_id} = ${ctx.organization_id} and ${column} = ${id}${alive})`
-  })
-  return (
-    await run(ctx.connection, query<{ name: string }>(sql.join(asking, sql` union all `), false))
-  ).map(({ name }) => name)
+/** Clears the fields that still have the values that they were filled with. */
+async function clear<Row extends Identified, Fields extends object>(
+  ctx: Context,
+  part: Part<Row, Fields>,
+  record: Row,
+  filled: Record<string, unknown>
+): Promise<{ cleared: string[]; changed: string[] }> {
+  const names = Object.keys(filled)
+  const cleared = names.filter(
+    name => (record as unknown as Record<string, unknown>)[name] === filled[name]
+  )
+  if (cleared.length > 0) {
+    const nulls = Object.fromEntries(cleared.map(name => [name, null])) as Fields
+    await part.update(ctx, record.id, nulls, [record.version])
+  }
+  return { cleared, changed: names.filter(name => !cleared.includes(name)) }
+}
+
+/** The kinds of records that refer to a record, by any foreign key of any resource. */
+async function usersOf(ctx: Context, resource: Resource, id: number): Promise<string[]> {
+  const queries = referencesTo(resource).map(
+    ({ from, table, column }) => sql`select ${from.pluralLabel}::text as name
+      where exists (select from ${ours(table)} where ${column} = ${id})`
+  )
+  const rows = await ctx.rows<{ name: string }>(sql.join(queries, sql` union all `))
+  return [...new Set(rows.map(({ name }) => name))]
 }

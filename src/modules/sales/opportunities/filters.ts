@@ -1,32 +1,66 @@
+import { Type } from '@sinclair/typebox'
 import type { SQL } from 'drizzle-orm'
 import { sql } from '../../../core/db/drizzle.ts'
-import { isAsker, type Scopes } from '../../../core/records/filter.ts'
+import { ours } from '../../../core/db/sql.ts'
+import { Id, Text } from '../../../core/http/schema.ts'
+import { mine, type VirtualFilters } from '../../../core/records/filter.ts'
+import { leads } from '../../crm/leads/table.ts'
+import { campaignMembers } from '../../marketing/campaign-members/table.ts'
+import { transitions } from '../stage-history/table.ts'
 import { opportunities } from './table.ts'
 
-const { organization_id, id, lead_id, assigned_to, created_at } = opportunities
+const { id, lead_id, assigned_to, created_at } = opportunities
 
-/** The leads that are members of a campaign, themselves or as their contact, and since when. */
+/** The leads that are members of a campaign, themselves or by their contact, and since when. */
 const members = (campaign: SQL) => sql`(
-  select m.lead_id, m.created_at from campaign_members m
-  where m.organization_id = ${sql.placeholder('organization')} and m.campaign_id = ${campaign} and m.deleted_at is null
+  select m.lead_id, m.created_at from ${ours(campaignMembers, 'm')}
+  where m.campaign_id = ${campaign}
   union all
-  select l.id, m.created_at from campaign_members m join leads l on l.organization_id = m.organization_id and l.contact_id = m.contact_id
-  where m.organization_id = ${sql.placeholder('organization')} and m.campaign_id = ${campaign} and m.deleted_at is null and l.deleted_at is null) member`
+  select l.id, m.created_at
+  from ${ours(campaignMembers, 'm')} join ${ours(leads, 'l')} on l.contact_id = m.contact_id
+  where m.campaign_id = ${campaign}) member`
 
-/** The filters of opportunities that are no columns; what they mean is told in `opportunityScopes` (schema.ts). */
-export const scopes: Scopes = {
-  contact_id: contact => sql`exists (
-    select from leads l where l.organization_id = ${organization_id} and l.id = ${lead_id} and l.deleted_at is null and l.contact_id = ${contact})`,
-  entered_stage: key => sql`exists (
-    select from moves m
-    where m.organization_id = ${organization_id} and m.subject_type = 'opportunity' and m.subject_id = ${id} and m.to_stage = ${key})`,
-  lead_source: source => sql`exists (
-    select from leads l where l.organization_id = ${organization_id} and l.id = ${lead_id} and l.deleted_at is null and l.source = ${source})`,
-  // no `exists`: Postgres would read all leads of all organisations for its negation
-  'lead_source[null]': () => sql`(
-    select l.source from leads l where l.organization_id = ${organization_id} and l.id = ${lead_id} and l.deleted_at is null) is null`,
-  // the first condition finds them by the few leads of a campaign, the second one looks at the time
-  campaign_id: campaign => sql`(${lead_id} in (select member.lead_id from ${members(campaign)})
-    and exists (select from ${members(campaign)} where member.lead_id = ${lead_id} and member.created_at <= ${created_at}))`,
-  mine: isAsker(assigned_to)
+/** The condition that the lead of an opportunity meets another one. */
+const ofLead = (condition: SQL) =>
+  sql`exists (select from ${ours(leads, 'l')} where l.id = ${lead_id} and ${condition})`
+
+/** Filters of opportunities that are not fields. */
+export const opportunityFilters: VirtualFilters = {
+  contact_id: {
+    schema: Id({ description: 'The contact of the lead.' }),
+    condition: contact => ofLead(sql`l.contact_id = ${contact}`)
+  },
+  entered_stage: {
+    schema: Type.String({
+      minLength: 1,
+      maxLength: 50,
+      pattern: '^[a-z][a-z0-9_]*$',
+      description: 'Has been in this stage, now or earlier.'
+    }),
+    condition: key => sql`exists (select from ${ours(transitions, 't')}
+      where t.subject_type = 'opportunity' and t.subject_id = ${id} and t.to_stage = ${key})`
+  },
+  lead_source: {
+    schema: Text(50, { description: 'The `source` of the lead.' }),
+    condition: source => ofLead(sql`l.source = ${source}`)
+  },
+  'lead_source[null]': {
+    schema: Type.Boolean({
+      description: 'The lead has no `source`, or there is no lead (true); it has one (false).'
+    }),
+    // not `exists`: for its negation Postgres would read all leads of all organizations
+    condition: () => sql`(select l.source from ${ours(leads, 'l')} where l.id = ${lead_id}) is null`
+  },
+  campaign_id: {
+    schema: Id({
+      description:
+        'The lead, or its contact, was a member of this campaign before the opportunity was ' +
+        'created.'
+    }),
+    // the first condition finds candidates by the leads of the campaign, the second one is exact
+    condition: campaign => sql`(${lead_id} in (select member.lead_id from ${members(campaign)})
+      and exists (select from ${members(campaign)}
+        where member.lead_id = ${lead_id} and member.created_at <= ${created_at}))`
+  },
+  mine: mine(assigned_to)
 }

@@ -1,5 +1,4 @@
 import { Type } from '@sinclair/typebox'
-import { filterLanguage } from '../../../core/records/list-query.ts'
 import {
   Change,
   Creation,
@@ -10,69 +9,71 @@ import {
   Name,
   Nullable,
   OneOf,
-  RecordOf,
-  TagIds,
-  Text
+  RecordOf
 } from '../../../core/http/schema.ts'
-import { searchable, statuses } from './table.ts'
+import { TagIds } from '../../crm/tags/schema.ts'
+import { statuses } from './table.ts'
 
 const fields = {
-  lead_id: Nullable(Id({ description: 'The lead it grew out of.', example: 1 })),
-  account_id: Nullable(Id({ description: 'The account that would buy.', example: 1 })),
-  title: Name(200, { description: 'What would be sold.', example: 'Enterprise Software License' }),
+  lead_id: Nullable(Id({ description: 'Lead that the opportunity came from.', example: 1 })),
+  account_id: Nullable(Id({ description: 'Account of the prospective buyer.', example: 1 })),
+  title: Name(200, { description: 'Title.', example: 'Enterprise Software License' }),
   amount: Nullable(
     Money(99_999_999.99, {
-      description: 'What it would bring, with two decimals.',
+      description: 'Amount, with two decimals.',
       example: 50000.0
     })
   ),
   pipeline_id: Id({
-    description: 'The pipeline it goes through. Default: the default pipeline.',
+    description: 'Pipeline ID. Default: the default pipeline.',
     example: 1
   }),
   stage: Type.String({
     minLength: 1,
     maxLength: 50,
     pattern: '^[a-z][a-z0-9_]*$',
-    description:
-      'How far it has come: the key of a stage of its pipeline. Default: its first open stage.',
+    description: 'Key of a stage of the pipeline. Default: its first open stage.',
     example: 'proposal'
   }),
   probability: Type.Integer({
     format: 'int32',
     minimum: 0,
     maximum: 100,
-    description: 'How likely it is, in per cent. Default, also with each move: that of the stage.',
+    description:
+      'Probability in percent. Default, also for each stage change: the probability of the stage.',
     example: 75
   }),
-  close_date: Nullable(
-    DateOnly({ description: 'The day it is expected to close.', example: '2024-03-15' })
-  ),
-  assigned_to: Nullable(Id({ description: 'The user who works on it.', example: 1 })),
+  close_date: Nullable(DateOnly({ description: 'Expected close date.', example: '2024-03-15' })),
+  assigned_to: Nullable(Id({ description: 'User assigned to the opportunity.', example: 1 })),
   lost_reason: Nullable(
-    Name(500, { description: 'Why it was lost; needed to lose it.', example: null })
+    Name(500, {
+      description: 'Reason for the loss; required when the opportunity is lost.',
+      example: null
+    })
   ),
   tags: TagIds()
 }
 
-const kept = {
+const serverSet = {
   status: OneOf(statuses, {
-    description:
-      'What its stage means: open, won or lost. It follows from `stage` and is not given.',
+    description: 'Status: open, won or lost. It follows from `stage`.',
     example: 'open'
   }),
   moved_at: Instant({
-    description: 'When it came to its present stage.',
+    description: 'When the opportunity entered its current stage.',
     example: '2026-11-22T09:00:00.000Z'
   }),
   closed_at: Nullable(
-    Instant({ description: 'When it was won or lost; null while it is open.', example: null })
+    Instant({
+      description: 'When the opportunity was won or lost; null while it is open.',
+      example: null
+    })
   )
 }
 
-export const Opportunity = RecordOf('Opportunity', 'A sale that may come about.', {
+export const Opportunity = RecordOf('Opportunity', 'A potential sale.', {
   ...fields,
-  ...kept
+  ...serverSet
 })
 export const NewOpportunity = Creation('NewOpportunity', fields, ['title'], {
   lead_id: 1,
@@ -85,50 +86,4 @@ export const NewOpportunity = Creation('NewOpportunity', fields, ['title'], {
 export const OpportunityChanges = Change('OpportunityChanges', fields, {
   stage: 'negotiation',
   probability: 90
-})
-
-/** What lists of opportunities can be filtered by. */
-export const opportunityFilter = [
-  'id',
-  'lead_id',
-  'account_id',
-  'title',
-  'amount',
-  'pipeline_id',
-  'stage',
-  'status',
-  'probability',
-  'close_date',
-  'assigned_to',
-  'moved_at',
-  'closed_at',
-  'tags',
-  'created_at',
-  'updated_at'
-] as const
-export const opportunityScopes = {
-  contact_id: Id({ description: 'Its lead has this contact.' }),
-  entered_stage: Type.String({
-    minLength: 1,
-    maxLength: 50,
-    pattern: '^[a-z][a-z0-9_]*$',
-    description: 'It was in this stage at some time, or is.'
-  }),
-  lead_source: Text(50, { description: 'Its lead came from this `source`.' }),
-  'lead_source[null]': Type.Boolean({
-    description: 'Its lead has no `source`, or there is no lead (true); its lead has one (false).'
-  }),
-  campaign_id: Id({
-    description:
-      'Its lead, or the contact of its lead, is a member of this campaign, and was one before the opportunity was made.'
-  }),
-  mine: Type.Boolean({ description: 'It is assigned to who asks.' })
-}
-
-/** The filters of lists of opportunities, for those who count what is in them. */
-export const opportunityLanguage = filterLanguage({
-  record: Opportunity,
-  filter: opportunityFilter,
-  search: searchable,
-  scopes: opportunityScopes
 })

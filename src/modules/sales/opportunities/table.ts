@@ -1,5 +1,7 @@
 import {
   identifier,
+  idList,
+  idListIndex,
   instant,
   listIndexes,
   money,
@@ -7,8 +9,7 @@ import {
   record,
   recordKeys,
   reference,
-  searchText,
-  tags
+  searchText
 } from '../../../core/db/columns.ts'
 import { check, date, index, integer, pgTable, sql, varchar } from '../../../core/db/drizzle.ts'
 import { accounts } from '../../crm/accounts/table.ts'
@@ -16,13 +17,33 @@ import { leads } from '../../crm/leads/table.ts'
 import { pipelines } from '../pipelines/table.ts'
 import { users } from '../../identity/users/table.ts'
 
-/** What a stage means: still open, or closed one way or the other. */
+/** What a stage means. */
 export const statuses = ['open', 'won', 'lost'] as const
 export const searchable = ['title'] as const
-/** What a stage can ask for. */
+/** Fields that a stage can require. */
 export const requirable = ['lead_id', 'account_id', 'amount', 'close_date', 'assigned_to'] as const
 
-/** `stage` is the key of a stage of the pipeline (a foreign key of the migration: drizzle/0004), `status` what that stage means. */
+const indexed = [
+  'account_id',
+  'title',
+  'amount',
+  'stage',
+  'status',
+  'probability',
+  'close_date',
+  'assigned_to',
+  'moved_at',
+  'closed_at',
+  'created_at',
+  'updated_at'
+] as const
+/** `lead_id` and `pipeline_id` have indexes of their own, which reports use too. */
+export const filterable = [...indexed, 'lead_id', 'pipeline_id'] as const
+
+/**
+ * `stage` is the key of a stage of the pipeline (by a foreign key in drizzle/0004), `status` what
+ * that stage means.
+ */
 export const opportunities = pgTable(
   'opportunities',
   {
@@ -40,26 +61,14 @@ export const opportunities = pgTable(
     lost_reason: varchar({ length: 500 }),
     moved_at: movedAt(),
     closed_at: instant(),
-    tags: tags(),
+    tags: idList(),
     search_text: searchText(searchable)
   },
   t => [
     ...recordKeys('opportunities', t),
-    ...listIndexes('opportunities', t, [
-      'account_id',
-      'title',
-      'amount',
-      'stage',
-      'status',
-      'probability',
-      'close_date',
-      'assigned_to',
-      'moved_at',
-      'closed_at',
-      'created_at',
-      'updated_at'
-    ]),
-    // what the reports count and add up, without a look at the rows
+    idListIndex('opportunities', t, 'tags'),
+    ...listIndexes('opportunities', t, indexed),
+    // what the reports count and add up, by index-only scans
     index('idx_opportunities_lead_id')
       .on(t.organization_id, t.lead_id, t.id, t.status, t.amount)
       .where(sql`${t.deleted_at} is null`),

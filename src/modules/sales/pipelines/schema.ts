@@ -1,30 +1,33 @@
 import { Type } from '@sinclair/typebox'
 import { Change, Creation, Name, RecordOf, Ref } from '../../../core/http/schema.ts'
-import { mostStages, PipelineStage } from '../stages/schema.ts'
+import { maxStages, PipelineStage } from '../stages/schema.ts'
 
 const fields = {
   name: Name(100, {
-    description: 'What it is called; unique, whatever the case.',
+    description: 'Name, unique ignoring case.',
     example: 'Partners'
   }),
   is_default: Type.Boolean({
     default: false,
     description:
-      'Whether opportunities that name no pipeline go through it. One pipeline is it; it gives way when another one becomes it.',
+      'Whether new opportunities use this pipeline if they name none. Exactly one pipeline ' +
+      'is the ' +
+      'default; making another one the default unsets it.',
     example: false
   })
 }
 const stages = Type.Array(Ref(PipelineStage), {
   minItems: 1,
-  maxItems: mostStages,
+  maxItems: maxStages,
   description:
-    'Its stages in their order, one of them open. Default: the six that an organisation begins with.'
+    'Stages in order, at least one of them open. Default: the six that an organization begins ' +
+    'with.'
 })
 
-// an organisation begins with pipeline 1
+// an organization begins with pipeline 1
 export const Pipeline = RecordOf(
   'Pipeline',
-  'A way of selling: the stages an opportunity goes through.',
+  'A sales process: the stages that opportunities go through.',
   fields,
   2
 )

@@ -1,7 +1,7 @@
 import { listIndexes, record, recordKeys } from '../../../core/db/columns.ts'
 import { boolean, pgTable, sql, uniqueIndex, varchar } from '../../../core/db/drizzle.ts'
 
-/** A way of selling: the stages an opportunity goes through. One of them is for those that name none. */
+/** A sales process: the stages that opportunities go through. One is the default. */
 export const pipelines = pgTable(
   'pipelines',
   {

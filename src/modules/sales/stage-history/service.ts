@@ -1,40 +1,31 @@
+import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
-import { lists, type ListQuery, type Page } from '../../../core/records/list.ts'
-import { moves, type subjects } from './table.ts'
+import { visibleColumns } from '../../../core/db/columns.ts'
+import { defined } from '../../../core/defined.ts'
+import { equal } from '../../../core/records/filter.ts'
+import { Lists, type ListQuery, type Page } from '../../../core/records/list.ts'
+import { repository } from '../../../core/records/repository.ts'
+import type { Resource } from '../../../core/records/resource.ts'
+import { Transition } from './schema.ts'
+import { transitions } from './table.ts'
 
-export interface Move {
-  id: number
-  pipeline_id: number | null
-  from_stage: string | null
-  to_stage: string
-  moved_at: string
-  actor_id: number | null
-  seconds: number | null
+const lists = new Lists<Static<typeof Transition>>({
+  name: 'transition',
+  table: transitions,
+  columns: visibleColumns(transitions)
+})
+const fields = Object.keys(Transition.properties)
+
+export const stageHistoryService = {
+  /** The transitions of one record, newest first; the last one is its beginning. Errors: 404. */
+  async historyOf(
+    ctx: Context,
+    resource: Resource,
+    id: number,
+    { limit, cursor }: ListQuery
+  ): Promise<Page<Static<typeof Transition>>> {
+    await repository(resource).get(ctx, id)
+    const filters = equal({ subject_type: resource.name, subject_id: id })
+    return await lists.list(ctx, { filters, fields, ...defined({ limit, cursor }) })
+  }
 }
-const shown = [
-  'id',
-  'pipeline_id',
-  'from_stage',
-  'to_stage',
-  'moved_at',
-  'actor_id',
-  'seconds'
-] as const
-const { list } = lists<Move>('move', moves)
-
-/** The moves of one lead or opportunity, newest first; the last one is where it began. */
-export const movesOf = async (
-  ctx: Context,
-  subject_type: (typeof subjects)[number],
-  subject_id: number,
-  { limit, cursor }: ListQuery
-): Promise<Page<Move>> =>
-  await list(ctx, {
-    filters: [
-      { field: 'subject_type', operator: 'eq', value: subject_type },
-      { field: 'subject_id', operator: 'eq', value: subject_id }
-    ],
-    fields: shown,
-    ...(limit !== undefined && { limit }),
-    ...(cursor !== undefined && { cursor })
-  })

@@ -1,19 +1,17 @@
 import { identifier, instant } from '../../../core/db/columns.ts'
 import { bigint, index, pgTable, primaryKey, varchar } from '../../../core/db/drizzle.ts'
 
-export const subjects = ['lead', 'opportunity'] as const
-
 /**
- * The way of each lead through its statuses and of each opportunity through its stages: a row for each move, written by the trigger of
- * the table (drizzle/0004) in the transaction of the change. `seconds` were spent in `from_stage`; null for the first row, which is
- * the beginning.
+ * The history of each lead's status and of each opportunity's stage: a row for each transition,
+ * written by the trigger of the table (drizzle/0004) in the transaction of the change. `seconds`
+ * were spent in `from_stage`; null for the first row, which is the beginning.
  */
-export const moves = pgTable(
+export const transitions = pgTable(
   'moves',
   {
     id: identifier().notNull().generatedAlwaysAsIdentity(),
     organization_id: identifier().notNull(),
-    subject_type: varchar({ length: 20, enum: subjects }).notNull(),
+    subject_type: varchar({ length: 20, enum: ['lead', 'opportunity'] }).notNull(),
     subject_id: identifier().notNull(),
     pipeline_id: identifier(),
     from_stage: varchar({ length: 50 }),

@@ -12,19 +12,20 @@ import {
 } from '../../../core/http/schema.ts'
 import { requirable, statuses } from '../opportunities/table.ts'
 
-/** What names a stage in opportunities. */
+/** The key of a stage, which opportunities refer to. */
 export const StageKey = (description: string, example = 'proposal') =>
   Type.String({ minLength: 1, maxLength: 50, pattern: '^[a-z][a-z0-9_]*$', description, example })
 
-/** How many stages a pipeline can have. */
-export const mostStages = 100
+/** Maximum number of stages of a pipeline. */
+export const maxStages = 100
 
 const changeable = {
-  name: Name(100, { description: 'What people call it.', example: 'Demo' }),
+  name: Name(100, { description: 'Name.', example: 'Demo' }),
   position: Count({
     maximum: 1_000_000,
     description:
-      'Where it stands: stages are in the order of their positions. Default: of an open one after the last open one, and those behind it make room; of another one at the end.',
+      'Position in the order of stages. Default: for an open stage, after the last open one, ' +
+      'moving later ones back; for others, at the end.',
     example: 5
   }),
   probability: Type.Integer({
@@ -32,40 +33,41 @@ const changeable = {
     minimum: 0,
     maximum: 100,
     description:
-      'What comes to it is this likely, in per cent, unless said otherwise: 100 for won, 0 for lost.',
+      'Default probability of opportunities in this stage, in percent: 100 for won, 0 for lost.',
     example: 60
   }),
   kind: OneOf(statuses, {
     default: 'open',
-    description: 'What it means for an opportunity to be here.',
+    description: 'What the stage means: open, won or lost.',
     example: 'open'
   }),
   required_fields: Type.Array(OneOf(requirable), {
     maxItems: requirable.length,
     uniqueItems: true,
-    description: 'What an opportunity must have to come here.',
+    description: 'Fields that an opportunity must have to enter the stage.',
     example: ['amount']
   }),
   next_stages: Nullable(
-    Type.Array(StageKey('The key of a stage.'), {
-      maxItems: mostStages,
+    Type.Array(StageKey('Key of a stage.'), {
+      maxItems: maxStages,
       uniqueItems: true,
       description:
-        'The keys of the stages to which one can move from here; null: to all. A change of pipeline is free.',
+        'Keys of the stages that can follow this one; null: all. Changing the pipeline is always ' +
+        'allowed.',
       example: null
     })
   )
 }
 const key = StageKey(
-  'Its name in opportunities, and in the pipeline its own; it never changes.',
+  'Key of the stage in opportunities, unique in the pipeline. It cannot be changed.',
   'demo'
 )
-const pipeline_id = Id({ description: 'The pipeline it is a part of.', example: 1 })
+const pipeline_id = Id({ description: 'Pipeline that the stage belongs to.', example: 1 })
 
-// an organisation begins with stages 1 to 6
+// an organization begins with stages 1 to 6
 export const Stage = RecordOf(
   'Stage',
-  'A step of a pipeline.',
+  'A stage of a pipeline.',
   { pipeline_id, key, ...changeable },
   7
 )
@@ -80,11 +82,11 @@ export const StageChanges = Change('StageChanges', changeable, {
   probability: 65
 })
 const { position: _position, ...unplaced } = changeable
-/** A stage that is made with its pipeline, at its place in the list. */
+/** A stage that is created with its pipeline, at its position in the list. */
 export const PipelineStage = Creation('PipelineStage', { key, ...unplaced }, ['key', 'name'], {
   key: 'won',
   name: 'Won',
   kind: 'won'
 })
-/** The stages of a pipeline, where `include=stages` asks for them. */
-export const StageList = Type.Array(Ref(Stage), { maxItems: mostStages })
+/** The stages of a pipeline, for `include=stages`. */
+export const StageList = Type.Array(Ref(Stage), { maxItems: maxStages })

@@ -1,277 +1,269 @@
 import type { Static } from '@sinclair/typebox'
-import { collection, type Versions } from '../../../core/records/repository.ts'
 import type { Context } from '../../../core/access/context.ts'
-import { soon } from '../../../core/db/database.ts'
-import { conflict, ruleBroken, unknownReference } from '../../../core/errors.ts'
-import { mostStages, type NewStage, type PipelineStage, type StageChanges } from './schema.ts'
-import { stages } from './table.ts'
+import { conflict, Problem, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import { defineJob, type JobPayload } from '../../../core/jobs.ts'
+import { equal } from '../../../core/records/filter.ts'
+import { repository, type Versions } from '../../../core/records/repository.ts'
+import { opportunityResource } from '../opportunities/resource.ts'
+import { opportunitiesIn, stageBeingCleared } from './queries.ts'
+import { stageResource } from './resource.ts'
+import { assertNextStages, assertOneOpen, isOpen, probabilityOf, type Stage } from './rules.ts'
+import { maxStages, type NewStage, type PipelineStage, type StageChanges } from './schema.ts'
 
-const {
-  create: insert,
-  createMany,
-  update: change,
-  updateMany,
-  lock,
-  remove,
-  restore: bringBack,
-  ...rest
-} = collection('stage', stages)
-export const { list, stream, get, find, history, cacheKey } = rest
+export type { Stage } from './rules.ts'
 
-export type Stage = Awaited<ReturnType<typeof get>>
-const isOpen = ({ kind }: Pick<Stage, 'kind'>) => kind === 'open'
+/** Moves the opportunities that are still in a deleted stage to another one of its pipeline. */
+export interface MoveOpportunities {
+  pipeline_id: number
+  from: string
+  to: string
+}
+export const moveOpportunities = defineJob<MoveOpportunities & Pick<JobPayload, 'user_id'>>(
+  'move_opportunities'
+)
+
+const records = repository(stageResource)
+const opportunities = repository(opportunityResource)
+const batchSize = 1000
 const inOrder = ['position', 'id'].map(field => ({ field, descending: false }))
+const keysOf = (stages: Stage[]) => stages.map(({ key }) => key)
 
-/** Runs `work`, which brings opportunities to stages, while all stages of the organisation stay as they are; any number at a time. */
-export const holding = async <T>(ctx: Context, work: (ctx: Context) => Promise<T>): Promise<T> =>
-  await ctx.transaction(async ctx => {
-    await soon(
-      ctx.connection`select pg_advisory_xact_lock_shared(hashtextextended('stages', ${ctx.organization_id}))`
-    )
-    return await work(ctx)
-  })
+export const stageService = {
+  ...records,
 
-/** Runs `work`, which changes stages or pipelines, while no opportunity comes to one; one at a time. */
-export const rearranging = async <T>(
-  ctx: Context,
-  work: (ctx: Context) => Promise<T>
-): Promise<T> =>
-  await ctx.transaction(async ctx => {
-    await soon(
-      ctx.connection`select pg_advisory_xact_lock(hashtextextended('stages', ${ctx.organization_id}))`
-    )
-    return await work(ctx)
-  })
-
-/** The stages of each of the pipelines, in their order. */
-export async function stagesOfEach(
-  ctx: Context,
-  pipeline_ids: number[]
-): Promise<Map<number, Stage[]>> {
-  const filters = [{ field: 'pipeline_id', operator: 'in' as const, value: pipeline_ids }]
-  const { data } = await list(ctx, {
-    filters,
-    sort: inOrder,
-    limit: pipeline_ids.length * mostStages
-  })
-  return Map.groupBy(data, ({ pipeline_id }) => pipeline_id)
-}
-
-/** The stages of a pipeline, in their order; none if there is no such pipeline. */
-export const stagesOf = async (ctx: Context, pipeline_id: number): Promise<Stage[]> =>
-  (await stagesOfEach(ctx, [pipeline_id])).get(pipeline_id) ?? []
-
-/** How many opportunities are in a stage; without a key, in any stage of the pipeline. */
-export async function countIn(
-  ctx: Context,
-  pipeline_id: number,
-  key: string | null = null
-): Promise<number> {
-  const [found] = await soon(ctx.connection<[{ count: number }]>`
-    select count(*) from opportunities
-    where organization_id = ${ctx.organization_id} and pipeline_id = ${pipeline_id} and stage = coalesce(${key}, stage) and deleted_at is null`)
-  return found.count
-}
-
-/** The probability of what is of this kind: the one given, unless that contradicts it. Errors: 422 at `place`. */
-export function probabilityOf(
-  kind: Stage['kind'],
-  given: number | undefined,
-  place = 'probability'
-): number {
-  const certain = { open: undefined, won: 100, lost: 0 }[kind]
-  const probability = given ?? certain
-  if (probability === undefined) throw ruleBroken(place, 'An open stage needs a probability.')
-  if (certain !== undefined && probability !== certain)
-    throw ruleBroken(place, `What is ${kind} has a probability of ${certain}.`)
-  return probability
-}
-
-/** Errors: 422 at `place` for the first key that is none of `keys`. */
-function refuseUnknown(
-  next_stages: string[] | null | undefined,
-  keys: string[],
-  place = 'next_stages'
-): void {
-  const i = next_stages?.findIndex(key => !keys.includes(key)) ?? -1
-  if (i >= 0)
-    throw ruleBroken(
-      `${place}/${i}`,
-      `There is no other stage ${next_stages![i]} in this pipeline.`
-    )
-}
-
-/**
- * Makes a stage. Unless it says where, an open one comes after the last open one, another one to the end. Errors: 409 for a key that its
- * pipeline has or had, 422.
- */
-export const create = async (ctx: Context, input: Static<typeof NewStage>) =>
-  await rearranging(ctx, async ctx => {
-    const others = await stagesOf(ctx, input.pipeline_id)
-    if (others.length === 0) throw unknownReference(['pipeline_id'])
-    refuseUnknown(
-      input.next_stages,
-      others.map(({ key }) => key)
-    )
-    const { kind = 'open', position = await roomFor(ctx, kind, others) } = input
-    const stage = await insert(ctx, {
-      ...input,
-      position,
-      probability: probabilityOf(kind, input.probability)
+  /** The stages of each of the pipelines, in order, by pipeline. */
+  async byPipeline(ctx: Context, pipeline_ids: number[]): Promise<Map<number, Stage[]>> {
+    const { data } = await records.list(ctx, {
+      filters: [{ field: 'pipeline_id', operator: 'in', value: pipeline_ids }],
+      sort: inOrder,
+      limit: pipeline_ids.length * maxStages
     })
-    await refuseTooMany(ctx, stage)
-    return stage
-  })
+    return Map.groupBy(data, ({ pipeline_id }) => pipeline_id)
+  },
 
-/** The position of a new stage of this kind among the others, which are in their order; those that come behind it make room. */
-async function roomFor(ctx: Context, kind: Stage['kind'], others: Stage[]): Promise<number> {
-  const place = kind === 'open' ? others.findLastIndex(isOpen) + 1 : others.length
-  const behind = others.slice(place)
-  const position = others[place - 1]!.position + 1
-  const missing = behind.length > 0 ? position + 1 - behind[0]!.position : 0
-  if (missing > 0)
-    await updateMany(
-      ctx,
-      behind.map(({ id, position }) => ({ id, position: position + missing }))
-    )
-  return position
-}
+  /** The stages of a pipeline, in order; none if there is no such pipeline. */
+  async ofPipeline(ctx: Context, pipeline_id: number): Promise<Stage[]> {
+    return (await stageService.byPipeline(ctx, [pipeline_id])).get(pipeline_id) ?? []
+  },
 
-/** Makes the stages of a new pipeline. Errors: 422 at `/stages/…`. */
-export async function createAll(
-  ctx: Context,
-  pipeline_id: number,
-  inputs: Static<typeof PipelineStage>[]
-): Promise<void> {
-  const keys = inputs.map(({ key }) => key)
-  const all = inputs.map(
-    ({ kind = 'open', required_fields = [], next_stages = null, ...stage }, i) => {
-      if (keys.indexOf(stage.key) < i)
-        throw ruleBroken(`stages/${i}/key`, `There is another stage ${stage.key}.`)
-      refuseUnknown(
-        next_stages,
-        keys.filter(key => key !== stage.key),
-        `stages/${i}/next_stages`
-      )
-      const probability = probabilityOf(kind, stage.probability, `stages/${i}/probability`)
-      return {
-        ...stage,
-        pipeline_id,
-        kind,
-        required_fields,
-        next_stages,
-        probability,
-        position: i + 1
-      }
-    }
-  )
-  if (!all.some(isOpen)) throw ruleBroken('stages', 'A pipeline needs an open stage.')
-  await createMany(ctx, all)
-}
+  /** The number of opportunities in a stage; without a key, in any stage of the pipeline. */
+  async countOpportunities(
+    ctx: Context,
+    pipeline_id: number,
+    key: string | null = null
+  ): Promise<number> {
+    return await ctx.count(opportunitiesIn(pipeline_id, key))
+  },
 
-/** Changes a stage. Errors: 409 for another kind while opportunities are in it or when no stage would be open, 422. */
-export async function update(
-  ctx: Context,
-  id: number,
-  changes: Static<typeof StageChanges>,
-  versions?: Versions
-) {
-  const harmless =
-    changes.kind === undefined &&
-    changes.probability === undefined &&
-    changes.next_stages === undefined
-  if (harmless) return await change(ctx, id, changes, versions)
-  return await rearranging(ctx, async ctx => {
-    const before = await lock(ctx, id, versions)
-    const others = (await stagesOf(ctx, before.pipeline_id)).filter(stage => stage.id !== id)
-    const { kind = before.kind } = changes
-    const probability = probabilityOf(
-      kind,
-      changes.probability ?? (kind === 'open' ? before.probability : undefined)
-    )
-    // a stage that it named before may be gone by now: saving a form must not fail for it
-    refuseUnknown(changes.next_stages, [
-      ...others.map(({ key }) => key),
-      ...(before.next_stages ?? [])
-    ])
-    if (kind !== before.kind) await refuseNewKind(ctx, before, [...others, { kind }])
-    return await change(ctx, id, { ...changes, probability })
-  })
-}
+  /**
+   * Creates a stage. Without a position, an open one comes after the last open one, another one at
+   * the end. Errors: 409 for a key that the pipeline has or had, 422.
+   */
+  async create(ctx: Context, input: Static<typeof NewStage>) {
+    return await ctx.withLocks(['sales_process'], async ctx => {
+      const others = await stageService.ofPipeline(ctx, input.pipeline_id)
+      if (others.length === 0) throw unknownReference(['pipeline_id'])
+      assertNextStages(input.next_stages, keysOf(others))
+      const { kind = 'open', position = await makeRoom(ctx, kind, others) } = input
+      const probability = probabilityOf(kind, input.probability)
+      const stage = await records.create(ctx, { ...input, position, probability })
+      await assertNotTooMany(ctx, stage)
+      return stage
+    })
+  },
 
-async function refuseNewKind(
-  ctx: Context,
-  { pipeline_id, key }: Stage,
-  becoming: Pick<Stage, 'kind'>[]
-): Promise<void> {
-  refuseNoneOpen(becoming)
-  await refuseUnsettled(ctx, pipeline_id)
-  const count = await countIn(ctx, pipeline_id, key)
-  if (count > 0)
-    throw conflict(`Opportunities are in this stage, ${count} of them: its kind cannot change.`)
+  /** Creates the stages of a new pipeline. Errors: 422 at `/stages/…`. */
+  async createForPipeline(
+    ctx: Context,
+    pipeline_id: number,
+    inputs: Static<typeof PipelineStage>[]
+  ): Promise<void> {
+    const keys = inputs.map(({ key }) => key)
+    const stages = inputs.map((input, i) => {
+      const { key, kind = 'open', required_fields = [], next_stages = null } = input
+      const at = `stages/${i}`
+      if (keys.indexOf(key) < i)
+        throw ruleBroken(`${at}/key`, `There is another stage with the key ${key}.`)
+      const others = keys.filter(other => other !== key)
+      assertNextStages(next_stages, others, `${at}/next_stages`)
+      const probability = probabilityOf(kind, input.probability, `${at}/probability`)
+      const position = i + 1
+      return { ...input, pipeline_id, kind, required_fields, next_stages, probability, position }
+    })
+    if (!stages.some(isOpen)) throw ruleBroken('stages', 'A pipeline needs an open stage.')
+    await records.createMany(ctx, stages)
+  },
+
+  /**
+   * Changes a stage. Errors: 404, 412, 422, 409 for another kind while opportunities are in it or
+   * when no stage would be open.
+   */
+  async update(
+    ctx: Context,
+    id: number,
+    changes: Static<typeof StageChanges>,
+    versions?: Versions
+  ) {
+    const { kind, probability, next_stages } = changes
+    if (kind === undefined && probability === undefined && next_stages === undefined)
+      return await records.update(ctx, id, changes, versions)
+    return await ctx.withLocks(['sales_process'], async ctx => {
+      const before = await records.lock(ctx, id, versions)
+      const all = await stageService.ofPipeline(ctx, before.pipeline_id)
+      const others = all.filter(stage => stage.id !== id)
+      const newKind = kind ?? before.kind
+      const unchanged = newKind === 'open' ? before.probability : undefined
+      // an unchanged next stage may have been deleted: saving a form must not fail for it
+      assertNextStages(next_stages, [...keysOf(others), ...(before.next_stages ?? [])])
+      const newProbability = probabilityOf(newKind, probability ?? unchanged)
+      if (newKind !== before.kind) await assertNewKind(ctx, before, [...others, { kind: newKind }])
+      return await records.update(ctx, id, { ...changes, probability: newProbability })
+    })
+  },
+
+  /**
+   * Deletes a stage. Its opportunities move to the stage `move_to`: a thousand immediately, the
+   * others by a job. Errors: 404, 412, 409 when it has opportunities and `move_to` is missing, 422.
+   */
+  async remove(ctx: Context, id: number, versions?: Versions, move_to?: string): Promise<void> {
+    await ctx.withLocks(['sales_process'], async ctx => {
+      const stage = await softDelete(ctx, id, move_to, versions)
+      if (move_to !== undefined) await assertTarget(ctx, stage, move_to)
+      const { pipeline_id, key: from } = stage
+      const count = await stageService.countOpportunities(ctx, pipeline_id, from)
+      if (count === 0) return
+      if (move_to === undefined)
+        throw conflict(`The stage has ${count} opportunities: name their new stage in move_to.`)
+      const job = { user_id: ctx.user_id, pipeline_id, from, to: move_to }
+      await stageService.clear(ctx, job)
+      if ((await stageService.countOpportunities(ctx, pipeline_id, from)) > 0)
+        await moveOpportunities.enqueue(ctx, job, { key: `${pipeline_id}/${from}` })
+    })
+  },
+
+  /**
+   * Moves a batch of opportunities out of a deleted stage. Returns the job as long as there are
+   * any: one that changes concurrently is left for the next batch.
+   */
+  async clear<Job extends MoveOpportunities>(ctx: Context, job: Job): Promise<Job | undefined> {
+    const { pipeline_id, from, to } = job
+    return await ctx.withLocks(['sales_process:shared'], async ctx => {
+      const stages = await stageService.ofPipeline(ctx, pipeline_id)
+      const target = stages.find(({ key }) => key === to)
+      // the target may have been deleted, or the stage restored, in the meantime
+      if (!target || stages.some(({ key }) => key === from)) return undefined
+      const { data } = await opportunities.list(ctx, {
+        filters: equal({ pipeline_id, stage: from }),
+        fields: ['id', 'version'],
+        limit: batchSize
+      })
+      const { probability } = target
+      const changes = data.map(({ id, version }) => ({ id, version, stage: to, probability }))
+      await opportunities.updateMany(ctx, changes)
+      return data.length > 0 ? job : undefined
+    })
+  },
+
+  /** Restores a stage. Errors: 404, 409 when its pipeline has too many. */
+  async restore(ctx: Context, id: number) {
+    return await ctx.withLocks(['sales_process'], async ctx => {
+      const stage = await records.restore(ctx, id)
+      await assertNotTooMany(ctx, stage)
+      return stage
+    })
+  }
 }
 
 /**
- * Deletes a stage; others that let move to it let move to `heir` instead, if there is one. What becomes of the opportunities in it is the caller's
- * concern. Runs within `rearranging`. Errors: 404, 412, 409 when no stage would be open.
+ * Deletes a stage; other stages that it could follow are followed by `successor` instead, if given.
+ * Its opportunities are up to the caller. Errors: 404, 412, 409 when no stage would be open.
  */
-export async function retire(
+async function softDelete(
   ctx: Context,
   id: number,
-  heir: string | undefined,
+  successor: string | undefined,
   versions: Versions
 ): Promise<Stage> {
-  const stage = await lock(ctx, id, versions)
-  await refuseUnsettled(ctx, stage.pipeline_id)
-  await remove(ctx, id)
-  const others = await stagesOf(ctx, stage.pipeline_id)
-  refuseNoneOpen(others)
-  await updateMany(
-    ctx,
-    others
-      .filter(({ next_stages }) => next_stages?.includes(stage.key))
-      .map(({ id, key, next_stages }) => {
-        const inherited = next_stages!.flatMap(next =>
-          next !== stage.key ? [next] : heir !== undefined && heir !== key ? [heir] : []
-        )
-        return { id, next_stages: [...new Set(inherited)] }
-      })
-  )
+  const stage = await records.lock(ctx, id, versions)
+  await assertNoneBeingCleared(ctx, stage.pipeline_id)
+  await records.remove(ctx, id)
+  const others = await stageService.ofPipeline(ctx, stage.pipeline_id)
+  assertOneOpen(others)
+  const changes = others
+    .filter(({ next_stages }) => next_stages?.includes(stage.key))
+    .map(other => ({ id: other.id, next_stages: replaceNext(other, stage.key, successor) }))
+  await records.updateMany(ctx, changes)
   return stage
 }
 
-/** Brings a deleted stage back. Errors: 404, 409 when its pipeline is full. */
-export const restore = async (ctx: Context, id: number) =>
-  await rearranging(ctx, async ctx => {
-    const stage = await bringBack(ctx, id)
-    await refuseTooMany(ctx, stage)
-    return stage
+/** The stages that follow `stage`, with `key` replaced by its successor. */
+function replaceNext(stage: Stage, key: string, successor: string | undefined): string[] {
+  const next = stage.next_stages!.flatMap(one => {
+    if (one !== key) return [one]
+    return successor === undefined || successor === stage.key ? [] : [successor]
   })
+  return [...new Set(next)]
+}
 
-async function refuseTooMany(ctx: Context, { pipeline_id }: Stage): Promise<void> {
-  const { data } = await list(ctx, {
-    filters: [{ field: 'pipeline_id', operator: 'eq', value: pipeline_id }],
+/**
+ * The position of a new stage of this kind among the others, which are in order; those after it
+ * are moved back if there is no room.
+ */
+async function makeRoom(ctx: Context, kind: Stage['kind'], others: Stage[]): Promise<number> {
+  const index = kind === 'open' ? others.findLastIndex(isOpen) + 1 : others.length
+  const later = others.slice(index)
+  const position = others[index - 1]!.position + 1
+  const shift = later.length > 0 ? position + 1 - later[0]!.position : 0
+  if (shift > 0) {
+    const changes = later.map(({ id, position }) => ({ id, position: position + shift }))
+    await records.updateMany(ctx, changes)
+  }
+  return position
+}
+
+async function assertNewKind(
+  ctx: Context,
+  { pipeline_id, key }: Stage,
+  stages: Pick<Stage, 'kind'>[]
+): Promise<void> {
+  assertOneOpen(stages)
+  await assertNoneBeingCleared(ctx, pipeline_id)
+  const count = await stageService.countOpportunities(ctx, pipeline_id, key)
+  if (count > 0) throw conflict(`The stage has ${count} opportunities: its kind cannot be changed.`)
+}
+
+async function assertNotTooMany(ctx: Context, { pipeline_id }: Stage): Promise<void> {
+  const { data } = await records.list(ctx, {
+    filters: equal({ pipeline_id }),
     fields: ['id'],
-    limit: mostStages + 1
+    limit: maxStages + 1
   })
-  if (data.length > mostStages) throw conflict(`A pipeline has ${mostStages} stages at the most.`)
+  if (data.length > maxStages) throw conflict(`A pipeline can have at most ${maxStages} stages.`)
 }
 
-function refuseNoneOpen(stages: Pick<Stage, 'kind'>[]): void {
-  if (!stages.some(isOpen))
-    throw conflict('A pipeline needs an open stage, and this is its last one.')
-}
-
-/** While a deleted stage is being emptied, those that it had are still coming to another one: which must not go, or mean something else. */
-async function refuseUnsettled(ctx: Context, pipeline_id: number): Promise<void> {
-  const [stage] = await soon(ctx.connection`
-    select s.key from stages s
-    where s.organization_id = ${ctx.organization_id} and s.pipeline_id = ${pipeline_id} and s.deleted_at is not null and exists (
-      select from opportunities o
-      where o.organization_id = s.organization_id and o.pipeline_id = s.pipeline_id and o.stage = s.key and o.deleted_at is null
-    ) limit 1`)
+/**
+ * While a deleted stage is being cleared, its opportunities still enter another one, which must
+ * not be deleted or change its meaning. Errors: 409.
+ */
+async function assertNoneBeingCleared(ctx: Context, pipeline_id: number): Promise<void> {
+  const stage = await ctx.one<{ key: string }>(stageBeingCleared(pipeline_id))
   if (stage)
-    throw conflict(
-      `Opportunities are still leaving the deleted stage ${stage.key}: try again when they have.`
-    )
+    throw conflict(`Opportunities are still leaving the deleted stage ${stage.key}. Retry later.`)
+}
+
+/** Errors: 422 unless `move_to` is a stage of the same pipeline and kind. */
+async function assertTarget(
+  ctx: Context,
+  { pipeline_id, kind }: Stage,
+  move_to: string
+): Promise<void> {
+  const stages = await stageService.ofPipeline(ctx, pipeline_id)
+  const possible = keysOf(stages.filter(stage => stage.kind === kind))
+  if (possible.includes(move_to)) return
+  const detail =
+    `move_to must be another ${kind} stage of this pipeline: ` +
+    `${possible.join(', ') || 'there is none'}.`
+  throw new Problem(422, 'rule_broken', detail, {
+    errors: [{ parameter: 'move_to', code: 'rule_broken', detail }]
+  })
 }

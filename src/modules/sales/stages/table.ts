@@ -3,7 +3,15 @@ import { check, integer, pgTable, sql, text, unique, varchar } from '../../../co
 import { requirable, statuses } from '../opportunities/table.ts'
 import { pipelines } from '../pipelines/table.ts'
 
-/** `key` names the stage in opportunities and never changes. `next_stages`: the keys one may move to from here; null: all. */
+/** As in drizzle/0003. */
+const probabilityCheck =
+  `"stages"."probability" between 0 and 100 and ("stages"."kind" = 'open' or ` +
+  `"stages"."probability" = case "stages"."kind" when 'won' then 100 else 0 end)`
+
+/**
+ * `key` identifies the stage in opportunities and never changes. `next_stages`: keys of the stages
+ * that can follow; null: all.
+ */
 export const stages = pgTable(
   'stages',
   {
@@ -20,12 +28,9 @@ export const stages = pgTable(
   t => [
     ...recordKeys('stages', t),
     ...listIndexes('stages', t, ['pipeline_id', 'position', 'created_at', 'updated_at']),
-    // of deleted ones as well: opportunities point at it, and a stage that was deleted is restored and not made anew
+    // deleted ones included: opportunities refer to them, and a deleted stage can be restored
     unique('stages_key_unique').on(t.organization_id, t.pipeline_id, t.key),
     reference('stages', t, 'pipeline_id', pipelines),
-    check(
-      'stages_probability_check',
-      sql`${t.probability} between 0 and 100 and (${t.kind} = 'open' or ${t.probability} = case ${t.kind} when 'won' then 100 else 0 end)`
-    )
+    check('stages_probability_check', sql.raw(probabilityCheck))
   ]
 )

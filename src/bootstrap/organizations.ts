@@ -1,0 +1,19 @@
+import type { Services } from '../core/access/context.ts'
+import { organizationService, type FirstAdmin } from '../modules/identity/organizations/service.ts'
+import { pipelineService } from '../modules/sales/pipelines/service.ts'
+
+/** Creates an organization with its first admin and its default pipeline. Returns its ID. */
+export const createOrganization = async (
+  services: Services,
+  name: string,
+  admin: FirstAdmin
+): Promise<number> =>
+  await organizationService.create(services, name, admin, pipelineService.createDefault)
+
+/** The same, unless there is an organization already. Returns whether it was created. */
+export const createFirstOrganization = async (
+  services: Services,
+  name: string,
+  admin: FirstAdmin
+): Promise<boolean> =>
+  await organizationService.createFirst(services, name, admin, pipelineService.createDefault)

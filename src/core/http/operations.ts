@@ -1,0 +1,20 @@
+const descriptions = new Map<string, string>()
+
+/** Describes a tag of the document, which groups operations. Returns its name. */
+export function defineTag(name: string, description: string): string {
+  descriptions.set(name, description)
+  return name
+}
+
+/** The description of a tag, if it was defined. */
+export const tagDescription = (name: string): string | undefined => descriptions.get(name)
+
+/** Statuses of problems that only some operations respond with. */
+export type ProblemStatus = 401 | 404 | 409 | 412 | 422
+
+/**
+ * What an operation declares in its schema besides Fastify's own properties. http/openapi reads
+ * `x-problems`, and adds what follows from the rest: 403 from its permission, 406 from several
+ * content types, 412 from `If-Match` …
+ */
+export const problems = (...statuses: ProblemStatus[]) => ({ 'x-problems': statuses })

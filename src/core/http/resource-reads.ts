@@ -1,0 +1,225 @@
+import { Type } from '@sinclair/typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Context } from '../access/context.ts'
+import type { Entry } from '../cache/cache.ts'
+import { defined } from '../defined.ts'
+import { pascalCase, withArticle } from '../names.ts'
+import { fieldOf, loadRelated } from '../records/include.ts'
+import { PageQuery } from '../records/list-query.ts'
+import type { ListQuery } from '../records/list.ts'
+import { formatOf, formats, streamRows, type Format } from './formats.ts'
+import { etagOf, hasCurrent } from './preconditions.ts'
+import { operation, type Mount } from './resource-mount.ts'
+import {
+  emptyResponse,
+  idOf,
+  json,
+  pageResponse,
+  recordResponse,
+  requestHeaders,
+  sendPage,
+  setNextLink,
+  type Identified
+} from './responses.ts'
+import { Ref } from './schema.ts'
+
+/** The columns to read for the fields to return: those of the relations as well. */
+const columnsFor = (
+  { relations }: Mount,
+  fields: readonly string[] | undefined,
+  include: string[]
+) => fields && [...new Set([...fields, ...include.map(name => fieldOf(relations[name]!))])]
+
+/** Rows with only the requested fields, and the related records in `included`. */
+async function present(
+  { relations }: Mount,
+  ctx: Context,
+  rows: object[],
+  fields: readonly string[] | undefined,
+  include: string[],
+  query: ListQuery = {}
+): Promise<object[]> {
+  if (!fields && include.length === 0) return rows
+  const records = rows as Record<string, unknown>[]
+  const related =
+    include.length > 0 ? await loadRelated(ctx, records, relations, include, query) : []
+  return records.map((row, i) => ({
+    ...(fields ? Object.fromEntries(fields.map(field => [field, row[field]])) : row),
+    ...defined({ included: related[i] })
+  }))
+}
+
+const text = (name: string, format: string, example: string, description: string) =>
+  Type.String({ $id: name, description, format, example, maxLength: Number.MAX_SAFE_INTEGER })
+
+/** Rows as CSV and as NDJSON, for the document. */
+export const Csv = text(
+  'Csv',
+  'csv',
+  'id,name\r\n1,Example\r\n',
+  'A header line, then a line for each row. A cell that a spreadsheet would run as a formula is ' +
+    'preceded by an apostrophe.'
+)
+export const Ndjson = text(
+  'Ndjson',
+  'ndjson',
+  '{"id":1,"name":"Example"}\n',
+  'A JSON object on each line, for each row.'
+)
+
+export function mountList(mount: Mount): void {
+  const { app, resource, service, schema, query } = mount
+  const { list, stream } = service
+  if (!list || !stream) return
+  const columns = Object.keys(schema.properties)
+  const many = resource.pluralLabel
+  const { config, schema: declared } = operation(mount, 'read', {
+    operationId: `list${pascalCase(resource.plural)}`,
+    summary: `List ${many}`,
+    description:
+      `A page of ${many}, newest first unless \`sort\` is given. As CSV or NDJSON, all of the ` +
+      'list is streamed unless `limit` or `cursor` is given.'
+  })
+  const ok = pageResponse(`The ${many}.`, Ref({ $id: `${schema.$id}Page` }))
+  Object.assign(ok[200]!.content, {
+    'text/csv': { schema: Ref(Csv) },
+    'application/x-ndjson': { schema: Ref(Ndjson) }
+  })
+
+  app.get(
+    '',
+    { config, schema: { ...declared, querystring: query.schema, response: ok } },
+    async (request, reply) => {
+      const requested = query.read(request.query as Record<string, unknown>)
+      const { include, paged, fields, ...rest } = requested
+      const read = columnsFor(mount, fields, include)
+      const listed = { ...rest, ...defined({ fields: read }) }
+      const format = formatOf(request.headers.accept, formats)
+      const names = [...(fields ?? columns)]
+      if (format !== 'application/json' && !paged) {
+        const batches = stream(request.ctx, listed)
+        const rows = presentEach(mount, request.ctx, batches, fields, include, rest)
+        return sendRows(reply, rows, format, names)
+      }
+      const { data, ...page } = await list(request.ctx, listed)
+      const rows = await present(mount, request.ctx, data, fields, include, rest)
+      setNextLink(request, reply, page.next_cursor)
+      if (format !== 'application/json') return sendRows(reply, once(rows), format, names)
+      return reply.type(json).send(JSON.stringify({ data: rows, ...page }))
+    }
+  )
+}
+
+const sendRows = (
+  reply: FastifyReply,
+  batches: AsyncIterable<object[]>,
+  format: Exclude<Format, 'application/json'>,
+  names: string[]
+) => reply.type(`${format}; charset=utf-8`).send(streamRows(batches, format, names))
+
+async function* presentEach(
+  mount: Mount,
+  ctx: Context,
+  batches: AsyncIterable<object[]>,
+  fields: readonly string[] | undefined,
+  include: string[],
+  query: ListQuery
+) {
+  for await (const rows of batches) yield await present(mount, ctx, rows, fields, include, query)
+}
+
+async function* once<T>(value: T) {
+  yield value
+}
+
+function sendEntry(request: FastifyRequest, reply: FastifyReply, { etag, body }: Entry) {
+  reply.header('etag', etag).header('cache-control', 'private, no-cache')
+  if (hasCurrent(request, etag)) return reply.code(304).send()
+  return reply.type(json).send(body)
+}
+
+const entryOf = (row: Identified, body: object = row): Entry => ({
+  etag: etagOf(row),
+  body: JSON.stringify(body)
+})
+
+export function mountGet(mount: Mount): void {
+  const { app, resource, service, schema: record, query, params } = mount
+  const { get, cacheKey } = service
+  if (!get) return
+  const { label } = resource
+  const { fields, include } = query.schema.properties
+  const { config, schema } = operation(mount, 'read', {
+    operationId: `get${pascalCase(resource.name)}`,
+    summary: `Get ${withArticle(label)}`,
+    description: `The ${label} with this ID.`
+  })
+  const response = {
+    ...recordResponse(`The ${label}.`, Ref(record)),
+    ...emptyResponse(304, 'ETag')
+  }
+  const options = {
+    config,
+    schema: {
+      ...schema,
+      params,
+      querystring: Type.Object(defined({ fields, include }), { additionalProperties: false }),
+      headers: requestHeaders('if-none-match', 'cache-control'),
+      response
+    }
+  }
+  const load = async (ctx: Context, id: number) => entryOf(await get(ctx, id))
+
+  app.get('/:id', options, (request, reply) => {
+    const { ctx } = request
+    const id = idOf(request)
+    const requested = request.query as { fields?: string; include?: string }
+    if (requested.fields !== undefined || requested.include !== undefined)
+      return sendPresented(mount, request, reply, id)
+    const send = (entry: Entry) => sendEntry(request, reply, entry)
+    if (cacheKey === undefined || request.headers['cache-control']?.includes('no-cache'))
+      return load(ctx, id).then(send)
+    const key = cacheKey(ctx, id)
+    const near = ctx.services.cache.peek(key)
+    return near ? send(near) : ctx.services.cache.read(key, () => load(ctx, id)).then(send)
+  })
+}
+
+async function sendPresented(
+  mount: Mount,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  id: number
+) {
+  const { fields, include } = mount.query.read(request.query as Record<string, unknown>)
+  const row = await mount.service.get!(request.ctx, id)
+  const [presented] = await present(mount, request.ctx, [row], fields, include)
+  if (include.length === 0) return sendEntry(request, reply, entryOf(row, presented))
+  // an included record changes without this one: no ETag covers both
+  return reply.type(json).send(JSON.stringify(presented))
+}
+
+export function mountHistory(mount: Mount): void {
+  const { app, resource, service, params } = mount
+  const { history } = service
+  if (!history) return
+  const { name, label } = resource
+  const { config, schema } = operation(mount, 'read', {
+    operationId: `list${pascalCase(name)}History`,
+    summary: `List the history of ${withArticle(label)}`,
+    description:
+      `Changes of the ${label}, newest first: who made each, when, and the record before and ` +
+      'after. Deleted records have a history too.'
+  })
+  const response = pageResponse('The changes.', Ref({ $id: 'EventPage' }))
+  app.get(
+    '/:id/history',
+    { config, schema: { ...schema, params, querystring: PageQuery, response } },
+    async (request, reply) =>
+      sendPage(
+        request,
+        reply,
+        await history(request.ctx, idOf(request), request.query as ListQuery)
+      )
+  )
+}

@@ -1,0 +1,140 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { pascalCase, withArticle } from '../names.ts'
+import { versionsOf } from './preconditions.ts'
+import { operation, type Mount } from './resource-mount.ts'
+import {
+  createdResponse,
+  emptyResponse,
+  idOf,
+  recordResponse,
+  requestHeaders,
+  sendRecord
+} from './responses.ts'
+import { Ref } from './schema.ts'
+
+export function mountCreate(mount: Mount): void {
+  const { app, resource, service, schema } = mount
+  const { create } = service
+  if (!create || !resource.create) return
+  const one = withArticle(resource.label)
+  const { config, schema: declared } = operation(
+    mount,
+    'write',
+    {
+      operationId: `create${pascalCase(resource.name)}`,
+      summary: `Create ${one}`,
+      description: `Creates ${one} and returns it.`
+    },
+    409,
+    422
+  )
+  const response = createdResponse(`The new ${resource.label}.`, Ref(schema))
+  app.post(
+    '',
+    { config, schema: { ...declared, body: Ref(resource.create), response } },
+    async (request, reply) => {
+      const row = await create(request.ctx, request.body as never)
+      reply.code(201).header('location', `${app.prefix}/${row.id}`)
+      return sendRecord(reply, row)
+    }
+  )
+}
+
+export function mountUpdate(mount: Mount): void {
+  const { app, resource, service, schema, params } = mount
+  const { update } = service
+  if (!update || !resource.update) return
+  const { name, label } = resource
+  const one = withArticle(label)
+  const effect = 'Changes the fields given: an absent field is unchanged, null clears it.'
+  const contract = {
+    params,
+    body: Ref(resource.update),
+    headers: requestHeaders('if-match'),
+    response: recordResponse(`The ${label}.`, Ref(schema))
+  }
+  const handler = async (request: FastifyRequest, reply: FastifyReply) => {
+    const changes = request.body as never
+    return sendRecord(reply, await update(request.ctx, idOf(request), changes, versionsOf(request)))
+  }
+
+  const put = operation(
+    mount,
+    'write',
+    {
+      operationId: `replace${pascalCase(name)}`,
+      summary: `Update ${one} (PUT)`,
+      description: `${effect} The same as PATCH.`
+    },
+    409,
+    422
+  )
+  app.put('/:id', { config: put.config, schema: { ...put.schema, ...contract } }, handler)
+
+  const patch = operation(
+    mount,
+    'write',
+    {
+      operationId: `update${pascalCase(name)}`,
+      summary: `Update ${one}`,
+      description: `${effect} Also accepts application/merge-patch+json (RFC 7396).`
+    },
+    409,
+    422
+  )
+  const consumes = ['application/json', 'application/merge-patch+json']
+  app.patch(
+    '/:id',
+    { config: patch.config, schema: { ...patch.schema, consumes, ...contract } },
+    handler
+  )
+}
+
+export function mountRemove(mount: Mount): void {
+  const { app, resource, service, params } = mount
+  const { remove } = service
+  if (!remove) return
+  const { name, label } = resource
+  const { config, schema } = operation(
+    mount,
+    'write',
+    {
+      operationId: `delete${pascalCase(name)}`,
+      summary: `Delete ${withArticle(label)}`,
+      description: `Deletes the ${label}. It is no longer returned, and can be restored.`
+    },
+    409
+  )
+  const response = emptyResponse(204)
+  app.delete(
+    '/:id',
+    { config, schema: { ...schema, params, headers: requestHeaders('if-match'), response } },
+    async (request, reply) => {
+      await remove(request.ctx, idOf(request), versionsOf(request))
+      return reply.code(204).send()
+    }
+  )
+}
+
+export function mountRestore(mount: Mount): void {
+  const { app, resource, service, schema, params } = mount
+  const { restore } = service
+  if (!restore) return
+  const { name, label } = resource
+  const { config, schema: declared } = operation(
+    mount,
+    'write',
+    {
+      operationId: `restore${pascalCase(name)}`,
+      summary: `Restore ${withArticle(label)}`,
+      description: `Restores a deleted ${label}; one that is not deleted is unchanged.`
+    },
+    409
+  )
+  const response = recordResponse(`The ${label}.`, Ref(schema))
+  app.post(
+    '/:id/restore',
+    { config, schema: { ...declared, params, response } },
+    async (request, reply) => sendRecord(reply, await restore(request.ctx, idOf(request)))
+  )
+}

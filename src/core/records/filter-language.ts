@@ -1,0 +1,184 @@
+import { Type, type TObject, type TProperties, type TSchema } from '@sinclair/typebox'
+import { invalidParameter, Problem, ruleBroken } from '../errors.ts'
+import { OneOf, Text } from '../http/schema.ts'
+import { ajv, faultOf, urlValidator, type Failure } from '../http/validation.ts'
+import type { Filter, Operator, VirtualFilters } from './filter.ts'
+import { fieldSchema } from './resource.ts'
+
+/**
+ * What can be filtered: fields of a record, those of them that are searched, and virtual filters.
+ * A resource is one; `{ ...resource, filters: […] }` is one with fewer fields.
+ */
+export interface FilterContract {
+  schema?: TObject
+  filters?: readonly string[]
+  search?: readonly string[]
+  virtualFilters?: VirtualFilters
+}
+
+interface Condition {
+  field: string
+  operator: Operator
+  schema: TSchema
+}
+
+const descriptions: Record<Operator, (field: string, schema: TSchema) => string> = {
+  eq: field => `Equals \`${field}\`.`,
+  in: field => `\`${field}\` is one of these values, separated by commas.`,
+  gt: (field, schema) => `\`${field}\` is ${isTime(schema) ? 'after' : 'greater than'} this value.`,
+  gte: (field, schema) =>
+    `\`${field}\` is ${isTime(schema) ? 'at or after' : 'greater than or equal to'} this value.`,
+  lt: (field, schema) => `\`${field}\` is ${isTime(schema) ? 'before' : 'less than'} this value.`,
+  lte: (field, schema) =>
+    `\`${field}\` is ${isTime(schema) ? 'at or before' : 'less than or equal to'} this value.`,
+  like: field => `\`${field}\` contains this text, ignoring case and accents.`,
+  null: field => `\`${field}\` is null (true) or not null (false).`,
+  any: field => `\`${field}\` contains at least one of these values, separated by commas.`,
+  all: field => `\`${field}\` contains all of these values, separated by commas.`
+}
+
+const isInstant = (schema: TSchema) => schema.format === 'date-time'
+const isTime = (schema: TSchema) => isInstant(schema) || schema.format === 'date'
+const isNumber = (schema: TSchema) => schema.type === 'integer' || schema.type === 'number'
+/** As the schema helper `Id` makes them. */
+const isId = (schema: TSchema) => schema.format === 'int64' && schema.minimum === 1
+const isListOperator = (operator: Operator) =>
+  operator === 'in' || operator === 'any' || operator === 'all'
+
+/** The operators that a field can be filtered by. Of IDs, only `id` itself has an order of use. */
+function operatorsOf(field: string, schema: TSchema, searchable: boolean): Operator[] {
+  if (schema.type === 'array') return ['any', 'all']
+  const comparable = (isNumber(schema) && !isId(schema)) || isTime(schema)
+  return [
+    'eq',
+    ...(isTime(schema) ? [] : ['in' as const]),
+    ...(comparable ? (['gt', 'gte', 'lt', 'lte'] as const) : []),
+    ...(field === 'id' ? ['gt' as const] : []),
+    ...(searchable ? ['like' as const] : []),
+    ...(schema.nullable ? ['null' as const] : [])
+  ]
+}
+
+const parameterName = ({ field, operator }: Condition) =>
+  operator === 'eq' ? field : `${field}[${operator}]`
+
+const enumValues = (schema: TSchema) =>
+  (schema.enum as (string | null)[] | undefined)?.filter(value => value !== null)
+
+/** The pattern of one value in a list of them. */
+function patternOf(schema: TSchema): string {
+  const values = enumValues(schema)
+  if (values) return `(${values.join('|')})`
+  if (schema.type === 'integer') return '-?[0-9]{1,15}'
+  if (schema.type === 'number') return '-?[0-9]{1,15}(\\.[0-9]{1,2})?'
+  return '[^,\\u0000\\uD800-\\uDFFF]+'
+}
+
+/** The schema of one condition as a parameter of a query string. */
+function parameterSchema({ field, operator, schema }: Condition): TSchema {
+  const description = descriptions[operator](field, schema)
+  if (operator === 'null') return Type.Boolean({ description })
+  if (operator === 'like') return Text(100, { minLength: 1, description })
+  if (isListOperator(operator)) {
+    const one = patternOf(operator === 'in' ? schema : (schema.items as TSchema))
+    const pattern = `^${one}(,${one}){0,99}$`
+    return Type.String({ maxLength: 4000, pattern, description })
+  }
+  if (isInstant(schema))
+    return Type.String({
+      format: 'date-or-date-time',
+      maxLength: 40,
+      description: `${description} A date means its start in UTC.`
+    })
+  const values = enumValues(schema)
+  if (values) return OneOf(values, { description })
+  const { nullable: _n, example: _e, minLength: _m, description: _d, ...plain } = schema
+  return Type.Unsafe({ ...plain, description })
+}
+
+/** The values of a list that was validated by a pattern, which knows no bounds. Errors: 400. */
+function valuesOf(name: string, text: string, schema: TSchema): unknown[] {
+  if (!isNumber(schema)) return text.split(',')
+  const { minimum = -Infinity, maximum = Infinity } = schema as {
+    minimum?: number
+    maximum?: number
+  }
+  const numbers = text.split(',').map(Number)
+  const outside = numbers.find(number => number < minimum || number > maximum)
+  if (outside === undefined) return numbers
+  throw invalidParameter(
+    name,
+    `query parameter ${name} must be between ${minimum} and ${maximum}, not ${outside}`
+  )
+}
+
+/** Filters as parameters of a query string, and as text for those that are stored. */
+export class FilterLanguage {
+  readonly #conditions = new Map<string, Condition>()
+  /** The schemas of the parameters, all of them optional. */
+  readonly parameters: TProperties
+  #validate: ReturnType<typeof urlValidator> | undefined
+
+  constructor({ schema, filters = [], search = [], virtualFilters = {} }: FilterContract) {
+    const virtual = Object.entries(virtualFilters).map(([field, { schema }]) => ({
+      field,
+      operator: 'eq' as const,
+      schema
+    }))
+    const columns = filters.flatMap(field => {
+      const ofField = fieldSchema(schema!, field)
+      const fieldOperators = operatorsOf(field, ofField, search.includes(field))
+      return fieldOperators.map(operator => ({ field, operator, schema: ofField }))
+    })
+    this.parameters = {
+      ...Object.fromEntries(virtual.map(({ field, schema }) => [field, Type.Optional(schema)])),
+      ...Object.fromEntries(
+        columns.map(condition => [
+          parameterName(condition),
+          Type.Optional(parameterSchema(condition))
+        ])
+      )
+    }
+    for (const condition of [...columns, ...virtual])
+      this.#conditions.set(parameterName(condition), condition)
+  }
+
+  /** The filters in a query that was validated against `parameters`. Errors: 400 out of range. */
+  read(query: Record<string, unknown>): Filter[] {
+    return [...this.#conditions]
+      .filter(([name]) => query[name] !== undefined)
+      .map(([name, { field, operator, schema }]) => {
+        if (!isListOperator(operator)) return { field, operator, value: query[name] }
+        const one = operator === 'in' ? schema : (schema.items as TSchema)
+        return { field, operator, value: valuesOf(name, String(query[name]), one) }
+      })
+  }
+
+  /**
+   * The filters in a text such as `source=website&score[gte]=50`. `pointer` is the place of the
+   * text in the body. Errors: 422.
+   */
+  parse(text: string, pointer: string): Filter[] {
+    const refused = (details: string[]) => {
+      const detail = details.map(one => one.replace('query parameter ', '')).join(' ')
+      return ruleBroken(pointer, detail.slice(0, 500))
+    }
+    const parameters = new URLSearchParams(text)
+    const query: Record<string, unknown> = Object.fromEntries(parameters)
+    if (parameters.size > Object.keys(query).length)
+      throw refused(['A filter can use each condition only once.'])
+    const { error } = this.#validator()(query) as { error?: Failure[] }
+    if (error) throw refused(error.map(one => faultOf(one, 'querystring').detail))
+    try {
+      return this.read(query)
+    } catch (problem) {
+      throw problem instanceof Problem ? refused([problem.detail]) : problem
+    }
+  }
+
+  #validator() {
+    const schema = Type.Object(this.parameters, { additionalProperties: false })
+    this.#validate ??= urlValidator(ajv(true).compile(schema), schema)
+    return this.#validate
+  }
+}

@@ -1,0 +1,176 @@
+import type { TObject, TSchema } from '@sinclair/typebox'
+import type { InferInsertModel, InferSelectModel, SQL } from 'drizzle-orm'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import { definePermission } from '../access/permissions.ts'
+import {
+  columnNamed,
+  visibleColumns,
+  type InternalColumn,
+  type record,
+  type RecordTable
+} from '../db/columns.ts'
+import { getTableConfig } from '../db/drizzle.ts'
+import { kebabCase, words } from '../names.ts'
+import type { VirtualFilters } from './filter.ts'
+
+/** Related records that a field refers to: its column, or a list of IDs and the table of those. */
+export type IncludedField = string | { ids: string; of: RecordTable }
+
+/**
+ * What a resource is. Everything that concerns all resources is derived from this. The type
+ * parameters are its table, its hidden columns, and its schemas: of a record, and of the bodies
+ * that create and change one.
+ */
+export interface Definition<
+  T extends RecordTable = RecordTable,
+  H extends string = string,
+  S extends TObject = TObject,
+  N extends TObject = TObject,
+  C extends TObject = TObject
+> {
+  /** The record in the singular, as in its events: `campaign_member`. */
+  name: string
+  /** `campaign_members`; with hyphens it is the path, the permissions and the document's tag. */
+  plural: string
+  /** What the records are, for the document. */
+  description?: string
+  table: T
+  /** Its link tables, whose foreign keys count as those of its records. */
+  linkTables?: readonly PgTable[]
+  /** The record as it is returned, and what creates and changes one. */
+  schema?: S
+  create?: N
+  update?: C
+  /** What anyone in the organization may see of a record; without it, `<plural>:read` is needed. */
+  summary?: TObject
+  /** Fields that lists are filtered by, sorted by, and searched in. */
+  filters?: readonly string[]
+  sorts?: readonly string[]
+  search?: readonly string[]
+  /** Filters that are not fields. */
+  virtualFilters?: VirtualFilters
+  /** Related records, by the names that `include` knows them by. */
+  include?: Readonly<Record<string, IncludedField>>
+  /** Columns that never leave the database, also not in events (see its `CALL watch_records`). */
+  hidden?: readonly H[]
+  /** The name of a record for people: SQL on its own columns. */
+  title?: SQL
+  /** `admins`: read and written by admins; `settings`: read by all, written by admins. */
+  access?: 'admins' | 'settings'
+  /** The field that a record is a membership in, such as `campaign_id`. */
+  membershipIn?: string
+  /** The column whose transitions are logged. */
+  transitions?: string
+}
+
+export interface Resource<
+  T extends RecordTable = RecordTable,
+  H extends string = string,
+  S extends TObject = TObject,
+  N extends TObject = TObject,
+  C extends TObject = TObject
+> extends Definition<T, H, S, N, C> {
+  /** `campaign member`. */
+  label: string
+  /** `campaign members`. */
+  pluralLabel: string
+  /** `campaign-members`: its path below `/api`, its permissions and its tag. */
+  path: string
+  /** Columns of the record that callers see. */
+  columns: Record<string, PgColumn>
+}
+
+/** A record of a table as it is stored, cached and sent: every column but the hidden ones. */
+export type Row<T extends RecordTable, H extends string = never> = Omit<
+  InferSelectModel<T>,
+  InternalColumn | H
+> & { id: number; version: number }
+
+/** A record of a resource: `RowOf<typeof leadResource>`. */
+export type RowOf<R> = R extends Resource<infer T, infer H> ? Row<T, H> : never
+
+/** What a new record may be given: every column but those that the server sets. */
+export type New<T extends RecordTable> = Omit<
+  InferInsertModel<T>,
+  keyof ReturnType<typeof record> | 'search_text'
+>
+
+export type Changes<T extends RecordTable> = Partial<New<T>>
+
+const resources = new Map<string, Resource>()
+
+/** Defines a resource, once per process. */
+export function defineResource<
+  T extends RecordTable,
+  S extends TObject = TObject,
+  N extends TObject = TObject,
+  C extends TObject = TObject,
+  const H extends string = never
+>(definition: Definition<T, H, S, N, C>): Resource<T, H, S, N, C> {
+  const path = kebabCase(definition.plural)
+  const resource = {
+    ...definition,
+    label: words(definition.name),
+    pluralLabel: words(definition.plural),
+    path,
+    columns: visibleColumns(definition.table, definition.hidden)
+  }
+  if (definition.access !== undefined) definePermission(`${path}:write`, ['admin'])
+  if (definition.access === 'admins') definePermission(`${path}:read`, ['admin'])
+  resources.set(definition.name, resource)
+  return resource
+}
+
+/** All resources, in the order of their definition. */
+export const allResources = (): Resource[] => [...resources.values()]
+
+/** The resource of a name. Errors: of the program, if there is none. */
+export function resourceNamed(name: string): Resource {
+  const resource = resources.get(name)
+  if (!resource) throw new Error(`there is no resource ${name}`)
+  return resource
+}
+
+/** The resource whose records a table holds, if it is one. */
+export const resourceOf = (table: PgTable): Resource | undefined =>
+  allResources().find(resource => resource.table === table)
+
+/** A column that refers to records of a resource, and whose column it is. */
+export interface Reference {
+  from: Resource
+  table: PgTable
+  column: PgColumn
+  to: Resource
+}
+
+/** The foreign keys of a resource and its link tables that point at records. */
+export function referencesOf(from: Resource): Reference[] {
+  return [from.table, ...(from.linkTables ?? [])].flatMap(table =>
+    getTableConfig(table).foreignKeys.flatMap(key => {
+      const { columns, foreignTable } = key.reference()
+      const to = resourceOf(foreignTable)
+      // foreign keys have the organization first
+      const column = columnNamed(table, columns.at(-1)!.name)
+      return to ? [{ from, table, column, to }] : []
+    })
+  )
+}
+
+/** What points at records of a resource, in the order of definition. */
+export const referencesTo = (to: Resource): Reference[] =>
+  allResources()
+    .flatMap(referencesOf)
+    .filter(reference => reference.to === to)
+
+/** The fields of a record that callers read and never write. */
+export const serverSetFields = ({ schema, create, update }: Definition): string[] =>
+  Object.keys(schema?.properties ?? {}).filter(
+    field => !(field in (create?.properties ?? {})) && !(field in (update?.properties ?? {}))
+  )
+
+/** The schema of one field. Errors: of the program, for a field that the record does not have. */
+export function fieldSchema(record: TObject, field: string): TSchema {
+  const schema = record.properties[field]
+  if (!schema) throw new Error(`${record.$id} has no field ${field}`)
+  return schema
+}

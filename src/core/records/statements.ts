@@ -1,0 +1,201 @@
+import type { SQL } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { LRUCache } from 'lru-cache'
+import { columnNamed } from '../db/columns.ts'
+import { and, getTableConfig, getTableName, sql } from '../db/drizzle.ts'
+import { actor, compile, organization, type Statement, type Values } from '../db/sql.ts'
+import type { Resource } from './resource.ts'
+
+const placeholder = (name: string) => sql.placeholder(name)
+
+/**
+ * A parameter of the column's type, without its length: a cast to varchar(50) would truncate what
+ * is too long instead of refusing it.
+ */
+const parameter = (column: PgColumn) => {
+  const type = column.getSQLType().replace(/\(.*?\)/, '')
+  return sql`${placeholder(column.name)}::${sql.raw(type)}`
+}
+const identifiers = (columns: PgColumn[]): SQL[] =>
+  columns.map(({ name }) => sql`${sql.identifier(name)}`)
+const commaSeparated = (parts: SQL[]) => sql.join(parts, sql`, `)
+
+const byId = sql`organization_id = ${organization} and id = ${placeholder('id')}::bigint`
+const notDeleted = sql`deleted_at is null`
+const versionMatches = sql`(${placeholder('versions')}::int[] is null
+  or version = any(${placeholder('versions')}::int[]))`
+const nextVersion = sql`version = version + 1, updated_at = now(), updated_by = ${actor}`
+
+/** A foreign key, and the condition that the record it points at exists or that it is null. */
+interface CheckedReference {
+  column: PgColumn
+  exists: SQL
+}
+
+/** The statements for the records of one table, compiled once for each set of fields. */
+export class Statements<Row> {
+  readonly #table: SQL
+  readonly #columns: Record<string, PgColumn>
+  readonly #returning: SQL
+  readonly #references: CheckedReference[]
+  readonly #shapes = new LRUCache<string, Statement<unknown>>({ max: 200 })
+
+  readonly get: Statement<Row>
+  readonly getAny: Statement<Row>
+  readonly find: Statement<Row>
+  readonly lock: Statement<Row>
+  readonly remove: Statement<Row>
+  readonly restore: Statement<Row>
+
+  constructor(resource: Resource) {
+    this.#table = sql`${sql.identifier(getTableName(resource.table))}`
+    this.#columns = resource.table as unknown as Record<string, PgColumn>
+    this.#returning = commaSeparated(identifiers(Object.values(resource.columns)))
+    this.#references = getTableConfig(resource.table).foreignKeys.map(key => {
+      const { columns, foreignTable } = key.reference()
+      const column = columnNamed(resource.table, columns.at(-1)!.name)
+      return { column, exists: this.#exists(column, getTableName(foreignTable)) }
+    })
+    const select = sql`select ${this.#returning} from ${this.#table}`
+    this.get = compile(sql`${select} where ${byId} and ${notDeleted}`)
+    this.getAny = compile(sql`${select} where ${byId}`)
+    this.find = compile(sql`${select} where organization_id = ${organization}
+      and id = any(${placeholder('ids')}::bigint[]) and ${notDeleted}`)
+    this.lock = compile(sql`${select} where ${byId} and ${notDeleted} for no key update`)
+    this.remove = this.#mark(sql`now()`, notDeleted)
+    this.restore = this.#mark(sql`null`, sql`deleted_at is not null`)
+  }
+
+  #exists(column: PgColumn, target: string): SQL {
+    return sql`(${parameter(column)} is null or exists (
+      select from ${sql.identifier(target)} target
+      where target.organization_id = ${organization} and target.id = ${parameter(column)}
+        and target.deleted_at is null))`
+  }
+
+  #mark(deleted_at: SQL, condition: SQL): Statement<Row> {
+    return compile(sql`update ${this.#table} set deleted_at = ${deleted_at}, ${nextVersion}
+      where ${byId} and ${condition} and ${versionMatches} returning ${this.#returning}`)
+  }
+
+  #compiled<Result>(shape: string, make: () => SQL): Statement<Result> {
+    const known = this.#shapes.get(shape) as Statement<Result> | undefined
+    if (known) return known
+    const statement = compile<Result>(make(), false)
+    this.#shapes.set(shape, statement)
+    return statement
+  }
+
+  #columnsOf(fields: string[]): PgColumn[] {
+    return fields.map(field => this.#columns[field]!)
+  }
+
+  #referencesIn(fields: string[]): CheckedReference[] {
+    return this.#references.filter(({ column }) => fields.includes(column.name))
+  }
+
+  insert(fields: string[]): Statement<Row> {
+    return this.#compiled(`insert ${fields.join()}`, () => {
+      const columns = this.#columnsOf(fields)
+      const references = this.#referencesIn(fields)
+      const names = identifiers(columns).map(name => sql`, ${name}`)
+      const values = columns.map(column => sql`, ${parameter(column)}`)
+      return sql`insert into ${this.#table}
+        (organization_id, created_by, updated_by${sql.join(names)})
+        select ${organization}, ${actor}, ${actor}${sql.join(values)}
+        where ${and(sql`true`, ...references.map(({ exists }) => exists))!}
+        returning ${this.#returning}`
+    })
+  }
+
+  /** For each reference among the fields, whether its record exists. */
+  referencesExist(fields: string[]): Statement<Record<string, boolean>> {
+    return this.#compiled(`references ${fields.join()}`, () => {
+      const checks = this.#referencesIn(fields).map(
+        ({ column, exists }) => sql`${exists} as ${sql.identifier(column.name)}`
+      )
+      return sql`select ${commaSeparated(checks)}`
+    })
+  }
+
+  insertMany(fields: string[]): Statement<{ created: number }> {
+    return this.#compiled(`insertMany ${fields.join()}`, () => {
+      const columns = this.#columnsOf(fields)
+      const names = commaSeparated(identifiers(columns))
+      const input = sql`jsonb_to_recordset(${placeholder('inputs')}::text::jsonb)`
+      return sql`with created as (
+        insert into ${this.#table} (organization_id, created_by, updated_by, ${names})
+        select ${organization}, ${actor}, ${actor}, ${names}
+        from ${input} as input (${commaSeparated(this.#typed(columns))})
+        on conflict do nothing returning 1
+      ) select count(*) as created from created`
+    })
+  }
+
+  #typed(columns: PgColumn[]): SQL[] {
+    return columns.map(
+      column => sql`${sql.identifier(column.name)} ${sql.raw(column.getSQLType())}`
+    )
+  }
+
+  /** What an update of these fields consists of. */
+  #changesOf(fields: string[]) {
+    const columns = this.#columnsOf(fields)
+    const references = this.#referencesIn(fields)
+    const assigned = columns.map(
+      column => sql`${sql.identifier(column.name)} = ${parameter(column)}`
+    )
+    const different = columns.map(
+      column => sql`${sql.identifier(column.name)} is distinct from ${parameter(column)}`
+    )
+    // an unchanged reference may point at a deleted record: saving a form must not fail for it
+    const valid = references.map(
+      ({ column, exists }) =>
+        sql`(${sql.identifier(column.name)} is not distinct from ${parameter(column)} or ${exists})`
+    )
+    return {
+      references,
+      set: commaSeparated(assigned),
+      differs: sql`(${sql.join(different, sql` or `)})`,
+      valid
+    }
+  }
+
+  update(fields: string[]): Statement<Row> {
+    return this.#compiled(`update ${fields.join()}`, () => {
+      const { set, differs, valid } = this.#changesOf(fields)
+      return sql`update ${this.#table} set ${set}, ${nextVersion}
+        where ${and(byId, notDeleted, versionMatches, differs, ...valid)!}
+        returning ${this.#returning}`
+    })
+  }
+
+  /** The record that an update did not match, with `?differs` and `?<reference>` as conditions. */
+  explainUpdate(fields: string[]): Statement<Row & Values> {
+    return this.#compiled(`explainUpdate ${fields.join()}`, () => {
+      const { differs, references, valid } = this.#changesOf(fields)
+      const checks = valid.map(
+        (check, i) => sql`, ${check} as ${sql.identifier(`?${references[i]!.column.name}`)}`
+      )
+      return sql`select ${this.#returning}, ${differs} as "?differs"${sql.join(checks)}
+        from ${this.#table} where ${byId} and ${notDeleted}`
+    })
+  }
+
+  updateMany(fields: string[]): Statement<{ id: number }> {
+    return this.#compiled(`updateMany ${fields.join()}`, () => {
+      const columns = this.#columnsOf(fields)
+      const names = identifiers(columns)
+      const input = commaSeparated([sql`id bigint, version integer`, ...this.#typed(columns)])
+      const set = commaSeparated(names.map(name => sql`${name} = input.${name}`))
+      const different = names.map(name => sql`record.${name} is distinct from input.${name}`)
+      return sql`update ${this.#table} record set ${set},
+          version = record.version + 1, updated_at = now(), updated_by = ${actor}
+        from jsonb_to_recordset(${placeholder('changes')}::text::jsonb) as input (${input})
+        where record.organization_id = ${organization} and record.id = input.id
+          and record.deleted_at is null
+          and (input.version is null or record.version = input.version)
+          and (${sql.join(different, sql` or `)}) returning record.id`
+    })
+  }
+}

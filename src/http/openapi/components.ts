@@ -1,0 +1,89 @@
+import * as errors from '../../core/errors.ts'
+import { problemOf } from '../problems.ts'
+import { commonHeaders, headerReferences, reference, shortNames } from './complete.ts'
+
+const header = (description: string, schema: object) => ({ description, schema })
+const text = (example: string) => ({
+  type: 'string',
+  maxLength: 2000,
+  pattern: '^[\\x20-\\x7e]*$',
+  example
+})
+const positive = { type: 'integer', format: 'int32', minimum: 1, maximum: 86400, example: 1 }
+
+const byName: Record<string, object> = {
+  'X-Request-Id': header(
+    'ID of the request: yours if you sent one of 8 to 64 letters, digits, _ or -.',
+    text('k3v9x2a1-1f')
+  ),
+  RateLimit: header(
+    'Remaining requests (`r`) and seconds until the limit resets (`t`).',
+    text('"client";r=9999;t=60')
+  ),
+  'RateLimit-Policy': header('Limit: `q` requests per `w` seconds.', text('"client";q=10000;w=60')),
+  'Server-Timing': header('Duration on the server, in milliseconds.', text('total;dur=1.2')),
+  'Access-Control-Allow-Origin': header(
+    'Your origin, if it is one of CORS_ORIGINS.',
+    text('https://app.example.com')
+  ),
+  'Retry-After': header('Seconds to wait before retrying.', positive),
+  'WWW-Authenticate': header('How to authenticate.', text('Bearer realm="smartx"')),
+  ETag: header('Version of the record, for If-Match and If-None-Match.', text('"1"')),
+  Location: header('URL of the new record.', text('/api/contacts/1')),
+  Link: header('The next page, if there is one.', text('</api/contacts?cursor=x>; rel="next"')),
+  'Preference-Applied': header(
+    'The preference that was applied (RFC 7240).',
+    text('handling=lenient')
+  )
+}
+
+/** The headers of responses, by the names that references use. */
+export const headers = Object.fromEntries(
+  Object.entries(byName).map(([name, header]) => [shortNames[name] ?? name, header])
+)
+
+/** A problem of each status, as the API sends it, by a path that it could be a response to. */
+const samples: Record<string, errors.Problem[]> = {
+  '/api/contacts': [
+    errors.invalid([
+      { pointer: '/email', code: 'format', detail: 'email must be an email address' }
+    ]),
+    new errors.Problem(406, 'not_acceptable', 'Supported formats: application/json, text/csv.'),
+    problemOf({ statusCode: 413 }),
+    problemOf({ statusCode: 415 }),
+    errors.unknownReference(['account_id'])
+  ],
+  '/api/contacts/1': [
+    errors.unauthenticated('The token has expired. Refresh the session.', 'token_expired'),
+    errors.forbidden('contacts:write'),
+    errors.notFound('contact'),
+    new errors.Problem(408, 'timeout', 'The request was not received in time.'),
+    errors.stale(2),
+    problemOf({ statusCode: 414 }),
+    errors.tooManyRequests(1),
+    new errors.Problem(431, 'headers_too_large', 'The header fields are larger than 16 KiB.'),
+    problemOf({ statusCode: 500 }),
+    errors.unavailable('The database is unreachable.')
+  ],
+  '/api/users': [errors.duplicate('email')]
+}
+
+function responseOf(problem: errors.Problem, path: string) {
+  const own = Object.keys(problem.extra.headers ?? {})
+  const names = Object.keys(byName).filter(name => own.includes(name.toLowerCase()))
+  const body = problem.body(path, 'k3v9x2a1-1f')
+  return {
+    description: body.title,
+    headers: headerReferences([...commonHeaders, ...names]),
+    content: {
+      'application/problem+json': { schema: reference('schemas', 'Problem'), example: body }
+    }
+  }
+}
+
+/** The responses with problems, by status. */
+export const responses: Record<string, object> = Object.fromEntries(
+  Object.entries(samples).flatMap(([path, problems]) =>
+    problems.map(problem => [problem.status, responseOf(problem, path)])
+  )
+)

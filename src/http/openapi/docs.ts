@@ -1,0 +1,57 @@
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import { docsContentPolicy } from '../security.ts'
+
+const icon =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8">' +
+  '<rect width="8" height="8" rx="2" fill="#49cc90"/>' +
+  '<path d="M2 2l4 4M6 2L2 6" stroke="#fff"/></svg>'
+
+/** A login needs only a name and a password; an error is one line until it is clicked. */
+const style = `
+.swagger-ui .auth-container :is(
+  .scope-def, .wrapper:has(> [for=password_type], > [for^=client_])
+) { display: none }
+.swagger-ui tr:is([data-code^="4"], [data-code^="5"]) :is(
+  .response-col_status, .response-col_description__inner
+) { cursor: pointer }
+.swagger-ui tr:is([data-code^="4"], [data-code^="5"]) .response-col_status::after {
+  content: ' ▾'
+}
+.swagger-ui tr:is([data-code^="4"], [data-code^="5"]):not(.open) :is(
+  .response-controls, .model-example, .headers-wrapper
+) { display: none }`
+const unfold = `addEventListener('click', ({ target }) => {
+  const cell = target.closest('.response-col_status, .response-col_description__inner')
+  cell?.closest('tr').classList.toggle('open')
+})`
+
+/** Swagger UI at `/docs`. */
+export async function swaggerDocs(app: FastifyInstance): Promise<void> {
+  app.addHook('onRoute', route => {
+    route.config = { ...route.config, public: true }
+  })
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.header('content-security-policy', docsContentPolicy)
+    done()
+  })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    uiConfig: {
+      layout: 'BaseLayout',
+      docExpansion: 'none',
+      displayRequestDuration: true,
+      persistAuthorization: true,
+      tryItOutEnabled: true,
+      filter: true
+    },
+    theme: {
+      title: 'SmartX CRM API',
+      favicon: [
+        { filename: 'icon.svg', rel: 'icon', type: 'image/svg+xml', sizes: 'any', content: icon }
+      ],
+      css: [{ filename: 'style.css', content: style }],
+      js: [{ filename: 'unfold.js', content: unfold }]
+    }
+  })
+}

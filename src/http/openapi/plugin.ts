@@ -1,0 +1,103 @@
+import swagger from '@fastify/swagger'
+import fp from 'fastify-plugin'
+import { Csv, Ndjson } from '../../core/http/resource-reads.ts'
+import { json } from '../../core/http/responses.ts'
+import { Event, EventPage, Problem } from '../standard-schemas.ts'
+import { completeDocument, type Document } from './complete.ts'
+import { headers, responses } from './components.ts'
+import { swaggerDocs } from './docs.ts'
+
+const introduction = `The SmartX CRM: contacts, accounts, leads, opportunities and everything a
+sales team does with them, behind one REST API.
+
+**Log in** with *Authorize* (username and password), or with \`POST /api/auth/login\`, and
+send \`Authorization: Bearer <token>\`.
+
+**Lists** are paged: follow \`next_cursor\` or the \`Link\` header while \`has_more\` is true.
+Filter by \`field=value\` or \`field[operator]=value\`, sort by
+\`sort=-created_at,last_name\`, search with \`q\`. \`fields\` limits each record to the fields
+named, including required ones. \`Accept: text/csv\` or \`application/x-ndjson\` streams the
+whole list.
+
+**Updates**: \`PUT\` and \`PATCH\` change the fields given. Send the \`ETag\` as \`If-Match\`
+to avoid overwriting concurrent changes.
+
+**Errors** are \`application/problem+json\` (RFC 9457): \`code\` for programs, \`detail\` for
+people, \`errors\` with the place of each fault.
+
+**The examples** work from top to bottom: each \`POST\` creates a record, the others refer to
+record 1 of its type, or user 2, pipeline 2, stage 7. The exceptions: \`login\`, \`token\` and
+\`change-password\` require your own password, \`refresh\` your own refresh token;
+\`change-password\` and \`logout\` end the session: authorize again.`
+
+const info = {
+  title: 'SmartX CRM API',
+  contact: {
+    name: 'SmartX CRM',
+    url: 'https://github.com/chiragkd91/SmartX-CRM',
+    email: 'api@smartx.example'
+  },
+  license: { name: 'MIT', url: 'https://opensource.org/license/mit' }
+}
+
+const servers = [
+  {
+    url: '/',
+    description: 'The server that serves this document: local, staging or production.',
+    'x-internal': false
+  }
+]
+
+const tokenUrl = '/api/auth/token'
+const securitySchemes = {
+  // Authorize shows the first one first
+  password: {
+    type: 'oauth2',
+    description: 'Log in with username and password. The token is a JWT (RFC 8725).',
+    flows: { password: { tokenUrl, refreshUrl: tokenUrl, scopes: {} } }
+  },
+  bearer: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: 'The token of POST /api/auth/login, a JWT (RFC 8725).'
+  }
+} as const
+
+/** The document at `/openapi.json`, generated from the schemas of the routes, and its UI. */
+export const openapi = fp<{ version: string }>(async (app, { version }) => {
+  for (const schema of [Problem, Event, EventPage, Csv, Ndjson]) app.addSchema(schema)
+
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.0.3',
+      info: { ...info, version, description: introduction },
+      servers,
+      components: { securitySchemes }
+    },
+    refResolver: {
+      buildLocalReference: (json, _base, _fragment, i) =>
+        typeof json.$id === 'string' ? json.$id : `def-${i}`
+    },
+    transformObject: document => {
+      if (!('openapiObject' in document)) return document.swaggerObject
+      return completeDocument(document.openapiObject as Document, { headers, responses })
+    }
+  })
+
+  let text: string | undefined
+  app.get(
+    '/openapi.json',
+    { config: { public: true }, schema: { hide: true, operationId: 'getDocument' } },
+    (_request, reply) => {
+      text ??= JSON.stringify(app.swagger())
+      return reply.header('cache-control', 'public, max-age=300').type(json).send(text)
+    }
+  )
+
+  app.get('/', { config: { public: true }, schema: { hide: true } }, (_request, reply) =>
+    reply.redirect('/docs')
+  )
+
+  await app.register(swaggerDocs)
+})

@@ -1,0 +1,95 @@
+import { LRUCache } from 'lru-cache'
+import type { Principal, Services } from '../core/access/context.ts'
+import { unauthenticated } from '../core/errors.ts'
+import { authService } from '../modules/identity/auth/service.ts'
+
+/** A verified credential: whose it is, and until when, in milliseconds since 1970. */
+export interface Credential {
+  principal: Principal
+  expires_at: number
+}
+
+/** The claims of an access token that matter here. */
+export interface Claims {
+  sid: number
+  exp: number
+}
+
+/**
+ * Milliseconds for which a principal is trusted without asking Postgres: they limit the delay of a
+ * revocation whose message was lost.
+ */
+const trustTime = 5_000
+
+export const expiredToken = () =>
+  unauthenticated('The token has expired. Refresh the session.', 'token_expired')
+
+/**
+ * The principals of exact `Authorization` headers. A write to a user or session makes it forget
+ * them: in this process before the write is answered, in others within milliseconds.
+ */
+export class Principals {
+  readonly #services: Services
+  readonly #verify: (token: string) => Claims
+  readonly #known = new LRUCache<string, Credential>({
+    max: 10_000,
+    ttl: trustTime,
+    ttlResolution: 100
+  })
+  #invalidations = 0
+
+  /** `verify` returns the claims of a token, or throws an error of fast-jwt. */
+  constructor(services: Services, verify: (token: string) => Claims) {
+    this.#services = services
+    this.#verify = verify
+    services.cache.onInvalidation(key => {
+      this.#forget(key)
+    })
+  }
+
+  /** The credential in a header, if it is known. */
+  peek(header: string): Credential | undefined {
+    return this.#known.get(header)
+  }
+
+  /** The credential in a header. Errors: 401. */
+  async identify(header: string): Promise<Credential> {
+    const [scheme, token] = header.split(' ')
+    if (scheme?.toLowerCase() !== 'bearer' || !token)
+      throw unauthenticated('Send the token as "Authorization: Bearer <token>".')
+    const { sid, exp } = this.#claimsOf(token)
+    const invalidations = this.#invalidations
+    const principal = await authService.principalOf(this.#services, sid)
+    if (!principal) throw unauthenticated('The session has ended. Log in again.', 'session_ended')
+    const credential = { principal, expires_at: exp * 1000 }
+    // the query may not have seen a logout that happened meanwhile
+    if (invalidations === this.#invalidations) this.#known.set(header, credential)
+    return credential
+  }
+
+  /** Expiry is reported only for a token with a valid signature, which is verified first. */
+  #claimsOf(token: string): Claims {
+    let claims: Claims
+    try {
+      claims = this.#verify(token)
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      throw code === 'FAST_JWT_EXPIRED' ? expiredToken() : invalidToken()
+    }
+    if (!Number.isSafeInteger(claims.sid)) throw invalidToken()
+    return claims
+  }
+
+  #forget(key: string | undefined): void {
+    const concerns = key === undefined || key.startsWith('session/') || key.includes('/user/')
+    if (!concerns) return
+    this.#invalidations++
+    for (const [header, { principal }] of this.#known.entries()) {
+      const { session_id, organization_id, user_id } = principal
+      const keys = [undefined, `session/${session_id}`, `${organization_id}/user/${user_id}`]
+      if (keys.includes(key)) this.#known.delete(header)
+    }
+  }
+}
+
+const invalidToken = () => unauthenticated('The token is invalid. Log in again.', 'token_invalid')

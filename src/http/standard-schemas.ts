@@ -1,0 +1,147 @@
+import { Type } from '@sinclair/typebox'
+import { vocabulary } from '../core/errors.ts'
+import { Id, Instant, Nullable, OneOf, PageOf, Text } from '../core/http/schema.ts'
+
+export const Problem = Type.Object(
+  {
+    type: Text(200, {
+      description: 'URL of the meaning of `code`.',
+      example: '/api/problems/invalid'
+    }),
+    title: Text(100, { description: 'Reason phrase of the status.', example: 'Bad Request' }),
+    status: Type.Integer({
+      format: 'int32',
+      minimum: 400,
+      maximum: 599,
+      description: 'HTTP status.',
+      example: 400
+    }),
+    detail: Text(2000, {
+      description: 'Explanation for people.',
+      example: 'email must be an email address'
+    }),
+    instance: Text(2000, { description: 'Path of the request.', example: '/api/contacts' }),
+    code: OneOf(Object.keys(vocabulary) as (keyof typeof vocabulary)[], {
+      description: 'Error code for programs.',
+      example: 'invalid'
+    }),
+    request_id: Text(64, {
+      description: '`X-Request-Id` of the request; include it when you ask for help.',
+      example: 'k3v9x2a1-1f'
+    }),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            pointer: Type.Optional(
+              Text(500, {
+                description: 'Place in the body, as a JSON pointer.',
+                example: '/email'
+              })
+            ),
+            parameter: Type.Optional(
+              Text(500, {
+                description: 'Parameter of the path or query string.',
+                example: 'limit'
+              })
+            ),
+            code: Text(50, {
+              description: 'Error code for programs.',
+              example: 'format'
+            }),
+            detail: Text(2000, {
+              description: 'Explanation for people.',
+              example: 'email must be an email address'
+            })
+          },
+          { additionalProperties: false }
+        ),
+        { maxItems: 100, description: 'Faults of the request, each with its place.' }
+      )
+    ),
+    allowed: Type.Optional(
+      Type.Array(Text(100), {
+        maxItems: 200,
+        description: 'For `impossible_move`: values that are allowed.',
+        example: ['negotiation', 'lost']
+      })
+    ),
+    matches: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            type: Text(40, { description: 'Type of record.', example: 'contact' }),
+            id: Id({ description: 'Record ID.', example: 1 }),
+            name: Text(300, { description: 'Name of the record.', example: 'John Doe' }),
+            by: Type.Array(Text(63), {
+              maxItems: 20,
+              description: 'Fields that match.',
+              example: ['email']
+            })
+          },
+          { additionalProperties: false }
+        ),
+        {
+          maxItems: 50,
+          description: 'For `likely_duplicate`: similar records.'
+        }
+      )
+    ),
+    error: Type.Optional(Text(50, { description: 'OAuth 2 error code, for the token endpoint.' })),
+    error_description: Type.Optional(
+      Text(2000, { description: 'OAuth 2 error description, for the token endpoint.' })
+    )
+  },
+  { $id: 'Problem', additionalProperties: false, description: 'An error (RFC 9457).' }
+)
+
+export const Event = Type.Object(
+  {
+    id: Id({ description: 'Event ID.', example: 1 }),
+    type: Text(60, {
+      description: 'Type: `<record>.created`, `.updated`, `.deleted`, `.restored` or `.purged`.',
+      example: 'contact.updated'
+    }),
+    subject_type: Text(40, {
+      description: 'Type of the changed record.',
+      example: 'contact'
+    }),
+    subject_id: Id({ description: 'ID of the changed record.', example: 1 }),
+    actor_id: Nullable(
+      Id({ description: 'User who made the change; null for the system.', example: 1 })
+    ),
+    changed: Type.Array(Text(63), {
+      maxItems: 200,
+      description: 'Names of the changed fields.',
+      example: ['last_name']
+    }),
+    before: Nullable(
+      Type.Object(
+        {},
+        {
+          additionalProperties: true,
+          description: 'Record before the change; null for a new one.',
+          example: { id: 1, last_name: 'Doe', version: 1 }
+        }
+      )
+    ),
+    after: Nullable(
+      Type.Object(
+        {},
+        {
+          additionalProperties: true,
+          description: 'Record after the change; null for a purged one.',
+          example: { id: 1, last_name: 'Smith', version: 2 }
+        }
+      )
+    ),
+    created_at: Instant({ description: 'Time of the change.', example: '2026-11-22T09:00:00.000Z' })
+  },
+  {
+    $id: 'Event',
+    additionalProperties: false,
+    description: 'A change of a record.'
+  }
+)
+
+export const EventPage = PageOf(Event)

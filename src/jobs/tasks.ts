@@ -1,0 +1,38 @@
+import type { Context } from '../core/access/context.ts'
+import type { Job, JobPayload } from '../core/jobs.ts'
+import {
+  rescoreLeads,
+  scoringModelService,
+  type RescoreLeads
+} from '../modules/automation/scoring/service.ts'
+import { leadService } from '../modules/crm/leads/service.ts'
+import { addMembers, campaignService } from '../modules/marketing/campaigns/service.ts'
+import { moveOpportunities, stageService } from '../modules/sales/stages/service.ts'
+
+/** What does one kind of job: it does a batch, within about a second, and returns the rest. */
+export interface Task<Payload extends object = object> {
+  job: Job<Payload>
+  run: (ctx: Context, payload: Payload & JobPayload) => Promise<(Payload & JobPayload) | undefined>
+}
+
+const task = <Payload extends object>(job: Job<Payload>, run: Task<Payload>['run']): Task =>
+  ({ job, run }) as unknown as Task
+
+/** All kinds of background work. */
+export const tasks: Task[] = [
+  task(rescoreLeads, rescoreBatch),
+  task(moveOpportunities, async (ctx, job) => await stageService.clear(ctx, job)),
+  task(addMembers, async (ctx, job) => (await campaignService.addBatch(ctx, job)).rest)
+]
+
+/** Scores a batch of leads. The rest is the same batch again if a lead changed meanwhile. */
+async function rescoreBatch(
+  ctx: Context,
+  job: RescoreLeads & JobPayload
+): Promise<(RescoreLeads & JobPayload) | undefined> {
+  return await ctx.transaction(async ctx => {
+    const { changes, rest } = await scoringModelService.findOutdated(ctx, job)
+    const changed = await leadService.updateMany(ctx, changes)
+    return changed.length < changes.length ? job : rest
+  })
+}

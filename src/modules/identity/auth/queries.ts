@@ -1,0 +1,83 @@
+import type { SQL } from 'drizzle-orm'
+import type { Services } from '../../../core/access/context.ts'
+import type { Role } from '../../../core/access/permissions.ts'
+import type { Connection } from '../../../core/db/connections.ts'
+import { sql } from '../../../core/db/drizzle.ts'
+import { acrossOrganizations, rowsOf } from '../../../core/db/sql.ts'
+import { users } from '../users/table.ts'
+import { refreshTokens, sessions } from './table.ts'
+
+// There is no context before a login: these queries find out the organization.
+
+/** A user and the hash of the password that is, or was verified to be, the user's. */
+export interface Credentials {
+  organization_id: number
+  id: number
+  password_hash: string
+}
+
+/** The active user of a username or email, in whatever organization. */
+export async function findCredentials(
+  { database }: Services,
+  username: string
+): Promise<Credentials | undefined> {
+  const [user] = await rowsOf<Credentials>(
+    database,
+    database.point,
+    sql`select organization_id, id, password_hash from ${acrossOrganizations(users)}
+      where (lower(username) = lower(${username}) or lower(email) = lower(${username}))
+        and deleted_at is null and status = 'active'`
+  )
+  return user
+}
+
+/**
+ * Adds a session with its first refresh token, and returns it with its user. The lock waits for a
+ * password change or a deactivation that is being written, and makes a later one wait, so that
+ * this session is among those it ends.
+ */
+export const insertSession = (
+  { organization_id, id, password_hash }: Credentials,
+  token_hash: string,
+  days: number
+): SQL => sql`
+  with owner as (
+    select organization_id, id, username, role from ${acrossOrganizations(users)}
+    where organization_id = ${organization_id} and id = ${id} and password_hash = ${password_hash}
+      and status = 'active' and deleted_at is null
+    for share
+  ), session as (
+    insert into ${sessions} (organization_id, user_id, expires_at)
+    select organization_id, id, now() + ${days} * interval '1 day' from owner returning id
+  ), token as (
+    insert into ${refreshTokens} (hash, session_id) select ${token_hash}, id from session
+  )
+  select session.id as session_id, username, role from session, owner`
+
+export interface SessionUser {
+  organization_id: number
+  user_id: number
+  username: string
+  role: Role
+}
+
+/**
+ * The user of a session, if neither the session has ended nor the user been disabled or deleted.
+ */
+export async function findSessionUser(
+  { database }: Services,
+  connection: Connection,
+  session_id: number
+): Promise<SessionUser | undefined> {
+  const [user] = await rowsOf<SessionUser>(
+    database,
+    connection,
+    sql`select s.organization_id, s.user_id, u.username, u.role
+      from ${sessions} s
+      join ${acrossOrganizations(users)} u
+        on u.organization_id = s.organization_id and u.id = s.user_id
+      where s.id = ${session_id} and s.revoked_at is null and s.expires_at > now()
+        and u.deleted_at is null and u.status = 'active'`
+  )
+  return user
+}

@@ -1,0 +1,21 @@
+import { sql } from '../../../core/db/drizzle.ts'
+import { defineResource } from '../../../core/records/resource.ts'
+import { NewUser, User, UserChanges, UserSummary } from './schema.ts'
+import { filterable, searchable, users } from './table.ts'
+
+export const userResource = defineResource({
+  name: 'user',
+  plural: 'users',
+  description: 'People who log in. Managed by admins.',
+  table: users,
+  schema: User,
+  create: NewUser,
+  update: UserChanges,
+  summary: UserSummary,
+  filters: ['id', ...filterable],
+  sorts: ['id', 'username', 'email', 'created_at', 'updated_at'],
+  search: searchable,
+  hidden: ['password_hash'],
+  title: sql`${users.username}`,
+  access: 'admins'
+})

@@ -1,0 +1,32 @@
+import { Type } from '@sinclair/typebox'
+import { Id } from '../../../core/http/schema.ts'
+import { FilterLanguage } from '../../../core/records/filter-language.ts'
+import { activityResource } from '../../crm/activities/resource.ts'
+import { leadResource } from '../../crm/leads/resource.ts'
+import { opportunityResource } from '../../sales/opportunities/resource.ts'
+
+export const opportunityLanguage = new FilterLanguage(opportunityResource)
+export const activityLanguage = new FilterLanguage(activityResource)
+
+/** The filters that leads and opportunities have in common, for reports that count both. */
+export const cohortLanguage = new FilterLanguage({
+  schema: leadResource.schema!,
+  filters: ['assigned_to', 'tags', 'created_at'],
+  virtualFilters: {
+    campaign_id: {
+      schema: Id({
+        description: 'The lead, also of the opportunity, is a member of this campaign.'
+      }),
+      condition: () => {
+        throw new Error('the lists of leads and opportunities have conditions of their own')
+      }
+    }
+  }
+})
+
+/** For the funnel, whose second part are the stages of one pipeline. */
+export const pipelineParameter = {
+  pipeline_id: Type.Optional(
+    Id({ description: 'Pipeline whose stages are shown. Default: the default pipeline.' })
+  )
+}

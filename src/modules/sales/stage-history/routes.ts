@@ -1,0 +1,41 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { idOf, idParameter, pageResponse, sendPage } from '../../../core/http/responses.ts'
+import { Ref } from '../../../core/http/schema.ts'
+import { pascalCase, withArticle } from '../../../core/names.ts'
+import { PageQuery } from '../../../core/records/list-query.ts'
+import { allResources } from '../../../core/records/resource.ts'
+import { Transition, TransitionPage } from './schema.ts'
+import { stageHistoryService } from './service.ts'
+
+/** The stage history of each resource that declares `transitions`. */
+const routes: FastifyPluginAsyncTypebox = async app => {
+  for (const schema of [Transition, TransitionPage]) app.addSchema(schema)
+
+  for (const resource of allResources().filter(({ transitions }) => transitions !== undefined)) {
+    const { name, label, path, transitions } = resource
+    app.get(
+      `/${path}/:id/moves`,
+      {
+        config: { permission: `${path}:read` },
+        schema: {
+          operationId: `list${pascalCase(name)}Moves`,
+          summary: `List the ${transitions} history of ${withArticle(label)}`,
+          description:
+            `Transitions of the ${transitions} of the ${label}, newest first: who made each, and ` +
+            `how long the ${label} had been in the previous ${transitions}.`,
+          tags: [path],
+          params: idParameter(),
+          querystring: PageQuery,
+          response: pageResponse('The transitions.', Ref(TransitionPage))
+        }
+      },
+      async (request, reply) => {
+        const { ctx, query } = request
+        const page = await stageHistoryService.historyOf(ctx, resource, idOf(request), query)
+        return sendPage(request, reply, page)
+      }
+    )
+  }
+}
+
+export default routes
