@@ -17,7 +17,8 @@ async function main() {
       { organization_id: number; id: number; username: string }[]
     >`
       select organization_id, id, username from users
-      where (lower(username) = lower(${name}) or lower(email) = lower(${name})) and deleted_at is null and status = 'active'`
+      where (lower(username) = lower(${name}) or lower(email) = lower(${name}))
+      and deleted_at is null and status = 'active'`
     if (!user) throw new Error(`There is no active user ${name} in ${describeDatabase(config)}`)
     const password = generatePassword()
     const ctx = Context.system(services, user.organization_id)

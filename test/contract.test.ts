@@ -73,8 +73,11 @@ t.test(
     const app = await application(t)
     const sql = app.services.database.pool
     const columns = await sql<{ name: string }[]>`
-    select table_name || '.' || column_name || ' ' || data_type || coalesce('(' || character_maximum_length || ')', '(' || numeric_precision || ',' || numeric_scale || ')', '') ||
-      case is_nullable when 'NO' then ' not null' else '' end || coalesce(' default ' || column_default, '') as name
+    select table_name || '.' || column_name || ' ' || data_type ||
+      coalesce('(' || character_maximum_length || ')',
+      '(' || numeric_precision || ',' || numeric_scale || ')', '') ||
+      case is_nullable when 'NO' then ' not null' else '' end ||
+      coalesce(' default ' || column_default, '') as name
     from information_schema.columns where table_schema = 'public'`
     const found = columns.map(({ name }) => name)
     for (const column of [

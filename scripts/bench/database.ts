@@ -36,12 +36,15 @@ export async function openDatabase(
  */
 export async function makeBareTable(sql: postgres.Sql): Promise<void> {
   const names = await sql<{ name: string }[]>`
-    select quote_ident(attname) as name from pg_attribute where attrelid = 'contacts'::regclass and attnum > 0 and not attisdropped and attgenerated = ''`
+    select quote_ident(attname) as name from pg_attribute where attrelid = 'contacts'::regclass
+      and attnum > 0 and not attisdropped and attgenerated = ''`
   const columns = names.map(({ name }) => name).join()
   await sql.unsafe(`
     create table contacts_bare (like contacts including all);
-    alter table contacts_bare add foreign key (organization_id, account_id) references accounts (organization_id, id);
-    insert into contacts_bare (${columns}) overriding system value select ${columns} from contacts order by id;
+    alter table contacts_bare add foreign key (organization_id, account_id) references accounts
+    (organization_id, id);
+    insert into contacts_bare (${columns}) overriding system value select ${columns} from contacts
+      order by id;
     select setval(pg_get_serial_sequence('contacts_bare', 'id'), max(id)) from contacts_bare`)
   await sql`vacuum (analyze) contacts_bare`
   await sql`vacuum (analyze) contacts`
@@ -53,9 +56,11 @@ export async function makeBareTable(sql: postgres.Sql): Promise<void> {
  */
 export async function searchTerms(sql: postgres.Sql): Promise<string[]> {
   const [terms] = await sql<{ rare: string; accented: string; common: string }[]>`
-    with names as (select last_name as name, count(*) as times from contacts where last_name !~ '[^[:alpha:]]' group by last_name)
+    with names as (select last_name as name, count(*) as times from contacts
+      where last_name !~ '[^[:alpha:]]' group by last_name)
     select (select name from names order by times, name limit 1) as rare,
-      (select search_normal(name) from names where name <> unaccent(name) order by times desc limit 1) as accented,
+      (select search_normal(name) from names where name <> unaccent(name) order by times desc
+      limit 1) as accented,
       (select name from names order by times desc limit 1) as common`
   return ['zzyzx', terms!.rare, terms!.accented, terms!.common, 'gmbh', 'example']
 }

@@ -33,10 +33,16 @@ export async function fillUp(
       string
     >[]
   >`
-    select (select min(id) from pipelines where organization_id = ${organization} and is_default) as pipeline,
-      (select min(id) from contacts where organization_id = ${organization}) as contact, (select count(*) from contacts where organization_id = ${organization}) as contacts,
-      (select min(id) from accounts where organization_id = ${organization}) as account, (select count(*) from accounts where organization_id = ${organization}) as accounts,
-      (select min(id) from users where organization_id = ${organization}) as "user", (select count(*) from users where organization_id = ${organization}) as users`
+    select (select min(id) from pipelines where organization_id = ${organization} and is_default)
+      as pipeline,
+      (select min(id) from contacts where organization_id = ${organization})
+      as contact, (select count(*) from contacts where organization_id = ${organization})
+      as contacts,
+      (select min(id) from accounts where organization_id = ${organization})
+      as account, (select count(*) from accounts where organization_id = ${organization})
+      as accounts,
+      (select min(id) from users where organization_id = ${organization})
+      as "user", (select count(*) from users where organization_id = ${organization}) as users`
   // like random numbers, and the same in every run: a row's numbers follow from its own
   const spread = (n: string, most: string | number, salt: number) =>
     `(abs(hashint8(${n} * 31 + ${salt})) % ${most})`
@@ -56,7 +62,11 @@ export async function fillUp(
       'opportunities',
       volume.opportunities,
       'lead_id, account_id, title, amount, pipeline_id, stage, status, probability, close_date, assigned_to, created_at, moved_at',
-      `(select min(id) from leads where organization_id = ${organization}) + ${spread('n', volume.leads, 7)}, ${one('account', 8)}, 'Sale ' || n, ${spread('n', 5_000_000, 9)} / 100.0, ${ids!.pipeline}, stage.key, stage.kind, stage.probability, current_date - 365 + ${spread('n', 545, 11)}, ${one('user', 12)}, ${past(13)}, now()`
+      `(select min(id) from leads where organization_id = ${organization}) +
+        ${spread('n', volume.leads, 7)}, ${one('account', 8)}, 'Sale ' || n,
+        ${spread('n', 5_000_000, 9)} / 100.0, ${ids!.pipeline}, stage.key, stage.kind,
+        stage.probability, current_date - 365 + ${spread('n', 545, 11)}, ${one('user', 12)},
+        ${past(13)}, now()`
     ],
     [
       'activities',
@@ -71,27 +81,43 @@ export async function fillUp(
     >`select count(*) from ${sql(table)} where organization_id = ${organization}`
     const from =
       table === 'opportunities'
-        ? `join stages stage on stage.organization_id = ${organization} and stage.pipeline_id = ${ids!.pipeline} and stage.position = 1 + ${spread('n', 6, 10)}`
+        ? `join stages stage on stage.organization_id = ${organization}
+          and stage.pipeline_id = ${ids!.pipeline} and stage.position = 1 + ${spread('n', 6, 10)}`
         : ''
     for (let first = Number(count) + 1; first <= most; first += batch) {
       await sql.unsafe(
-        `insert into ${table} (organization_id, ${columns}) select ${organization}, ${values} from generate_series(${first}, ${Math.min(most, first + batch - 1)}::bigint) n ${from}`
+        `insert into ${table} (organization_id, ${columns}) select ${organization}, ${values}
+          from generate_series(${first}, ${Math.min(most, first + batch - 1)}::bigint) n ${from}`
       )
       console.log(`${table}: ${Math.min(most, first + batch - 1)}`)
     }
   }
   await sql.unsafe(`
-    insert into activity_links select organization_id, id, links.*, coalesce(completed_at, created_at) from activities, links_of(links) links
-      where organization_id = ${organization} and not exists (select from activity_links l where l.organization_id = activities.organization_id and l.activity_id = activities.id);
-    insert into moves (organization_id, subject_type, subject_id, pipeline_id, from_stage, to_stage, moved_at, seconds)
-      select o.organization_id, 'opportunity', o.id, o.pipeline_id, was.key, step.key, o.created_at + step.position * interval '3 days', case when was.key is not null then ${spread('o.id + step.id', 600_000, 21)} end
-      from opportunities o join stages present on present.organization_id = o.organization_id and present.pipeline_id = o.pipeline_id and present.key = o.stage
-      join stages step on step.organization_id = o.organization_id and step.pipeline_id = o.pipeline_id and step.position <= present.position and (step.kind = 'open' or step.id = present.id)
-      left join stages was on was.organization_id = o.organization_id and was.pipeline_id = o.pipeline_id and was.position = step.position - 1 and was.kind = 'open'
-      where o.organization_id = ${organization} and not exists (select from moves m where m.organization_id = o.organization_id and m.subject_type = 'opportunity' and m.subject_id = o.id);
+    insert into activity_links select organization_id, id, links.*,
+      coalesce(completed_at, created_at) from activities, links_of(links) links
+      where organization_id = ${organization}
+      and not exists (select from activity_links l
+      where l.organization_id = activities.organization_id and l.activity_id = activities.id);
+    insert into moves (organization_id, subject_type, subject_id, pipeline_id, from_stage, to_stage,
+      moved_at, seconds)
+      select o.organization_id, 'opportunity', o.id, o.pipeline_id, was.key, step.key,
+        o.created_at + step.position * interval '3 days',
+        case when was.key is not null then ${spread('o.id + step.id', 600_000, 21)} end
+      from opportunities o join stages present on present.organization_id = o.organization_id
+        and present.pipeline_id = o.pipeline_id and present.key = o.stage
+      join stages step on step.organization_id = o.organization_id
+      and step.pipeline_id = o.pipeline_id and step.position <= present.position
+      and (step.kind = 'open' or step.id = present.id)
+      left join stages was on was.organization_id = o.organization_id
+      and was.pipeline_id = o.pipeline_id and was.position = step.position - 1 and was.kind = 'open'
+      where o.organization_id = ${organization}
+      and not exists (select from moves m where m.organization_id = o.organization_id
+      and m.subject_type = 'opportunity' and m.subject_id = o.id);
     insert into moves (organization_id, subject_type, subject_id, to_stage, moved_at)
       select organization_id, 'lead', id, status, created_at from leads l
-      where organization_id = ${organization} and not exists (select from moves m where m.organization_id = l.organization_id and m.subject_type = 'lead' and m.subject_id = l.id)`)
+      where organization_id = ${organization}
+      and not exists (select from moves m where m.organization_id = l.organization_id
+      and m.subject_type = 'lead' and m.subject_id = l.id)`)
   await sql`reset session_replication_role`
   for (const table of [
     'leads',
@@ -149,7 +175,9 @@ export async function askAll(
       setTimeout(resolve, 1_500)
     }) // the other backends tell at most once a second, when idle
     const [counted] = await sql<{ scans: string }[]>`
-      select sum(seq_scan) as scans from pg_stat_user_tables where relname in ('contacts', 'accounts', 'leads', 'opportunities', 'activities', 'activity_links', 'moves', 'events')`
+      select sum(seq_scan) as scans from pg_stat_user_tables
+        where relname in ('contacts', 'accounts', 'leads', 'opportunities', 'activities',
+        'activity_links', 'moves', 'events')`
     return Number(counted!.scans)
   }
   const asked: Asked[] = []

@@ -11,7 +11,8 @@ export interface Found {
 
 /** What is done where there is no index for it: a look at every row. */
 const columns = ['first_name', 'last_name', 'email', 'phone', 'company']
-const matching = `organization_id = $1 and deleted_at is null and (${columns.map(name => `${name} ilike $2`).join(' or ')})`
+const matching = `organization_id = $1 and deleted_at is null
+  and (${columns.map(name => `${name} ilike $2`).join(' or ')})`
 
 /**
  * How long Postgres takes for a search, in ms: with `search` as the API sends it, and as a scan,
@@ -27,10 +28,9 @@ export async function compareSearch(
   for (const term of terms) {
     const given = search.parameters.map(value => (value === '$q' ? term : value))
     const scan = [organization_id, `%${term}%`]
-    const [{ rows }] =
-      (await sql`select count(*)::int as rows from contacts where organization_id = ${organization_id} and deleted_at is null and search_text like search_pattern(${term})`) as unknown as [
-        { rows: number }
-      ]
+    const [{ rows }] = (await sql`select count(*)::int as rows from contacts
+        where organization_id = ${organization_id} and deleted_at is null
+        and search_text like search_pattern(${term})`) as unknown as [{ rows: number }]
     found.push({
       term,
       rows,

@@ -155,8 +155,10 @@ guarantee(
     const { url, socket_dir, pid } = await start(t, path.join(data_dir, 'deep/down'))
     const [settings] = await query(
       url,
-      `select current_setting('server_version_num')::int / 10000 as major, current_setting('TimeZone') as zone,
-    current_setting('listen_addresses') as addresses, current_setting('fsync') as fsync, current_setting('wal_level') as wal_level`
+      `select current_setting('server_version_num')::int / 10000
+        as major, current_setting('TimeZone') as zone,
+    current_setting('listen_addresses') as addresses, current_setting('fsync')
+    as fsync, current_setting('wal_level') as wal_level`
     )
     t.same(settings, { major: 18, zone: 'UTC', addresses: '', fsync: 'on', wal_level: 'minimal' })
     const stat = fs.statSync(socket_dir)

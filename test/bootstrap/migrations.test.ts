@@ -36,8 +36,12 @@ t.test('opportunities from before there were pipelines go on in the default one'
   const app = await application(t)
   const hash = await app.services.passwords.hash('a quiet harbour 47')
   await sql`insert into organizations (name) values ('One'), ('Two')`
-  await sql`insert into users (organization_id, username, email, password_hash, role) values (1, 'one', 'one@example.com', ${hash}, 'admin'), (2, 'two', 'two@example.com', ${hash}, 'admin')`
-  await sql`insert into opportunities (organization_id, title, stage, probability, amount) values (1, 'open', 'proposal', 66, 10), (1, 'won', 'won', 90, 20), (2, 'lost', 'lost', 5, 30), (2, 'new', 'prospecting', 0, 40)`
+  await sql`insert into users (organization_id, username, email, password_hash, role)
+    values (1, 'one', 'one@example.com', ${hash}, 'admin'),
+    (2, 'two', 'two@example.com', ${hash}, 'admin')`
+  await sql`insert into opportunities (organization_id, title, stage, probability, amount)
+    values (1, 'open', 'proposal', 66, 10), (1, 'won', 'won', 90, 20), (2, 'lost', 'lost', 5, 30),
+    (2, 'new', 'prospecting', 0, 40)`
   await sql`insert into leads (organization_id, status) values (1, 'qualified')`
   await migrate(url)
 

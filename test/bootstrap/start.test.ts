@@ -282,7 +282,8 @@ t.test('with a database of the operator', async t => {
       const client = postgres(env.DATABASE_URL, { max: 1 })
       t.same(
         (
-          await client`select (select count(*)::int from organizations) as organizations, (select count(*)::int from users) as users`
+          await client`select (select count(*)::int from organizations)
+            as organizations, (select count(*)::int from users) as users`
         )[0],
         { organizations: 1, users: 1 }
       )

@@ -28,15 +28,18 @@ t.test('whoever changes a record leaves an event', async t => {
   })
 
   await t.test('a thousand rows in one statement, a thousand events', async t => {
-    await sql`insert into leads (organization_id, source) select ${organization_id}, 'import' from generate_series(1, 1000)`
+    await sql`insert into leads (organization_id, source) select ${organization_id}, 'import'
+      from generate_series(1, 1000)`
     const [{ count } = { count: 0 }] = await sql<
       { count: number }[]
-    >`select count(*) from events where organization_id = ${organization_id} and type = 'lead.created'`
+    >`select count(*) from events where organization_id = ${organization_id}
+      and type = 'lead.created'`
     t.equal(count, 1000)
     await sql`delete from leads where organization_id = ${organization_id}`
     const [purged] = await sql<
       { count: number }[]
-    >`select count(*) from events where organization_id = ${organization_id} and type = 'lead.purged'`
+    >`select count(*) from events where organization_id = ${organization_id}
+      and type = 'lead.purged'`
     t.equal(purged!.count, 1000)
   })
 
@@ -80,7 +83,9 @@ t.test('a reader by (xid, id) below the oldest running transaction misses nothin
   let at = { xid: '0', id: 0 }
   const read = async () => {
     const events = await sql<{ xid: string; id: number }[]>`
-      select xid::text, id from events where organization_id = ${organization_id} and (xid, id) > (${at.xid}::text::xid8, ${at.id}) and xid < pg_snapshot_xmin(pg_current_snapshot()) order by events.xid, id`
+      select xid::text, id from events where organization_id = ${organization_id}
+        and (xid, id) > (${at.xid}::text::xid8, ${at.id})
+        and xid < pg_snapshot_xmin(pg_current_snapshot()) order by events.xid, id`
     for (const event of events) seen.push(event.id)
     at = events.at(-1) ?? at
   }
@@ -88,7 +93,8 @@ t.test('a reader by (xid, id) below the oldest running transaction misses nothin
   const writers = Array.from({ length: 6 }, async (_, writer) => {
     for (let i = 0; i < 25; i++) {
       await sql.begin(async sql => {
-        await sql`insert into leads (organization_id, source) values (${organization_id}, ${`${writer}-${i}`})`
+        await sql`insert into leads (organization_id, source)
+          values (${organization_id}, ${`${writer}-${i}`})`
         await sql`select pg_sleep(${Math.random() * 0.01})`
       })
     }

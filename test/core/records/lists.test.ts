@@ -424,17 +424,29 @@ t.test('on 20,000 rows', async t => {
   const many = 20_000
   await sql.begin(async sql => {
     await sql`set local statement_timeout = '120s'`
-    await sql`insert into accounts (organization_id, name, industry, city, country, annual_revenue, employee_count)
-      select ${organization_id}, 'Account ' || n, 'Industry ' || n % 50, 'City ' || n % 500, 'Country ' || n % 100, n, n from generate_series(1, ${many}::int) n`
-    await sql`insert into contacts (organization_id, first_name, last_name, email, phone, company, account_id)
-      select ${organization_id}, 'First' || n % 100, 'Last' || n, 'mail' || n || '@example.com', '+' || n, 'Company ' || n % 2000,
-        (select min(id) from accounts where organization_id = ${organization_id}) + n % 1000 from generate_series(1, ${many}::int) n`
+    await sql`insert into accounts (organization_id, name, industry, city, country, annual_revenue,
+      employee_count)
+      select ${organization_id}, 'Account ' || n, 'Industry ' || n % 50, 'City ' || n % 500,
+        'Country ' || n % 100, n, n from generate_series(1, ${many}::int) n`
+    await sql`insert into contacts (organization_id, first_name, last_name, email, phone, company,
+      account_id)
+      select ${organization_id}, 'First' || n % 100, 'Last' || n, 'mail' || n || '@example.com',
+        '+' || n, 'Company ' || n % 2000,
+        (select min(id) from accounts where organization_id = ${organization_id}) + n % 1000
+        from generate_series(1, ${many}::int) n`
     await sql`insert into leads (organization_id, source, score, contact_id)
-      select ${organization_id}, 'source ' || n % 300, n % 1000, (select min(id) from contacts where organization_id = ${organization_id}) + n % 5000 from generate_series(1, ${many}::int) n`
-    await sql`insert into opportunities (organization_id, pipeline_id, title, amount, close_date, probability)
-      select ${organization_id}, (select id from pipelines where organization_id = ${organization_id}), 'Sale ' || n, case when n % 3 > 0 then n end, date '2020-01-01' + n % 2000, n % 101 from generate_series(1, ${many}::int) n`
+      select ${organization_id}, 'source ' || n % 300, n % 1000,
+        (select min(id) from contacts where organization_id = ${organization_id}) + n % 5000
+        from generate_series(1, ${many}::int) n`
+    await sql`insert into opportunities
+      (organization_id, pipeline_id, title, amount, close_date, probability)
+      select ${organization_id}, (select id from pipelines
+        where organization_id = ${organization_id}), 'Sale ' || n, case when n % 3 > 0 then n end,
+        date '2020-01-01' + n % 2000, n % 101 from generate_series(1, ${many}::int) n`
     await sql`insert into activities (organization_id, type, subject, due_at, duration_minutes)
-      select ${organization_id}, (array['call', 'email', 'meeting', 'task', 'note'])[1 + n % 5], 'Activity ' || n, timestamptz '2020-01-01' + n * interval '1 hour', n % 90 from generate_series(1, ${many}::int) n`
+      select ${organization_id}, (array['call', 'email', 'meeting', 'task', 'note'])[1 + n % 5],
+        'Activity ' || n, timestamptz '2020-01-01' + n * interval '1 hour', n % 90
+        from generate_series(1, ${many}::int) n`
   })
   await analyze(app)
 

@@ -464,9 +464,8 @@ t.test('twenty creations at the same time take turns of two teams without a dead
     )
   )
   t.same(new Set(made.map(({ statusCode }) => statusCode)), new Set([201]))
-  const turns = await sql<
-    { turns: number }[]
-  >`select turns from team_turns where organization_id = (select organization_id from users where id = ${admin.user.id})`
+  const turns = await sql<{ turns: number }[]>`select turns from team_turns where organization_id =
+    (select organization_id from users where id = ${admin.user.id})`
   t.same(
     turns.map(({ turns }) => turns),
     [10, 10]
@@ -552,7 +551,9 @@ t.test('a territory is the accounts that meet its filter, at any time', async t 
   t.equal((await stranger.call(`GET /api/accounts/${a.id}/territories`)).statusCode, 404)
 
   await t.test('more territories than a page are walked through', async t => {
-    await sql`insert into territories (organization_id, name, filter) select ${organization_id}, 'T' || n, case n when 399 then 'state=Y' else 'state=X' end from generate_series(1, 450) n`
+    await sql`insert into territories (organization_id, name, filter)
+      select ${organization_id}, 'T' || n, case n when 399 then 'state=Y' else 'state=X' end
+      from generate_series(1, 450) n`
     const { id } = await account(call, { country: 'Sweden', industry: 'Paper', state: 'Y' })
     const found: string[] = []
     for (let next: string | undefined = `/api/accounts/${id}/territories`; next !== undefined;) {
@@ -566,9 +567,14 @@ t.test('a territory is the accounts that meet its filter, at any time', async t 
 
 t.test('on 5,000 accounts and 500 rules nothing reads a whole table', async t => {
   const { call, admin, id: organization_id } = await organization(app)
-  await sql`insert into accounts (organization_id, name, industry, state, country) select ${organization_id}, 'Account ' || n, 'Industry ' || n % 50, 'State ' || n % 200, 'Country ' || n % 100 from generate_series(1, 5000) n`
-  await sql`insert into assignment_rules (organization_id, name, resource, status, filter, position, user_id)
-    select ${organization_id}, 'Rule', 'accounts', case when n % 10 = 0 then 'active' else 'draft' end, 'country=Country ' || n, n, ${admin.user.id} from generate_series(1, 500) n`
+  await sql`insert into accounts (organization_id, name, industry, state, country)
+    select ${organization_id}, 'Account ' || n, 'Industry ' || n % 50, 'State ' || n % 200,
+    'Country ' || n % 100 from generate_series(1, 5000) n`
+  await sql`insert into assignment_rules
+    (organization_id, name, resource, status, filter, position, user_id)
+    select ${organization_id}, 'Rule', 'accounts',
+      case when n % 10 = 0 then 'active' else 'draft' end, 'country=Country ' || n, n,
+      ${admin.user.id} from generate_series(1, 500) n`
   await analyze(app)
   t.equal((await account(call, { country: 'Country 490' })).assigned_to, admin.user.id)
   for (const filter of [

@@ -675,7 +675,8 @@ t.test(
     t.match(await lead(call, late.id), { score: 0, grade: null }, 'the workers could not see it')
     const [settled] = await sql<
       { seconds: number }[]
-    >`select extract(epoch from run_at - now())::float8 as seconds from graphile_worker.jobs where key = ${`rescore_leads/${organization_id}/settled`}`
+    >`select extract(epoch from run_at - now())::float8 as seconds from graphile_worker.jobs
+      where key = ${`rescore_leads/${organization_id}/settled`}`
     t.ok(settled!.seconds > 20 && settled!.seconds <= 30)
     await sql`update graphile_worker._private_jobs set run_at = now()`
     await work(app)
@@ -749,8 +750,13 @@ t.test(
   'scoring 5,000 leads anew is read off an index, in pieces, and no writer waits for it',
   async t => {
     const { call, id: organization_id } = await organization(app)
-    await sql`insert into contacts (organization_id, first_name, last_name, company) select ${organization_id}, 'A', 'B' || n, 'Company ' || n % 10 from generate_series(1, 1000) n`
-    await sql`insert into leads (organization_id, source, contact_id) select ${organization_id}, 'source ' || n % 7, (select min(id) from contacts where organization_id = ${organization_id}) + n % 1000 from generate_series(1, 5000) n`
+    await sql`insert into contacts (organization_id, first_name, last_name, company)
+      select ${organization_id}, 'A', 'B' || n, 'Company ' || n % 10
+      from generate_series(1, 1000) n`
+    await sql`insert into leads (organization_id, source, contact_id)
+      select ${organization_id}, 'source ' || n % 7,
+      (select min(id) from contacts where organization_id = ${organization_id}) + n % 1000
+      from generate_series(1, 5000) n`
     await sql`vacuum analyze`
     const rules = Array.from({ length: 7 }, (_, i) => rule('source', 'eq', `source ${i}`, i + 1))
     const { id } = await model(call, [...rules, rule('contact.company', 'eq', 'Company 3', 100)])
@@ -790,8 +796,11 @@ t.test(
     }
     sql.begin = begin
     const wrong =
-      await sql`select l.id from leads l join contacts c on c.organization_id = l.organization_id and c.id = l.contact_id
-    where l.organization_id = ${organization_id} and l.score <> right(l.source, 1)::int + 1 + case c.company when 'Company 3' then 100 else 0 end`
+      await sql`select l.id from leads l join contacts c on c.organization_id = l.organization_id
+        and c.id = l.contact_id
+    where l.organization_id = ${organization_id}
+    and l.score <> right(l.source, 1)::int + 1 + case c.company when 'Company 3' then 100 else 0
+    end`
     t.same(wrong, [])
     t.ok(waited < 1_000, `a writer waited ${Math.round(waited)} ms at the most`)
     const plans = await Promise.all(
@@ -857,7 +866,8 @@ t.test('a process does the jobs: its own, and those of a process that was killed
     rules: [rule('source', 'eq', 'website', 71)]
   })
   await beside.services.database
-    .pool`update graphile_worker._private_jobs set locked_at = now() - interval '2 minutes', locked_by = 'a dead one', attempts = 1`
+    .pool`update graphile_worker._private_jobs set locked_at = now() - interval '2 minutes',
+      locked_by = 'a dead one', attempts = 1`
   const again = spawn(process.execPath, ['src/main.ts'], {
     env: { PATH: process.env.PATH, DATABASE_URL, JWT_SECRET: 'x'.repeat(32), PORT: '0' }
   })

@@ -323,7 +323,8 @@ t.test('links', async t => {
 
   await t.test('the database refuses one into another organisation', async t => {
     await t.rejects(
-      sql`update activities set links = ${sql.json([{ type: 'contact', id: theirs }])} where id = ${id}`,
+      sql`update activities set links = ${sql.json([{ type: 'contact', id: theirs }])}
+        where id = ${id}`,
       { code: '23503' }
     )
   })
@@ -494,11 +495,16 @@ t.test('on thousands of rows', async t => {
   const { call, id: organization_id, admin } = await organization(app)
   await sql.begin(async sql => {
     await sql`set local statement_timeout = '120s'`
-    await sql`insert into contacts (organization_id, first_name, last_name) select ${organization_id}, 'First' || n, 'Last' || n from generate_series(1, 5000) n`
-    await sql`insert into activities (organization_id, type, subject, status, due_at, completed_at, assigned_to, created_at, links)
-      select ${organization_id}, (array['call', 'email', 'meeting'])[1 + n % 3], 'Subject ' || n, case when n % 4 = 0 then 'planned' when n % 4 = 1 then 'cancelled' else 'completed' end,
-        now() - n * interval '1 hour', case when n % 4 > 1 then now() - n * interval '1 hour' end, case when n % 50 = 0 then ${admin.user.id}::bigint end, now() - n * interval '1 hour',
-        jsonb_build_array(jsonb_build_object('type', 'contact', 'id', (select min(id) from contacts where organization_id = ${organization_id}) + n % 5000))
+    await sql`insert into contacts (organization_id, first_name, last_name)
+      select ${organization_id}, 'First' || n, 'Last' || n from generate_series(1, 5000) n`
+    await sql`insert into activities
+      (organization_id, type, subject, status, due_at, completed_at, assigned_to, created_at, links)
+      select ${organization_id}, (array['call', 'email', 'meeting'])[1 + n % 3], 'Subject ' || n,
+        case when n % 4 = 0 then 'planned' when n % 4 = 1 then 'cancelled' else 'completed' end,
+        now() - n * interval '1 hour', case when n % 4 > 1 then now() - n * interval '1 hour' end,
+        case when n % 50 = 0 then ${admin.user.id}::bigint end, now() - n * interval '1 hour',
+        jsonb_build_array(jsonb_build_object('type', 'contact', 'id',
+        (select min(id) from contacts where organization_id = ${organization_id}) + n % 5000))
       from generate_series(1, 20000) n`
   })
   await sql`vacuum analyze`

@@ -106,7 +106,9 @@ t.test('a random mix of everything that happens to a contact', async t => {
       // as an import leaves them: older than what has a lower number, and several at the same time
       const rows = await sql<
         { id: number }[]
-      >`insert into leads (organization_id, contact_id, created_at) select ${organization_id}, ${id}, ${past()}::timestamptz from generate_series(1, 3) returning id`
+      >`insert into leads (organization_id, contact_id, created_at)
+        select ${organization_id}, ${id}, ${past()}::timestamptz from generate_series(1, 3)
+        returning id`
       for (const row of rows) expected.add(`lead ${row.id}`)
     },
     async () => {
@@ -121,9 +123,8 @@ t.test('a random mix of everything that happens to a contact', async t => {
   for (let i = 0; i < 200; i++) await something()
   const changes = async () =>
     (
-      await sql<
-        { id: number }[]
-      >`select id from events where organization_id = ${organization_id} and subject_type = 'contact' and subject_id = ${id}`
+      await sql<{ id: number }[]>`select id from events where organization_id = ${organization_id}
+        and subject_type = 'contact' and subject_id = ${id}`
     ).map(({ id }) => `change ${id}`)
   for (const change of await changes()) expected.add(change)
   t.ok(expected.size > 200, `${expected.size} entries`)
@@ -553,21 +554,43 @@ t.test('on thousands of rows, all its statements are on an index', async t => {
           { id: number }[]
         >`select min(id) as id from ${sql(table)} where organization_id = ${organization_id}`
       )[0]!.id
-    await sql`insert into users (organization_id, username, email, password_hash) select ${organization_id}, 'many' || n, 'many' || n || '@example.com', 'x' from generate_series(1, ${many}::int) n`
-    await sql`insert into tags (organization_id, name) select ${organization_id}, 'Tag ' || n from generate_series(1, ${many}::int) n`
-    await sql`insert into pipelines (organization_id, name) select ${organization_id}, 'Pipeline ' || n from generate_series(1, ${many}::int) n`
-    await sql`insert into stages (organization_id, pipeline_id, key, name, probability) select ${organization_id}, id, 'first', 'First', 10 from pipelines where organization_id = ${organization_id} and not is_default`
-    await sql`insert into accounts (organization_id, name, parent_account_id) select ${organization_id}, 'Account ' || n, null from generate_series(1, ${many}::int) n`
-    await sql`insert into contacts (organization_id, first_name, last_name, account_id) select ${organization_id}, 'First', 'Last' || n, ${await first('accounts')} + n / 10 from generate_series(1, ${many}::int) n`
-    await sql`insert into leads (organization_id, source, contact_id) select ${organization_id}, 'website', ${await first('contacts')} + n / 4 from generate_series(1, ${many}::int) n`
-    await sql`insert into opportunities (organization_id, pipeline_id, title, lead_id, account_id) select ${organization_id}, (select id from pipelines where organization_id = ${organization_id} and is_default), 'Sale ' || n,
-      ${await first('leads')} + n / 4, ${await first('accounts')} + n / 10 from generate_series(1, ${many}::int) n`
-    await sql`insert into campaigns (organization_id, name) select ${organization_id}, 'Campaign ' || n from generate_series(1, ${many}::int) n`
-    await sql`insert into campaign_members (organization_id, campaign_id, contact_id) select ${organization_id}, ${await first('campaigns')} + n, ${await first('contacts')} + n from generate_series(1, ${many}::int - 1) n`
-    await sql`insert into campaign_members (organization_id, campaign_id, lead_id) select ${organization_id}, ${await first('campaigns')} + n, ${await first('leads')} + n from generate_series(1, ${many}::int - 1) n`
-    await sql`insert into activities (organization_id, type, subject, links) select ${organization_id}, 'call', 'Call ' || n, jsonb_build_array(
-        jsonb_build_object('type', 'contact', 'id', ${await first('contacts')} + n % 1000), jsonb_build_object('type', 'lead', 'id', ${await first('leads')} + n % 1000),
-        jsonb_build_object('type', 'account', 'id', ${await first('accounts')} + n % 1000), jsonb_build_object('type', 'opportunity', 'id', ${await first('opportunities')} + n % 1000))
+    await sql`insert into users (organization_id, username, email, password_hash)
+      select ${organization_id}, 'many' || n, 'many' || n || '@example.com', 'x'
+      from generate_series(1, ${many}::int) n`
+    await sql`insert into tags (organization_id, name) select ${organization_id}, 'Tag ' || n
+      from generate_series(1, ${many}::int) n`
+    await sql`insert into pipelines (organization_id, name)
+      select ${organization_id}, 'Pipeline ' || n from generate_series(1, ${many}::int) n`
+    await sql`insert into stages (organization_id, pipeline_id, key, name, probability)
+      select ${organization_id}, id, 'first', 'First', 10 from pipelines
+      where organization_id = ${organization_id} and not is_default`
+    await sql`insert into accounts (organization_id, name, parent_account_id)
+      select ${organization_id}, 'Account ' || n, null from generate_series(1, ${many}::int) n`
+    await sql`insert into contacts (organization_id, first_name, last_name, account_id)
+      select ${organization_id}, 'First', 'Last' || n, ${await first('accounts')} + n / 10
+      from generate_series(1, ${many}::int) n`
+    await sql`insert into leads (organization_id, source, contact_id)
+      select ${organization_id}, 'website', ${await first('contacts')} + n / 4
+      from generate_series(1, ${many}::int) n`
+    await sql`insert into opportunities (organization_id, pipeline_id, title, lead_id, account_id)
+      select ${organization_id}, (select id from pipelines
+      where organization_id = ${organization_id} and is_default), 'Sale ' || n,
+      ${await first('leads')} + n / 4, ${await first('accounts')} + n / 10
+      from generate_series(1, ${many}::int) n`
+    await sql`insert into campaigns (organization_id, name)
+      select ${organization_id}, 'Campaign ' || n from generate_series(1, ${many}::int) n`
+    await sql`insert into campaign_members (organization_id, campaign_id, contact_id)
+      select ${organization_id}, ${await first('campaigns')} + n, ${await first('contacts')} + n
+      from generate_series(1, ${many}::int - 1) n`
+    await sql`insert into campaign_members (organization_id, campaign_id, lead_id)
+      select ${organization_id}, ${await first('campaigns')} + n, ${await first('leads')} + n
+      from generate_series(1, ${many}::int - 1) n`
+    await sql`insert into activities (organization_id, type, subject, links)
+      select ${organization_id}, 'call', 'Call ' || n, jsonb_build_array(
+        jsonb_build_object('type', 'contact', 'id', ${await first('contacts')} + n % 1000),
+        jsonb_build_object('type', 'lead', 'id', ${await first('leads')} + n % 1000),
+        jsonb_build_object('type', 'account', 'id', ${await first('accounts')} + n % 1000),
+        jsonb_build_object('type', 'opportunity', 'id', ${await first('opportunities')} + n % 1000))
       from generate_series(1, ${many}::int) n`
   })
   await sql`vacuum analyze`

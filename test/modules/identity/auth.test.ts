@@ -162,8 +162,8 @@ t.test('login', async t => {
 
   await t.test('an address that waits makes no account wait', async t => {
     const victim = await user('user')
-    await app.services.database
-      .pool`insert into login_attempts values ('address', '10.9.8.7', 100, now() + interval '5 minutes')`
+    await app.services.database.pool`insert into login_attempts
+        values ('address', '10.9.8.7', 100, now() + interval '5 minutes')`
     for (let i = 0; i < 25; i++)
       t.equal(await guess(victim.user.username, password, '10.9.8.7'), 429)
     t.equal(await guess(victim.user.username, password), 200)
@@ -226,11 +226,13 @@ t.test('login', async t => {
     const pool = app.services.database.pool
     const left = async () =>
       (
-        await pool`select from sessions s join refresh_tokens r on r.session_id = s.id where s.user_id = ${one.user.id}`
+        await pool`select from sessions s join refresh_tokens r on r.session_id = s.id
+          where s.user_id = ${one.user.id}`
       ).length
     await login(app, one.user.username)
     t.equal(await left(), 2)
-    await pool`update sessions set expires_at = now() - interval '2 days' where id = (select min(id) from sessions where user_id = ${one.user.id})`
+    await pool`update sessions set expires_at = now() - interval '2 days'
+      where id = (select min(id) from sessions where user_id = ${one.user.id})`
     await login(app, admin.user.username)
     t.equal(await left(), 1)
   })
@@ -408,7 +410,8 @@ t.test('refresh tokens', async t => {
     const one = await user('user')
     const next = (await refresh(one.refresh_token)).json()
     await app.services.database
-      .pool`update refresh_tokens set used_at = used_at - interval '11 seconds' where used_at is not null`
+      .pool`update refresh_tokens set used_at = used_at - interval '11 seconds'
+        where used_at is not null`
     t.equal((await refresh(one.refresh_token)).statusCode, 401)
     t.equal(await me(next.token), 401, "the thief's token and the owner's alike")
     t.equal((await refresh(next.refresh_token)).statusCode, 401)
@@ -424,7 +427,8 @@ t.test('refresh tokens', async t => {
   await t.test('are not in the database, nor is any password', async t => {
     const one = await user('user')
     const tables = await app.services.database.pool<{ row: string }[]>`
-      select to_jsonb(t)::text as row from refresh_tokens t union all select to_jsonb(u)::text from users u union all select to_jsonb(e)::text from events e`
+      select to_jsonb(t)::text as row from refresh_tokens t union all select to_jsonb(u)::text
+        from users u union all select to_jsonb(e)::text from events e`
     t.notOk(tables.some(({ row }) => row.includes(one.refresh_token) || row.includes(password)))
     t.notOk(
       (

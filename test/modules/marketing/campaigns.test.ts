@@ -317,7 +317,8 @@ t.test('members by a filter', async t => {
     'more than a thousand are added by a job, by who asked for them, and twenty times at ' +
       'once still once each',
     async t => {
-      await sql`insert into contacts (organization_id, first_name, last_name, company) select ${organization_id}, 'A', 'B', 'Many' from generate_series(1, 3500) n`
+      await sql`insert into contacts (organization_id, first_name, last_name, company)
+        select ${organization_id}, 'A', 'B', 'Many' from generate_series(1, 3500) n`
       const gone = await campaign(call)
       t.match(
         (
@@ -346,8 +347,9 @@ t.test('members by a filter', async t => {
         JSON.stringify(answers)
       )
       await work(app)
-      const counts =
-        await sql`select campaign_id, count(*) as members, count(distinct contact_id) as contacts, min(created_by) as by, max(created_by) as by_also from campaign_members where campaign_id in ${sql([gone.id, many.id])} group by 1 order by 1`
+      const counts = await sql`select campaign_id, count(*) as members, count(distinct contact_id)
+          as contacts, min(created_by) as by, max(created_by) as by_also from campaign_members
+          where campaign_id in ${sql([gone.id, many.id])} group by 1 order by 1`
       t.match(
         counts,
         [
@@ -450,21 +452,36 @@ t.test('every number of the results is what its list adds up to', async t => {
 t.test('among 20,000 members everything is found on an index', async t => {
   const { call, id: organization_id } = await organization(app)
   const many = 20_000
-  await sql`insert into campaigns (organization_id, name, status, budget) select ${organization_id}, 'Campaign ' || n, 'planned', n from generate_series(1, 3000) n`
+  await sql`insert into campaigns (organization_id, name, status, budget)
+    select ${organization_id}, 'Campaign ' || n, 'planned', n from generate_series(1, 3000) n`
   const {
     data: [{ id }]
   } = (await call('GET /api/campaigns?sort=id&limit=1')).json()
   await sql.begin(async sql => {
     await sql`set local statement_timeout = '120s'`
-    await sql`insert into contacts (organization_id, first_name, last_name, company) select ${organization_id}, 'A', 'B', 'Company ' || n % 100 from generate_series(1, ${many}::int) n`
-    await sql`insert into leads (organization_id, source, contact_id) select ${organization_id}, 'source ' || n % 100, (select min(id) from contacts where organization_id = ${organization_id}) + n - 1 from generate_series(1, ${many}::int) n`
+    await sql`insert into contacts (organization_id, first_name, last_name, company)
+      select ${organization_id}, 'A', 'B', 'Company ' || n % 100
+      from generate_series(1, ${many}::int) n`
+    await sql`insert into leads (organization_id, source, contact_id)
+      select ${organization_id}, 'source ' || n % 100,
+      (select min(id) from contacts where organization_id = ${organization_id}) + n - 1
+      from generate_series(1, ${many}::int) n`
     // a thousand campaigns of twenty members: for one with a good part of all rows, Postgres
     // rightly reads the tables from end to end
-    await sql`insert into campaign_members (organization_id, campaign_id, status, contact_id, lead_id)
-      select ${organization_id}, ${id} + n % 1000, (array['added', 'sent', 'responded', 'declined'])[n % 4 + 1], case when n % 3 = 0 then (select min(id) from contacts where organization_id = ${organization_id}) + n - 1 end,
-        case when n % 3 > 0 then (select min(id) from leads where organization_id = ${organization_id}) + n - 1 end from generate_series(1, ${many}::int) n`
+    await sql`insert into campaign_members
+      (organization_id, campaign_id, status, contact_id, lead_id)
+      select ${organization_id}, ${id} + n % 1000,
+        (array['added', 'sent', 'responded', 'declined'])[n % 4 + 1],
+        case when n % 3 = 0 then (select min(id) from contacts
+        where organization_id = ${organization_id}) + n - 1 end,
+        case when n % 3 > 0 then (select min(id) from leads
+        where organization_id = ${organization_id}) + n - 1 end
+        from generate_series(1, ${many}::int) n`
     await sql`insert into opportunities (organization_id, pipeline_id, title, amount, lead_id)
-      select ${organization_id}, (select id from pipelines where organization_id = ${organization_id}), 'Sale', n, (select min(id) from leads where organization_id = ${organization_id}) + n - 1 from generate_series(1, ${many}::int) n`
+      select ${organization_id}, (select id from pipelines
+        where organization_id = ${organization_id}), 'Sale', n,
+        (select min(id) from leads where organization_id = ${organization_id}) + n - 1
+        from generate_series(1, ${many}::int) n`
   })
   await analyze(app)
   for (const url of [

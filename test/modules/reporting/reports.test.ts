@@ -323,7 +323,8 @@ t.test(
   async t => {
     const { call, id: organization_id } = await organization(app)
     await app.services.database
-      .pool`insert into leads (organization_id, source) select ${organization_id}, 'source ' || n from generate_series(1, 400) n`
+      .pool`insert into leads (organization_id, source) select ${organization_id}, 'source ' || n
+        from generate_series(1, 400) n`
     const { data, totals, truncated } = await report(call, 'sources')
     t.same([data.length + totals.length, truncated], [1000, true])
     t.match(
@@ -477,17 +478,27 @@ t.test('every report is read off an index', async t => {
     await sql`set local statement_timeout = '120s'`
     for (const { id } of tenants) {
       await sql`insert into leads (organization_id, source, status, created_at)
-        select ${id}, 'source ' || n % 20, (array['new', 'contacted', 'qualified', 'unqualified', 'converted'])[1 + n % 5],
+        select ${id}, 'source ' || n % 20,
+          (array['new', 'contacted', 'qualified', 'unqualified', 'converted'])[1 + n % 5],
           timestamptz '2026-01-01' + n * interval '1 hour' from generate_series(1, 5000) n`
-      await sql`insert into opportunities (organization_id, pipeline_id, title, amount, probability, close_date, stage, status, lead_id, created_at)
-        select ${id}, (select id from pipelines where organization_id = ${id}), 'The sale of many things ' || n, n / 100.0, n % 101, date '2026-01-01' + n % 700,
-          (array['prospecting', 'proposal', 'won', 'lost'])[1 + n % 4], (array['open', 'open', 'won', 'lost'])[1 + n % 4],
-          (select min(id) from leads where organization_id = ${id}) + n - 1, timestamptz '2026-01-01' + n * interval '1 hour' from generate_series(1, 5000) n`
-      await sql`insert into activities (organization_id, type, subject, status, duration_minutes, created_at)
-        select ${id}, (array['call', 'email', 'task'])[1 + n % 3], 'A long talk about many things ' || n, (array['planned', 'completed'])[1 + n % 2], n % 60,
+      await sql`insert into opportunities
+        (organization_id, pipeline_id, title, amount, probability, close_date, stage, status,
+        lead_id, created_at)
+        select ${id}, (select id from pipelines where organization_id = ${id}),
+          'The sale of many things ' || n, n / 100.0, n % 101, date '2026-01-01' + n % 700,
+          (array['prospecting', 'proposal', 'won', 'lost'])[1 + n % 4],
+          (array['open', 'open', 'won', 'lost'])[1 + n % 4],
+          (select min(id) from leads where organization_id = ${id}) + n - 1,
           timestamptz '2026-01-01' + n * interval '1 hour' from generate_series(1, 5000) n`
-      await sql`insert into moves (organization_id, subject_type, subject_id, from_stage, to_stage, moved_at, seconds)
-        select ${id}, 'lead', id, 'new', 'qualified', moved_at, id % 1000 from leads where organization_id = ${id}`
+      await sql`insert into activities
+        (organization_id, type, subject, status, duration_minutes, created_at)
+        select ${id}, (array['call', 'email', 'task'])[1 + n % 3],
+          'A long talk about many things ' || n, (array['planned', 'completed'])[1 + n % 2], n % 60,
+          timestamptz '2026-01-01' + n * interval '1 hour' from generate_series(1, 5000) n`
+      await sql`insert into moves (organization_id, subject_type, subject_id, from_stage, to_stage,
+        moved_at, seconds)
+        select ${id}, 'lead', id, 'new', 'qualified', moved_at, id % 1000 from leads
+          where organization_id = ${id}`
     }
   })
   await sql`vacuum analyze`

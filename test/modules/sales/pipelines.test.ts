@@ -744,12 +744,15 @@ t.test('the end of a stage', async t => {
   await t.test(
     'of 1,500 opportunities a thousand move at once, the others with the job that is left',
     async t => {
-      await sql`insert into opportunities (organization_id, pipeline_id, stage, title) select ${organization_id}, ${sales}, 'qualification', 'Sale ' || n from generate_series(1, 1500) n`
+      await sql`insert into opportunities (organization_id, pipeline_id, stage, title)
+        select ${organization_id}, ${sales}, 'qualification', 'Sale ' || n
+        from generate_series(1, 1500) n`
       const { id } = await stage('qualification')
       t.equal((await call(`DELETE /api/stages/${id}?move_to=prospecting`)).statusCode, 204)
       const inStage = async () =>
         (
-          await sql`select 1 from opportunities where organization_id = ${organization_id} and stage = 'qualification' and deleted_at is null`
+          await sql`select 1 from opportunities where organization_id = ${organization_id}
+            and stage = 'qualification' and deleted_at is null`
         ).length
       const left = await inStage()
       t.ok(left >= 500 && left < 600, `${left} are left`)
@@ -764,7 +767,8 @@ t.test('the end of a stage', async t => {
           }
         }[]
       >`
-      select payload from graphile_worker._private_jobs where key = ${`move_opportunities/${organization_id}/${sales}/qualification`}`
+      select payload from graphile_worker._private_jobs
+        where key = ${`move_opportunities/${organization_id}/${sales}/qualification`}`
       t.match(job!.payload, {
         organization_id,
         user_id: admin.user.id,
@@ -795,7 +799,8 @@ t.test('the end of a stage', async t => {
       )
       t.same(
         (
-          await sql`select count(*) from moves where organization_id = ${organization_id} and from_stage = 'qualification' and to_stage = 'prospecting'`
+          await sql`select count(*) from moves where organization_id = ${organization_id}
+            and from_stage = 'qualification' and to_stage = 'prospecting'`
         )[0],
         { count: left + 1000 }
       )
@@ -984,11 +989,14 @@ t.test('filters of opportunities that are no fields', async t => {
     await sql.begin(async sql => {
       await sql`set local statement_timeout = '120s'`
       for (const [organization, pipeline, campaign] of companies as [number, number, number][]) {
-        await sql`insert into leads (organization_id, source) select ${organization}, 'source ' || n % 300 from generate_series(1, 15000) n`
+        await sql`insert into leads (organization_id, source)
+          select ${organization}, 'source ' || n % 300 from generate_series(1, 15000) n`
         await sql`insert into campaign_members (organization_id, campaign_id, lead_id)
-          select ${organization}, ${campaign}, id from leads where organization_id = ${organization} and source like ${campaign === campaign_id ? 'source 7' : 'source 1%'}`
+          select ${organization}, ${campaign}, id from leads where organization_id = ${organization}
+            and source like ${campaign === campaign_id ? 'source 7' : 'source 1%'}`
         await sql`insert into opportunities (organization_id, pipeline_id, stage, title, lead_id)
-          select ${organization}, ${pipeline}, 'prospecting', 'Sale', id from leads where organization_id = ${organization} and source like 'source%'`
+          select ${organization}, ${pipeline}, 'prospecting', 'Sale', id from leads
+            where organization_id = ${organization} and source like 'source%'`
       }
     })
     await sql`vacuum analyze`
