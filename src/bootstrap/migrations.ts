@@ -5,14 +5,11 @@ import postgres from 'postgres'
 import { drizzle, migrate as applyPending } from '../core/db/drizzle.ts'
 
 const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
-/**
- * The key of the advisory lock under which one process at a time migrates a database: "smartx" in
- * ASCII.
- */
+/** The advisory lock under which one process at a time migrates: "smartx" in ASCII. */
 const lock = 0x736d61727478
 
 /**
- * Applies what is pending, all of it or nothing. Processes that start together wait for each other.
+ * Applies pending migrations, all or none. Processes that start together wait for each other.
  * `url`: `postgres://…`
  */
 export async function migrate(url: string): Promise<void> {
@@ -23,7 +20,7 @@ export async function migrate(url: string): Promise<void> {
   })
   try {
     await client`select pg_advisory_lock(${lock})`
-    // the queue first: triggers of ours add jobs to it
+    // the queue first: our triggers add jobs to it
     await runMigrations({ connectionString: url })
     await applyPending(drizzle(client), { migrationsFolder: folder })
   } finally {
@@ -31,10 +28,7 @@ export async function migrate(url: string): Promise<void> {
   }
 }
 
-/**
- * When the newest migration of this release was written, in ms since 1970: what a migrated database
- * has recorded.
- */
+/** The timestamp of this release's newest migration, in ms since 1970, as the database has it. */
 export const newestMigration: number = (
   JSON.parse(readFileSync(`${folder}/meta/_journal.json`, 'utf8')) as {
     entries: { when: number }[]

@@ -4,8 +4,8 @@ import fs from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * Parent and command line of a process; undefined when it has ended. By /proc where there is one: a
- * slim image has no ps.
+ * The parent and the command line of a process; undefined if it has exited. Read from /proc where
+ * there is one, since a slim image has no ps.
  */
 export function inspect(pid: number): { parent: number; args: string } | undefined {
   try {
@@ -28,24 +28,24 @@ export function inspect(pid: number): { parent: number; args: string } | undefin
 }
 
 /**
- * Fast first (with a checkpoint, so that the next start is quick), then without one, which loses
- * nothing either, then by force.
+ * Stops a server: with a checkpoint first, so that the next start is quick; then without one, which
+ * loses nothing either; then by force. Errors: if it is still there.
  */
 export async function endServer(pid: number, isGone: () => boolean): Promise<void> {
-  const ends = async (signal: NodeJS.Signals, patience: number) => {
+  const endsWithin = async (signal: NodeJS.Signals, milliseconds: number) => {
     if (!isGone())
       tolerating(['ESRCH'], () => {
         process.kill(pid, signal)
       })
-    return until(isGone, Date.now() + patience)
+    return until(isGone, Date.now() + milliseconds)
   }
   if (
-    (await ends('SIGINT', 10_000)) ||
-    (await ends('SIGQUIT', 7_000)) ||
-    (await ends('SIGKILL', 5_000))
+    (await endsWithin('SIGINT', 10_000)) ||
+    (await endsWithin('SIGQUIT', 7_000)) ||
+    (await endsWithin('SIGKILL', 5_000))
   )
     return
-  throw new Error(`PostgreSQL ${pid} does not end`)
+  throw new Error(`PostgreSQL ${pid} does not stop`)
 }
 
 /** Polls until `condition` holds: true; false when `deadline` (ms since the epoch) passes first. */
@@ -60,7 +60,7 @@ export async function until(condition: () => boolean, deadline = Infinity): Prom
 export const hasEnded = (child: ChildProcess): boolean =>
   child.exitCode !== null || child.signalCode !== null
 
-/** Takes errors of these codes for success: another process did it first, or it needs no doing. */
+/** Runs `action` and ignores errors of these codes: another process did it, or it is not needed. */
 export function tolerating(codes: string[], action: () => void): void {
   try {
     action()

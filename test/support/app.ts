@@ -13,13 +13,14 @@ export const secret = 'a secret of the tests, longer than 32 bytes'
 export const password = 'a quiet harbour 47'
 
 const serverUrl = process.env.TEST_POSTGRES_URL ?? 'postgres://run-the-tests-with-npm-test'
+const template = process.env.TEST_TEMPLATE!
 export const databaseUrl = (name: string) => serverUrl.replace(/postgres$/, name)
 
-/** A database of its own, migrated; gone when the test is over. Returns its URL. */
+/** A migrated database, which is dropped after the test. Returns its URL. */
 export async function database(t: Test): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`
   const admin = postgres(serverUrl, { max: 1, onnotice: () => {} })
-  await admin.unsafe(`create database ${name} template template_smartx strategy wal_log`)
+  await admin.unsafe(`create database ${name} template ${template} strategy wal_log`)
   t.teardown(async () => {
     await admin.unsafe(`drop database if exists ${name} with (force)`)
     await admin.end()
@@ -28,13 +29,14 @@ export async function database(t: Test): Promise<string> {
 }
 
 /**
- * An application on a database of its own, unless `database_url` says which. Passwords are hashed
- * as cheaply as can be.
+ * An application on a database of its own, unless `database_url` names one. Passwords are hashed as
+ * cheaply as possible. `extend` adds routes before the application is ready.
  */
 export async function application(
   t: Test,
   config: Partial<AppConfig> = {},
-  logger: Logger = pino({ level: 'silent' })
+  logger: Logger = pino({ level: 'silent' }),
+  extend: (app: App) => Promise<void> = async () => {}
 ) {
   const database_url = config.database_url ?? (await database(t))
   const app = await buildApp(
@@ -54,6 +56,7 @@ export async function application(
   t.teardown(async () => {
     await app.close()
   })
+  await extend(app)
   await app.ready()
   databases.set(app, database_url)
   return app
@@ -62,10 +65,7 @@ export async function application(
 export type App = Awaited<ReturnType<typeof buildApp>>
 const databases = new WeakMap<App, string>()
 
-/**
- * Does the jobs that are due, as a worker would, and returns when none is left. Throws when one has
- * failed.
- */
+/** Runs the jobs that are due, as a worker would, until none is left. Errors: if one fails. */
 export async function work(app: App): Promise<void> {
   await runPendingJobs(app.services, databases.get(app)!, pino({ level: 'silent' }))
   const failed = await app.services.database
@@ -75,8 +75,8 @@ export async function work(app: App): Promise<void> {
 
 export type Headers = Record<string, string>
 /**
- * Calls the API as somebody: `await call('PATCH /api/contacts/1', { … }, { 'if-match': '"1"' })`.
- * The answer is checked against the document.
+ * Calls the API as a user: `await call('PATCH /api/contacts/1', { … }, { 'if-match': '"1"' })`. The
+ * response is checked against the document.
  */
 export type Call = (
   request: string,
@@ -116,8 +116,8 @@ export const bearer = (token: string): Headers => ({ authorization: `Bearer ${to
 const mark = () => randomBytes(5).toString('hex')
 
 /**
- * A new organisation that nobody else in the test can see, and callers for its admin and, once
- * asked for, others.
+ * A new organization that nobody else in the test can see, with a caller for its admin and a
+ * function that creates other users.
  */
 export async function organization(app: App) {
   const username = `admin-${mark()}`
@@ -132,16 +132,16 @@ export async function organization(app: App) {
     id,
     admin,
     call: asAdmin,
-    /** A new user of the organisation, logged in. */
+    /** A new user of the organization, logged in. */
     async user(role: 'admin' | 'user' | 'viewer') {
       const name = `${role}-${mark()}`
-      const made = await asAdmin('POST /api/users', {
+      const created = await asAdmin('POST /api/users', {
         username: name,
         email: `${name}@example.com`,
         password,
         role
       })
-      if (made.statusCode !== 201) throw new Error(made.body)
+      if (created.statusCode !== 201) throw new Error(created.body)
       const session = await login(app, name)
       return { ...session, call: caller(app, bearer(session.token)) }
     }

@@ -5,15 +5,15 @@ import { invalidParameter } from '../errors.ts'
 export type Position = (string | number | null)[]
 
 export interface Cursors {
-  /** `list` says which list the position is in: organisation, resource, filters and sort. */
+  /** `list` identifies the list: organization, resource, filters and sort. */
   seal: (position: Position, list: string) => string
-  /** Errors: 400 for a cursor that was not sealed here, or for another list. */
+  /** Errors: 400 for a cursor of another list, or one that was not sealed here. */
   open: (cursor: string, list: string) => Position
 }
 
 /**
- * Cursors are opaque and signed, so that one from another organisation, filter or sort is refused
- * and not misread.
+ * Cursors are opaque and signed, so that one of another organization, filter or sort is refused
+ * instead of misread.
  */
 export function cursors(secret: string): Cursors {
   const signature = (payload: string, list: string) =>
@@ -31,9 +31,7 @@ export function cursors(secret: string): Cursors {
       ) {
         throw invalidParameter(
           'cursor',
-
-          'This cursor does not belong to this list. A cursor goes with the filters and the ' +
-            'sort it came from.'
+          'The cursor does not belong to this list: use it with the filters and sort it came from.'
         )
       }
       return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Position

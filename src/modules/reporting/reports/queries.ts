@@ -11,7 +11,7 @@ const username = sql`(select username from ${oursWithDeleted(users)}
   where users.id = cells.assigned_to)`
 
 /**
- * Opportunities (`opportunityRows`, see `matching`) by stage and owner; totals in all and by status.
+ * Opportunities (`opportunityRows`, see `matching`) by stage and owner, with totals by status.
  */
 export const pipelineQuery = (opportunityRows: SQL) => sql`
   with counted as (

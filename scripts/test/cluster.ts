@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import postgres from 'postgres'
+import {
+  startEmbeddedPostgres,
+  type EmbeddedPostgres
+} from '../../src/bootstrap/embedded-postgres.ts'
+
+/** A server with a migrated database, which each test copies. */
+export interface Cluster {
+  url: string
+  template: string
+  stop: () => Promise<void>
+}
+
+const keptFolder = path.resolve('node_modules/.cache/smartx-test-postgres')
+
+/**
+ * Starts the cluster that earlier runs left, or a throw-away one while another run is using it. Its
+ * template is named after the migrations, and created once for them.
+ */
+export async function startCluster(): Promise<Cluster> {
+  const { server, remove } = await startServer()
+  const template = `template_${hashOfMigrations()}`
+  const admin = postgres(server.url, { max: 1, onnotice: () => {} })
+  await dropLeftDatabases(admin, template)
+  await createTemplate(admin, server.url, template)
+  await admin.end()
+  return {
+    url: server.url,
+    template,
+    stop: async () => {
+      await server.stop()
+      remove()
+    }
+  }
+}
+
+async function startServer(): Promise<{ server: EmbeddedPostgres; remove: () => void }> {
+  try {
+    return { server: await start(keptFolder), remove: () => {} }
+  } catch (error) {
+    if (!String(error).includes('is in use')) {
+      // it is not durable: a crash of the machine can have damaged it
+      rmSync(keptFolder, { recursive: true, force: true })
+      return { server: await start(keptFolder), remove: () => {} }
+    }
+    const folder = mkdtempSync(path.join(tmpdir(), 'smartx-test-'))
+    const remove = () => {
+      rmSync(folder, { recursive: true, force: true })
+    }
+    return { server: await start(path.join(folder, 'postgres')), remove }
+  }
+}
+
+const start = async (data_dir: string) =>
+  await startEmbeddedPostgres({ data_dir, durable: false, settings: { max_connections: '200' } })
+
+/** The files of `drizzle/` and the version of the job queue, which brings its own migrations. */
+function hashOfMigrations(): string {
+  const hash = createHash('sha256')
+  for (const name of readdirSync('drizzle', { recursive: true, encoding: 'utf8' }).toSorted())
+    if (/\.(sql|json)$/.test(name)) hash.update(readFileSync(path.join('drizzle', name)))
+  hash.update(readFileSync('node_modules/graphile-worker/package.json'))
+  return hash.digest('hex').slice(0, 12)
+}
+
+/** Drops what runs that were killed left, and templates of other migrations. */
+async function dropLeftDatabases(admin: postgres.Sql, template: string): Promise<void> {
+  const left = await admin<{ name: string }[]>`
+    select datname as name from pg_database
+    where datname ~ '^(test|template|draft)_' and datname <> ${template}`
+  for (const { name } of left) await admin.unsafe(`drop database "${name}" with (force)`)
+}
+
+/** Renamed when it is complete: an interrupted run leaves no half-migrated template. */
+async function createTemplate(admin: postgres.Sql, url: string, template: string): Promise<void> {
+  if ((await admin`select from pg_database where datname = ${template}`).length > 0) return
+  const draft = template.replace('template', 'draft')
+  await admin.unsafe(`create database ${draft}`)
+  const { migrate } = await import('../../src/bootstrap/migrations.ts') // slow, seldom needed
+  await migrate(url.replace(/postgres$/, draft))
+  await admin.unsafe(`alter database ${draft} rename to ${template}`)
+}

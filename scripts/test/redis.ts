@@ -1,0 +1,35 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+
+/** REDIS_URL if it is set, or a server of its own where one is installed. */
+export async function startRedis(): Promise<{ url: string; stop: () => void } | undefined> {
+  if (process.env.REDIS_URL) return { url: process.env.REDIS_URL, stop: () => {} }
+  if (spawnSync('redis-server', ['--version']).status !== 0) {
+    console.log(
+      'Tests of the shared cache are skipped: install redis-server or set REDIS_URL to run them.'
+    )
+    return undefined
+  }
+  const port = String(await freePort())
+  const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no', dir: tmpdir() }
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
+  const child = spawn('redis-server', args, { stdio: 'ignore' })
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    stop: () => {
+      child.kill()
+    }
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise(resolve => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as { port: number }
+      probe.close(() => {
+        resolve(port)
+      })
+    })
+  })
+}

@@ -1,0 +1,62 @@
+// Interleavings of writers that chance does not bring about.
+import postgres from 'postgres'
+import t from 'tap'
+import { application, database, organization } from '../../support/app.ts'
+
+const database_url = await database(t)
+const app = await application(t, { database_url })
+const other = postgres(database_url, { max: 1 })
+t.teardown(() => other.end())
+
+/** Runs `interfere` before each of the first `times` looks at why an update matched no row. */
+function interfereWithUpdates(times: number, interfere: (n: number) => Promise<unknown>) {
+  const { pool } = app.services.database
+  const send = pool.unsafe.bind(pool)
+  let seen = 0
+  pool.unsafe = ((...[text, ...rest]: Parameters<typeof send>) => {
+    if (!text.includes('"?differs"') || seen === times) return send(text, ...rest)
+    seen++
+    return interfere(seen).then(() => send(text, ...rest))
+  }) as typeof pool.unsafe
+  return () => {
+    pool.unsafe = send
+    return seen
+  }
+}
+
+t.test('an update that another writer overtakes is tried again', async t => {
+  const { call } = await organization(app)
+  const contact = { first_name: 'A', last_name: 'B', position: 'Buyer' }
+  const { id } = (await call('POST /api/contacts', contact)).json()
+  const restore = interfereWithUpdates(
+    1,
+    async () => await other`update contacts set position = 'Seller' where id = ${id}`
+  )
+  const answer = await call(`PATCH /api/contacts/${id}`, { position: 'Buyer' })
+  t.equal(restore(), 1, 'the other writer came in between')
+  t.match([answer.statusCode, answer.json()], [200, { position: 'Buyer', version: 2 }])
+})
+
+t.test('an update that is overtaken again and again is a 503 that changes nothing', async t => {
+  const { call } = await organization(app)
+  const contact = { first_name: 'A', last_name: 'B', position: 'Buyer' }
+  const { id } = (await call('POST /api/contacts', contact)).json()
+  // the value is there when the update looks, and another one when it looks for the reason
+  const { pool } = app.services.database
+  const send = pool.unsafe.bind(pool)
+  pool.unsafe = ((...[text, ...rest]: Parameters<typeof send>) =>
+    text.startsWith('update')
+      ? other`update contacts set position = 'Buyer' where id = ${id}`.then(() =>
+          send(text, ...rest)
+        )
+      : other`update contacts set position = 'Seller' where id = ${id}`.then(() =>
+          send(text, ...rest)
+        )) as typeof pool.unsafe
+  const answer = await call(`PATCH /api/contacts/${id}`, { position: 'Buyer' })
+  pool.unsafe = send
+  t.match([answer.statusCode, answer.json().code], [503, 'unavailable'])
+  t.match((await other`select position, version from contacts where id = ${id}`)[0], {
+    position: 'Seller',
+    version: 1
+  })
+})

@@ -1,0 +1,170 @@
+// A resource that the code does not have: everything that concerns all resources must know it.
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import postgres from 'postgres'
+import t from 'tap'
+import {
+  identifier,
+  record,
+  recordKeys,
+  reference,
+  searchText
+} from '../../../src/core/db/columns.ts'
+import { pgTable, sql, varchar } from '../../../src/core/db/drizzle.ts'
+import { resourceRoutes } from '../../../src/core/http/resource-routes.ts'
+import { Change, Creation, Id, Name, Nullable, RecordOf } from '../../../src/core/http/schema.ts'
+import { repository } from '../../../src/core/records/repository.ts'
+import { defineResource } from '../../../src/core/records/resource.ts'
+import { opportunities } from '../../../src/modules/sales/opportunities/table.ts'
+import { assertAccess } from '../../support/access.ts'
+import { application, database, organization } from '../../support/app.ts'
+import { documentOf } from '../../support/document.ts'
+import { behavesLikeARecord } from '../../support/record.ts'
+
+const quotes = pgTable(
+  'quotes',
+  {
+    ...record(),
+    title: varchar({ length: 200 }).notNull(),
+    margin: varchar({ length: 20 }),
+    opportunity_id: identifier(),
+    search_text: searchText(['title'])
+  },
+  t => [...recordKeys('quotes', t), reference('quotes', t, 'opportunity_id', opportunities)]
+)
+
+const fields = {
+  title: Name(200, { description: 'Title.', example: 'Offer 4711' }),
+  opportunity_id: Nullable(Id({ description: 'Opportunity ID.', example: 1 }))
+}
+const quoteResource = defineResource({
+  name: 'quote',
+  plural: 'quotes',
+  description: 'Offers with a price.',
+  table: quotes,
+  schema: RecordOf('Quote', 'An offer with a price.', fields),
+  create: Creation('NewQuote', fields, ['title'], { title: 'Offer 4711', opportunity_id: null }),
+  update: Change('QuoteChanges', fields, { title: 'Offer 4712' }),
+  filters: ['id', 'title', 'opportunity_id'],
+  sorts: ['id', 'title'],
+  search: ['title'],
+  include: { opportunity: 'opportunity_id' },
+  hidden: ['margin'],
+  title: sql`${quotes.title}`
+})
+const quoteService = repository(quoteResource)
+const routes: FastifyPluginAsyncTypebox = async app => {
+  resourceRoutes(app, quoteResource, quoteService)
+}
+
+const database_url = await database(t)
+const admin = postgres(database_url, { max: 1, onnotice: () => {} })
+t.teardown(() => admin.end())
+await admin.unsafe(`
+  create table quotes (like contacts including defaults including identity);
+  alter table quotes
+    drop first_name, drop last_name, drop email, drop phone, drop company, drop position, drop tags,
+    drop search_text, drop account_id,
+    add title varchar(200) not null, add margin varchar(20) default 'secret margin',
+    add opportunity_id bigint,
+    add search_text text not null generated always as (search_text("title")) stored,
+    add primary key (organization_id, id),
+    add foreign key (organization_id, opportunity_id) references opportunities;
+  create index on quotes using gin (organization_id, search_text gin_trgm_ops);
+  call watch_records('quotes', 'quote', '{margin}')`)
+const app = await application(t, { database_url }, undefined, async app => {
+  await app.register(routes, { prefix: '/api/quotes' })
+})
+
+t.test('it behaves like a record', async t => {
+  await behavesLikeARecord(t, app, '/api/quotes', {
+    valid: () => ({ title: 'Offer' }),
+    change: { title: 'Better offer' },
+    invalid: [
+      [{ title: '' }, '/title'],
+      [{ opportunity_id: 'x' }, '/opportunity_id'],
+      [{ margin: '10' }, '/margin']
+    ]
+  })
+})
+
+t.test('it has a tag, permissions, event types and its related records', async t => {
+  const { tags = [] } = app.swagger() as { tags?: { name: string; description: string }[] }
+  t.match(
+    tags.find(({ name }) => name === 'quotes'),
+    { description: 'Offers with a price.' }
+  )
+  const { call } = await organization(app)
+  const opportunity = (await call('POST /api/opportunities', { title: 'Sale' })).json()
+  const quote = { title: 'Offer', opportunity_id: opportunity.id }
+  const { id } = (await call('POST /api/quotes', quote)).json()
+  t.match((await call(`GET /api/quotes/${id}?include=opportunity`)).json(), {
+    included: { opportunity: { title: 'Sale' } }
+  })
+  t.match((await call('GET /api/quotes?q=off')).json(), { data: [{ id }] })
+  t.match((await call('POST /api/quotes', { ...quote, opportunity_id: 999 })).json(), {
+    status: 422,
+    errors: [{ pointer: '/opportunity_id' }]
+  })
+  const sent = await call('POST /api/quotes', { ...quote, id: 1 })
+  t.match(sent.json().errors, [{ pointer: '/id', detail: /set by the server/ }])
+  t.match((await call(`GET /api/quotes/${id}/history`)).json(), {
+    data: [{ type: 'quote.created' }]
+  })
+})
+
+t.test('its hidden column leaves the database in no way', async t => {
+  const { call } = await organization(app)
+  const { id } = (await call('POST /api/quotes', { title: 'Offer' })).json()
+  await call(`PATCH /api/quotes/${id}`, { title: 'Better' })
+  t.equal((await admin`select margin from quotes where id = ${id}`)[0]!.margin, 'secret margin')
+  for (const request of [`/${id}`, `/${id}/history`, '', '?q=bett', `?id=${id}&fields=title`])
+    t.notMatch((await call(`GET /api/quotes${request}`)).body, /margin/, `GET quotes${request}`)
+  const csv = await call('GET /api/quotes', undefined, { accept: 'text/csv' })
+  t.notMatch(csv.body, /margin/, 'CSV')
+  t.equal((await call('GET /api/quotes?fields=margin')).statusCode, 400)
+  t.equal((await call('GET /api/quotes?margin=secret')).statusCode, 400)
+  const events = await admin`select from events where subject_type = 'quote'
+    and (before::text like '%margin%' or after::text like '%margin%')`
+  t.equal(events.length, 0, 'events')
+})
+
+t.test('the timeline of an opportunity names it', async t => {
+  const { call } = await organization(app)
+  const opportunity = (await call('POST /api/opportunities', { title: 'Sale' })).json()
+  const { id } = (
+    await call('POST /api/quotes', { title: 'Offer 4711', opportunity_id: opportunity.id })
+  ).json()
+  const { data } = (
+    await call(`GET /api/opportunities/${opportunity.id}/timeline?kind=link`)
+  ).json()
+  t.match(data, [
+    {
+      kind: 'link',
+      title: 'Quote added: Offer 4711',
+      links: [{ type: 'quote', id, name: 'Offer 4711' }]
+    }
+  ])
+})
+
+t.test('undoing a conversion leaves an opportunity that it refers to', async t => {
+  const { call } = await organization(app)
+  const lead = (await call('POST /api/leads', {})).json()
+  const conversion = `/api/leads/${lead.id}/conversion`
+  const { opportunity } = (
+    await call(`POST ${conversion}`, { opportunity: { title: 'Sale' } })
+  ).json()
+  await call('POST /api/quotes', { title: 'Offer', opportunity_id: opportunity.id })
+  t.match((await call(`DELETE ${conversion}`)).json(), {
+    left: [{ type: 'opportunity', id: opportunity.id, reason: 'It is used by quotes.' }]
+  })
+  t.equal((await call(`GET /api/opportunities/${opportunity.id}`)).statusCode, 200)
+})
+
+t.test('the access matrix covers it', async t => {
+  const requests = await assertAccess(t, app, { quotes: () => ({ title: 'Offer' }) })
+  const operations = Object.entries(documentOf(app).paths)
+    .filter(([path]) => path.startsWith('/api/quotes'))
+    .flatMap(([, methods]) => Object.keys(methods))
+  t.equal(operations.length, 8, 'list, create, get, PUT, PATCH, delete, restore, history')
+  t.equal(requests.filter(request => request.includes('/api/quotes')).length, operations.length)
+})
