@@ -78,7 +78,7 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   return app
 }
 
-/** Fastify with its limits (see docs/architecture.md), without a route. */
+/** Fastify with its limits (see docs/decisions/0010-timeouts-and-limits.md), without a route. */
 const createServer = ({ trust_proxy }: AppConfig, logger: FastifyBaseLogger) => {
   const app = Fastify({
     loggerInstance: withoutChildren(logger),

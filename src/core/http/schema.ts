@@ -13,8 +13,11 @@ const anyText = '^[^\\u0000\\uD800-\\uDFFF]*$'
 // only one way to match: with allErrors it runs on text of any length, before its length is checked
 const visibleText = '^\\s*[^\\s\\u0000\\uD800-\\uDFFF][^\\u0000\\uD800-\\uDFFF]*$'
 
-/** The patterns that apply to any text. */
-export const textPatterns = [anyText, visibleText]
+/** What the patterns of text require, for errors. */
+export const patternTexts: Record<string, string> = {
+  [anyText]: 'must not contain NUL or unpaired surrogates',
+  [visibleText]: 'must not be blank or contain NUL or unpaired surrogates'
+}
 
 /** Text as received: anything but NUL and unpaired surrogates, which cannot be stored. */
 export const Text = (maxLength: number, options: StringOptions = {}) =>

@@ -1,7 +1,7 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
 import type { Fault } from '../errors.ts'
-import { textPatterns } from './schema.ts'
+import { patternTexts } from './schema.ts'
 
 type Json = Record<string, unknown>
 /** An error of Ajv, or one of our own in the same form. */
@@ -64,12 +64,6 @@ const spellings: Record<string, RegExp> = {
   boolean: /^(true|false)$/
 }
 
-const spellingMessages: Record<string, string> = {
-  integer: 'must be an integer',
-  number: 'must be a number',
-  boolean: 'must be true or false'
-}
-
 function misspelled(
   properties: Record<string, { type?: string }>,
   data: Json
@@ -85,8 +79,7 @@ function misspelled(
       keyword: 'type',
       instancePath: `/${name}`,
       schemaPath: '',
-      params: { type },
-      message: spellingMessages[type]!
+      params: { type }
     })
   }
   return failures
@@ -118,6 +111,17 @@ const formatTexts: Record<string, string> = {
     'must be a duration, a date, or a date and time, such as 30d or 2026-11-22T09:00:00Z'
 }
 
+const typeTexts: Record<string, string> = {
+  string: 'must be text',
+  integer: 'must be an integer',
+  number: 'must be a number',
+  boolean: 'must be true or false',
+  array: 'must be a list',
+  object: 'must be an object'
+}
+
+const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
+
 /** What an error of Ajv means to the caller, by keyword; others have Ajv's own message. */
 const detailTexts: Record<string, (failure: Failure, path: string) => string | undefined> = {
   additionalProperties: ({ params, parentSchema }) => {
@@ -128,13 +132,18 @@ const detailTexts: Record<string, (failure: Failure, path: string) => string | u
   required: () => 'is required',
   minProperties: () => 'must contain at least one field to change',
   pattern: ({ parentSchema }) =>
-    textPatterns.includes(parentSchema?.pattern ?? '')
-      ? 'must not be blank or contain NUL or unpaired surrogates'
-      : 'has an invalid format',
+    patternTexts[parentSchema?.pattern ?? ''] ?? 'has an invalid format',
   minLength: () => 'must not be empty',
+  maxLength: ({ params }) => `must have at most ${counted(params.limit as number, 'character')}`,
+  minItems: ({ params }) => `must have at least ${counted(params.limit as number, 'item')}`,
+  maxItems: ({ params }) => `must have at most ${counted(params.limit as number, 'item')}`,
+  uniqueItems: () => 'must not contain duplicates',
+  minimum: ({ params }) => `must be at least ${params.limit}`,
+  maximum: ({ params }) => `must be at most ${params.limit}`,
   format: ({ params }) =>
     formatTexts[params.format as string] ?? `must match the format "${String(params.format)}"`,
-  type: (_, path) => (path === '' ? 'is missing: send a JSON object' : undefined),
+  type: ({ params }, path) =>
+    path === '' ? 'is missing: send a JSON object' : typeTexts[params.type as string],
   enum: ({ params }) =>
     `must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`
 }
