@@ -3,7 +3,7 @@ import formats from 'ajv-formats'
 import type { LightMyRequestResponse } from 'fastify'
 import type { App } from './app.ts'
 
-interface Answer {
+interface ResponseObject {
   $ref?: string
   headers?: Record<string, unknown>
   content?: Record<string, { schema: object }>
@@ -20,12 +20,12 @@ export interface Operation {
   security?: object[]
   requestBody?: { content: Record<string, { schema: { $ref?: string } }> }
   parameters?: Parameter[]
-  responses: Record<string, Answer>
+  responses: Record<string, ResponseObject>
 }
 export interface Document {
   paths: Record<string, Record<string, Operation>>
   components: {
-    responses: Record<string, Answer>
+    responses: Record<string, ResponseObject>
     schemas: Record<string, { example?: object }>
     parameters: Record<string, Parameter>
   }
@@ -79,10 +79,7 @@ export function operationOf(
   return undefined
 }
 
-/**
- * Throws unless an answer is what the document says: its status, its content type, its headers, its
- * schema.
- */
+/** Throws unless the document has the response: its status, content type, headers and schema. */
 export function conforms(
   app: App,
   method: string,
@@ -90,7 +87,7 @@ export function conforms(
   answer: LightMyRequestResponse
 ): void {
   const found = operationOf(app, method, url)
-  if (!found) return // no such operation: 404 and 405 are tested by hand
+  if (!found) return // not an operation: a 404 or 405, which other tests check
   const [template, operation] = found
   const where = `${method} ${template} → ${answer.statusCode}`
   const { document, ajv, checks } = knownOf(app)
@@ -122,13 +119,13 @@ export function conforms(
         JSON.parse(JSON.stringify(content.schema).replaceAll('"#/', '"document#/')) as object
       ))
     )
-  // `fields` leaves out what the schema requires: that is what it is for
+  // `fields` omits fields that the schema requires
   const errors = check(answer.json())
     ? []
     : check.errors!.filter(error => !(error.keyword === 'required' && url.includes('fields=')))
   if (errors.length > 0)
     throw new Error(
-      `${where} is not what the document says: ${JSON.stringify(errors.slice(0, 3))} ` +
+      `${where} does not match the document: ${JSON.stringify(errors.slice(0, 3))} ` +
         answer.body.slice(0, 500)
     )
 }

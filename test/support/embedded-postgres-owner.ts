@@ -1,5 +1,5 @@
-// A process that owns an embedded server, for tests that kill it. It writes row after row, and says
-// what happened in one JSON line each.
+// A process with an embedded server, for tests that kill it. It writes row after row, and reports
+// each event as a line of JSON.
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { startEmbeddedPostgres } from '../../src/bootstrap/embedded-postgres.ts'

@@ -1,9 +1,6 @@
 import type { App } from './app.ts'
 
-/**
- * The plans of the statements that a connection, the pool if none is named, is sent during `work`:
- * seen on it, and explained on it.
- */
+/** The plans of the statements that `work` sends to a connection, by default the pool. */
 export async function plansOf(
   app: App,
   work: () => Promise<{ statusCode: number; body: string }>,
@@ -28,7 +25,7 @@ export async function plansOf(
   )
 }
 
-/** Lets Postgres look at what is in the tables, however long that takes. */
+/** Updates the statistics that Postgres plans by, however long that takes. */
 export async function analyze(app: App): Promise<void> {
   const connection = await app.services.database.pool.reserve()
   await connection`set statement_timeout = 0`

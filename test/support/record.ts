@@ -4,9 +4,9 @@ import { organization, type App, type Call } from './app.ts'
 type Json = Record<string, unknown>
 
 /**
- * What every record promises, whatever it is about. `valid` makes one (and what it needs first, by
- * `call`), `change` changes it, `invalid` is refused with 400 at the pointer. `turns`: values that
- * the first field of `change` takes in turn, where it does not take any text.
+ * What every record promises. `valid`: the body of a new one, which may create what it refers to by
+ * `call`; `change`: the body of an update; `invalid`: fields that are refused with a 400, and the
+ * pointer to them; `turns`: values for the first field of `change`, if it does not take any text.
  */
 export async function behavesLikeARecord(
   t: Test,
@@ -26,35 +26,39 @@ export async function behavesLikeARecord(
 ) {
   const { call } = await organization(app)
   const stranger = await organization(app)
-  const make = async () =>
+  const create = async () =>
     (await call(`POST ${path}`, await valid(call))).json() as Json & { id: number; version: number }
 
-  await t.test('is made, read, changed and deleted', async t => {
+  await t.test('can be created, read, updated and deleted', async t => {
     const input = await valid(call)
-    const made = await call(`POST ${path}`, input)
-    const record = made.json()
+    const created = await call(`POST ${path}`, input)
+    const record = created.json()
     t.match(
-      [made.statusCode, made.headers.etag, made.headers.location],
+      [created.statusCode, created.headers.etag, created.headers.location],
       [201, '"1"', `${path}/${record.id}`]
     )
-    const { password: _, ...told } = input
-    t.match(record, { ...told, version: 1, deleted_at: null }, 'what was given is what is there')
+    const { password: _, ...visible } = input
+    t.match(
+      record,
+      { ...visible, version: 1, deleted_at: null },
+      'it has the fields that were sent'
+    )
     t.same(
       (await call(`GET ${path}/${record.id}`)).json(),
       record,
-      'a read gives what the creation answered'
+      'a read returns what the creation returned'
     )
     const changed = await call(`PATCH ${path}/${record.id}`, change)
     t.match(
       changed.json(),
       { ...record, ...change, version: 2, updated_at: String },
-      'a change touches only the fields named'
+      'an update changes only the fields sent'
     )
     t.equal(changed.headers.etag, '"2"')
     t.same(
       (await call(`GET ${path}/${record.id}`)).json(),
       changed.json(),
-      'a read after a change gives the change'
+      'a read after an update returns the update'
     )
     t.same(
       (await call(`GET ${path}?id=${record.id}`)).json().data,
@@ -76,10 +80,10 @@ export async function behavesLikeARecord(
     )
   })
 
-  await t.test('PUT and PATCH are alike, and PATCH takes a merge patch', async t => {
-    const { id } = await make()
+  await t.test('PUT and PATCH do the same, and PATCH accepts a merge patch', async t => {
+    const { id } = await create()
     t.match((await call(`PUT ${path}/${id}`, change)).json(), change)
-    const merged = await call(`PATCH ${path}/${(await make()).id}`, change, {
+    const merged = await call(`PATCH ${path}/${(await create()).id}`, change, {
       'content-type': 'application/merge-patch+json'
     })
     t.match([merged.statusCode, merged.json()], [200, change])
@@ -91,7 +95,7 @@ export async function behavesLikeARecord(
   })
 
   await t.test('a stale If-Match is refused and changes nothing', async t => {
-    const { id } = await make()
+    const { id } = await create()
     t.equal((await call(`PATCH ${path}/${id}`, change, { 'if-match': '"1"' })).statusCode, 200)
     for (const [method, body] of [
       ['PATCH', change],
@@ -102,14 +106,14 @@ export async function behavesLikeARecord(
       t.match(
         [stale.statusCode, stale.json().code, stale.headers.etag],
         [412, 'stale', '"2"'],
-        `${method} tells the present version`
+        `${method} returns the current version`
       )
     }
     t.equal((await call(`GET ${path}/${id}`)).json().version, 2)
     t.equal(
       (await call(`PATCH ${path}/${id}`, change, { 'if-match': '3' })).statusCode,
       400,
-      'an If-Match without quotes is no entity tag'
+      'an If-Match without quotes is not an entity tag'
     )
     t.equal(
       (await call(`PATCH ${path}/${id}`, change, { 'if-match': 'W/"2"' })).statusCode,
@@ -123,8 +127,8 @@ export async function behavesLikeARecord(
     )
   })
 
-  await t.test('If-None-Match answers 304 without a body', async t => {
-    const { id } = await make()
+  await t.test('If-None-Match returns 304 without a body', async t => {
+    const { id } = await create()
     for (const tag of ['"1"', 'W/"1"', '"9", "1"', '*']) {
       const answer = await call(`GET ${path}/${id}`, undefined, { 'if-none-match': tag })
       t.match([answer.statusCode, answer.body, answer.headers.etag], [304, '', '"1"'], tag)
@@ -135,8 +139,8 @@ export async function behavesLikeARecord(
     )
   })
 
-  await t.test('a change that changes nothing is no change', async t => {
-    const { id } = await make()
+  await t.test('an update that changes nothing keeps the version and writes no event', async t => {
+    const { id } = await create()
     await call(`PATCH ${path}/${id}`, change)
     const again = await call(`PATCH ${path}/${id}`, change, { 'if-match': '"2"' })
     const { password: _, ...visible } = change
@@ -145,42 +149,49 @@ export async function behavesLikeARecord(
     t.equal((await call(`GET ${path}/${id}/history`)).json().data.length, 2)
   })
 
-  await t.test('nonsense is refused at its place and nothing is stored', async t => {
-    const before = (await call(`GET ${path}?count=exact&limit=1`)).json().total
-    for (const [fields, pointer] of invalid) {
-      const refused = await call(`POST ${path}`, { ...(await valid(call)), ...fields })
-      t.match(
-        [refused.statusCode, refused.headers['content-type'], refused.json().errors?.[0]?.pointer],
-        [400, /problem\+json/, pointer],
-        JSON.stringify(fields).slice(0, 80)
+  await t.test(
+    'an invalid field is refused with a pointer to it, and nothing is stored',
+    async t => {
+      const before = (await call(`GET ${path}?count=exact&limit=1`)).json().total
+      for (const [fields, pointer] of invalid) {
+        const refused = await call(`POST ${path}`, { ...(await valid(call)), ...fields })
+        t.match(
+          [
+            refused.statusCode,
+            refused.headers['content-type'],
+            refused.json().errors?.[0]?.pointer
+          ],
+          [400, /problem\+json/, pointer],
+          JSON.stringify(fields).slice(0, 80)
+        )
+      }
+      for (const field of [
+        'id',
+        'organization_id',
+        'version',
+        'created_at',
+        'created_by',
+        'deleted_at',
+        'search_text',
+        'nonsense'
+      ]) {
+        t.match((await call(`POST ${path}`, { ...(await valid(call)), [field]: 1 })).json(), {
+          status: 400,
+          errors: [{ pointer: `/${field}`, code: 'unknown' }]
+        })
+      }
+      const { id } = await create()
+      t.equal(
+        (await call(`PATCH ${path}/${id}`, {})).statusCode,
+        400,
+        'an update without fields is refused'
       )
+      t.equal((await call(`GET ${path}?count=exact&limit=1`)).json().total, before + 1)
     }
-    for (const field of [
-      'id',
-      'organization_id',
-      'version',
-      'created_at',
-      'created_by',
-      'deleted_at',
-      'search_text',
-      'nonsense'
-    ]) {
-      t.match((await call(`POST ${path}`, { ...(await valid(call)), [field]: 1 })).json(), {
-        status: 400,
-        errors: [{ pointer: `/${field}`, code: 'unknown' }]
-      })
-    }
-    const { id } = await make()
-    t.equal(
-      (await call(`PATCH ${path}/${id}`, {})).statusCode,
-      400,
-      'a change of nothing is a mistake'
-    )
-    t.equal((await call(`GET ${path}?count=exact&limit=1`)).json().total, before + 1)
-  })
+  )
 
-  await t.test('is invisible to other organisations', async t => {
-    const { id } = await make()
+  await t.test('is invisible to other organizations', async t => {
+    const { id } = await create()
     for (const request of ['GET', 'DELETE', 'PATCH', 'PUT']) {
       t.equal(
         (
@@ -196,11 +207,11 @@ export async function behavesLikeARecord(
     t.equal((await stranger.call(`POST ${path}/${id}/restore`)).statusCode, 404)
     t.equal((await stranger.call(`GET ${path}/${id}/history`)).statusCode, 404)
     t.same((await stranger.call(`GET ${path}?id=${id}`)).json().data, [])
-    t.equal((await call(`GET ${path}/${id}`)).json().version, 1, 'and untouched by them')
+    t.equal((await call(`GET ${path}/${id}`)).json().version, 1, 'it is unchanged')
   })
 
-  await t.test('comes back from deletion', async t => {
-    const { id } = await make()
+  await t.test('can be restored after deletion', async t => {
+    const { id } = await create()
     await call(`DELETE ${path}/${id}`)
     const [trashed] = (await call(`GET ${path}?deleted=true&id=${id}`)).json().data
     t.match(trashed, { id, version: 2, deleted_at: /^20.*Z$/ })
@@ -210,13 +221,13 @@ export async function behavesLikeARecord(
     t.match(
       (await call(`POST ${path}/${id}/restore`)).json(),
       { version: 3 },
-      'restoring what is there changes nothing'
+      'restoring a record that is not deleted changes nothing'
     )
     t.equal((await call(`POST ${path}/999999999/restore`)).statusCode, 404)
   })
 
-  await t.test('has a history that forgets nothing', async t => {
-    const { id } = await make()
+  await t.test('has a complete history', async t => {
+    const { id } = await create()
     await call(`PATCH ${path}/${id}`, change)
     await call(`DELETE ${path}/${id}`)
     await call(`POST ${path}/${id}/restore`)
@@ -226,22 +237,22 @@ export async function behavesLikeARecord(
       ['restored', 'deleted', 'updated', 'created']
     )
     t.equal(has_more, false)
-    t.notMatch(JSON.stringify(data), /argon2|organization_id/, 'without secrets')
+    t.notMatch(JSON.stringify(data), /argon2|organization_id/, 'it has no secrets')
     t.match(data[0].after, { id, version: 4, deleted_at: null })
     t.same(
       data[0].after,
       (await call(`GET ${path}/${id}`)).json(),
-      'and what came after is the record as it is'
+      'the newest event has the current record'
     )
     const first = (await call(`GET ${path}/${id}/history?limit=3`)).json()
     const second = (
       await call(`GET ${path}/${id}/history?limit=3&cursor=${first.next_cursor}`)
     ).json()
-    t.same([...first.data, ...second.data], data, 'page by page')
+    t.same([...first.data, ...second.data], data, 'the pages add up to the whole')
   })
 
-  await t.test('twelve writers with If-Match lose nothing', async t => {
-    const { id } = await make()
+  await t.test('twelve concurrent writers with If-Match lose no update', async t => {
+    const { id } = await create()
     const [field] = Object.keys(change) as [string]
     const write = async (writer: number) => {
       let done = 0

@@ -1,5 +1,5 @@
-// What the reports must say of a world: rows without `list` and `filter`, in no order, in plain
-// TypeScript with integers of cents.
+// The reports that generated sales data must have: rows without `list` and `filter`, in no order,
+// computed in plain TypeScript with integers of cents.
 import type { Activity, Lead, Opportunity, Stop, World } from './walk.ts'
 
 const money = (cents: number) => cents / 100
@@ -18,7 +18,7 @@ const sums = (found: Opportunity[]) => ({
     )
   )
 })
-/** The rows of each group, which `fields` tell apart. */
+/** One row for each group of values with the same `fields`. */
 const grouped = <T>(values: T[], fields: (value: T) => object, numbers: (values: T[]) => object) =>
   [...Map.groupBy(values, value => JSON.stringify(fields(value))).values()].map(group => ({
     ...fields(group[0]!),
@@ -56,18 +56,18 @@ export const truth = {
   }),
 
   forecast(_: World, found: Opportunity[]) {
-    const hoped = found.filter(opportunity => standing(opportunity).kind !== 'lost')
+    const expected = found.filter(opportunity => standing(opportunity).kind !== 'lost')
     const status = (opportunity: Opportunity) => ({ status: standing(opportunity).kind })
     return {
       data: grouped(
-        hoped,
+        expected,
         opportunity => ({
           month: opportunity.close_date?.slice(0, 7) ?? null,
           ...status(opportunity)
         }),
         sums
       ),
-      totals: grouped(hoped, status, sums)
+      totals: grouped(expected, status, sums)
     }
   },
 
@@ -135,23 +135,23 @@ export const truth = {
       count: activities.length,
       minutes: sumOf(activities, ({ minutes }) => minutes ?? 0)
     })
-    const told = ({ assigned_to, type, status }: Activity) => ({
+    const keyOf = ({ assigned_to, type, status }: Activity) => ({
       assigned_to,
       assigned_to_name: nameOf(world, assigned_to),
       type,
       status
     })
     return {
-      data: grouped(found, told, numbers),
+      data: grouped(found, keyOf, numbers),
       totals: [numbers(found)]
     }
   }
 }
 
-/** A lead that was deleted says nothing any more. */
+/** A deleted lead has no source. */
 const sourceOf = ({ lead }: Opportunity) => (lead === undefined || lead.gone ? null : lead.source)
 
-/** How many seconds each stay at a place took that is over. */
+/** The duration of each completed stay at a place, in seconds. */
 const staysAt =
   (key: string) =>
   (way: Stop<string>[]): number[] =>

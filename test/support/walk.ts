@@ -1,5 +1,5 @@
-// A generator whose truth is known: leads walk through statuses, opportunities through stages, each
-// step at a known time.
+// Generates sales data with a known history: leads pass through statuses, opportunities through
+// stages, each transition at a known time.
 import { repository } from '../../src/core/records/repository.ts'
 import { Context } from '../../src/core/access/context.ts'
 import type { ListQuery } from '../../src/core/records/list.ts'
@@ -24,7 +24,7 @@ interface Owner {
   id: number
   username: string
 }
-/** Where a record was, when it came there; the last place is where it is. */
+/** A stage or status and when the record entered it; the last one is the current one. */
 export interface Stop<Place> {
   at: Place
   moved_at: string
@@ -63,7 +63,7 @@ export interface World {
   activities: Activity[]
 }
 
-/** mulberry32: the same numbers for the same seed. */
+/** Random numbers by mulberry32: the same ones for the same seed. */
 function dice(seed: number) {
   let state = seed
   const next = () => {
@@ -87,10 +87,7 @@ const nextStatuses: Record<string, string[]> = {
   unqualified: ['contacted'],
   converted: []
 }
-/**
- * The keys of the first pipeline mean other stages in the second, and not all of its stages are
- * there.
- */
+/** In the second pipeline, keys of the first one mean other stages, and some are missing. */
 const otherStages = [
   { key: 'proposal', name: 'Offer', kind: 'open', probability: 40 },
   { key: 'signing', name: 'Signing', kind: 'open', probability: 80 },
@@ -102,10 +99,7 @@ const day = 86_400
 const firstDay = Date.parse('2026-01-01T00:00:00Z')
 const instant = (seconds: number) => new Date(firstDay + seconds * 1000).toISOString()
 
-/**
- * Fills an organisation, where nothing has been sold yet, with `many` leads, opportunities and
- * activities.
- */
+/** Creates `many` leads, opportunities and activities in an organization that has none. */
 export async function walk(
   app: App,
   { id: organization_id, admin, user }: Tenant,
@@ -144,7 +138,7 @@ export async function walk(
     tags: [hot.id, cold.id].filter(() => chance(0.2)),
     gone: chance(0.05)
   })
-  /** From stop to stop, a second at least at each, until there is no `next` one. */
+  /** Transitions from `start` on, at least a second apart, while there is a `next` one. */
   function wayFrom<Place>(
     created_at: string,
     start: Place,
@@ -170,7 +164,7 @@ export async function walk(
       way: wayFrom(lead.created_at, 'new', at => (chance(0.3) ? undefined : of(nextStatuses[at]!)))
     }
   })
-  const madeLeads = await store(
+  const createdLeads = await store(
     ctx,
     repository(leadResource),
     newLeads,
@@ -178,7 +172,7 @@ export async function walk(
     status => ({ status })
   )
 
-  /** Mostly within the pipeline; what is closed is seldom opened again. */
+  /** Mostly within the pipeline; closed opportunities are seldom reopened. */
   const nextStage = (at: Stage) =>
     chance(at.kind === 'open' ? 0.2 : 0.9)
       ? undefined
@@ -188,13 +182,13 @@ export async function walk(
     const start = of(stagesOf(of([first!.id, second.id])).filter(({ kind }) => kind === 'open'))
     return {
       ...opportunity,
-      lead: chance(0.7) ? of(madeLeads) : undefined,
+      lead: chance(0.7) ? of(createdLeads) : undefined,
       cents: chance(0.1) ? null : below(10_000_000),
       close_date: chance(0.15) ? null : instant(below(600 * day)).slice(0, 10),
       way: wayFrom(opportunity.created_at, start, nextStage)
     }
   })
-  const madeOpportunities = await store(
+  const createdOpportunities = await store(
     ctx,
     repository(opportunityResource),
     newOpportunities,
@@ -219,7 +213,7 @@ export async function walk(
     minutes: chance(0.3) ? null : below(120),
     way: []
   }))
-  const madeActivities = await store(
+  const createdActivities = await store(
     ctx,
     repository(activityResource),
     newActivities,
@@ -233,16 +227,16 @@ export async function walk(
     stages: allStages,
     pipelines: [first!.id, second.id],
     tags: [hot.id, cold.id],
-    leads: alive(madeLeads),
-    opportunities: alive(madeOpportunities),
-    activities: alive(madeActivities)
+    leads: alive(createdLeads),
+    opportunities: alive(createdOpportunities),
+    activities: alive(createdActivities)
   }
 }
 
 type Tenant = Awaited<ReturnType<typeof organization>>
 type New<W extends Walker> = Omit<W, 'id'>
 
-/** What `store` needs of a repository, whatever its rows. */
+/** What `store` needs of a repository. */
 interface Records {
   createMany: (ctx: Context, rows: never[]) => Promise<number>
   updateMany: (ctx: Context, rows: never[]) => Promise<number[]>
@@ -250,10 +244,7 @@ interface Records {
   remove: (ctx: Context, id: number) => Promise<void>
 }
 
-/**
- * Makes the records, moves them along their ways and deletes those that are gone. Their numbers
- * follow the order they are given in.
- */
+/** Creates the records, makes their transitions and deletes those that are gone. */
 async function store<Place, W extends Omit<Walker, 'id'> & { way: Stop<Place>[] }>(
   ctx: Context,
   records: Records,
@@ -283,15 +274,15 @@ async function store<Place, W extends Omit<Walker, 'id'> & { way: Stop<Place>[] 
   const ids: number[] = []
   for await (const rows of records.stream(ctx, { sort: [{ field: 'id', descending: false }] }))
     ids.push(...rows.map(({ id }) => id))
-  const made = walkers.map((walker, i) => ({ ...walker, id: ids[i]! }))
-  for (let step = 1; made.some(({ way }) => way.length > step); step++) {
+  const created = walkers.map((walker, i) => ({ ...walker, id: ids[i]! }))
+  for (let step = 1; created.some(({ way }) => way.length > step); step++) {
     await records.updateMany(
       ctx,
-      made
+      created
         .filter(({ way }) => way.length > step)
         .map(({ id, way }) => ({ id, ...placed(way[step]!) }) as never)
     )
   }
-  for (const { id, gone } of made) if (gone) await records.remove(ctx, id)
-  return made
+  for (const { id, gone } of created) if (gone) await records.remove(ctx, id)
+  return created
 }
