@@ -46,13 +46,17 @@ export interface Document {
   }
 }
 
-const least = ['minimum', 'minLength', 'minItems', 'minProperties'] as const
-const most = ['maximum', 'maxLength', 'maxItems'] as const
-/** The values a text can have: of an enum, or of a list such as `^(a|b)(,(a|b)){0,2}$`. */
+const minimums = ['minimum', 'minLength', 'minItems', 'minProperties'] as const
+const maximums = ['maximum', 'maxLength', 'maxItems'] as const
+
+/** The values that a text can have: of an enum, or of a list such as `^(a|b)(,(a|b)){0,2}$`. */
 const valuesOf = ({ enum: values, pattern = '' }: Schema) =>
   values ?? (/^\^\([\w|-]+\)/.test(pattern) ? pattern.match(/[\w-]+(?=[|)])/g) : null)
 
-const operationsOf = ({ paths }: Document) =>
+const nameOf = (reference: string): string => reference.split('/').at(-1)!
+
+/** The operations of a document, by method and path. */
+const operationsOf = ({ paths }: Document): Record<string, Operation> =>
   Object.fromEntries(
     Object.entries(paths).flatMap(([path, operations]) =>
       Object.entries(operations).map(([method, operation]) => [
@@ -61,31 +65,32 @@ const operationsOf = ({ paths }: Document) =>
       ])
     )
   )
-/** The parameters of an operation, by their place and name; shared ones are references. */
+
+/** The parameters of an operation, by their location and name. */
 const parametersOf = ({ components }: Document, { parameters = [] }: Operation) =>
   Object.fromEntries(
     parameters
-      .map(one => (one.$ref ? components!.parameters![one.$ref.split('/').at(-1)!]! : one))
+      .map(one => (one.$ref ? components!.parameters![nameOf(one.$ref)]! : one))
       .map(parameter => [`${parameter.in} ${parameter.name}`, parameter])
   )
-/** The successful responses of an operation, by status; shared ones are references. */
+
+/** The successful responses of an operation, by status. */
 const successesOf = ({ components }: Document, { responses }: Operation) =>
   Object.fromEntries(
     Object.entries(responses)
       .filter(([status]) => status.startsWith('2'))
       .map(([status, { $ref, ...response }]) => [
         status,
-        $ref ? components!.responses![$ref.split('/').at(-1)!]! : response
+        $ref ? components!.responses![nameOf($ref)]! : response
       ])
   )
 
 /**
- * What a schema says; one of several kinds says what any of them does, and always what all of them
- * do.
+ * A schema without references. One of several kinds has the properties of all of them, and requires
+ * what each of them requires.
  */
 function resolved(document: Document, { $ref, ...plain }: Schema): Schema {
-  const schema =
-    $ref === undefined ? plain : (document.components?.schemas?.[$ref.split('/').at(-1)!] ?? {})
+  const schema = $ref === undefined ? plain : (document.components?.schemas?.[nameOf($ref)] ?? {})
   if (!schema.oneOf) return schema
   const kinds = schema.oneOf.map(kind => resolved(document, kind))
   return {
@@ -97,86 +102,107 @@ function resolved(document: Document, { $ref, ...plain }: Schema): Schema {
   }
 }
 
-/**
- * What a client of the older document would trip over in the newer one, a line each. Additions are
- * none of it.
- */
-export function breakingChanges(before: Document, after: Document): string[] {
-  const lines = new Set<string>()
-  const broken = (where: string, what: string) => {
-    lines.add(`${where} ${what}`)
+/** Which way a schema goes: clients send it, or receive it. */
+type Direction = 'sent' | 'received'
+
+class Comparison {
+  readonly lines = new Set<string>()
+  readonly #before: Document
+  readonly #after: Document
+  readonly #compared = new Set<string>()
+
+  constructor(before: Document, after: Document) {
+    this.#before = before
+    this.#after = after
+    this.#each('', operationsOf(before), operationsOf(after), (where, older, newer) => {
+      this.#operation(where, older, newer)
+    })
   }
-  const seen = new Set<string>()
+
+  #broken(where: string, what: string): void {
+    this.lines.add(`${where} ${what}`)
+  }
 
   /** Compares what both have by the same name. */
-  function each<T>(
+  #each<T>(
     where: string,
     older: Record<string, T> = {},
     newer: Record<string, T> = {},
     compare: (where: string, older: T, newer: T) => void = () => {}
-  ) {
-    for (const [name, thing] of Object.entries(older)) {
-      if (newer[name] === undefined) broken(`${where}${name}`, 'is gone')
-      else compare(`${where}${name}`, thing, newer[name])
+  ): void {
+    for (const [name, item] of Object.entries(older)) {
+      if (newer[name] === undefined) this.#broken(`${where}${name}`, 'is gone')
+      else compare(`${where}${name}`, item, newer[name])
     }
   }
 
-  /**
-   * What the client sends may not be held to more than before; what it receives may not say less.
-   */
-  function schema(place: string, sent: boolean, older: Schema, newer: Schema) {
-    const name = older.$ref?.split('/').at(-1)
-    if (name !== undefined && seen.has(`${name} ${sent}`)) return
-    seen.add(`${name} ${sent}`)
+  #operation(where: string, older: Operation, newer: Operation): void {
+    if (newer.operationId !== older.operationId)
+      this.#broken(where, `was called ${older.operationId} and is called ${newer.operationId}`)
+    if (newer.security?.length && !older.security?.length) this.#broken(where, 'now needs a login')
+    const [before, after] = [parametersOf(this.#before, older), parametersOf(this.#after, newer)]
+    this.#each(`${where} `, before, after, (where, older, newer) => {
+      this.#schema(where, 'sent', older.schema, newer.schema)
+    })
+    for (const [name, { required }] of Object.entries(after))
+      if (required && !before[name]?.required) this.#broken(`${where} ${name}`, 'is now required')
+    this.#message(`${where} body`, 'sent', older.requestBody, newer.requestBody)
+    const responses = [successesOf(this.#before, older), successesOf(this.#after, newer)] as const
+    this.#each(`${where} `, ...responses, (where, older, newer) => {
+      this.#message(where, 'received', older, newer)
+    })
+  }
+
+  #message(where: string, direction: Direction, older: Message = {}, newer: Message = {}): void {
+    if (newer.required && !older.required) this.#broken(where, 'is now required')
+    this.#each(`${where} header `, older.headers, newer.headers)
+    this.#each(`${where} `, older.content, newer.content, (where, older, newer) => {
+      this.#schema(where, direction, older.schema, newer.schema)
+    })
+  }
+
+  /** What clients send may not be restricted further; what they receive may not lose anything. */
+  #schema(place: string, direction: Direction, older: Schema, newer: Schema): void {
+    const name = older.$ref && nameOf(older.$ref)
+    if (name !== undefined && this.#compared.has(`${name} ${direction}`)) return
+    this.#compared.add(`${name} ${direction}`)
     const where = name ?? place
-    const [a, b] = [resolved(before, older), resolved(after, newer)]
-    const [narrow, wide] = sent ? [a, b] : [b, a]
+    const [a, b] = [resolved(this.#before, older), resolved(this.#after, newer)]
     if (a.type !== b.type || a.format !== b.format)
-      return broken(where, `was ${a.format ?? a.type} and is ${b.format ?? b.type}`)
+      return this.#broken(where, `was ${a.format ?? a.type} and is ${b.format ?? b.type}`)
+    this.#presence(where, direction, a, b)
+    this.#each(`${where}.`, a.properties, b.properties, (where, a, b) => {
+      this.#schema(where, direction, a, b)
+    })
+    if (a.items && b.items) this.#schema(`${where}[]`, direction, a.items, b.items)
+    if (direction === 'sent') this.#limits(where, a, b)
+  }
+
+  #presence(where: string, direction: Direction, a: Schema, b: Schema): void {
+    const isSent = direction === 'sent'
+    const [narrow, wide] = isSent ? [a, b] : [b, a]
     if (narrow.nullable && !wide.nullable)
-      broken(where, sent ? 'may no longer be null' : 'may now be null')
+      this.#broken(where, isSent ? 'may no longer be null' : 'may now be null')
     for (const field of wide.required ?? [])
       if (!narrow.required?.includes(field))
-        broken(`${where}.${field}`, sent ? 'is now required' : 'is no longer always there')
-    each(`${where}.`, a.properties, b.properties, (where, a, b) => {
-      schema(where, sent, a, b)
-    })
-    if (a.items && b.items) schema(`${where}[]`, sent, a.items, b.items)
-    if (!sent) return
-    const taken = valuesOf(b)
-    if (taken)
+        this.#broken(`${where}.${field}`, isSent ? 'is now required' : 'is no longer always there')
+  }
+
+  #limits(where: string, a: Schema, b: Schema): void {
+    const accepted = valuesOf(b)
+    if (accepted)
       for (const value of valuesOf(a) ?? ['any text'])
-        if (!taken.includes(value)) broken(where, `no longer takes ${String(value)}`)
-    for (const limit of least)
+        if (!accepted.includes(value)) this.#broken(where, `no longer takes ${String(value)}`)
+    for (const limit of minimums)
       if ((b[limit] ?? -Infinity) > (a[limit] ?? -Infinity))
-        broken(where, `has a ${limit} of ${b[limit]} now`)
-    for (const limit of most)
+        this.#broken(where, `has a ${limit} of ${b[limit]} now`)
+    for (const limit of maximums)
       if ((b[limit] ?? Infinity) < (a[limit] ?? Infinity))
-        broken(where, `has a ${limit} of ${b[limit]} now`)
+        this.#broken(where, `has a ${limit} of ${b[limit]} now`)
   }
-
-  function message(where: string, sent: boolean, older: Message = {}, newer: Message = {}) {
-    if (newer.required && !older.required) broken(where, 'is now required')
-    each(`${where} header `, older.headers, newer.headers)
-    each(`${where} `, older.content, newer.content, (where, a, b) => {
-      schema(where, sent, a.schema, b.schema)
-    })
-  }
-
-  each('', operationsOf(before), operationsOf(after), (where, older, newer) => {
-    if (newer.operationId !== older.operationId)
-      broken(where, `was called ${older.operationId} and is called ${newer.operationId}`)
-    if (newer.security?.length && !older.security?.length) broken(where, 'now needs a login')
-    const [given, taken] = [parametersOf(before, older), parametersOf(after, newer)]
-    each(`${where} `, given, taken, (where, a, b) => {
-      schema(where, true, a.schema, b.schema)
-    })
-    for (const [name, { required }] of Object.entries(taken))
-      if (required && !given[name]?.required) broken(`${where} ${name}`, 'is now required')
-    message(`${where} body`, true, older.requestBody, newer.requestBody)
-    each(`${where} `, successesOf(before, older), successesOf(after, newer), (where, a, b) => {
-      message(where, false, a, b)
-    })
-  })
-  return [...lines]
 }
+
+/** What breaks clients of the older document in the newer one, a line each. Additions do not. */
+export const breakingChanges = (before: Document, after: Document): string[] => [
+  ...new Comparison(before, after).lines
+]

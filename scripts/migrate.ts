@@ -1,5 +1,5 @@
-// Applies pending migrations and ends: npm run migrate. A start does the same; this is for those
-// who deploy in two steps.
+// Applies pending migrations: npm run migrate. A start does the same; this is for
+// deployments in two steps.
 import { boot } from '../src/bootstrap/boot.ts'
 import { readConfig } from '../src/config.ts'
 

@@ -1,5 +1,5 @@
-// Writes openapi/openapi.json from the schemas of the routes. With --check it writes nothing, and
-// exits with 1 if the file is out of date or if it breaks clients of the last commits.
+// Writes openapi/openapi.json from the schemas of the routes. With --check, it writes nothing and
+// exits with 1 if the file is out of date or breaks clients of the last commits.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { pino } from 'pino'
@@ -21,7 +21,7 @@ if (!process.argv.includes('--check')) writeFileSync(file, text)
 else if (!existsSync(file) || readFileSync(file, 'utf8') !== text)
   fail(`${file} is out of date: run npm run openapi and commit it.`)
 else {
-  // in CI the file is committed already: its parent has the contract to compare with
+  // in CI the file is committed already, and its parent has the contract to compare with
   for (const commit of ['HEAD', 'HEAD^']) {
     const committed = documentAt(commit)
     const changes = committed ? breakingChanges(committed, JSON.parse(text) as Document) : []
@@ -38,13 +38,13 @@ function isAccepted(line: string): boolean {
   )
 }
 
-/** The document of an application that never connects to anything. */
+/** The document of an application that connects to nothing. */
 async function documentOfRoutes(): Promise<object> {
   const app = await buildApp(
     {
       database_url: 'postgres://127.0.0.1/none',
       redis_url: undefined,
-      jwt_secret: 'no token is ever signed with this one',
+      jwt_secret: 'a secret that signs nothing, of 32 bytes',
       cors_origins: [],
       trust_proxy: [],
       rate_limit_max: 1,

@@ -1,10 +1,7 @@
 import postgres from 'postgres'
 import { startEmbeddedPostgres } from '../../src/bootstrap/embedded-postgres.ts'
 
-/**
- * An empty database to measure in: on the server of DATABASE_URL, else on one of our own in
- * `folder`.
- */
+/** An empty database: on the server of DATABASE_URL, or on an embedded one in `folder`. */
 export async function openDatabase(
   folder: string
 ): Promise<{ url: string; close: () => Promise<void> }> {
@@ -30,37 +27,36 @@ export async function openDatabase(
   }
 }
 
-/**
- * A second table of contacts, alike in columns, rows, indexes and foreign keys, that writes no
- * events.
- */
-export async function makeBareTable(sql: postgres.Sql): Promise<void> {
+/** Creates a copy of `contacts` with its rows, indexes and foreign keys, but without events. */
+export async function createBareTable(sql: postgres.Sql): Promise<void> {
   const names = await sql<{ name: string }[]>`
     select quote_ident(attname) as name from pg_attribute where attrelid = 'contacts'::regclass
       and attnum > 0 and not attisdropped and attgenerated = ''`
   const columns = names.map(({ name }) => name).join()
   await sql.unsafe(`
     create table contacts_bare (like contacts including all);
-    alter table contacts_bare add foreign key (organization_id, account_id) references accounts
-    (organization_id, id);
-    insert into contacts_bare (${columns}) overriding system value select ${columns} from contacts
-      order by id;
+    alter table contacts_bare add foreign key (organization_id, account_id)
+      references accounts (organization_id, id);
+    insert into contacts_bare (${columns}) overriding system value
+      select ${columns} from contacts order by id;
     select setval(pg_get_serial_sequence('contacts_bare', 'id'), max(id)) from contacts_bare`)
   await sql`vacuum (analyze) contacts_bare`
   await sql`vacuum (analyze) contacts`
 }
 
 /**
- * Something to look for: the rarest name, one with an accent (asked for without), the most frequent
- * one, a part of many, and one that is in nearly all.
+ * Search terms: one without hits, the rarest name, one with an accent (written without it), the
+ * most frequent one, a part of many names, and one that nearly all rows have.
  */
 export async function searchTerms(sql: postgres.Sql): Promise<string[]> {
   const [terms] = await sql<{ rare: string; accented: string; common: string }[]>`
-    with names as (select last_name as name, count(*) as times from contacts
-      where last_name !~ '[^[:alpha:]]' group by last_name)
+    with names as (
+      select last_name as name, count(*) as times from contacts
+      where last_name !~ '[^[:alpha:]]' group by last_name
+    )
     select (select name from names order by times, name limit 1) as rare,
-      (select search_normal(name) from names where name <> unaccent(name) order by times desc
-      limit 1) as accented,
+      (select search_normal(name) from names
+        where name <> unaccent(name) order by times desc limit 1) as accented,
       (select name from names order by times desc limit 1) as common`
   return ['zzyzx', terms!.rare, terms!.accented, terms!.common, 'gmbh', 'example']
 }

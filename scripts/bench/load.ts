@@ -1,10 +1,13 @@
 import autocannon from 'autocannon'
 import type { Case } from './cases.ts'
-import { ask, type Process } from './processes.ts'
+import { probe, type Process } from './processes.ts'
 
 let sent = 0
 
-/** 32 connections for so many seconds. Errors: any answer that is not 2xx. */
+/**
+ * Sends requests of a case over 32 connections. Returns CPU µs per request and requests per second.
+ * Errors: for any response that is not 2xx.
+ */
 export async function load(
   server: Process,
   prefix: string,
@@ -12,7 +15,7 @@ export async function load(
   common: Record<string, string>,
   seconds: number
 ): Promise<{ cpu: number; rate: number }> {
-  const before = await ask(server, 'usage')
+  const before = await probe(server, 'usage')
   const result = await autocannon({
     url: server.url,
     connections: 32,
@@ -32,12 +35,12 @@ export async function load(
       }
     ]
   })
-  const after = await ask(server, 'usage')
-  const answered = result['2xx']
-  if (answered === 0 || result.non2xx + result.errors + result.timeouts > 0)
+  const after = await probe(server, 'usage')
+  const succeeded = result['2xx']
+  if (succeeded === 0 || result.non2xx + result.errors + result.timeouts > 0)
     throw new Error(
       `${prefix} ${method} ${path(0)}: ${JSON.stringify(result.statusCodeStats)}, ` +
         `${result.errors} errors`
     )
-  return { cpu: (after.cpu - before.cpu) / answered, rate: answered / result.duration }
+  return { cpu: (after.cpu - before.cpu) / succeeded, rate: succeeded / result.duration }
 }

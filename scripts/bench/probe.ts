@@ -1,10 +1,9 @@
-// Tells the parent process what this one has used so far, over a channel that costs the requests
-// nothing.
+// Reports what this process uses to its parent, over a channel that costs the requests nothing.
 import { writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
 
 export type Question = 'usage' | 'profile' | { keep: string }
-/** CPU in µs since the start, memory in bytes. */
+/** CPU time in µs since the start, memory in bytes. */
 export interface Usage {
   cpu: number
   rss: number
@@ -13,7 +12,7 @@ export interface Usage {
 const session = new Session()
 session.connect()
 
-async function answer(question: Question): Promise<Usage> {
+async function respond(question: Question): Promise<Usage> {
   if (question === 'profile') {
     await session.post('Profiler.enable')
     await session.post('Profiler.start')
@@ -25,9 +24,10 @@ async function answer(question: Question): Promise<Usage> {
 }
 
 process.on('message', (question: Question) => {
-  void answer(question).then(usage => process.send?.(usage))
+  void respond(question).then(usage => process.send?.(usage))
 })
 
+// an interrupted benchmark leaves no servers
 process.on('disconnect', () => {
   process.exit()
-}) // a bench that was broken off leaves no servers
+})

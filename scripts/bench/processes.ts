@@ -11,7 +11,7 @@ export interface Process {
   stop: () => Promise<void>
 }
 
-/** The flags and settings of `npm start`: every server here runs with them. */
+/** The flags and settings of `npm start`, with which every server here runs. */
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {
   scripts: { start: string }
 }
@@ -22,8 +22,8 @@ const settings = Object.fromEntries(
 )
 
 /**
- * Starts a server of this folder on a port of its own; it is ready when `path` answers 200. Returns
- * also how long that took, in ms.
+ * Starts a server of this folder on a free port, and waits until `path` is a 200. `ms`: how long
+ * that took.
  */
 export async function start(
   script: string,
@@ -64,10 +64,10 @@ export async function start(
   return { url, child, stop, ms }
 }
 
-export async function ask({ child }: Process, question: Question): Promise<Usage> {
-  const answer = once(child, 'message')
+export async function probe({ child }: Process, question: Question): Promise<Usage> {
+  const response = once(child, 'message')
   child.send(question)
-  return (await answer)[0] as Usage
+  return (await response)[0] as Usage
 }
 
 export function freePort(): Promise<number> {
@@ -81,7 +81,7 @@ export function freePort(): Promise<number> {
   })
 }
 
-/** Runs a script of this project to its end. */
+/** Runs a script of this project. Errors: if it fails. */
 export async function runScript(
   script: string,
   args: string[],

@@ -1,63 +1,57 @@
 import type postgres from 'postgres'
-import type { Recorded } from './cases.ts'
+import type { RecordedQuery } from './cases.ts'
+import { median } from './median.ts'
 
-export interface Found {
+/** Milliseconds of a search through the index, and of a scan for a page and for a total. */
+export interface SearchFigures {
   term: string
   rows: number
-  ours: number
+  api: number
   page: number
   total: number
 }
 
-/** What is done where there is no index for it: a look at every row. */
+/** The search without an index. */
 const columns = ['first_name', 'last_name', 'email', 'phone', 'company']
 const matching = `organization_id = $1 and deleted_at is null
   and (${columns.map(name => `${name} ilike $2`).join(' or ')})`
 
-/**
- * How long Postgres takes for a search, in ms: with `search` as the API sends it, and as a scan,
- * for a page and for its total.
- */
+/** Measures `search`, as the API sends it, against a sequential scan. */
 export async function compareSearch(
   sql: postgres.Sql,
   organization_id: number,
-  search: Recorded,
+  search: RecordedQuery,
   terms: string[]
-): Promise<Found[]> {
-  const found: Found[] = []
+): Promise<SearchFigures[]> {
+  const figures: SearchFigures[] = []
   for (const term of terms) {
-    const given = search.parameters.map(value => (value === '$q' ? term : value))
-    const scan = [organization_id, `%${term}%`]
-    const [{ rows }] = (await sql`select count(*)::int as rows from contacts
-        where organization_id = ${organization_id} and deleted_at is null
-        and search_text like search_pattern(${term})`) as unknown as [{ rows: number }]
-    found.push({
+    const values = search.parameters.map(value => (value === '$q' ? term : value))
+    const scanned = [organization_id, `%${term}%`]
+    const [counted] = await sql<{ rows: number }[]>`
+      select count(*)::int as rows from contacts where organization_id = ${organization_id}
+        and deleted_at is null and search_text like search_pattern(${term})`
+    const page = `select * from contacts where ${matching} order by id desc limit 51`
+    const total = `select count(*) from contacts where ${matching}`
+    figures.push({
       term,
-      rows,
-      ours: await executionTime(sql, search.text, given),
-      page: await executionTime(
-        sql,
-        `select * from contacts where ${matching} order by id desc limit 51`,
-        scan
-      ),
-      total: await executionTime(sql, `select count(*) from contacts where ${matching}`, scan)
+      rows: counted!.rows,
+      api: await executionTime(sql, search.text, values),
+      page: await executionTime(sql, page, scanned),
+      total: await executionTime(sql, total, scanned)
     })
   }
-  return found
+  return figures
 }
 
-/** The median of five, as Postgres measures it, without planning and without the network. */
+/** The median of five, as Postgres measures it, without planning and the network. */
 async function executionTime(sql: postgres.Sql, text: string, values: unknown[]): Promise<number> {
-  const times: number[] = []
+  const durations: number[] = []
   for (let i = 0; i < 5; i++) {
     const [row] = await sql.unsafe<{ 'QUERY PLAN': [{ 'Execution Time': number }] }[]>(
       `explain (analyze, timing off, format json) ${text}`,
       values as string[]
     )
-    times.push(row!['QUERY PLAN'][0]['Execution Time'])
+    durations.push(row!['QUERY PLAN'][0]['Execution Time'])
   }
-  return median(times)
+  return median(durations)
 }
-
-export const median = (values: number[]): number =>
-  values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)]!

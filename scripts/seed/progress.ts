@@ -1,25 +1,25 @@
 import { Presets, SingleBar } from 'cli-progress'
 
-/** A bar on a terminal; elsewhere a line for each kind of thing that is finished. */
-export function progressOf(total: number) {
+export interface Progress {
+  advance: (what: string, count: number) => void
+  done: () => void
+}
+
+/** A progress bar on a terminal, and at the end the number of records of each kind. */
+export function progressOf(total: number): Progress {
   const counts = new Map<string, number>()
-  const bar = process.stdout.isTTY
-    ? new SingleBar(
-        { format: '{bar} {percentage}% {what}', hideCursor: true },
-        Presets.shades_classic
-      )
-    : undefined
+  const options = { format: '{bar} {percentage}% {what}', hideCursor: true }
+  const bar = process.stdout.isTTY ? new SingleBar(options, Presets.shades_classic) : undefined
   bar?.start(total, 0, { what: '' })
   return {
-    advance(what: string, count: number) {
+    advance(what, count) {
       counts.set(what, (counts.get(what) ?? 0) + count)
       bar?.increment(count, { what })
     },
     done() {
       bar?.stop()
-      console.log(
-        [...counts].map(([what, count]) => `${String(count).padStart(8)} ${what}`).join('\n')
-      )
+      const lines = [...counts].map(([what, count]) => `${String(count).padStart(8)} ${what}`)
+      console.log(lines.join('\n'))
     }
   }
 }

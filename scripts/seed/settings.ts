@@ -1,84 +1,95 @@
 import type { Context } from '../../src/core/access/context.ts'
-import { assignmentRuleService as assignmentRules } from '../../src/modules/automation/assignment/service.ts'
-import { scoringModelService as scoringModels } from '../../src/modules/automation/scoring/service.ts'
-import { tagService as tags } from '../../src/modules/crm/tags/service.ts'
-import { teamService as teams } from '../../src/modules/automation/teams/service.ts'
-import { territoryService as territories } from '../../src/modules/automation/territories/service.ts'
+import { assignmentRuleService } from '../../src/modules/automation/assignment/service.ts'
+import { scoringModelService } from '../../src/modules/automation/scoring/service.ts'
+import { tagService } from '../../src/modules/crm/tags/service.ts'
+import { teamService } from '../../src/modules/automation/teams/service.ts'
+import { territoryService } from '../../src/modules/automation/territories/service.ts'
 
-const words = {
+const colors = {
   strategic: '#49cc90',
   hot: '#e5484d',
   'do not call': '#8b8d98',
-  fair: '#3e63dd',
+  'trade show': '#3e63dd',
   reseller: '#ffb224',
   press: '#8e4ec6'
 }
 
 /**
- * How the organisation works: tags, teams of `users`, territories, a rule and a scoring model,
- * unless it has teams already. Returns the numbers of its tags. Leads are scored by the worker of
- * the server, once it runs.
+ * Creates tags and, in an organization without teams: teams of `users`, territories, assignment
+ * rules and a scoring model. Returns the IDs of the tags. The jobs of a server score the leads.
  */
-export async function setUp(ctx: Context, users: number[]): Promise<number[]> {
-  await tags.createMany(
-    ctx,
-    Object.entries(words).map(([name, color]) => ({ name, color }))
-  )
-  if ((await teams.list(ctx, { limit: 1 })).data.length === 0) {
-    const half = Math.ceil(users.length / 2)
-    const inside = await teams.create(ctx, {
-      name: 'Inside team',
-      leader_id: users[0]!,
-      member_ids: users.slice(0, half)
-    })
-    const field = await teams.create(ctx, {
-      name: 'Field team',
-      leader_id: users.at(-1)!,
-      member_ids: users.slice(half)
-    })
-    await territories.create(ctx, {
-      name: 'North America',
-      filter: 'country=United States',
-      team_id: inside.id
-    })
-    await territories.create(ctx, {
-      name: 'Northern Europe',
-      filter: 'country[in]=Germany,Sweden,Poland',
-      team_id: field.id
-    })
-    await territories.create(ctx, {
-      name: 'Southern Europe',
-      filter: 'country[in]=France,Spain,Turkey',
-      team_id: field.id
-    })
-    await assignmentRules.create(ctx, {
-      name: 'Leads of the website',
-      resource: 'leads',
-      status: 'active',
-      position: 1,
-      filter: 'source=website',
-      team_id: inside.id
-    })
-    await assignmentRules.create(ctx, {
-      name: 'All other leads',
-      resource: 'leads',
-      status: 'active',
-      position: 2,
-      team_id: field.id
-    })
-    await scoringModels.create(ctx, {
-      name: 'Who answers',
-      status: 'active',
-      bands: { A: 60, B: 40, C: 20 },
-      rules: [
-        { field: 'source', operator: 'in', value: 'referral,partner', points: 30 },
-        { field: 'source', operator: 'eq', value: 'website', points: 15 },
-        { field: 'status', operator: 'in', value: 'contacted,qualified', points: 20 },
-        { field: 'contact.email', operator: 'null', value: 'false', points: 10 },
-        { field: 'contact.position', operator: 'null', value: 'false', points: 10 },
-        { field: 'status', operator: 'eq', value: 'unqualified', points: -40 }
-      ]
-    })
+export async function createSettings(ctx: Context, users: number[]): Promise<number[]> {
+  const tags = Object.entries(colors).map(([name, color]) => ({ name, color }))
+  await tagService.createMany(ctx, tags)
+  const { data: existing } = await teamService.list(ctx, { limit: 1 })
+  if (existing.length === 0) {
+    const teams = await createTeams(ctx, users)
+    await createTerritories(ctx, teams)
+    await createAssignmentRules(ctx, teams)
+    await createScoringModel(ctx)
   }
-  return (await tags.list(ctx, { limit: 200 })).data.map(({ id }) => id)
+  return (await tagService.list(ctx, { limit: 200 })).data.map(({ id }) => id)
+}
+
+interface Teams {
+  inside: number
+  field: number
+}
+
+async function createTeams(ctx: Context, users: number[]): Promise<Teams> {
+  const half = Math.ceil(users.length / 2)
+  const inside = await teamService.create(ctx, {
+    name: 'Inside sales',
+    leader_id: users[0]!,
+    member_ids: users.slice(0, half)
+  })
+  const field = await teamService.create(ctx, {
+    name: 'Field sales',
+    leader_id: users.at(-1)!,
+    member_ids: users.slice(half)
+  })
+  return { inside: inside.id, field: field.id }
+}
+
+async function createTerritories(ctx: Context, { inside, field }: Teams): Promise<void> {
+  const territories = [
+    ['North America', 'country=United States', inside],
+    ['Northern Europe', 'country[in]=Germany,Sweden,Poland', field],
+    ['Southern Europe', 'country[in]=France,Spain,Turkey', field]
+  ] as const
+  for (const [name, filter, team_id] of territories)
+    await territoryService.create(ctx, { name, filter, team_id })
+}
+
+async function createAssignmentRules(ctx: Context, { inside, field }: Teams): Promise<void> {
+  const active = { resource: 'leads', status: 'active' } as const
+  await assignmentRuleService.create(ctx, {
+    ...active,
+    name: 'Website leads',
+    position: 1,
+    filter: 'source=website',
+    team_id: inside
+  })
+  await assignmentRuleService.create(ctx, {
+    ...active,
+    name: 'Other leads',
+    position: 2,
+    team_id: field
+  })
+}
+
+async function createScoringModel(ctx: Context): Promise<void> {
+  await scoringModelService.create(ctx, {
+    name: 'Engagement',
+    status: 'active',
+    bands: { A: 60, B: 40, C: 20 },
+    rules: [
+      { field: 'source', operator: 'in', value: 'referral,partner', points: 30 },
+      { field: 'source', operator: 'eq', value: 'website', points: 15 },
+      { field: 'status', operator: 'in', value: 'contacted,qualified', points: 20 },
+      { field: 'contact.email', operator: 'null', value: 'false', points: 10 },
+      { field: 'contact.position', operator: 'null', value: 'false', points: 10 },
+      { field: 'status', operator: 'eq', value: 'unqualified', points: -40 }
+    ]
+  })
 }

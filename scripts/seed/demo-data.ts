@@ -12,8 +12,9 @@ import { types as activityTypes, type Link } from '../../src/modules/crm/activit
 import { statuses as responses } from '../../src/modules/marketing/campaign-members/table.ts'
 import { types as campaignTypes } from '../../src/modules/marketing/campaigns/table.ts'
 import { statuses } from '../../src/modules/crm/leads/table.ts'
+import { ascii, cents, dayOf, older, phoneOf, sometimes, spread, weighted } from './random.ts'
 
-/** What is remembered of the records made so far, oldest first. */
+/** What later records need of those created before. Lists of them are in order of age. */
 export interface Company {
   id: number
   name: string
@@ -37,12 +38,12 @@ export interface Sale {
   created_at: string
 }
 
-interface Land {
+interface Locale {
   faker: Faker
   country: string
   weight: number
 }
-const lands: Land[] = [
+const locales: Locale[] = [
   { faker: en, country: 'United States', weight: 8 },
   { faker: de, country: 'Germany', weight: 4 },
   { faker: fr, country: 'France', weight: 4 },
@@ -52,7 +53,7 @@ const lands: Land[] = [
   { faker: pl, country: 'Poland', weight: 2 },
   { faker: tr, country: 'Turkey', weight: 1 }
 ]
-const land = weighted(Object.fromEntries(lands.map(({ weight }, i) => [i, weight])))
+const localeIndex = weighted(Object.fromEntries(locales.map(({ weight }, i) => [i, weight])))
 const industries = [
   'Manufacturing',
   'Software',
@@ -77,7 +78,7 @@ const sources = weighted({
   partner: 1
 })
 const products = [
-  'Enterprise Licence',
+  'Enterprise License',
   'Support Contract',
   'Pilot Project',
   'Training',
@@ -94,14 +95,14 @@ const accountType = weighted<(typeof types)[number]>({
   partner: 1,
   vendor: 1
 })
-const leadEnd = weighted({ new: 4, contacted: 3, qualified: 5, unqualified: 2 })
-const leadWays: Record<ReturnType<typeof leadEnd>, Prospect['status'][]> = {
+const finalStatus = weighted({ new: 4, contacted: 3, qualified: 5, unqualified: 2 })
+const leadTransitions: Record<ReturnType<typeof finalStatus>, Prospect['status'][]> = {
   new: [],
   contacted: ['contacted'],
   qualified: ['contacted', 'qualified'],
   unqualified: ['contacted', 'unqualified']
 }
-const saleEnd = weighted({
+const finalStage = weighted({
   prospecting: 4,
   qualification: 3,
   proposal: 3,
@@ -118,13 +119,13 @@ const probabilities = {
   won: 100,
   lost: 0
 }
-const lostReasons = ['price', 'a competitor', 'no budget', 'no decision', 'no answer']
-const talks: Record<(typeof activityTypes)[number], string[]> = {
+const lostReasons = ['price', 'competitor', 'no budget', 'no decision', 'no response']
+const subjects: Record<(typeof activityTypes)[number], string[]> = {
   call: ['First call', 'Follow-up call', 'Call about the offer'],
   email: ['Offer sent', 'Question about prices', 'Thank you'],
-  meeting: ['Demonstration', 'Visit on site', 'Negotiation'],
+  meeting: ['Product demo', 'On-site visit', 'Negotiation'],
   task: ['Prepare the offer', 'Check the references', 'Send the contract'],
-  note: ['Prefers to be called in the morning', 'Knows us from a fair', 'Decides with a colleague']
+  note: ['Prefers calls in the morning', 'Met us at a trade show', 'Decides with a colleague']
 }
 const response = weighted<(typeof responses)[number]>({
   added: 2,
@@ -136,15 +137,12 @@ const response = weighted<(typeof responses)[number]>({
 const day = 86_400_000
 const history = 730 * day
 
-/**
- * Invents believable records: the same ones for the same seed, up to the day on which their dates
- * end.
- */
-export class Imagination {
+/** Generates believable records: the same ones for the same seed and day. */
+export class DemoData {
   readonly #today = Math.floor(Date.now() / day) * day
 
   constructor(seed: number[]) {
-    for (const { faker } of lands) faker.seed(seed)
+    for (const { faker } of locales) faker.seed(seed)
   }
 
   username(): string {
@@ -152,13 +150,13 @@ export class Imagination {
   }
 
   /**
-   * `age` is how far the past has been told, from 0 to 1: what is invented belongs to others that
-   * are no younger.
+   * `progress` is the position of a record among those of its kind, from 0 (the oldest) to 1. It
+   * refers only to records that are older.
    */
-  account(age: number, owners: number[], parents: Company[]) {
-    const { faker, country } = this.#land()
+  account(progress: number, owners: number[], parents: Company[]) {
+    const { faker, country } = this.#locale()
     const name = faker.company.name()
-    // a reserved domain: nobody can be written to by accident
+    // a reserved domain, so that nobody is written to by accident
     const domain = `${ascii(name, '-').slice(0, 60)}.example`
     const employees = Math.ceil(spread(20, 1.5))
     return {
@@ -167,7 +165,7 @@ export class Imagination {
       industry: en.helpers.arrayElement(industries),
       website: `https://www.${domain}`,
       email: `office@${domain}`,
-      phone: phone(faker),
+      phone: phoneOf(faker),
       address: faker.location.streetAddress(),
       city: faker.location.city(),
       state: faker.location.state(),
@@ -176,17 +174,17 @@ export class Imagination {
       employee_count: employees,
       status: en.datatype.boolean(0.9) ? ('active' as const) : ('inactive' as const),
       type: accountType(),
-      parent_account_id: sometimes(0.3, () => older(parents, age)?.id),
+      parent_account_id: sometimes(0.3, () => older(parents, progress)?.id),
       assigned_to: en.helpers.arrayElement(owners),
       tags: this.#tags(),
-      created_at: this.#at(age)
+      created_at: this.#at(progress)
     }
   }
 
-  contact(age: number, companies: Company[]) {
-    const company = sometimes(0.85, () => older(companies, age))
-    const at_home = sometimes(0.8, () => lands.find(({ country }) => country === company?.country))
-    const { faker } = at_home ?? this.#land()
+  contact(progress: number, companies: Company[]) {
+    const company = sometimes(0.85, () => older(companies, progress))
+    const local = sometimes(0.8, () => locales.find(({ country }) => country === company?.country))
+    const { faker } = local ?? this.#locale()
     const first_name = faker.person.firstName()
     const last_name = faker.person.lastName()
     const domain = company ? new URL(company.website).host.replace('www.', '') : 'mail.example'
@@ -194,19 +192,19 @@ export class Imagination {
       first_name,
       last_name,
       email: sometimes(0.95, () => `${ascii(first_name)}.${ascii(last_name)}@${domain}`),
-      phone: sometimes(0.9, () => phone(faker)),
+      phone: sometimes(0.9, () => phoneOf(faker)),
       company: company?.name ?? null,
       position: sometimes(0.8, () => en.person.jobTitle()),
       account_id: company?.id ?? null,
       tags: this.#tags(),
-      created_at: this.#at(age)
+      created_at: this.#at(progress)
     }
   }
 
-  lead(age: number, owners: number[], people: Person[]) {
-    const created_at = this.#at(age)
+  lead(progress: number, owners: number[], people: Person[]) {
+    const created_at = this.#at(progress)
     return {
-      contact_id: older(people, age)?.id ?? null,
+      contact_id: older(people, progress)?.id ?? null,
       source: sources(),
       score: en.number.int({ min: 0, max: 100 }),
       assigned_to: sometimes(0.9, () => en.helpers.arrayElement(owners)),
@@ -216,10 +214,10 @@ export class Imagination {
     }
   }
 
-  /** How a lead goes on from `new`: each step as the changes that make it. */
-  wayOfLead({ created_at }: Prospect) {
-    const steps = leadWays[leadEnd()]
-    return this.#moments(created_at, steps.length).map((moved_at, i) => ({
+  /** The transitions of a new lead, each as the fields it changes. */
+  transitionsOfLead({ created_at }: Prospect) {
+    const steps = leadTransitions[finalStatus()]
+    return this.#instants(created_at, steps.length).map((moved_at, i) => ({
       status: steps[i]!,
       moved_at,
       qualified_at: steps[i] === 'qualified' ? moved_at : null,
@@ -227,18 +225,18 @@ export class Imagination {
     }))
   }
 
-  /** `companyOf` finds the company that a lead is about. */
+  /** `companyOf` finds the company of a lead. */
   opportunity(
-    age: number,
+    progress: number,
     owners: number[],
     prospects: Prospect[],
     companyOf: (prospect: Prospect) => Company | undefined
   ) {
-    const lead = Array.from({ length: 6 }, () => older(prospects, age)).find(
+    const lead = Array.from({ length: 6 }, () => older(prospects, progress)).find(
       prospect => prospect?.status === 'qualified'
     )
     const company = lead && companyOf(lead)
-    const created_at = this.#at(age)
+    const created_at = this.#at(progress)
     const product = en.helpers.arrayElement(products)
     return {
       lead_id: lead?.id ?? null,
@@ -247,7 +245,7 @@ export class Imagination {
       amount: cents(spread(15_000, 1)),
       stage: 'prospecting',
       probability: probabilities.prospecting,
-      close_date: day_of(en.date.between({ from: this.#today, to: this.#today + 180 * day })),
+      close_date: dayOf(en.date.between({ from: this.#today, to: this.#today + 180 * day })),
       assigned_to: en.helpers.arrayElement(owners),
       tags: this.#tags(),
       created_at,
@@ -255,19 +253,16 @@ export class Imagination {
     }
   }
 
-  /**
-   * How an opportunity goes on from the first stage of the default pipeline: each step as the
-   * changes that make it.
-   */
-  wayOfOpportunity({ created_at }: Sale) {
-    const end = saleEnd()
+  /** The transitions of an opportunity in the default pipeline, each as the fields it changes. */
+  transitionsOfOpportunity({ created_at }: Sale) {
+    const end = finalStage()
     const closes = end === 'won' || end === 'lost'
     const open = openStages.slice(
       1,
       closes ? en.number.int({ min: end === 'won' ? 3 : 1, max: 4 }) : openStages.indexOf(end) + 1
     )
     const steps: (keyof typeof probabilities)[] = closes ? [...open, end] : open
-    return this.#moments(created_at, steps.length).map((moved_at, i) => {
+    return this.#instants(created_at, steps.length).map((moved_at, i) => {
       const stage = steps[i]!
       const status = stage === 'won' || stage === 'lost' ? stage : ('open' as const)
       return {
@@ -282,10 +277,16 @@ export class Imagination {
     })
   }
 
-  activity(age: number, owners: number[], people: Person[], prospects: Prospect[], sales: Sale[]) {
-    const person = older(people, age)
-    const lead = sometimes(0.3, () => older(prospects, age))
-    const sale = sometimes(0.3, () => older(sales, age))
+  activity(
+    progress: number,
+    owners: number[],
+    people: Person[],
+    prospects: Prospect[],
+    sales: Sale[]
+  ) {
+    const person = older(people, progress)
+    const lead = sometimes(0.3, () => older(prospects, progress))
+    const sale = sometimes(0.3, () => older(sales, progress))
     const account_id = person?.account_id ?? sale?.account_id
     const links: Link[] = [
       ...(person ? [{ type: 'contact' as const, id: person.id }] : []),
@@ -295,7 +296,7 @@ export class Imagination {
     ]
     const type = en.helpers.arrayElement(activityTypes)
     const done = type === 'note' || en.datatype.boolean(0.85)
-    const created_at = this.#at(age)
+    const created_at = this.#at(progress)
     const due = new Date(
       Math.min(
         Date.parse(created_at) + en.number.int({ min: 1, max: 14 }) * day,
@@ -304,7 +305,7 @@ export class Imagination {
     )
     return {
       type,
-      subject: en.helpers.arrayElement(talks[type]),
+      subject: en.helpers.arrayElement(subjects[type]),
       status: done ? ('completed' as const) : ('planned' as const),
       priority: en.helpers.arrayElement(['low', 'medium', 'medium', 'high'] as const),
       due_at: type === 'note' ? null : due.toISOString(),
@@ -317,26 +318,26 @@ export class Imagination {
     }
   }
 
-  campaign(age: number, owners: number[]) {
+  campaign(progress: number, owners: number[]) {
     const type = en.helpers.arrayElement(campaignTypes)
-    const created_at = this.#at(age)
+    const created_at = this.#at(progress)
     const start = Date.parse(created_at) + 14 * day
     return {
       name: `${en.commerce.productAdjective()} ${type} of ${created_at.slice(0, 7)}`,
       type,
       status: start < this.#today - 30 * day ? ('completed' as const) : ('active' as const),
-      start_date: day_of(new Date(start)),
-      end_date: day_of(new Date(start + 30 * day)),
+      start_date: dayOf(new Date(start)),
+      end_date: dayOf(new Date(start + 30 * day)),
       budget: cents(spread(5_000, 0.8)),
       assigned_to: en.helpers.arrayElement(owners),
       created_at
     }
   }
 
-  member(age: number, campaigns: { id: number }[], people: Person[], prospects: Prospect[]) {
-    const lead = sometimes(0.4, () => older(prospects, age))
+  member(progress: number, campaigns: { id: number }[], people: Person[], prospects: Prospect[]) {
+    const lead = sometimes(0.4, () => older(prospects, progress))
     const status = response()
-    const created_at = this.#at(age)
+    const created_at = this.#at(progress)
     return {
       campaign_id: en.helpers.arrayElement(campaigns).id,
       contact_id: lead ? null : en.helpers.arrayElement(people).id,
@@ -347,15 +348,15 @@ export class Imagination {
     }
   }
 
-  /** The tags to choose from. */
+  /** The tags to draw from. */
   tags: number[] = []
 
   #tags(): number[] {
     return en.datatype.boolean(0.15) ? en.helpers.arrayElements(this.tags, { min: 1, max: 2 }) : []
   }
 
-  /** So many moments between then and today, in order. */
-  #moments(since: string, count: number): string[] {
+  /** `count` instants between `since` and today, in order. */
+  #instants(since: string, count: number): string[] {
     return en.date
       .betweens({
         from: since,
@@ -366,65 +367,12 @@ export class Imagination {
       .map(date => date.toISOString())
   }
 
-  #land(): Land {
-    return lands[Number(land())]!
+  #locale(): Locale {
+    return locales[Number(localeIndex())]!
   }
 
-  /** There is more of everything towards the present. */
-  #at(age: number): string {
-    return new Date(this.#today - history * (1 - Math.sqrt(age))).toISOString()
+  /** Recent times are more frequent. */
+  #at(progress: number): string {
+    return new Date(this.#today - history * (1 - Math.sqrt(progress))).toISOString()
   }
 }
-
-/** Draws from the keys, each as often as its number says. */
-function weighted<Key extends string>(weights: Record<Key, number>): () => Key {
-  const bag = Object.entries<number>(weights).flatMap(([key, weight]) =>
-    Array.from({ length: weight }, () => key as Key)
-  )
-  return () => en.helpers.arrayElement(bag)
-}
-
-/**
- * One of those made by then, rather one of the first: some have many relations and most have few.
- */
-function older<T>(made: T[], age: number): T | undefined {
-  const count = Math.floor(age * made.length) - 1
-  return count > 0
-    ? made[Math.floor(en.number.float({ max: 0.999_999 }) ** 1.5 * count)]
-    : undefined
-}
-
-const sometimes = <T>(chance: number, make: () => T | undefined): T | null =>
-  en.datatype.boolean(chance) ? (make() ?? null) : null
-
-/** Around `middle`, with a long tail: amounts of money and sizes of companies are log-normal. */
-function spread(middle: number, sigma: number): number {
-  const normal =
-    Math.sqrt(-2 * Math.log(1 - en.number.float({ max: 0.999_999 }))) *
-    Math.cos(2 * Math.PI * en.number.float())
-  return middle * Math.exp(sigma * normal)
-}
-
-const day_of = (date: Date) => date.toISOString().slice(0, 10)
-const cents = (amount: number) => Math.min(Math.round(amount * 100) / 100, 90_000_000)
-const phone = (faker: Faker) => faker.phone.number({ style: 'international' }).slice(0, 20)
-
-const letters: Record<string, string> = {
-  ß: 'ss',
-  ø: 'o',
-  ł: 'l',
-  æ: 'ae',
-  œ: 'oe',
-  ı: 'i',
-  đ: 'd'
-}
-/** `Gonçalves & Łuczak` as `goncalvesluczak`, or with `-` between its words. */
-const ascii = (text: string, between = '') =>
-  text
-    .toLowerCase()
-    .normalize('NFD')
-    .replace(/[ßøłæœıđ]/g, letter => letters[letter]!)
-    .replaceAll(/[\u0300-\u036f]/g, '')
-    .replaceAll(/[^a-z0-9]+/g, ' ')
-    .trim()
-    .replaceAll(' ', between)
