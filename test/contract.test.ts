@@ -3,7 +3,7 @@ import t from 'tap'
 import { application, bearer, caller } from './support/app.ts'
 import { createOrganization } from '../src/bootstrap/organizations.ts'
 
-t.test('every request of the SmartX document is answered as it says', async t => {
+t.test('every request of the SmartX document has the response that it describes', async t => {
   const app = await application(t)
   await createOrganization(app.services, 'SmartX', {
     username: 'user@example.com',

@@ -52,7 +52,7 @@ async function serve(t: Test, cwd: string, env: Record<string, string>) {
   if (!output.includes('curl')) throw new Error(output)
 }
 
-t.test('the tour works as it is pasted', async t => {
+t.test('the tour works as written', async t => {
   const DATA_DIR = folder(t)
   const env = { DATA_DIR, ADMIN_PASSWORD: 'a quiet harbour 47' }
   await serve(t, '.', env)
@@ -96,7 +96,7 @@ t.test('the tour works as it is pasted', async t => {
   t.match(readFileSync(path.join(DATA_DIR, 'forecast.svg'), 'utf8'), /^<svg/)
 })
 
-t.test('the new resource works as it is written', async t => {
+t.test('the new resource works as written', async t => {
   const copy = folder(t)
   for (const name of [
     'src',

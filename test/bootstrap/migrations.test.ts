@@ -23,7 +23,7 @@ async function migrateUpTo(url: string, tag: string) {
   rmSync(folder, { recursive: true })
 }
 
-t.test('opportunities from before there were pipelines go on in the default one', async t => {
+t.test('opportunities that are older than pipelines continue in the default one', async t => {
   const url = await database(t)
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   t.teardown(() => sql.end())

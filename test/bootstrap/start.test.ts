@@ -98,10 +98,10 @@ const folder = (t: Test) => {
   return path.join(name, 'not yet there')
 }
 
-t.test('with nothing but a folder', async t => {
+t.test('with only a data folder', async t => {
   const DATA_DIR = folder(t)
 
-  await t.test('a port that is taken stops the first start before there is an admin', async t => {
+  await t.test('a port in use stops the first start before an admin is created', async t => {
     const holder = createServer().listen(0, '127.0.0.1')
     await once(holder, 'listening')
     const { port } = holder.address() as AddressInfo
@@ -120,21 +120,21 @@ t.test('with nothing but a folder', async t => {
   t.match(password, /^[\w-]{16}$/, 'the first start makes up a password and shows it')
   t.match(first.output(), `${first.address}/docs`)
 
-  await t.test('the curl line logs in when it is pasted', async t => {
+  await t.test('the printed curl command logs in', async t => {
     t.match(JSON.parse((await run('bash', ['--norc', '-c', curlLine(first)])).output), {
       token: /^ey/,
       user: { id: 1, username: 'admin@example.com', role: 'admin' }
     })
   })
 
-  await t.test('a second start on the folder says who holds it', async t => {
+  await t.test('a second start on the same folder names the process that uses it', async t => {
     const second = await start(t, { DATA_DIR })
     t.equal(second.address, undefined)
     t.match(second.output(), new RegExp(`${first.child.pid}`))
     t.equal(second.output().trim().split('\n').length, 1, second.output())
   })
 
-  await t.test('a password that was lost is replaced beside it', async t => {
+  await t.test('a lost password can be reset while the server runs', async t => {
     const before = await logIn(first, password)
     const guesses = await Promise.all(
       Array.from({ length: 30 }, () =>
@@ -173,7 +173,7 @@ t.test('with nothing but a folder', async t => {
     t.notOk(await isIn(), 'who was logged in with the old one no longer is')
   })
 
-  await t.test('demo data is made beside it', async t => {
+  await t.test('demo data can be created while the server runs', async t => {
     const [seeded, help, unknown] = await Promise.all(
       [['--contacts', '20'], ['--help'], ['--people', '3']].map(args =>
         script('seed', args, { DATA_DIR })
@@ -196,7 +196,7 @@ t.test('with nothing but a folder', async t => {
     'the secret is for its owner only'
   )
 
-  await t.test('kill -9 during writes loses none that was answered', async t => {
+  await t.test('kill -9 during writes loses no acknowledged write', async t => {
     const headers = await logIn(first, password)
     const acknowledged: number[] = []
     const writers = Array.from({ length: 8 }, async (_, writer) => {
@@ -250,7 +250,7 @@ t.test('with nothing but a folder', async t => {
   })
 })
 
-t.test('with a database of the operator', async t => {
+t.test('with a given database', async t => {
   const name = `start_${process.pid}`
   const admin = postgres(databaseUrl('postgres'), { max: 1 })
   await admin.unsafe(`create database ${name}`)
@@ -265,7 +265,7 @@ t.test('with a database of the operator', async t => {
   }
 
   await t.test(
-    'four processes that start at the same time make one organisation and one admin',
+    'four processes that start at the same time create one organization and one admin',
     async t => {
       const processes = await Promise.all(
         Array.from({ length: 4 }, () =>
@@ -291,7 +291,7 @@ t.test('with a database of the operator', async t => {
     }
   )
 
-  await t.test('SIGTERM under load breaks no request off', async t => {
+  await t.test('SIGTERM under load aborts no request', async t => {
     const one = await start(t, env)
     const headers = await logIn(one, env.ADMIN_PASSWORD)
     const outcomes: (number | 'refused' | 'broken')[] = []
@@ -320,7 +320,7 @@ t.test('with a database of the operator', async t => {
   })
 })
 
-t.test('a setting that makes no sense is named', t => {
+t.test('an invalid setting is named', t => {
   const url = 'postgres://localhost/x'
   for (const [name, env] of [
     ['PORT', { PORT: 'http' }],
@@ -345,7 +345,7 @@ t.test('a setting that makes no sense is named', t => {
   t.end()
 })
 
-t.test('and stops the start with one line', async t => {
+t.test('an invalid setting stops the start with one line', async t => {
   const refused = await Promise.all(
     [{ PORT: 'http' }, { JWT_SECRET: 'short' }].map(env => start(t, env as Env))
   )
@@ -362,7 +362,7 @@ t.test('and stops the start with one line', async t => {
   )
 })
 
-t.test('a Postgres that cannot be used is named, and its password is not', async t => {
+t.test('an unusable Postgres is named without its password', async t => {
   const refusal = async (DATABASE_URL: string) => {
     const refused = await start(t, { DATABASE_URL, JWT_SECRET: 'x'.repeat(32) })
     t.equal(await refused.ended, 1)

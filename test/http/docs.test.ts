@@ -115,14 +115,14 @@ const isComplete = (value: unknown): boolean =>
   value !== undefined &&
   (typeof value !== 'object' || value === null || Object.values(value).every(isComplete))
 
-t.test('openapi/openapi.json is the document that is served', async t => {
+t.test('openapi/openapi.json is the served document', async t => {
   const app = await application(t)
   const served = await app.inject('/openapi.json')
   t.same(served.json(), JSON.parse(readFileSync('openapi/openapi.json', 'utf8')))
 })
 
 t.test(
-  'every operation is named, explained, and has an example of what it takes and gives',
+  'every operation has a name, a description, and examples of its request and response',
   async t => {
     const document = documentOf(await application(t))
     const requests = requestsOf(document)
@@ -159,7 +159,7 @@ t.test(
   }
 )
 
-t.test('every kind of error has an example of its own', async t => {
+t.test('every kind of error has its own example', async t => {
   const { paths, components } = documentOf(await application(t))
   const refusals = Object.entries(components.responses).filter(([status]) => Number(status) >= 400)
   const examples = refusals.map(([name, { content }]) => ({
@@ -182,7 +182,7 @@ t.test('every kind of error has an example of its own', async t => {
 })
 
 t.test(
-  'no field has a default, which generated types would demand; it is told instead',
+  'no field has a default, which generated types would require; descriptions have it',
   async t => {
     const { schemas } = documentOf(await application(t)).components
     t.same(
@@ -253,7 +253,7 @@ t.test('every operation works with its examples', async t => {
 })
 
 t.test(
-  'a partner logs in and tries calls in Swagger UI, which talks to this server only',
+  'a partner logs in and tries calls in Swagger UI, which connects only to this server',
   { skip: existsSync(browser) ? false : `${browser} is not installed` },
   async t => {
     const app = await installation(t)
@@ -391,7 +391,7 @@ const contract = (changes: {
 const note = { type: 'string', nullable: true, maxLength: 100 }
 const status = { type: 'string', enum: ['new', 'won'] }
 
-t.test('what breaks a client is told from what only adds', async t => {
+t.test('breaking changes are distinguished from additions', async t => {
   const before = contract({})
   const breaking = (changes: Parameters<typeof contract>[0]) =>
     breakingChanges(before, contract(changes))

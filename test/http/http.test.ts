@@ -68,7 +68,7 @@ async function raw(
   }
 }
 
-t.test('the security headers are on every answer', async t => {
+t.test('every response has the security headers', async t => {
   const { id } = (await call('POST /api/contacts', { first_name: 'A', last_name: 'B' })).json()
   const requests: [number, string, (object | undefined)?, Headers?][] = [
     [200, `GET /api/contacts/${id}`],
@@ -110,7 +110,7 @@ t.test('the security headers are on every answer', async t => {
   carries(t, 401, unauthenticated.headers, 'no token')
 })
 
-t.test('wrong methods are 405 and say which are right', async t => {
+t.test('a wrong method is a 405 with the allowed ones', async t => {
   for (const [request, allow] of [
     ['PUT /api/contacts', 'GET, HEAD, POST'],
     ['POST /api/contacts/1', 'DELETE, GET, HEAD, PATCH, PUT'],
@@ -128,7 +128,7 @@ t.test('wrong methods are 405 and say which are right', async t => {
   t.equal((await call('GET /api/contacts/1/nonsense')).statusCode, 404)
 })
 
-t.test('bodies that are not what they should be', async t => {
+t.test('invalid bodies are refused', async t => {
   const post = async (payload: string | Buffer, type = 'application/json') =>
     await app.inject({
       method: 'POST',
@@ -207,7 +207,7 @@ t.test('bodies that are not what they should be', async t => {
   )
 })
 
-t.test('no pattern of the document can be made to think', async t => {
+t.test('no pattern of the document is slow on any text', async t => {
   const patterns = new Set(
     [...JSON.stringify(app.swagger()).matchAll(/"pattern":"((?:[^"\\]|\\.)*)"/g)].map(
       ([, pattern]) => JSON.parse(`"${pattern}"`) as string
@@ -223,7 +223,7 @@ t.test('no pattern of the document can be made to think', async t => {
   }
 })
 
-t.test('odd requests are refused or answered, and never a fault of ours', async t => {
+t.test('odd requests never cause a 5xx', async t => {
   await call('POST /api/contacts', { first_name: 'A', last_name: 'B' })
   await call('POST /api/contacts', { first_name: 'A', last_name: 'B' })
   for (const host of ['[', '%', 'a b', '', 'a:99999', '<x>', 'evil.example.com/x?']) {
@@ -277,7 +277,7 @@ t.test('request ids', async t => {
   t.match((await call('GET /api/contacts')).headers['server-timing'], /^total;dur=[\d.]+$/)
 })
 
-t.test('the log has one line for each request and no secret in any', async t => {
+t.test('the log has one line per request, without secrets', async t => {
   const lines: string[] = []
   const logged = await application(
     t,
@@ -419,7 +419,7 @@ t.test('on the wire', async t => {
   await served.listen({ port: 0, host: '127.0.0.1' })
   const { port } = served.server.address() as net.AddressInfo
 
-  await t.test('what is not HTTP, and headers that are too large, are problems too', async t => {
+  await t.test('invalid HTTP and oversized headers are problems, too', async t => {
     for (const [status, code, text] of [
       [400, 'malformed', 'hello\r\n\r\n'],
       [
@@ -443,7 +443,7 @@ t.test('on the wire', async t => {
   })
 
   await t.test(
-    'an Expect that nobody knows, and no Host at all, are answered like any other request',
+    'an unknown Expect or a missing Host is handled like any other request',
     async t => {
       for (const line of ['Host: x\r\nExpect: weird', 'Connection: close']) {
         const answer = await raw(
@@ -456,7 +456,7 @@ t.test('on the wire', async t => {
     }
   )
 
-  await t.test('a path that is too long is 404 or 414 and no fault of ours', async t => {
+  await t.test('an overlong path is a 404 or 414', async t => {
     const answer = await raw(
       port,
       `GET /api/contacts/${'1'.repeat(300)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`
@@ -465,7 +465,7 @@ t.test('on the wire', async t => {
     carries(t, answer.status, answer.headers, 'a long path')
   })
 
-  await t.test('a body that trickles in is given up after eight seconds', async t => {
+  await t.test('a slow body is aborted after eight seconds', async t => {
     const started = performance.now()
     const sockets = await Promise.all(
       Array.from({ length: 20 }, () =>
@@ -487,7 +487,7 @@ t.test('on the wire', async t => {
   })
 })
 
-t.test('Postgres away', async t => {
+t.test('without Postgres', async t => {
   const lost = await application(t, { database_url: 'postgres://nobody@127.0.0.1:1/none' })
   const ready = await caller(lost)('GET /readyz')
   t.match(
@@ -500,7 +500,7 @@ t.test('Postgres away', async t => {
   t.match([login.statusCode, login.json().code], [503, 'unavailable'])
 })
 
-t.test('a Postgres that is frozen', async t => {
+t.test('with a frozen Postgres', async t => {
   const server = await startEmbeddedPostgres({
     data_dir: path.join(mkdtempSync(path.join(tmpdir(), 'smartx-frozen-')), 'data'),
     durable: false
@@ -558,7 +558,7 @@ t.test('a Postgres that is frozen', async t => {
   )
 })
 
-t.test('a fault of ours tells nothing of itself', async t => {
+t.test('an internal error reveals nothing', async t => {
   const lines: string[] = []
   const broken = await application(
     t,

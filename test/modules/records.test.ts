@@ -116,7 +116,7 @@ t.test('references', async t => {
   const contact = { first_name: 'A', last_name: 'B' }
 
   await t.test(
-    "a reference to nothing, to a deleted or to a stranger's record is 422 at its place",
+    "a reference to a missing, deleted or foreign record is a 422 with a pointer",
     async t => {
       const gone = (await call('POST /api/accounts', { name: 'Gone' })).json()
       await call(`DELETE /api/accounts/${gone.id}`)
@@ -139,7 +139,7 @@ t.test('references', async t => {
     }
   )
 
-  await t.test('a form can be saved although what it points at is gone', async t => {
+  await t.test('a record can be saved although it refers to a deleted one', async t => {
     const parent = (await call('POST /api/accounts', { name: 'Parent' })).json()
     const { id } = (await call('POST /api/contacts', { ...contact, account_id: parent.id })).json()
     await call(`DELETE /api/accounts/${parent.id}`)
@@ -161,7 +161,7 @@ t.test('references', async t => {
     })
   })
 
-  await t.test('the database itself refuses a reference into another organisation', async t => {
+  await t.test('the database refuses a reference to another organization', async t => {
     const { id } = (await call('POST /api/contacts', contact)).json()
     await t.rejects(
       app.services.database.pool`update contacts set account_id = ${theirs.id} where id = ${id}`,
@@ -170,7 +170,7 @@ t.test('references', async t => {
   })
 })
 
-t.test('twelve writers count one record up fifty times each, and no count is lost', async t => {
+t.test('twelve writers increment a record fifty times each, and no increment is lost', async t => {
   const { call } = await organization(app)
   const { id } = (await call('POST /api/leads', { score: 0 })).json()
   let refused = 0
@@ -203,7 +203,7 @@ t.test('twelve writers count one record up fifty times each, and no count is los
   )
 })
 
-t.test('accounts have no cycles', async t => {
+t.test('accounts cannot form cycles', async t => {
   const { call } = await organization(app)
   const make = async (parent_account_id: number | null = null) =>
     (await call('POST /api/accounts', { name: 'A', parent_account_id })).json().id as number
@@ -238,7 +238,7 @@ t.test('users', async t => {
   const other = await organization(app)
 
   await t.test(
-    'names and e-mails are unique whatever their case, until their owner is deleted',
+    'usernames and emails are unique regardless of case until the user is deleted',
     async t => {
       const name = randomBytes(5).toString('hex')
       const user = { username: name, email: `${name}@example.com`, password: 'a quiet harbour 47' }
@@ -272,7 +272,7 @@ t.test('users', async t => {
     }
   )
 
-  await t.test("nobody can take the login of somebody else's e-mail", async t => {
+  await t.test("a username cannot be the email of another user", async t => {
     const name = randomBytes(5).toString('hex')
     t.match(
       (
@@ -286,7 +286,7 @@ t.test('users', async t => {
     )
   })
 
-  await t.test('a password everybody knows is refused', async t => {
+  await t.test('a common password is refused', async t => {
     const name = randomBytes(5).toString('hex')
     t.match(
       (
@@ -300,7 +300,7 @@ t.test('users', async t => {
     )
   })
 
-  await t.test('the last admin stays', async t => {
+  await t.test('the last admin cannot be removed', async t => {
     const path = `/api/users/${admin.user.id}`
     for (const [request, body] of [
       [`DELETE ${path}`],
@@ -312,7 +312,7 @@ t.test('users', async t => {
     t.equal((await call(`GET ${path}`)).json().version, 1)
   })
 
-  await t.test('of two admins that remove each other at the same time one stays', async t => {
+  await t.test('of two admins who remove each other concurrently, one remains', async t => {
     const { call, admin, user } = await organization(app)
     const second = await user('admin')
     const both = await Promise.all([

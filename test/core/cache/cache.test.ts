@@ -45,7 +45,7 @@ t.test('in one process', async t => {
     }
   )
 
-  await t.test('however many ask, one loads', async t => {
+  await t.test('concurrent readers share one load', async t => {
     const cache = new Cache()
     let loads = 0
     const load = async () => {
@@ -57,7 +57,7 @@ t.test('in one process', async t => {
     t.equal(loads, 1)
   })
 
-  await t.test('a load that fails is not remembered', async t => {
+  await t.test('a failed load is not cached', async t => {
     const cache = new Cache()
     await t.rejects(
       cache.read('k', async () => {
@@ -68,7 +68,7 @@ t.test('in one process', async t => {
     t.equal((await cache.read('k', async () => entry('x'))).body, 'x')
   })
 
-  await t.test('it is bounded', async t => {
+  await t.test('its size is bounded', async t => {
     const cache = new Cache()
     for (let i = 0; i < 40; i++)
       await cache.read(`k${i}`, async () => entry('x'.repeat(1024 * 1024)))
@@ -83,7 +83,7 @@ t.test('over HTTP', async t => {
   const { id } = (await call('POST /api/contacts', { first_name: 'A', last_name: 'B' })).json()
   await call(`GET /api/contacts/${id}`)
 
-  await t.test('a second read does not ask Postgres, and no-cache does', async t => {
+  await t.test('a second read does not query Postgres, and no-cache does', async t => {
     await app.services.database
       .pool`update contacts set last_name = 'behind the back' where id = ${id}`
     t.equal((await call(`GET /api/contacts/${id}`)).json().last_name, 'B')
@@ -94,7 +94,7 @@ t.test('over HTTP', async t => {
     )
   })
 
-  await t.test('a read after an answered write shows the write, under load', async t => {
+  await t.test('under load, a read after an acknowledged write returns the write', async t => {
     let stale = 0
     for (let i = 0; i < 100; i++) {
       const readers = Array.from({ length: 5 }, () => call(`GET /api/contacts/${id}`))
@@ -142,7 +142,7 @@ t.test(
         (await there('GET /readyz')).json().redis === 'ok'
     )
 
-    await t.test('an entry that one process made serves the other', async t => {
+    await t.test('an entry of one process serves the other', async t => {
       const { id } = await make()
       await here(`GET /api/contacts/${id}`)
       await until(async () => (await redis.exists(key(id))) === 1)
@@ -167,7 +167,7 @@ t.test(
       )
     })
 
-    await t.test('a logout counts in the other process', async t => {
+    await t.test('a logout is effective in the other process', async t => {
       const leaver = await home.user('user')
       const call = caller(two, bearer(leaver.token))
       t.equal((await call('GET /api/auth/me')).statusCode, 200)
@@ -185,7 +185,7 @@ t.test(
       )
     })
 
-    await t.test('what somebody else put there is a miss', async t => {
+    await t.test('a foreign value is a miss', async t => {
       const { id } = await make()
       const other = await make()
       await here(`GET /api/contacts/${other.id}`)
@@ -211,7 +211,7 @@ t.test(
       )
     })
 
-    await t.test('what could not be told while Redis was away is told when it is back', async t => {
+    await t.test('invalidations that Redis missed are sent when it is back', async t => {
       await until(
         async () =>
           (await here('GET /readyz')).json().redis === 'ok' &&
@@ -231,7 +231,7 @@ t.test(
       )
     })
 
-    await t.test('organisations and rights do not mix', async t => {
+    await t.test('organizations and permissions do not mix', async t => {
       const { id } = await make()
       await here(`GET /api/contacts/${id}`)
       const stranger = await organization(two)
@@ -335,7 +335,7 @@ t.test(
   'the shared tier alone',
   { skip: redisUrl === undefined ? 'there is no redis-server here' : false },
   async t => {
-    await t.test('entries of another secret are misses', async t => {
+    await t.test('entries signed with another secret are misses', async t => {
       const shared = [
         redisCache(redisUrl!, 'one secret', () => {}),
         redisCache(redisUrl!, 'another secret', () => {})

@@ -4,11 +4,11 @@ import { application, organization } from '../../support/app.ts'
 const app = await application(t)
 const sql = app.services.database.pool
 
-t.test('whoever changes a record leaves an event', async t => {
+t.test('every change of a record writes an event', async t => {
   const { call, id: organization_id, admin } = await organization(app)
   const { id } = (await call('POST /api/contacts', { first_name: 'A', last_name: 'B' })).json()
 
-  await t.test('a person in psql, who is nobody', async t => {
+  await t.test('a change in psql has no actor', async t => {
     await sql`update contacts set last_name = 'by hand' where id = ${id}`
     t.match((await call(`GET /api/contacts/${id}/history`)).json().data[0], {
       type: 'contact.updated',
@@ -19,7 +19,7 @@ t.test('whoever changes a record leaves an event', async t => {
     })
   })
 
-  await t.test('a user, by name', async t => {
+  await t.test('a change by a user has its actor', async t => {
     await call(`PATCH /api/contacts/${id}`, { last_name: 'C', email: 'c@example.com' })
     t.match((await call(`GET /api/contacts/${id}/history`)).json().data[0], {
       actor_id: admin.user.id,
@@ -27,7 +27,7 @@ t.test('whoever changes a record leaves an event', async t => {
     })
   })
 
-  await t.test('a thousand rows in one statement, a thousand events', async t => {
+  await t.test('a statement that changes a thousand rows writes a thousand events', async t => {
     await sql`insert into leads (organization_id, source) select ${organization_id}, 'import'
       from generate_series(1, 1000)`
     const [{ count } = { count: 0 }] = await sql<
@@ -43,7 +43,7 @@ t.test('whoever changes a record leaves an event', async t => {
     t.equal(purged!.count, 1000)
   })
 
-  await t.test('and nobody can make it forget', async t => {
+  await t.test('events cannot be changed or deleted', async t => {
     for (const statement of [
       'truncate leads cascade',
       'delete from events where id = 1',
@@ -53,7 +53,7 @@ t.test('whoever changes a record leaves an event', async t => {
       await t.rejects(sql.unsafe(statement), /refused/, statement)
   })
 
-  await t.test('and a change that is undone leaves none', async t => {
+  await t.test('a change that is rolled back writes none', async t => {
     const count = async () =>
       (await sql`select 1 from events where organization_id = ${organization_id}`).length
     const before = await count()
@@ -68,7 +68,7 @@ t.test('whoever changes a record leaves an event', async t => {
   })
 })
 
-t.test('a password changes without a trace of it', async t => {
+t.test('a changed password is in no event', async t => {
   const { call, user } = await organization(app)
   const one = await user('user')
   await call(`PATCH /api/users/${one.user.id}`, { password: 'another harbour 48' })

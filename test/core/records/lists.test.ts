@@ -48,7 +48,7 @@ t.test('opportunities with ties and nulls', async t => {
   await stranger.call('POST /api/opportunities', { title: 'T1', amount: 1.5 })
   const all = await walk(call, '/api/opportunities')
 
-  await t.test('every sort is in order, page by page, in both directions', async t => {
+  await t.test('every sort is in order across pages, in both directions', async t => {
     t.equal(all.length, 60, "and a stranger's rows are not among them")
     const sorts = [
       'amount',
@@ -75,7 +75,7 @@ t.test('opportunities with ties and nulls', async t => {
     }
   })
 
-  await t.test('every operator finds what it says', async t => {
+  await t.test('every operator selects the rows it describes', async t => {
     const cases: [string, (row: Row) => boolean][] = [
       ['amount=1.5', row => row.amount === 1.5],
       ['amount[gt]=1.5', row => row.amount !== null && (row.amount as number) > 1.5],
@@ -120,7 +120,7 @@ t.test('opportunities with ties and nulls', async t => {
   })
 
   await t.test(
-    'a walk through a list that changes shows each untouched row exactly once',
+    'paging through a changing list returns each unchanged row exactly once',
     async t => {
       const first = (await call('GET /api/opportunities?sort=title&limit=20')).json()
       const untouched = ids(all).toSorted((a, b) => a - b)
@@ -140,7 +140,7 @@ t.test('opportunities with ties and nulls', async t => {
   )
 
   await t.test(
-    'a page shows no row twice and misses none while rows move between its two runs',
+    'a page neither repeats nor misses rows that move between its two queries',
     async t => {
       const { call } = await organization(app)
       const made: Row[] = []
@@ -201,7 +201,7 @@ t.test('opportunities with ties and nulls', async t => {
   })
 })
 
-t.test('what a query cannot say is refused at its place', async t => {
+t.test('an invalid query is refused with the name of the parameter', async t => {
   const { call } = await organization(app)
   for (const [query, parameter] of [
     ['nonsense=1', 'nonsense'],
@@ -481,7 +481,7 @@ t.test('on 20,000 rows', async t => {
     })
 
     await t.test(
-      `${resource}: every declared sort is read off an index, on the first page and on a deep one`,
+      `${resource}: every declared sort reads an index, on the first page and on a deep one`,
       async t => {
         for (const sort of sorts.flatMap(field => [field, `-${field}`])) {
           const url = `/api/${resource}?sort=${sort}&limit=100`
@@ -530,7 +530,7 @@ t.test('on 20,000 rows', async t => {
   })
 })
 
-t.test('however many shapes of lists are asked for, few stay prepared in the database', async t => {
+t.test('the number of prepared statements is bounded, whatever lists are requested', async t => {
   const { call } = await organization(app)
   const fields = [
     'id',

@@ -23,7 +23,7 @@ async function newOrganization() {
   }
 }
 
-t.test('many changes in one statement', async t => {
+t.test('updateMany changes many records in one statement', async t => {
   const { ctx, call } = await newOrganization()
   const stranger = await newOrganization()
   await createMany(
@@ -60,7 +60,7 @@ t.test('many changes in one statement', async t => {
   t.same(await updateMany(ctx, []), [])
 })
 
-t.test('a record that is locked is changed by nobody else until the end', async t => {
+t.test('a locked record is not changed by others until the transaction ends', async t => {
   const { ctx } = await newOrganization()
   const { id } = await accounts.create(ctx, { name: 'a', employee_count: 0 })
   await Promise.all(
@@ -78,7 +78,7 @@ t.test('a record that is locked is changed by nobody else until the end', async 
   )
 })
 
-t.test('a list goes on after any of its rows', async t => {
+t.test('a list continues after any of its rows', async t => {
   const { ctx } = await newOrganization()
   await createMany(
     ctx,
@@ -91,7 +91,7 @@ t.test('a list goes on after any of its rows', async t => {
     t.same(await after(ctx, { sort }, 3, positionOf(row, sort)), all.slice(i + 1, i + 4))
 })
 
-t.test('what a record would meet is what it meets once it is stored', async t => {
+t.test('wouldMatch predicts the filters that a stored record matches', async t => {
   const { ctx } = await newOrganization()
   const any = <T>(...values: T[]): T => values[Math.floor(Math.random() * values.length)]!
   const random = (): Filter =>
@@ -136,7 +136,7 @@ t.test('what a record would meet is what it meets once it is stored', async t =>
   t.ok(met > 20 && met < 380, `${met} of 400`)
 })
 
-t.test('an answer that comes after one which failed in the middle is whole', async t => {
+t.test('a result after one that failed midway is complete', async t => {
   const { call } = await newOrganization()
   const { pool } = app.services.database
   await call('POST /api/accounts', { name: 'Only' })

@@ -80,7 +80,7 @@ t.test('an assignment rule', t =>
   })
 )
 
-t.test('what is wrong with a team, a territory or a rule is refused at its place', async t => {
+t.test('an invalid team, territory or rule is refused with a pointer', async t => {
   const { call, admin, user } = await organization(app)
   const stranger = await organization(app)
   const colleague = await user('user')
@@ -88,7 +88,7 @@ t.test('what is wrong with a team, a territory or a rule is refused at its place
   await call(`DELETE /api/users/${gone.user.id}`)
   const [ours, theirs] = [await team(call, []), await team(stranger.call, [])]
 
-  await t.test('members are users of the organisation', async t => {
+  await t.test('members are users of the organization', async t => {
     const member_ids = [admin.user.id, 999_999, stranger.admin.user.id, gone.user.id]
     const expected = {
       status: 422,
@@ -114,7 +114,7 @@ t.test('what is wrong with a team, a territory or a rule is refused at its place
     )
   })
 
-  await t.test('a form can be saved although a member is gone by now', async t => {
+  await t.test('a team can be saved although a member has been deleted', async t => {
     const leaving = await user('user')
     const { id } = await team(call, [leaving.user.id, admin.user.id])
     await call(`DELETE /api/users/${leaving.user.id}`)
@@ -139,7 +139,7 @@ t.test('what is wrong with a team, a territory or a rule is refused at its place
     )
   })
 
-  await t.test('names of teams and territories are unique, whatever their case', async t => {
+  await t.test('names of teams and territories are unique regardless of case', async t => {
     const name = unique('Same')
     await make(call, 'teams', { name })
     t.match((await call('POST /api/teams', { name: name.toUpperCase() })).json(), {
@@ -191,7 +191,7 @@ t.test('what is wrong with a team, a territory or a rule is refused at its place
     })
   })
 
-  await t.test('a filter is one of the list, by what a creation can give', async t => {
+  await t.test('a filter is one of the list, on fields that a new record can have', async t => {
     const body = { name: 'Rule', user_id: admin.user.id }
     for (const [resource, filter] of [
       ['leads', 'nonsense=1'],
@@ -243,7 +243,7 @@ t.test('what is wrong with a team, a territory or a rule is refused at its place
     }
   })
 
-  await t.test('only admins change how work is given out; everybody may read it', async t => {
+  await t.test('only admins change assignment; everybody can read it', async t => {
     for (const [path, body] of [
       ['teams', { name: 'x' }],
       ['territories', { name: 'x', filter: 'state=x' }],
@@ -256,7 +256,7 @@ t.test('what is wrong with a team, a territory or a rule is refused at its place
 })
 
 t.test(
-  'a new record that nobody is named for goes to whom the first active rule says that it meets',
+  'a new record without a user is assigned by the first active rule that matches',
   async t => {
     const { call, admin, user } = await organization(app)
     const stranger = await organization(app)
@@ -351,7 +351,7 @@ t.test(
   }
 )
 
-t.test('a rule asks as the list does', async t => {
+t.test('a rule matches what the list selects', async t => {
   const { call, admin } = await organization(app)
   const tag = await make(call, 'tags', { name: 'key' })
   const records = [
@@ -395,7 +395,7 @@ t.test('a rule asks as the list does', async t => {
   }
 })
 
-t.test('a team takes turns', async t => {
+t.test('a team assigns in turns', async t => {
   const { call, user } = await organization(app)
   const members = [await user('user'), await user('user'), await user('user')].map(
     ({ user }) => user.id
@@ -417,7 +417,7 @@ t.test('a team takes turns', async t => {
     'twenty at the same time get their shares, in order'
   )
 
-  await t.test('a creation that fails takes no turn', async t => {
+  await t.test('a failed creation takes no turn', async t => {
     t.equal(
       (
         await call('POST /api/accounts', {
@@ -433,7 +433,7 @@ t.test('a team takes turns', async t => {
     t.same(await turns(1), [20 % 3])
   })
 
-  await t.test('who is not active is passed over', async t => {
+  await t.test('inactive members are skipped', async t => {
     await call(`PATCH /api/users/${members[1]}`, { status: 'disabled' })
     t.same(new Set(await turns(4)), new Set([0, 2]))
     await call(`DELETE /api/users/${members[0]}`)
@@ -451,7 +451,7 @@ t.test('a team takes turns', async t => {
   })
 })
 
-t.test('twenty creations at the same time take turns of two teams without a deadlock', async t => {
+t.test('twenty concurrent creations take turns of two teams without a deadlock', async t => {
   const { call, admin } = await organization(app)
   for (const country of ['Sweden', 'Norway'])
     await rule(call, {
@@ -472,7 +472,7 @@ t.test('twenty creations at the same time take turns of two teams without a dead
   )
 })
 
-t.test('a territory is the accounts that meet its filter, at any time', async t => {
+t.test('a territory has the accounts that match its filter, at any time', async t => {
   const { call, id: organization_id } = await organization(app)
   const stranger = await organization(app)
   const north = await make(call, 'territories', {
@@ -550,7 +550,7 @@ t.test('a territory is the accounts that meet its filter, at any time', async t 
   t.equal((await call('GET /api/accounts/999999/territories')).statusCode, 404)
   t.equal((await stranger.call(`GET /api/accounts/${a.id}/territories`)).statusCode, 404)
 
-  await t.test('more territories than a page are walked through', async t => {
+  await t.test('more territories than a page are matched', async t => {
     await sql`insert into territories (organization_id, name, filter)
       select ${organization_id}, 'T' || n, case n when 399 then 'state=Y' else 'state=X' end
       from generate_series(1, 450) n`
@@ -565,7 +565,7 @@ t.test('a territory is the accounts that meet its filter, at any time', async t 
   })
 })
 
-t.test('on 5,000 accounts and 500 rules nothing reads a whole table', async t => {
+t.test('with 5,000 accounts and 500 rules, no statement scans a table', async t => {
   const { call, admin, id: organization_id } = await organization(app)
   await sql`insert into accounts (organization_id, name, industry, state, country)
     select ${organization_id}, 'Account ' || n, 'Industry ' || n % 50, 'State ' || n % 200,

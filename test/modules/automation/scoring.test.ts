@@ -96,7 +96,7 @@ t.test('a scoring model', t =>
   })
 )
 
-t.test('a rule that is no filter is refused at its place', async t => {
+t.test('a rule that is not a filter is refused with a pointer', async t => {
   const { call } = await organization(app)
   for (const [field, operator, value, pointer] of [
     ['nonsense', 'eq', 'x', 'field'],
@@ -157,7 +157,7 @@ t.test('a rule that is no filter is refused at its place', async t => {
 })
 
 t.test(
-  'a rule holds for the leads that the list shows with this filter, whatever the field and ' +
+  'a rule applies to the leads that the list selects by this filter, whatever the field and ' +
     'the operator',
   async t => {
     const { call } = await organization(app)
@@ -310,7 +310,7 @@ t.test('a score follows the lead, its contact and the rules', async t => {
     'as a change by the system'
   )
 
-  await t.test('in the change itself', async t => {
+  await t.test('within the change itself', async t => {
     const changed = await call(
       `PATCH /api/leads/${old.id}`,
       { source: 'website' },
@@ -342,7 +342,7 @@ t.test('a score follows the lead, its contact and the rules', async t => {
     t.equal(await jobs(), 0, 'and no job')
   })
 
-  await t.test('and no other score is taken', async t => {
+  await t.test('a score that is sent is ignored', async t => {
     for (const refused of [
       await call('POST /api/leads', { score: 5 }),
       await call(`PATCH /api/leads/${old.id}`, { score: 5 })
@@ -371,7 +371,7 @@ t.test('a score follows the lead, its contact and the rules', async t => {
     t.equal((await call('PATCH /api/leads/999999', { source: 'x' })).statusCode, 404)
   })
 
-  await t.test('of its contact', async t => {
+  await t.test('after a change of its contact', async t => {
     await call(`PATCH /api/contacts/${contact_id}`, {
       company: 'Sample Ltd',
       email: 'ann@example.com'
@@ -387,7 +387,7 @@ t.test('a score follows the lead, its contact and the rules', async t => {
     t.match(await lead(call, old.id), { score: 95 })
   })
 
-  await t.test('of a lead that comes back', async t => {
+  await t.test('after a restoration of the lead', async t => {
     const { id } = await made(call, '/api/leads', { source: 'website' })
     await call(`DELETE /api/leads/${id}`)
     await call(`PATCH /api/scoring-models/${draft.id}`, {
@@ -397,7 +397,7 @@ t.test('a score follows the lead, its contact and the rules', async t => {
     t.match((await call(`POST /api/leads/${id}/restore`)).json(), { score: 51, deleted_at: null })
   })
 
-  await t.test('of another model, and none', async t => {
+  await t.test('after a change of the active model, and without one', async t => {
     const next = await model(call, [rule('source', 'eq', 'website', 60)], {
       name: 'Next',
       bands: { A: 60, B: 2, C: 1 }
@@ -438,7 +438,7 @@ t.test('a score follows the lead, its contact and the rules', async t => {
   })
 })
 
-t.test("nobody sees another's scores or models, and only admins change them", async t => {
+t.test("scores and models are private to an organization, and only admins change models", async t => {
   const ours = await organization(app)
   const stranger = await organization(app)
   const { id } = await model(ours.call, [])
@@ -457,7 +457,7 @@ t.test("nobody sees another's scores or models, and only admins change them", as
   t.equal((await call(`GET /api/leads/${mine.id}/score?model=${id}`)).statusCode, 200)
 })
 
-t.test('assignment can ask for the score', async t => {
+t.test('assignment rules can use the score', async t => {
   const { call, user } = await organization(app)
   const {
     user: { id: senior }
@@ -657,7 +657,7 @@ t.test(
 )
 
 t.test(
-  'a lead that was begun before the first model became active is scored when it must be over',
+  'a lead whose creation began before the first model became active is scored afterwards',
   async t => {
     const { call, id: organization_id, admin } = await organization(app)
     const ctx = new Context(app.services, {
@@ -725,7 +725,7 @@ t.test(
   }
 )
 
-t.test('without an active model a change costs one short query more, on an index', async t => {
+t.test('without an active model, a change costs one more short query, on an index', async t => {
   const { call } = await organization(app)
   const { id } = await made(call, '/api/leads', {})
   const sent: string[] = []
@@ -747,7 +747,7 @@ t.test('without an active model a change costs one short query more, on an index
 })
 
 t.test(
-  'scoring 5,000 leads anew is read off an index, in pieces, and no writer waits for it',
+  'rescoring 5,000 leads reads an index in batches, and no writer waits for it',
   async t => {
     const { call, id: organization_id } = await organization(app)
     await sql`insert into contacts (organization_id, first_name, last_name, company)
@@ -821,7 +821,7 @@ t.test(
   }
 )
 
-t.test('a process does the jobs: its own, and those of a process that was killed', async t => {
+t.test('a process runs its own jobs and those of a killed process', async t => {
   const DATABASE_URL = await database(t)
   const beside = await application(t, { database_url: DATABASE_URL })
   const child = spawn(process.execPath, ['src/main.ts'], {

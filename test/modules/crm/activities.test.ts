@@ -294,7 +294,7 @@ t.test('links', async t => {
     errors: [{ pointer: '/tags' }]
   })
 
-  await t.test('are what lists are filtered by', async t => {
+  await t.test('filter lists', async t => {
     const found = async (query: string) =>
       ids((await call(`GET /api/activities?${query}`)).json().data)
     const everything = await found('sort=-id')
@@ -321,7 +321,7 @@ t.test('links', async t => {
     t.ok((await found(`lead_id=${lead}`)).includes(kept.id), 'and back with its activity')
   })
 
-  await t.test('the database refuses one into another organisation', async t => {
+  await t.test('to another organization are refused by the database', async t => {
     await t.rejects(
       sql`update activities set links = ${sql.json([{ type: 'contact', id: theirs }])}
         where id = ${id}`,
@@ -329,7 +329,7 @@ t.test('links', async t => {
     )
   })
 
-  await t.test('who does it is shown by name', async t => {
+  await t.test('an activity includes its user', async t => {
     const { id } = (
       await call('POST /api/activities', { ...activity, assigned_to: admin.user.id })
     ).json()
@@ -450,7 +450,7 @@ t.test('contacts with their recent activities', async t => {
     )
   }
 
-  await t.test('at most 20 of each, the newest', async t => {
+  await t.test('at most the newest 20 of each', async t => {
     const [id] = contacts
     for (let i = 0; i < 25; i++)
       await call('POST /api/activities', {
@@ -471,7 +471,7 @@ t.test('contacts with their recent activities', async t => {
     )
   })
 
-  await t.test('"30d" is the same list from page to page, while time passes', async t => {
+  await t.test('"30d" is the same list on all pages while time passes', async t => {
     let cursor = ''
     const found: number[] = []
     do {
@@ -510,7 +510,7 @@ t.test('on thousands of rows', async t => {
   await sql`vacuum analyze`
   const contact = (await call('GET /api/contacts?limit=1')).json().data[0].id as number
 
-  await t.test("the document's query is two statements, both on an index", async t => {
+  await t.test("the query of the SmartX document is two statements, both on an index", async t => {
     for (const query of [
       'include=activities&active_since=30d',
       'include=activities&active_since=30d&limit=200',

@@ -21,7 +21,7 @@ t.test('a tag', t =>
   })
 )
 
-t.test('a name is there once, whatever its case, until its tag is deleted', async t => {
+t.test('a name is unique regardless of case until its tag is deleted', async t => {
   const { call } = await organization(app)
   const { id } = (await call('POST /api/tags', { name: 'VIP' })).json()
   t.match((await call('POST /api/tags', { name: 'vip' })).json(), {
@@ -46,7 +46,7 @@ for (const [resource, record] of Object.entries({
   activities: { type: 'call', subject: 'A' },
   campaigns: { name: 'A' }
 })) {
-  t.test(`${resource} carry tags`, async t => {
+  t.test(`${resource} have tags`, async t => {
     const { call } = await organization(app)
     const stranger = await organization(app)
     const path = `/api/${resource}`
@@ -120,7 +120,7 @@ for (const [resource, record] of Object.entries({
   })
 }
 
-t.test('the database itself refuses a tag of another organisation', async t => {
+t.test('the database refuses a tag of another organization', async t => {
   const [ours, theirs] = [await organization(app), await organization(app)]
   const tag = (await theirs.call('POST /api/tags', { name: 'A' })).json().id as number
   const { id } = (await ours.call('POST /api/leads', {})).json()

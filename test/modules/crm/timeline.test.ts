@@ -67,7 +67,7 @@ const made = async (call: Call, request: string, body: object) => {
   return answer.json() as { id: number }
 }
 
-t.test('a random mix of everything that happens to a contact', async t => {
+t.test('the timeline of a contact with random events', async t => {
   const { call, id: organization_id } = await organization(app)
   const dice = random(7)
   const { id } = await made(call, 'POST /api/contacts', { first_name: 'John', last_name: 'Doe' })
@@ -131,7 +131,7 @@ t.test('a random mix of everything that happens to a contact', async t => {
   const url = `/api/contacts/${id}/timeline`
   const sorted = (ids: Iterable<string>) => [...ids].toSorted()
 
-  await t.test('comes whole, each once, in order, whatever the size of the page', async t => {
+  await t.test('is complete, without repetition and in order, whatever the page size', async t => {
     for (const limit of [7, 1, 64, 200]) {
       const entries = await walk(call, url, limit)
       t.same(sorted(idsOf(entries)), sorted(expected), `limit=${limit}`)
@@ -139,7 +139,7 @@ t.test('a random mix of everything that happens to a contact', async t => {
     }
   })
 
-  await t.test('and of the kinds asked for', async t => {
+  await t.test('can be limited to kinds', async t => {
     for (const asked of [
       ['link'],
       ['activity', 'change'],
@@ -157,7 +157,7 @@ t.test('a random mix of everything that happens to a contact', async t => {
     }
   })
 
-  await t.test('also while more is added', async t => {
+  await t.test('is stable while entries are added', async t => {
     const before = new Set(expected)
     const entries = await walk(call, url, 7, something)
     const seen = idsOf(entries)
@@ -166,7 +166,7 @@ t.test('a random mix of everything that happens to a contact', async t => {
     inOrder(t, entries)
   })
 
-  await t.test('and knows nothing of others', async t => {
+  await t.test('has nothing of other organizations', async t => {
     const theirs = await walk(call, `/api/contacts/${other.id}/timeline`, 50)
     t.ok(
       theirs.length > 20 && theirs.every(({ kind, activity }) => kind === 'change' || activity),
@@ -176,7 +176,7 @@ t.test('a random mix of everything that happens to a contact', async t => {
   })
 })
 
-t.test('each entry can be read without another call', async t => {
+t.test('each entry is readable without another request', async t => {
   const { call, admin, user } = await organization(app)
   const maria = await user('user')
   const corp = await made(call, 'POST /api/accounts', { name: 'Corp' })
@@ -372,7 +372,7 @@ t.test('each entry can be read without another call', async t => {
     'Account created'
   ])
 
-  await t.test('although what it names is gone', async t => {
+  await t.test('although the records it names are deleted', async t => {
     await call(`DELETE /api/accounts/${branch.id}`)
     await call(`DELETE /api/tags/${red.id}`)
     await call(`DELETE /api/campaigns/${campaign.id}`)
@@ -383,7 +383,7 @@ t.test('each entry can be read without another call', async t => {
     t.same(entry(left, `activity ${activity.id}`), entry(ofContact, `activity ${activity.id}`))
   })
 
-  await t.test('what is deleted and restored says so', async t => {
+  await t.test('deletion and restoration are entries', async t => {
     await call(`DELETE /api/contacts/${contact.id}`)
     t.equal(
       (await call(`GET /api/contacts/${contact.id}/timeline`)).statusCode,
@@ -397,7 +397,7 @@ t.test('each entry can be read without another call', async t => {
     ])
   })
 
-  await t.test('an activity moves to the time when it was completed', async t => {
+  await t.test('an activity moves to the time of its completion', async t => {
     await call(`POST /api/activities/${activity.id}/completion`)
     t.match((await timeline(`opportunities/${opportunity.id}`))[0], {
       title: 'Call completed: Budget'
@@ -410,7 +410,7 @@ t.test('each entry can be read without another call', async t => {
 })
 
 t.test(
-  'the title of a change says the main thing, and what follows from it is among the changes',
+  'the title of a change has the main field, and its consequences are among the changes',
   async t => {
     const { call, admin } = await organization(app)
     const pipeline = await made(call, 'POST /api/pipelines', {
@@ -499,7 +499,7 @@ t.test(
   }
 )
 
-t.test('a timeline is for who may see its record', async t => {
+t.test('a timeline requires the permission to read its record', async t => {
   const { call, user } = await organization(app)
   const stranger = await organization(app)
   const viewer = await user('viewer')
@@ -543,7 +543,7 @@ t.test('a timeline is for who may see its record', async t => {
   }
 })
 
-t.test('on thousands of rows, all its statements are on an index', async t => {
+t.test('on thousands of rows, all its statements use an index', async t => {
   const { call, id: organization_id, admin } = await organization(app)
   const many = 5000
   await sql.begin(async sql => {

@@ -21,7 +21,7 @@ const me = async (token: string) =>
 t.test('login', async t => {
   const { admin, user, call } = await organization(app)
 
-  await t.test('takes the user name or the e-mail, whatever the case', async t => {
+  await t.test('accepts the username or the email, regardless of case', async t => {
     for (const username of [
       admin.user.username,
       admin.user.username.toUpperCase(),
@@ -44,7 +44,7 @@ t.test('login', async t => {
   })
 
   await t.test(
-    'says the same of an unknown user, a wrong password, a disabled and a deleted user',
+    'has the same response for an unknown user, a wrong password, and a disabled or deleted user',
     async t => {
       const disabled = await user('user')
       await call(`PATCH /api/users/${disabled.user.id}`, { status: 'disabled' })
@@ -85,7 +85,7 @@ t.test('login', async t => {
       .pool`update login_attempts set window_ends_at = now() - interval '1 second'`
 
   await t.test(
-    'after twenty failures an account waits, whoever knows the password, and others do not',
+    'after twenty failures, an account waits and others do not',
     async t => {
       const victim = await user('user')
       for (let i = 0; i < 20; i++) t.equal(await guess(victim.user.username.toUpperCase()), 401)
@@ -106,7 +106,7 @@ t.test('login', async t => {
     }
   )
 
-  await t.test('guesses at the same time are counted before they are checked', async t => {
+  await t.test('concurrent guesses are counted before they are checked', async t => {
     const victim = await user('user')
     const { verify } = app.services.passwords
     let verified = 0
@@ -130,7 +130,7 @@ t.test('login', async t => {
   })
 
   await t.test(
-    'every spelling of an account that the database folds into one has one counter',
+    'all spellings of one account share a counter',
     async t => {
       const name = `admin-i-${admin.user.id}@example.com`
       await call('POST /api/users', { username: name, email: name, password })
@@ -160,7 +160,7 @@ t.test('login', async t => {
     }
   )
 
-  await t.test('an address that waits makes no account wait', async t => {
+  await t.test('an address that waits does not make accounts wait', async t => {
     const victim = await user('user')
     await app.services.database.pool`insert into login_attempts
         values ('address', '10.9.8.7', 100, now() + interval '5 minutes')`
@@ -169,7 +169,7 @@ t.test('login', async t => {
     t.equal(await guess(victim.user.username, password), 200)
   })
 
-  await t.test('who knows the password is given the attempt back', async t => {
+  await t.test('a correct password does not count as an attempt', async t => {
     const one = await user('user')
     for (let i = 0; i < 110; i++) t.equal(await guess(one.user.username, password, '10.0.0.2'), 200)
     for (let i = 0; i < 19; i++) t.equal(await guess(one.user.username, undefined, '10.0.0.2'), 401)
@@ -194,7 +194,7 @@ t.test('login', async t => {
     await windowsOver()
   })
 
-  await t.test('a login in flight does not survive a new password, nor a disabling', async t => {
+  await t.test('a login in flight does not survive a password change or a deactivation', async t => {
     const { verify } = app.services.passwords
     t.teardown(() => {
       app.services.passwords.verify = verify
@@ -221,7 +221,7 @@ t.test('login', async t => {
     t.equal(await login!, 401, 'that is not committed yet')
   })
 
-  await t.test('sweeps away sessions that ended long ago', async t => {
+  await t.test('deletes sessions that ended long ago', async t => {
     const one = await user('user')
     const pool = app.services.database.pool
     const left = async () =>
@@ -393,7 +393,7 @@ t.test('refresh tokens', async t => {
   })
 
   await t.test(
-    'may be used twice at the same time, by two tabs or after a lost answer',
+    'can be used twice within seconds, by two tabs or after a lost response',
     async t => {
       const one = await user('user')
       const both = await Promise.all([refresh(one.refresh_token), refresh(one.refresh_token)])
@@ -406,7 +406,7 @@ t.test('refresh tokens', async t => {
     }
   )
 
-  await t.test('used again later end the whole session', async t => {
+  await t.test('that are reused later end the session', async t => {
     const one = await user('user')
     const next = (await refresh(one.refresh_token)).json()
     await app.services.database
@@ -417,14 +417,14 @@ t.test('refresh tokens', async t => {
     t.equal((await refresh(next.refresh_token)).statusCode, 401)
   })
 
-  await t.test('that were never given are refused and end nothing', async t => {
+  await t.test('that were never issued are refused and end nothing', async t => {
     const one = await user('user')
     t.match((await refresh('A'.repeat(43))).json(), { status: 401, code: 'token_invalid' })
     t.equal((await refresh('short')).statusCode, 400)
     t.equal(await me(one.token), 200)
   })
 
-  await t.test('are not in the database, nor is any password', async t => {
+  await t.test('are not in the database, and neither are passwords', async t => {
     const one = await user('user')
     const tables = await app.services.database.pool<{ row: string }[]>`
       select to_jsonb(t)::text as row from refresh_tokens t union all select to_jsonb(u)::text
@@ -441,7 +441,7 @@ t.test('refresh tokens', async t => {
   })
 })
 
-t.test("changing one's password", async t => {
+t.test("changing the password", async t => {
   const { user, call } = await organization(app)
   const one = await user('viewer')
   const elsewhere = await login(app, one.user.username)
@@ -489,7 +489,7 @@ t.test("changing one's password", async t => {
     200
   )
 
-  await t.test('guesses at the same time are counted before they are checked', async t => {
+  await t.test('concurrent guesses are counted before they are checked', async t => {
     const victim = await user('user')
     const guesses = await Promise.all(
       Array.from(
@@ -515,7 +515,7 @@ t.test("changing one's password", async t => {
       .pool`update login_attempts set window_ends_at = now() - interval '1 second'`
   })
 
-  await t.test('in flight does not undo a new password that an admin gave', async t => {
+  await t.test('in flight does not undo a password that an admin sets', async t => {
     const thief = await user('user')
     const { verify } = app.services.passwords
     t.teardown(() => {
@@ -595,7 +595,7 @@ t.test('the OAuth 2 password flow', async t => {
   t.equal((await token({ grant_type: 'client_credentials' })).statusCode, 400)
 })
 
-t.test('the directory names the active users to everybody in the organisation', async t => {
+t.test('the directory lists the active users for everybody in the organization', async t => {
   const { call, admin, user } = await organization(app)
   const viewer = await user('viewer')
   const [disabled, deleted] = [await user('user'), await user('user')]
@@ -624,7 +624,7 @@ t.test('the directory names the active users to everybody in the organisation', 
   t.equal((await directory('?status=disabled')).statusCode, 400)
 })
 
-t.test('a database that does not answer is not waited for without end', async t => {
+t.test('the wait for an unresponsive database is bounded', async t => {
   const app = await application(t)
   const { admin, call } = await organization(app)
   const { services } = app
@@ -683,7 +683,7 @@ t.test('a database that does not answer is not waited for without end', async t 
 })
 
 t.test(
-  'a partner who tries the operations from top to bottom is logged out at the end',
+  'a partner who tries the operations from top to bottom is logged out last',
   async t => {
     const paths = Object.keys(documentOf(app).paths).filter(path => path.startsWith('/api/auth/'))
     t.same(

@@ -65,7 +65,7 @@ t.test('a campaign member', t =>
   })
 )
 
-t.test('a campaign does not end before it begins', async t => {
+t.test('a campaign cannot end before it starts', async t => {
   const { call } = await organization(app)
   const refused = { status: 422, code: 'rule_broken', errors: [{ pointer: '/end_date' }] }
   t.match(
@@ -106,7 +106,7 @@ t.test('members', async t => {
   const { id: contact_id } = await contact(call)
   const { id: lead_id } = await make(call, 'leads')
 
-  await t.test('a member is either a contact or a lead, and one that exists', async t => {
+  await t.test('a member is either an existing contact or an existing lead', async t => {
     t.match((await call('POST /api/campaign-members', { campaign_id })).json(), {
       status: 422,
       code: 'rule_broken',
@@ -151,7 +151,7 @@ t.test('members', async t => {
     t.same(await membersOf(call, campaign_id), [])
   })
 
-  await t.test('a member is one once, and whose it is does not change', async t => {
+  await t.test('a contact or lead is a member once, and a membership does not move', async t => {
     const { id } = await make(call, 'campaign-members', { campaign_id, contact_id })
     await make(call, 'campaign-members', { campaign_id, lead_id, contact_id: null })
     for (const body of [{ contact_id }, { lead_id }]) {
@@ -182,7 +182,7 @@ t.test('members', async t => {
     })
   })
 
-  await t.test('who responds has done so since then', async t => {
+  await t.test('a response has its time', async t => {
     const { id } = await make(call, 'campaign-members', {
       campaign_id,
       contact_id: (await contact(call)).id
@@ -214,7 +214,7 @@ t.test('members', async t => {
     )
   })
 
-  await t.test('twenty that add the same one add one', async t => {
+  await t.test('twenty concurrent additions of the same member add one', async t => {
     const { id } = await contact(call)
     const answers = await Promise.all(
       Array.from({ length: 20 }, () =>
@@ -227,7 +227,7 @@ t.test('members', async t => {
     )
   })
 
-  await t.test('campaigns are found by a word, by who runs them and by their tags', async t => {
+  await t.test('campaigns can be searched and filtered by user and tags', async t => {
     const { id: tag } = await make(call, 'tags', { name: 'spring' })
     const { id } = await make(call, 'campaigns', {
       name: 'Trade shów',
@@ -246,7 +246,7 @@ t.test('members', async t => {
   })
 })
 
-t.test('members by a filter', async t => {
+t.test('adding members by a filter', async t => {
   const { call, admin, id: organization_id } = await organization(app)
   const stranger = await organization(app)
   const { id } = await campaign(call)
@@ -282,7 +282,7 @@ t.test('members by a filter', async t => {
   )
 
   await t.test(
-    'what is no filter of theirs is refused, and so is a campaign that is not there',
+    'an invalid filter and an unknown campaign are refused',
     async t => {
       for (const [resource, filter] of [
         ['contacts', 'source=website'],
@@ -314,7 +314,7 @@ t.test('members by a filter', async t => {
   )
 
   await t.test(
-    'more than a thousand are added by a job, by who asked for them, and twenty times at ' +
+    'more than a thousand are added by a job, for the user who requested it, and twenty times at ' +
       'once still once each',
     async t => {
       await sql`insert into contacts (organization_id, first_name, last_name, company)
@@ -368,7 +368,7 @@ t.test('members by a filter', async t => {
   )
 })
 
-t.test('every number of the results is what its list adds up to', async t => {
+t.test('every number of the results is the total of its list', async t => {
   const { call } = await organization(app)
   const stranger = await organization(app)
   const { id } = await campaign(call)
@@ -449,7 +449,7 @@ t.test('every number of the results is what its list adds up to', async t => {
   t.equal((await stranger.call(`GET /api/campaigns/${id}/results`)).statusCode, 404)
 })
 
-t.test('among 20,000 members everything is found on an index', async t => {
+t.test('with 20,000 members, every query uses an index', async t => {
   const { call, id: organization_id } = await organization(app)
   const many = 20_000
   await sql`insert into campaigns (organization_id, name, status, budget)

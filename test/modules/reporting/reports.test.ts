@@ -73,7 +73,7 @@ function addedUp(row: Row, rows: Stored[]) {
 }
 
 const names = ['pipeline', 'forecast', 'funnel', 'sources', 'activity']
-t.test('every report equals the truth, and every cell the list it names', async t => {
+t.test('every report equals the expected one, and every cell the list that it names', async t => {
   const worlds = await Promise.all(
     [1, 2, 3].map(async seed => {
       const tenant = await organization(app)
@@ -202,7 +202,7 @@ t.test('every report equals the truth, and every cell the list it names', async 
   }
 })
 
-t.test('rows come in the order of the stages, then of the names', async t => {
+t.test('rows are in the order of stages, then of names', async t => {
   const { call, admin, user } = await organization(app)
   const { user: second } = await user('user')
   const made = [
@@ -240,7 +240,7 @@ t.test('rows come in the order of the stages, then of the names', async t => {
   )
 })
 
-t.test('the funnel ends with winning, whatever has been put behind it', async t => {
+t.test('the funnel ends with won opportunities, whatever stages follow', async t => {
   const { call } = await organization(app)
   const [pipeline] = (await call('GET /api/pipelines')).json().data
   t.equal(
@@ -265,7 +265,7 @@ t.test('the funnel ends with winning, whatever has been put behind it', async t 
 })
 
 t.test(
-  'a stranger finds nothing, nor do unknown pipelines; everybody in the organisation may read',
+  'other organizations and unknown pipelines have empty reports; everybody may read',
   async t => {
     const { call, user } = await organization(app)
     const stranger = await organization(app)
@@ -296,7 +296,7 @@ t.test(
   }
 )
 
-t.test('what makes no sense is refused', async t => {
+t.test('invalid parameters are refused', async t => {
   const { call } = await organization(app)
   const nonsense = [
     'pipeline?nonsense=1',
@@ -319,7 +319,7 @@ t.test('what makes no sense is refused', async t => {
 })
 
 t.test(
-  'a report with too many rows shows the first and says so, and its totals are whole',
+  'a report with too many rows is truncated and says so, with complete totals',
   async t => {
     const { call, id: organization_id } = await organization(app)
     await app.services.database
@@ -374,7 +374,7 @@ function inheritedBy(value: object): string[] {
   return names
 }
 
-t.test('every report is also CSV and a chart, whatever users have typed', async t => {
+t.test('every report is also available as CSV and as a chart, whatever users have typed', async t => {
   const tenant = await organization(app)
   const { call } = tenant
   await walk(app, tenant, 7, 60)
@@ -444,7 +444,7 @@ t.test('every report is also CSV and a chart, whatever users have typed', async 
 })
 
 t.test(
-  'a chart says who nobody is, shows each month, and when there is nothing to show',
+  'a chart labels unassigned rows, has every month, and states when it has no data',
   async t => {
     const { call } = await organization(app)
     const chart = async (path: string) =>
@@ -471,7 +471,7 @@ t.test(
   }
 )
 
-t.test('every report is read off an index', async t => {
+t.test('every report reads an index', async t => {
   const tenants = await Promise.all([1, 2, 3, 4].map(async () => await organization(app)))
   const sql = app.services.database.pool
   await sql.begin(async sql => {

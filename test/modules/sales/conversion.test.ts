@@ -37,7 +37,7 @@ const lenient = { prefer: 'handling=lenient' }
 t.test('the status of a lead', async t => {
   const { call } = await organization(app)
 
-  await t.test('goes anywhere but to converted by hand', async t => {
+  await t.test('can become any but converted by an update', async t => {
     t.match((await call('POST /api/leads', { status: 'converted' })).json(), {
       status: 422,
       code: 'rule_broken',
@@ -61,7 +61,7 @@ t.test('the status of a lead', async t => {
     t.equal((await call('PATCH /api/leads/999999', { status: 'contacted' })).statusCode, 404)
   })
 
-  await t.test('keeps qualified_at and unqualified_reason true', async t => {
+  await t.test('keeps qualified_at and unqualified_reason consistent', async t => {
     t.match(await make(call, 'leads', { status: 'qualified' }), { qualified_at: /^20/ })
     const { id } = await make(call, 'leads', {})
     const to = async (status: string) =>
@@ -77,7 +77,7 @@ t.test('the status of a lead', async t => {
     t.match(await to('new'), { unqualified_reason: null, version: 5 })
   })
 
-  await t.test('is set by qualification, which can be repeated', async t => {
+  await t.test('is set by qualification, which is idempotent', async t => {
     const { id } = await make(call, 'leads', {})
     const path = `POST /api/leads/${id}/qualification`
     const qualified = await call(path, {})
@@ -131,7 +131,7 @@ t.test('the status of a lead', async t => {
     t.equal((await call('POST /api/leads/999999/qualification', {})).statusCode, 404)
   })
 
-  await t.test('takes its reason by every door, and only with unqualified', async t => {
+  await t.test('accepts a reason in every way, and only with unqualified', async t => {
     const refused = {
       status: 422,
       code: 'rule_broken',
@@ -198,7 +198,7 @@ t.test('the status of a lead', async t => {
     )
   })
 
-  await t.test('leaves a row for each move, that a list can ask for', async t => {
+  await t.test('logs each transition, by which lists can be filtered', async t => {
     const { id } = await make(call, 'leads', { source: 'walk' })
     for (const status of ['contacted', 'qualified', 'contacted'])
       await call(`PATCH /api/leads/${id}`, { status })
@@ -227,7 +227,7 @@ t.test('the status of a lead', async t => {
     t.same([await entered('qualified'), await entered('converted')], [1, 0])
   })
 
-  await t.test('does not hinder a list by campaign', async t => {
+  await t.test('can be combined with a filter by campaign', async t => {
     const { id } = await make(call, 'leads', {})
     const campaign = await make(call, 'campaigns', { name: 'Spring' })
     const member = await make(call, 'campaign-members', { campaign_id: campaign.id, lead_id: id })
@@ -241,7 +241,7 @@ t.test('the status of a lead', async t => {
   })
 })
 
-t.test('a list of leads knows whose they are, and the best come first', async t => {
+t.test('a list of leads can be filtered by user and sorted by grade', async t => {
   const { call, user, admin, id: organization_id } = await organization(app)
   const seller = await user('user')
   const sql = app.services.database.pool
@@ -265,7 +265,7 @@ t.test('a list of leads knows whose they are, and the best come first', async t 
     'those without a grade last'
   )
 
-  await t.test('on indexes', async t => {
+  await t.test('uses indexes', async t => {
     await sql`insert into leads (organization_id, assigned_to, grade)
       select ${organization_id}, case n % 50 when 0 then ${seller.user.id}::bigint else
         ${admin.user.id}::bigint end, substr('ABCD', 1 + n % 5, 1) from generate_series(1, 5000) n
@@ -290,7 +290,7 @@ t.test('a conversion', async t => {
   const { call, user } = await organization(app)
   const stranger = await organization(app)
 
-  await t.test('makes what is natural where nothing is said', async t => {
+  await t.test('has sensible defaults', async t => {
     const owner = await user('user')
     const lead = await makeLead(call, person, { assigned_to: owner.user.id, status: 'qualified' })
     const answer = await call(`POST /api/leads/${lead.id}/conversion`, {})
@@ -370,7 +370,7 @@ t.test('a conversion', async t => {
     t.match(alone, { account: null, opportunity: { title: 'A B' } })
   })
 
-  await t.test('into nothing makes nothing', async t => {
+  await t.test('into nothing creates nothing', async t => {
     const lead = await makeLead(call)
     const before = await totals(call)
     const none = (
@@ -390,7 +390,7 @@ t.test('a conversion', async t => {
     t.same(await totals(call), before)
   })
 
-  await t.test('fills what is there only where it is empty', async t => {
+  await t.test('fills only empty fields of existing records', async t => {
     const account = await make(call, 'accounts', { name: 'Filled Ltd', city: 'Bonn' })
     const contact = await make(call, 'contacts', { first_name: 'A', last_name: 'B', phone: '1' })
     const opportunity = await make(call, 'opportunities', {
@@ -454,7 +454,7 @@ t.test('a conversion', async t => {
     })
   })
 
-  await t.test('that is wrong in any part is refused at its place and leaves nothing', async t => {
+  await t.test('with an invalid part is refused with a pointer and writes nothing', async t => {
     const gone = await make(call, 'accounts', { name: 'Gone' })
     await call(`DELETE /api/accounts/${gone.id}`)
     const theirs = {
@@ -519,7 +519,7 @@ t.test('a conversion', async t => {
     t.equal((await call(`GET /api/leads/${lead.id}/conversion`)).statusCode, 404)
   })
 
-  await t.test('is nothing to strangers and viewers', async t => {
+  await t.test('is forbidden to viewers and invisible to other organizations', async t => {
     const lead = await makeLead(call)
     const viewer = await user('viewer')
     t.equal((await viewer.call(`POST /api/leads/${lead.id}/conversion`, {})).statusCode, 403)
@@ -583,7 +583,7 @@ t.test('likely duplicates', async t => {
     )
   const refused = (matches: object[]) => ({ status: 409, code: 'likely_duplicate', matches })
 
-  await t.test('are answered with the matches, and nothing is written', async t => {
+  await t.test('are a 409 with the matches, and nothing is written', async t => {
     for (const [body, matches] of [
       [
         { contact: { first_name: 'Z', last_name: 'M', email: 'ZOE.mueller@EXAMPLE.com' } },
@@ -622,7 +622,7 @@ t.test('likely duplicates', async t => {
   })
 
   await t.test(
-    'of the company of the contact are a question only when there are several',
+    'of the contact\'s company are a conflict only if there are several',
     async t => {
       for (let i = 0; i < 2; i++) await make(call, 'accounts', { name: 'Twins' })
       const { id } = await makeLead(call, { first_name: 'T', last_name: 'T', company: 'twins' })
@@ -637,7 +637,7 @@ t.test('likely duplicates', async t => {
     }
   )
 
-  await t.test('are no hindrance to the lenient', async t => {
+  await t.test('are accepted by handling=lenient', async t => {
     t.equal((await convert({ contact: person }, { prefer: 'handling=strict' })).statusCode, 409)
     const answer = await convert({ contact: person }, { prefer: 'respond-async, handling=lenient' })
     t.match(
@@ -661,7 +661,7 @@ t.test('likely duplicates', async t => {
 t.test('converting twice', async t => {
   const { call } = await organization(app)
 
-  await t.test('answers with the first result, whatever is asked', async t => {
+  await t.test('returns the first result, whatever is requested', async t => {
     const lead = await makeLead(call)
     const first = (await call(`POST /api/leads/${lead.id}/conversion`, {})).json()
     const again = await call(`POST /api/leads/${lead.id}/conversion`, {
@@ -688,7 +688,7 @@ t.test('converting twice', async t => {
     )
   })
 
-  await t.test('with a stale If-Match is refused, unless it was done already', async t => {
+  await t.test('with a stale If-Match is refused, unless the lead is converted already', async t => {
     const lead = await makeLead(call, { ...person, company: 'Stale Ltd' })
     const before = await totals(call)
     const ask = async (method: string, version: number) =>
@@ -724,7 +724,7 @@ t.test('converting twice', async t => {
     )
   })
 
-  await t.test('at the same time, by twenty, makes one conversion', async t => {
+  await t.test('twenty times concurrently creates one conversion', async t => {
     const lead = await makeLead(call, { ...person, company: 'Twenty Ltd' })
     const before = await totals(call)
     const answers = await Promise.all(
@@ -743,7 +743,7 @@ t.test('converting twice', async t => {
   })
 
   await t.test(
-    'twenty leads into the same account and contact lose nothing and wait for nobody in vain',
+    'twenty leads into the same account and contact lose nothing and do not deadlock',
     async t => {
       const account = await make(call, 'accounts', { name: 'Common' })
       const contact = await make(call, 'contacts', { first_name: 'C', last_name: 'C' })
@@ -783,13 +783,13 @@ t.test('converting twice', async t => {
   )
 })
 
-t.test('taking a conversion back', async t => {
+t.test('undoing a conversion', async t => {
   const { call, id: organization_id } = await organization(app)
   const undo = async (id: number) => (await call(`DELETE /api/leads/${id}/conversion`)).json()
   const convert = async (id: number, body: object = {}) =>
     (await call(`POST /api/leads/${id}/conversion`, body, lenient)).json()
 
-  await t.test('leaves everything as it was before', async t => {
+  await t.test('restores everything as it was', async t => {
     const existing = await make(call, 'accounts', { name: 'Existing' })
     for (const status of ['new', 'qualified', 'unqualified']) {
       const made = await makeLead(call, null)
@@ -852,7 +852,7 @@ t.test('taking a conversion back', async t => {
     )
   })
 
-  await t.test('leaves what has changed since, and says so', async t => {
+  await t.test('keeps what has changed since, and reports it', async t => {
     const account = await make(call, 'accounts', { name: 'Partly' })
     const lead = await makeLead(call, null)
     const { contact, opportunity } = await convert(lead.id, {
@@ -883,7 +883,7 @@ t.test('taking a conversion back', async t => {
     await call(`DELETE /api/activities/${activity.id}`)
   })
 
-  await t.test('leaves what others point at', async t => {
+  await t.test('keeps records that others refer to', async t => {
     const campaign = await make(call, 'campaigns', { name: 'C' })
     for (const [part, use, reason] of [
       [
@@ -948,7 +948,7 @@ t.test('taking a conversion back', async t => {
     }
   })
 
-  await t.test('takes a deleted record for what it is', async t => {
+  await t.test('reports a deleted record', async t => {
     const lead = await makeLead(call, null)
     const { contact } = await convert(lead.id, { contact: person })
     await call(`DELETE /api/contacts/${contact.id}`)
@@ -960,7 +960,7 @@ t.test('taking a conversion back', async t => {
   })
 
   await t.test(
-    'twenty at the same time, converting and taking back, end as one or none',
+    'twenty concurrent conversions and undos end as one or none',
     async t => {
       const lead = await makeLead(call, { ...person, company: 'Back And Forth' })
       const before = await totals(call)
@@ -1017,7 +1017,7 @@ t.test('taking a conversion back', async t => {
   )
 })
 
-t.test('a lead that came as a converted one has no conversion, and gets none', async t => {
+t.test('a lead that was converted elsewhere has no conversion, and gets none', async t => {
   const { call, id: organization_id } = await organization(app)
   const { id } = await make(call, 'leads', {})
   await app.services.database.pool`update leads set status = 'converted', version = version + 1
@@ -1029,7 +1029,7 @@ t.test('a lead that came as a converted one has no conversion, and gets none', a
   })
 })
 
-t.test('on 5,000 rows no statement of a conversion reads a whole table', async t => {
+t.test('with 5,000 rows, no statement of a conversion scans a table', async t => {
   const { call, id: organization_id } = await organization(app)
   const sql = app.services.database.pool
   const [first] = await sql<
@@ -1122,7 +1122,7 @@ t.test('on 5,000 rows no statement of a conversion reads a whole table', async t
 })
 
 t.test(
-  'nobody waits for somebody who waits for them: leads, conversions and undoing around one ' +
+  'no deadlock between changes of leads, conversions and undos around one ' +
     'contact, with turns and a model',
   async t => {
     const { call, user } = await organization(app)

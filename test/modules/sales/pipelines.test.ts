@@ -111,7 +111,7 @@ t.test('pipelines', async t => {
   const { call, user, sales, partners, stagesOf, make } = await company()
   const stranger = await company()
 
-  await t.test('an organisation begins with a default pipeline and its six stages', async t => {
+  await t.test('an organization starts with a default pipeline of six stages', async t => {
     const [pipeline] = (await call('GET /api/pipelines?include=stages&sort=id')).json().data
     t.match(pipeline, {
       name: 'Sales',
@@ -129,7 +129,7 @@ t.test('pipelines', async t => {
     })
   })
 
-  await t.test('a pipeline is made with its stages, or with the usual ones', async t => {
+  await t.test('a pipeline is created with its stages, or with default ones', async t => {
     t.match(await stagesOf(partners), [
       { key: 'contacted', position: 1 },
       { key: 'agreed', position: 2 },
@@ -144,7 +144,7 @@ t.test('pipelines', async t => {
   })
 
   await t.test(
-    'stages that make no sense are refused at their place, and no pipeline is made',
+    'invalid stages are refused with a pointer, and no pipeline is created',
     async t => {
       const open = { key: 'a', name: 'A', probability: 10 }
       const cases: [object[], string][] = [
@@ -172,7 +172,7 @@ t.test('pipelines', async t => {
     }
   )
 
-  await t.test('there is one default, which another one takes over', async t => {
+  await t.test('there is one default pipeline, which can be replaced', async t => {
     const other = await company()
     const before = (await other.call(`GET /api/pipelines/${other.sales}`)).json()
     t.match(
@@ -228,7 +228,7 @@ t.test('pipelines', async t => {
     )
   })
 
-  await t.test('a name is unique whatever its case', async t => {
+  await t.test('a name is unique regardless of case', async t => {
     t.match((await call('POST /api/pipelines', { name: 'sALES' })).json(), {
       status: 409,
       code: 'duplicate',
@@ -236,7 +236,7 @@ t.test('pipelines', async t => {
     })
   })
 
-  await t.test('a pipeline with opportunities stays', async t => {
+  await t.test('a pipeline with opportunities cannot be deleted', async t => {
     const { id } = await make({ pipeline_id: partners })
     t.match((await call(`DELETE /api/pipelines/${partners}`)).json(), {
       status: 409,
@@ -279,7 +279,7 @@ t.test('pipelines', async t => {
     )
   })
 
-  await t.test('a stranger sees and moves nothing', async t => {
+  await t.test('other organizations see and change nothing', async t => {
     const { id } = await make()
     const theirs = (await stagesOf(sales))[0]!
     t.same((await stranger.call(`GET /api/stages?pipeline_id=${sales}`)).json().data, [])
@@ -332,7 +332,7 @@ t.test('stages', async t => {
     ).json()
 
   await t.test(
-    'a new stage comes where the board shows it: an open one after the open ones, another ' +
+    'a new stage is placed where a board shows it: an open one after the open ones, another ' +
       'one at the end',
     async t => {
       const { id } = (
@@ -385,7 +385,7 @@ t.test('stages', async t => {
     }
   )
 
-  await t.test("the key of a stage is its pipeline's for good", async t => {
+  await t.test("the key of a stage cannot be reused or changed", async t => {
     const demo = await add('demo')
     t.match(demo, { position: 5, kind: 'open', required_fields: [], next_stages: null })
     t.match(await add('demo'), { status: 409, code: 'duplicate', errors: [{ pointer: '/key' }] })
@@ -398,7 +398,7 @@ t.test('stages', async t => {
     t.equal((await call(`PATCH /api/stages/${demo.id}`, { key: 'other' })).statusCode, 400)
   })
 
-  await t.test('what is won is certain, and what is lost as well', async t => {
+  await t.test('the probability of won and lost stages is fixed', async t => {
     t.match(await add('signed', { kind: 'won', probability: 90 }), {
       status: 422,
       errors: [{ pointer: '/probability' }]
@@ -423,7 +423,7 @@ t.test('stages', async t => {
     })
   })
 
-  await t.test('next stages are others of the pipeline', async t => {
+  await t.test('next stages are other stages of the pipeline', async t => {
     for (const next of ['nowhere', 'self', 'contacted'])
       t.match(
         await add('self', { next_stages: ['won', next] }),
@@ -443,7 +443,7 @@ t.test('stages', async t => {
     })
   })
 
-  await t.test('the kind of a stage in use stays, and one stage stays open', async t => {
+  await t.test('the kind of a stage in use cannot change, and one stage remains open', async t => {
     await make({ stage: 'negotiation' })
     const { id } = await stage('negotiation')
     t.match((await call(`PATCH /api/stages/${id}`, { kind: 'won' })).json(), {
@@ -471,7 +471,7 @@ t.test('stages', async t => {
   })
 })
 
-t.test('the way of an opportunity', async t => {
+t.test('the stage of an opportunity', async t => {
   const { call, sales, partners, stage, make, moves, admin } = await company()
   const change = async (id: number, changes: object) =>
     (await call(`PATCH /api/opportunities/${id}`, changes)).json()
@@ -482,7 +482,7 @@ t.test('the way of an opportunity', async t => {
   })
 
   await t.test(
-    'begins in the first open stage, with its probability unless one is given',
+    'is the first open one by default, with its probability unless one is given',
     async t => {
       t.match(await make(), {
         pipeline_id: sales,
@@ -500,7 +500,7 @@ t.test('the way of an opportunity', async t => {
     }
   )
 
-  await t.test('knows no stage that is not of its pipeline', async t => {
+  await t.test('must be one of its pipeline', async t => {
     const unknown = await make({ stage: 'signed' })
     t.match(unknown, wrong('/stage'))
     t.match(
@@ -522,7 +522,7 @@ t.test('the way of an opportunity', async t => {
     })
   })
 
-  await t.test('takes the request of the document untouched', async t => {
+  await t.test('accepts the request of the SmartX document', async t => {
     const { id } = await make({ probability: 75 })
     t.match(await change(id, { stage: 'proposal', probability: 75 }), {
       stage: 'proposal',
@@ -537,7 +537,7 @@ t.test('the way of an opportunity', async t => {
     t.match(await change(id, { probability: 30 }), { stage: 'qualification', probability: 30 })
   })
 
-  await t.test('ends with a date, and with a reason if it is lost', async t => {
+  await t.test('sets closed_at when it closes, and requires a reason when lost', async t => {
     const { id } = await make()
     t.match(await change(id, { stage: 'lost' }), wrong('/lost_reason'))
     t.match(await make({ stage: 'lost' }), wrong('/lost_reason'))
@@ -572,7 +572,7 @@ t.test('the way of an opportunity', async t => {
     t.same(same, won, 'a form that sends all of it back changes nothing')
   })
 
-  await t.test('is as certain as its end', async t => {
+  await t.test('fixes the probability of a closed opportunity', async t => {
     const { id } = await make({ stage: 'won' })
     for (const body of [
       { stage: 'won', probability: 99 },
@@ -587,7 +587,7 @@ t.test('the way of an opportunity', async t => {
     t.equal((await call(`GET /api/opportunities/${id}`)).json().version, 1)
   })
 
-  await t.test('gives each stage what it asks for', async t => {
+  await t.test('requires the fields of the stage', async t => {
     t.match(await make({ pipeline_id: partners, stage: 'agreed' }), wrong('/amount', '/close_date'))
     const { id } = await make({ pipeline_id: partners, amount: 5 })
     t.match(await change(id, { stage: 'agreed' }), wrong('/close_date'))
@@ -603,7 +603,7 @@ t.test('the way of an opportunity', async t => {
     })
   })
 
-  await t.test('goes where its stage lets it go', async t => {
+  await t.test('changes only as the current stage allows', async t => {
     const { id } = await make({ pipeline_id: partners })
     t.match(await change(id, { stage: 'signed' }), {
       status: 409,
@@ -620,7 +620,7 @@ t.test('the way of an opportunity', async t => {
     )
   })
 
-  await t.test('is told as its moves', async t => {
+  await t.test('is logged as transitions', async t => {
     const { id } = await make()
     await call(
       'PATCH ' +
@@ -652,7 +652,7 @@ t.test('the way of an opportunity', async t => {
     t.equal((await call('GET /api/opportunities/999999999/moves')).statusCode, 404)
   })
 
-  await t.test('with a stale If-Match ends before any rule is asked', async t => {
+  await t.test('a stale If-Match is refused before any rule', async t => {
     const { id } = await make({ pipeline_id: partners })
     const stale = await call(
       `PATCH /api/opportunities/${id}`,
@@ -668,10 +668,10 @@ t.test('the way of an opportunity', async t => {
   })
 })
 
-t.test('the end of a stage', async t => {
+t.test('deleting a stage', async t => {
   const { call, admin, organization_id, sales, stage, make, moves, stagesOf, ctx } = await company()
 
-  await t.test('it is deleted when nobody is in it, and is not come to any more', async t => {
+  await t.test('an unused stage is deleted, and cannot be entered any more', async t => {
     const { id } = await stage('qualification')
     t.equal(
       (await call(`DELETE /api/stages/${id}`, undefined, { 'if-match': '"1"' })).statusCode,
@@ -685,7 +685,7 @@ t.test('the end of a stage', async t => {
     t.match(await make({ stage: 'qualification' }), { stage: 'qualification' })
   })
 
-  await t.test('one in use asks where its opportunities go', async t => {
+  await t.test('a stage in use requires a target for its opportunities', async t => {
     const mine = await make({ stage: 'proposal', probability: 60 })
     const gone = await make({ stage: 'proposal' })
     await call(`DELETE /api/opportunities/${gone.id}`)
@@ -742,7 +742,7 @@ t.test('the end of a stage', async t => {
   })
 
   await t.test(
-    'of 1,500 opportunities a thousand move at once, the others with the job that is left',
+    'of 1,500 opportunities, a thousand move at once and the others by a job',
     async t => {
       await sql`insert into opportunities (organization_id, pipeline_id, stage, title)
         select ${organization_id}, ${sales}, 'qualification', 'Sale ' || n
@@ -807,7 +807,7 @@ t.test('the end of a stage', async t => {
     }
   )
 
-  await t.test('nobody comes to a stage that goes, however many try', async t => {
+  await t.test('no opportunity enters a stage that is being deleted', async t => {
     for (let round = 0; round < 5; round++) {
       const key = word()
       const { id } = (
@@ -832,7 +832,7 @@ t.test('the end of a stage', async t => {
 })
 
 t.test(
-  'twenty movers at the same time: each step is one move, and the chain has no gap',
+  'twenty concurrent transitions are logged once each, without a gap',
   async t => {
     const { call, sales, stage, make, moves } = await company()
     const { id } = await make()
@@ -915,7 +915,7 @@ t.test(
   }
 )
 
-t.test('filters of opportunities that are no fields', async t => {
+t.test('virtual filters of opportunities', async t => {
   const { call, user, organization_id, sales, make } = await company()
   const stranger = await company()
   const found = async (query: string) =>
