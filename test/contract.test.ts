@@ -42,7 +42,7 @@ t.test('every request of the SmartX document has the response that it describes'
   t.match(
     (await call('PUT /api/contacts/1', smith)).json(),
     { ...john, ...smith, version: 2 },
-    'a PUT leaves the fields it does not name'
+    'a PUT keeps the fields that are not sent'
   )
 
   const lead = { contact_id: 1, source: 'website', status: 'new', assigned_to: 2 }

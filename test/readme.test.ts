@@ -1,4 +1,4 @@
-// The README's shell blocks are run as they stand, and its new resource is built.
+// Runs the shell blocks of the README, and adds its new resource to a copy.
 import { spawn, spawnSync } from 'node:child_process'
 import {
   cpSync,
@@ -28,7 +28,7 @@ const folder = (t: Test) => {
   return name
 }
 
-/** Starts what the README says starts it; `npm ci` was done by whoever runs this. */
+/** Runs `npm start` in a folder whose packages are installed. */
 async function serve(t: Test, cwd: string, env: Record<string, string>) {
   const child = spawn('npm', ['start'], {
     cwd,
@@ -59,15 +59,16 @@ t.test('the tour works as written', async t => {
   const tour = blocks
     .filter(({ language, title }) => language === 'sh' && title === '')
     .map(({ text }) => text)
-  t.match(tour[0], /^npm ci && npm start\n$/, 'which has begun with this one')
-  t.match(tour[2], /^npm ci && npm test\n$/, 'and this one is running')
+  t.match(tour[0], /^npm ci && npm start\n$/, 'the first block has been run')
+  t.match(tour[2], /^npm ci && npm test\n$/, 'the third block is being run')
   const script = [
     'set -euo pipefail',
     ...tour
       .filter((_, i) => i !== 0 && i !== 2)
       .map(
         (text, i) =>
-          `echo "=== ${i}"\n${text.replaceAll(':3000', `:${port}`).replaceAll(/-o (\w+\.\w+)/g, '-o "$DATA_DIR/$1"')}`
+          `echo "=== ${i}"\n` +
+          text.replaceAll(':3000', `:${port}`).replaceAll(/-o (\w+\.\w+)/g, '-o "$DATA_DIR/$1"')
       )
   ].join('\n')
   const ran = spawnSync('bash', ['-c', script], {
@@ -76,23 +77,21 @@ t.test('the tour works as written', async t => {
     timeout: 60_000
   })
   t.equal(ran.status, 0, ran.stdout.slice(-1500) + ran.stderr.slice(-1500))
-  const said = ran.stdout.split(/=== \d+\n/)
-  t.match(said[3], /HTTP\/1.1 201 Created[^]*etag: "1"/i)
-  t.match(said[4], /"last_name":"Müller"/)
-  t.match(said[5], /"position":"Buyer"[^]*refused, as it should be/)
-  t.match(said[6], /"included":\{"contact"/)
-  t.match(said[7], /"total":\d+/)
+  const outputs = ran.stdout.split(/=== \d+\n/)
+  t.match(outputs[3], /HTTP\/1.1 201 Created[^]*etag: "1"/i)
+  t.match(outputs[4], /"last_name":"Müller"/)
+  t.match(outputs[5], /"position":"Buyer"[^]*refused, as it should be/)
+  t.match(outputs[6], /"included":\{"contact"/)
+  t.match(outputs[7], /"total":\d+/)
   t.ok(readFileSync(path.join(DATA_DIR, 'contacts.csv'), 'utf8').split('\n').length > 2000)
-  t.match(said[9], /contact\.updated[^]*"version":4/)
-  t.match(said[10], /"pointer":"\/first_name"[^]*"pointer":"\/email"|"pointer":"\/email"/)
-  t.match(said[11], /"status":"completed"[^]*"included":\{"activities":\[\{"id":\d+/)
-  t.match(said[12], /"status":"qualified"/)
-  t.match(
-    said[13],
-    /"status":"open","probability":75[^]*"status":"won","probability":100[^]*"from_stage":"negotiation","to_stage":"won"/
-  )
-  t.match(said[14], /"kind":"activity"[^]*"kind":"link"/)
-  t.match(said[15], /"report":"pipeline"[^]*step,step_name,measure/)
+  t.match(outputs[9], /contact\.updated[^]*"version":4/)
+  t.match(outputs[10], /"pointer":"\/first_name"[^]*"pointer":"\/email"|"pointer":"\/email"/)
+  t.match(outputs[11], /"status":"completed"[^]*"included":\{"activities":\[\{"id":\d+/)
+  t.match(outputs[12], /"status":"qualified"/)
+  t.match(outputs[13], /"status":"open","probability":75[^]*"status":"won","probability":100/)
+  t.match(outputs[13], /"from_stage":"negotiation","to_stage":"won"/)
+  t.match(outputs[14], /"kind":"activity"[^]*"kind":"link"/)
+  t.match(outputs[15], /"report":"pipeline"[^]*step,step_name,measure/)
   t.match(readFileSync(path.join(DATA_DIR, 'forecast.svg'), 'utf8'), /^<svg/)
 })
 
@@ -128,12 +127,7 @@ t.test('the new resource works as written', async t => {
   const steps = blocks.find(({ title }) => title === 'new resource')!.text
   const ran = spawnSync(
     'bash',
-    [
-      '-euo',
-      'pipefail',
-      '-c',
-      `unset NODE_OPTIONS # tap's, for its own processes\n${steps}\nnpx tsc --noEmit`
-    ],
+    ['-euo', 'pipefail', '-c', `unset NODE_OPTIONS # those of tap\n${steps}\nnpx tsc --noEmit`],
     { cwd: copy, encoding: 'utf8', timeout: 100_000 }
   )
   t.equal(ran.status, 0, ran.stdout.slice(-1500) + ran.stderr.slice(-1500))
@@ -153,9 +147,9 @@ t.test('the new resource works as written', async t => {
     username: 'admin@example.com',
     password: 'a quiet harbour 47'
   })
-  t.match(await ask('POST /api/products', { name: 'Licence', price: 49.9 }, token as string), {
+  t.match(await ask('POST /api/products', { name: 'License', price: 49.9 }, token as string), {
     id: 1,
-    name: 'Licence',
+    name: 'License',
     price: 49.9,
     version: 1
   })

@@ -6,7 +6,7 @@ import {
 } from 'fastify'
 import { pathOf } from './problems.ts'
 
-/** A logger that is its own child: one for each request costs more than logging its ID by hand. */
+/** A logger that is its own child: one for each request costs more than logging its ID. */
 export function withoutChildren(logger: FastifyBaseLogger): FastifyBaseLogger {
   const only: FastifyBaseLogger = Object.assign(Object.create(logger) as FastifyBaseLogger, {
     child: () => only

@@ -133,7 +133,7 @@ const clientErrors: Record<string, ConstructorParameters<typeof Problem>> = {
 }
 
 /**
- * Answers what is not HTTP or too slow. There is no request, so the response is written by hand.
+ * Answers what is not HTTP or too slow. There is no request, so the response is written as text.
  */
 export function clientErrorHandler(
   this: FastifyInstance,

@@ -116,7 +116,7 @@ t.test('references', async t => {
   const contact = { first_name: 'A', last_name: 'B' }
 
   await t.test(
-    "a reference to a missing, deleted or foreign record is a 422 with a pointer",
+    'a reference to a missing, deleted or foreign record is a 422 with a pointer',
     async t => {
       const gone = (await call('POST /api/accounts', { name: 'Gone' })).json()
       await call(`DELETE /api/accounts/${gone.id}`)
@@ -134,7 +134,7 @@ t.test('references', async t => {
         (await call('POST /api/leads', { contact_id: 999_999, assigned_to: 999_999 })).json()
           .errors,
         [{ pointer: '/contact_id' }, { pointer: '/assigned_to' }],
-        'each of them is named'
+        'each of them has a pointer'
       )
     }
   )
@@ -191,7 +191,7 @@ t.test('twelve writers increment a record fifty times each, and no increment is 
   t.match(
     (await call(`GET /api/leads/${id}`)).json(),
     { score: 600, version: 601 },
-    `${refused} stale writes were refused`
+    `${refused} stale updates were refused`
   )
   t.equal(
     (
@@ -199,17 +199,17 @@ t.test('twelve writers increment a record fifty times each, and no increment is 
         .pool`select 1 from events where subject_type = 'lead' and subject_id = ${id}`
     ).length,
     601,
-    'each with its event'
+    'each update has an event'
   )
 })
 
 t.test('accounts cannot form cycles', async t => {
   const { call } = await organization(app)
-  const make = async (parent_account_id: number | null = null) =>
+  const create = async (parent_account_id: number | null = null) =>
     (await call('POST /api/accounts', { name: 'A', parent_account_id })).json().id as number
-  const top = await make()
-  const middle = await make(top)
-  const bottom = await make(middle)
+  const top = await create()
+  const middle = await create(top)
+  const bottom = await create(middle)
   for (const parent of [top, middle, bottom]) {
     t.match((await call(`PATCH /api/accounts/${top}`, { parent_account_id: parent })).json(), {
       status: 422,
@@ -221,7 +221,7 @@ t.test('accounts cannot form cycles', async t => {
       .parent_account,
     { id: middle }
   )
-  const [a, b] = [await make(), await make()]
+  const [a, b] = [await create(), await create()]
   const both = await Promise.all([
     call(`PATCH /api/accounts/${a}`, { parent_account_id: b }),
     call(`PATCH /api/accounts/${b}`, { parent_account_id: a })
@@ -229,7 +229,7 @@ t.test('accounts cannot form cycles', async t => {
   t.same(
     both.map(answer => answer.statusCode).toSorted((a, b) => a - b),
     [200, 422],
-    'not even by two changes at the same time'
+    'not even by two concurrent updates'
   )
 })
 
@@ -272,7 +272,7 @@ t.test('users', async t => {
     }
   )
 
-  await t.test("a username cannot be the email of another user", async t => {
+  await t.test('a username cannot be the email of another user', async t => {
     const name = randomBytes(5).toString('hex')
     t.match(
       (

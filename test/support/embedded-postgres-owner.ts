@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { startEmbeddedPostgres } from '../../src/bootstrap/embedded-postgres.ts'
 
-export interface News {
+export interface Report {
   ready?: { pid: number; url: string; socket_dir: string }
   acknowledged?: number
   refused?: string
@@ -12,7 +12,7 @@ export interface News {
   exited?: true
 }
 
-const say = (news: News) => process.stdout.write(`${JSON.stringify(news)}\n`)
+const say = (report: Report) => process.stdout.write(`${JSON.stringify(report)}\n`)
 process.on('SIGINT', () => say({ interrupted: true }))
 
 async function write(sql: postgres.Sql): Promise<void> {

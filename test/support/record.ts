@@ -63,7 +63,7 @@ export async function behavesLikeARecord(
     t.same(
       (await call(`GET ${path}?id=${record.id}`)).json().data,
       [changed.json()],
-      'and so does the list'
+      'the list has it'
     )
     const deleted = await call(`DELETE ${path}/${record.id}`)
     t.match([deleted.statusCode, deleted.body], [204, ''])

@@ -2,8 +2,8 @@ import { Transform } from 'node:stream'
 import { Parser } from 'tap-parser'
 
 /**
- * Shows what failed, in full, and ends with `N passed, N failed`. Loaded by tap itself, so it is
- * not TypeScript.
+ * Prints failures in full, and `N passed, N failed` at the end. tap itself loads it, which is why
+ * it is not TypeScript.
  */
 export default class Reporter extends Transform {
   #parser = new Parser({ strict: false })
@@ -17,7 +17,7 @@ export default class Reporter extends Transform {
       this.#counts.files++
       this.#watch(file, [file.name ?? 'a file'])
     })
-    // the line of the file itself: it fails alone when the file did not load, took too long or was
+    // the line of the file itself fails alone if the file did not load, took too long or was
     // killed
     this.#parser.on('assert', line => {
       if (!line.ok && !line.todo && !line.skip && this.#counts.failed === failedBefore)
@@ -26,9 +26,8 @@ export default class Reporter extends Transform {
     })
     this.#parser.on('complete', () => {
       const { files, passed, failed, skipped } = this.#counts
-      this.push(
-        `\n${files} files${skipped > 0 ? `, ${skipped} skipped` : ''}\n${passed} passed, ${failed} failed\n`
-      )
+      const skips = skipped > 0 ? `, ${skipped} skipped` : ''
+      this.push(`\n${files} files${skips}\n${passed} passed, ${failed} failed\n`)
     })
   }
 
@@ -40,15 +39,15 @@ export default class Reporter extends Transform {
     })
     parser.on('assert', line => {
       if (line.skip) this.#skipped([...trail, line.name].join(' > '), line.skip)
-      else if (children.has(line.name)) return // the sum of a subtest, whose lines were counted
+      else if (children.has(line.name)) return // a subtest, whose lines were counted
       else if (line.ok || line.todo) this.#counts.passed++
       else this.#failed([...trail, line.name].join(' > '), line.diag)
     })
   }
 
-  #skipped(name, why) {
+  #skipped(name, reason) {
     this.#counts.skipped++
-    this.push(`skipped: ${name}${typeof why === 'string' ? `: ${why}` : ''}\n`)
+    this.push(`skipped: ${name}${typeof reason === 'string' ? `: ${reason}` : ''}\n`)
   }
 
   #failed(name, details) {

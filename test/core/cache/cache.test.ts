@@ -26,8 +26,8 @@ t.test('in one process', async t => {
     await sleep(1)
     await cache.invalidate(['1/contact/1'])
     slow.resolve(entry('old'))
-    t.equal((await reading).body, 'old', 'who asked before the write may get the old one')
-    t.equal(cache.peek('1/contact/1'), undefined, 'and it is not kept')
+    t.equal((await reading).body, 'old', 'a reader from before the write may get the old entry')
+    t.equal(cache.peek('1/contact/1'), undefined, 'it is not cached')
   })
 
   await t.test(
@@ -84,13 +84,12 @@ t.test('over HTTP', async t => {
   await call(`GET /api/contacts/${id}`)
 
   await t.test('a second read does not query Postgres, and no-cache does', async t => {
-    await app.services.database
-      .pool`update contacts set last_name = 'behind the back' where id = ${id}`
+    await app.services.database.pool`update contacts set last_name = 'in psql' where id = ${id}`
     t.equal((await call(`GET /api/contacts/${id}`)).json().last_name, 'B')
     t.equal(
       (await call(`GET /api/contacts/${id}`, undefined, { 'cache-control': 'no-cache' })).json()
         .last_name,
-      'behind the back'
+      'in psql'
     )
   })
 
@@ -134,7 +133,7 @@ t.test(
         if (await check()) return performance.now() - started
         await sleep(2)
       }
-      throw new Error('it did not happen')
+      throw new Error('nothing was stored')
     }
     await until(
       async () =>
@@ -146,8 +145,7 @@ t.test(
       const { id } = await make()
       await here(`GET /api/contacts/${id}`)
       await until(async () => (await redis.exists(key(id))) === 1)
-      await two.services.database
-        .pool`update contacts set last_name = 'behind the back' where id = ${id}`
+      await two.services.database.pool`update contacts set last_name = 'in psql' where id = ${id}`
       t.equal((await there(`GET /api/contacts/${id}`)).json().last_name, 'B')
     })
 
@@ -158,7 +156,7 @@ t.test(
       t.equal(
         (await here(`GET /api/contacts/${id}`)).json().last_name,
         'New',
-        'at once by the same one'
+        'at once by the same process'
       )
       t.ok(
         (await until(
@@ -178,11 +176,7 @@ t.test(
     await t.test('a slow reader of another process cannot fill after a write', async t => {
       const { id } = await make()
       await here(`PATCH /api/contacts/${id}`, { last_name: 'New' })
-      t.equal(
-        await redis.set(key(id), 'old', 'PX', 1000, 'NX'),
-        null,
-        'the tombstone is in its way'
-      )
+      t.equal(await redis.set(key(id), 'old', 'PX', 1000, 'NX'), null, 'the tombstone prevents it')
     })
 
     await t.test('a foreign value is a miss', async t => {
@@ -207,7 +201,7 @@ t.test(
       t.match(
         (await there(`GET /api/contacts/${id}`)).json(),
         { id, last_name: 'B' },
-        'nor does another type do harm'
+        'a value of another type is a miss'
       )
     })
 

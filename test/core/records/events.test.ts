@@ -113,5 +113,5 @@ t.test('a reader by (xid, id) below the oldest running transaction misses nothin
     seen.toSorted((a, b) => a - b),
     all.toSorted((a, b) => a - b)
   )
-  t.equal(new Set(seen).size, seen.length, 'nor sees anything twice')
+  t.equal(new Set(seen).size, seen.length, 'no event is read twice')
 })

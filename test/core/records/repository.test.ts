@@ -45,11 +45,11 @@ t.test('updateMany changes many records in one statement', async t => {
     { id: d, name: 'deleted', city: null },
     { id: theirs.id, name: 'stolen', city: null }
   ])
-  t.same(changed, [a], "those that are stale, the same, deleted or a stranger's are left alone")
+  t.same(changed, [a], 'stale, unchanged, deleted and foreign records are not changed')
   t.match(
     (await call(`GET /api/accounts/${a}`)).json(),
     { name: 'A', city: 'Here', version: 2 },
-    'and no cache shows the old one'
+    'the cache has no old entry'
   )
   t.match((await call(`GET /api/accounts/${a}/history`)).json().data[0], {
     changed: ['city', 'name'],

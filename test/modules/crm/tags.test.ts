@@ -32,7 +32,7 @@ t.test('a name is unique regardless of case until its tag is deleted', async t =
   t.equal(
     (await (await organization(app)).call('POST /api/tags', { name: 'vip' })).statusCode,
     201,
-    'another organisation has its own'
+    'another organization has its own'
   )
   await call(`DELETE /api/tags/${id}`)
   t.equal((await call('POST /api/tags', { name: 'vip' })).statusCode, 201)
@@ -57,9 +57,9 @@ for (const [resource, record] of Object.entries({
       (async () =>
         (await stranger.call('POST /api/tags', { name: 'theirs' })).json().id as number)()
     ])) as [number, number, number, number]
-    const make = async (tags: number[]) =>
+    const create = async (tags: number[]) =>
       (await call(`POST ${path}`, { ...record, tags })).json().id as number
-    const [none, one, both] = [await make([]), await make([hot]), await make([hot, vip])]
+    const [none, one, both] = [await create([]), await create([hot]), await create([hot, vip])]
     const found = async (query: string) =>
       ((await call(`GET ${path}?sort=id&${query}`)).json().data as { id: number }[]).map(
         ({ id }) => id
@@ -84,7 +84,7 @@ for (const [resource, record] of Object.entries({
     t.equal(
       (await call(`PATCH ${path}/${none}`, { tags: [vip] })).json().version,
       2,
-      'the same tags are no change'
+      'the same tags change nothing'
     )
     t.match((await call(`GET ${path}/${none}/history`)).json().data[0], {
       changed: ['tags'],
@@ -114,7 +114,7 @@ for (const [resource, record] of Object.entries({
     t.equal(
       (await call(`PATCH ${path}/${both}`, { tags: [vip, hot] })).statusCode,
       200,
-      'a form can be saved although a tag is gone'
+      'a record can be saved although a tag is deleted'
     )
     t.match((await call(`GET ${path}/${both}?include=tags`)).json().included.tags, [{ id: hot }])
   })

@@ -90,7 +90,7 @@ const fields = {
 
 export const ScoringModel = RecordOf(
   'ScoringModel',
-  'Rules that score leads. At most one model is active; without one, scores are set by hand.',
+  'Rules that score leads. At most one model is active; without one, scores are set manually.',
   fields
 )
 export const NewScoringModel = Creation('NewScoringModel', fields, ['name'], {

@@ -161,7 +161,7 @@ export const scoringModelService = {
   }
 }
 
-/** The error for a score that is set by hand although a model computes it. */
+/** The error for a score that is set manually although a model computes it. */
 export const computedScore = (model: Model) =>
   ruleBroken('score', `The score is computed by the scoring model ${model.name}.`)
 

@@ -17,7 +17,7 @@ export interface Bands {
   C: number
 }
 
-/** How leads are scored. At most one is active; without it, scores are set by hand. */
+/** How leads are scored. At most one is active; without it, scores are set manually. */
 export const scoringModels = pgTable(
   'scoring_models',
   {

@@ -23,7 +23,7 @@ const fields = {
     maximum: 2_147_483_647,
     default: 0,
     description:
-      'Score. It is computed if a scoring model is active, and can be set by hand otherwise.',
+      'Score. It is computed if a scoring model is active, and can be set manually otherwise.',
     example: 0
   }),
   assigned_to: Nullable(Id({ description: 'User assigned to the lead.', example: 1 })),

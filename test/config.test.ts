@@ -1,0 +1,96 @@
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import t from 'tap'
+import { configFrom } from '../src/config.ts'
+import { databaseUrl } from './support/app.ts'
+import { type Env, start, run, folder } from './support/process.ts'
+
+t.test('an invalid setting is named', t => {
+  const url = 'postgres://localhost/x'
+  for (const [name, env] of [
+    ['PORT', { PORT: 'http' }],
+    ['PORT', { PORT: '70000' }],
+    ['JWT_SECRET', { DATABASE_URL: url }],
+    ['JWT_SECRET', { JWT_SECRET: 'short' }],
+    ['DATABASE_URL', { DATABASE_URL: 'mysql://x' }],
+    ['REDIS_URL', { REDIS_URL: 'localhost' }],
+    ['CORS_ORIGINS', { CORS_ORIGINS: '*' }],
+    ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.com/path' }],
+    ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
+    ['RATE_LIMIT_MAX', { RATE_LIMIT_MAX: '0' }],
+    ['LOG_LEVEL', { LOG_LEVEL: 'loud' }],
+    ['ADMIN_PASSWORD', { ADMIN_PASSWORD: 'short' }]
+  ] as [string, Env][]) {
+    t.throws(
+      () => configFrom(env),
+      { message: new RegExp(`^${name} (?!.*short)[^\n]+$`) },
+      JSON.stringify(env)
+    )
+  }
+  t.end()
+})
+
+t.test('an invalid setting stops the start with one line', async t => {
+  const refused = await Promise.all(
+    [{ PORT: 'http' }, { JWT_SECRET: 'short' }].map(env => start(t, env as Env))
+  )
+  t.same(
+    refused.map(({ child }) => child.exitCode),
+    [1, 1]
+  )
+  t.same(
+    refused.map(({ output }) => output()),
+    [
+      'PORT must be an integer between 0 and 65535, not "http"\n',
+      'JWT_SECRET must have at least 32 bytes, not 5\n'
+    ]
+  )
+})
+
+t.test('an unusable Postgres is named without its password', async t => {
+  const refusal = async (DATABASE_URL: string) => {
+    const refused = await start(t, { DATABASE_URL, JWT_SECRET: 'x'.repeat(32) })
+    t.equal(await refused.ended, 1)
+    return refused.output()
+  }
+  t.equal(
+    await refusal('postgres://smartx:hidden@127.0.0.1:1/x'),
+    'Postgres at 127.0.0.1:1 is unreachable: ECONNREFUSED\n'
+  )
+  t.match(
+    await refusal(databaseUrl('nowhere')),
+    /^Postgres at .*:5432 refused the connection: database "nowhere" does not exist\n$/
+  )
+})
+
+t.test('the commands read .env', async t => {
+  const cwd = path.dirname(folder(t))
+  for (const name of ['package.json', 'src', 'scripts', 'drizzle', 'node_modules'])
+    symlinkSync(path.resolve(name), path.join(cwd, name))
+  writeFileSync(path.join(cwd, '.env'), 'LOG_LEVEL=loud\n')
+  await Promise.all(
+    [['start'], ['run', 'migrate'], ['run', 'seed'], ['run', 'password', '--', 'somebody']].map(
+      async args => {
+        t.match(
+          await run('npm', args, { cwd }),
+          { code: 1, output: /^LOG_LEVEL must be one of/m },
+          args.join(' ')
+        )
+      }
+    )
+  )
+})
+
+t.test('.env.example names every setting and no other', t => {
+  const named = [...readFileSync('.env.example', 'utf8').matchAll(/^#? ?([A-Z_]+)=/gm)].map(
+    ([, name]) => name!
+  )
+  const read = [
+    ...readFileSync('src/config.ts', 'utf8').matchAll(/(?:env\.|env, ')([A-Z_]+)/g)
+  ].map(([, name]) => name!)
+  t.same(
+    [...new Set(named)].filter(name => name !== 'POSTGRES_PASSWORD').toSorted(),
+    [...new Set(read)].toSorted()
+  )
+  t.end()
+})

@@ -1,0 +1,219 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { application, caller, login, organization, password } from '../../support/app.ts'
+
+const app = await application(t)
+const anybody = caller(app)
+
+t.test('login', async t => {
+  const { admin, user, call } = await organization(app)
+
+  await t.test('accepts the username or the email, regardless of case', async t => {
+    for (const username of [
+      admin.user.username,
+      admin.user.username.toUpperCase(),
+      `${admin.user.username}@example.com`
+    ]) {
+      const answer = await anybody('POST /api/auth/login', { username, password })
+      t.match(
+        [answer.statusCode, answer.headers['cache-control'], answer.json()],
+        [
+          200,
+          'no-store',
+          {
+            expires_in: 900,
+            user: { id: admin.user.id, username: admin.user.username, role: 'admin' }
+          }
+        ]
+      )
+    }
+    t.same((await call('GET /api/auth/me')).json(), admin.user)
+  })
+
+  await t.test(
+    'has the same response for an unknown user, a wrong password, and a disabled or deleted user',
+    async t => {
+      const disabled = await user('user')
+      await call(`PATCH /api/users/${disabled.user.id}`, { status: 'disabled' })
+      const deleted = await user('user')
+      await call(`DELETE /api/users/${deleted.user.id}`)
+      const answers = [
+        ['nobody', password],
+        [admin.user.username, 'wrong password'],
+        [disabled.user.username, password],
+        [deleted.user.username, password]
+      ] as const
+      const bodies = await Promise.all(
+        answers.map(async ([username, password]) => {
+          const answer = await anybody('POST /api/auth/login', { username, password })
+          t.match([answer.statusCode, answer.headers['www-authenticate']], [401, /Bearer/])
+          return answer.json().detail as string
+        })
+      )
+      t.equal(new Set(bodies).size, 1)
+    }
+  )
+
+  const guess = async (
+    username: string,
+    password = 'wrong password',
+    remoteAddress = '127.0.0.1'
+  ) =>
+    (
+      await app.inject({
+        method: 'POST',
+        url: '/api/auth/login',
+        payload: { username, password },
+        remoteAddress
+      })
+    ).statusCode
+  const windowsOver = async () =>
+    await app.services.database
+      .pool`update login_attempts set window_ends_at = now() - interval '1 second'`
+
+  await t.test('after twenty failures, an account waits and others do not', async t => {
+    const victim = await user('user')
+    for (let i = 0; i < 20; i++) t.equal(await guess(victim.user.username.toUpperCase()), 401)
+    const waiting = await anybody('POST /api/auth/login', {
+      username: victim.user.username,
+      password
+    })
+    t.equal(waiting.statusCode, 429)
+    t.ok(Number(waiting.headers['retry-after']) > 800)
+    t.equal(await guess(`${victim.user.username}@example.com`, password), 429, 'by the email, too')
+    t.equal(await guess(admin.user.username, password), 200)
+    await windowsOver()
+    t.equal(await guess(victim.user.username, password), 200, 'until the window has passed')
+  })
+
+  await t.test('concurrent guesses are counted before they are checked', async t => {
+    const victim = await user('user')
+    const { verify } = app.services.passwords
+    let verified = 0
+    app.services.passwords.verify = async (...given) => {
+      verified++
+      return await verify(...given)
+    }
+    t.teardown(() => {
+      app.services.passwords.verify = verify
+    })
+    const guesses = await Promise.all(
+      Array.from({ length: 60 }, async () => await guess(victim.user.username))
+    )
+    t.equal(guesses.filter(status => status === 429).length, 40, 'for an account')
+    const sprayed = await Promise.all(
+      Array.from({ length: 130 }, async (_, i) => await guess(`nobody-${i}`, undefined, '10.0.0.1'))
+    )
+    t.equal(sprayed.filter(status => status === 429).length, 30, 'for an address')
+    t.equal(verified, 120)
+    await windowsOver()
+  })
+
+  await t.test('all spellings of one account share a counter', async t => {
+    const name = `admin-i-${admin.user.id}@example.com`
+    await call('POST /api/users', { username: name, email: name, password })
+    const spellings = [name, name.toUpperCase(), name.replaceAll('i', 'İ')]
+    const folded = await app.services.database.pool<
+      { name: string }[]
+    >`select name from unnest(${spellings}::text[]) name where lower(name) = ${name}`
+    t.match(folded, [{ name }, { name: name.toUpperCase() }])
+    const guesses = await Promise.all(
+      Array.from({ length: 30 }, async (_, i) => await guess(folded[i % folded.length]!.name))
+    )
+    t.equal(guesses.filter(status => status === 429).length, 10)
+    t.equal(await guess(`user:${admin.user.id}`), 401)
+    t.equal(
+      await guess(admin.user.username, password),
+      200,
+      'a username that looks like a counter key is not one'
+    )
+    const strange = await Promise.all(
+      Array.from(
+        { length: 30 },
+        async (_, i) => await guess(i % 2 ? 'Nobody At All' : 'NOBODY at all')
+      )
+    )
+    t.equal(strange.filter(status => status === 429).length, 10, 'also without an account')
+    await windowsOver()
+  })
+
+  await t.test('an address that waits does not make accounts wait', async t => {
+    const victim = await user('user')
+    await app.services.database.pool`insert into login_attempts
+        values ('address', '10.9.8.7', 100, now() + interval '5 minutes')`
+    for (let i = 0; i < 25; i++)
+      t.equal(await guess(victim.user.username, password, '10.9.8.7'), 429)
+    t.equal(await guess(victim.user.username, password), 200)
+  })
+
+  await t.test('a correct password does not count as an attempt', async t => {
+    const one = await user('user')
+    for (let i = 0; i < 110; i++) t.equal(await guess(one.user.username, password, '10.0.0.2'), 200)
+    for (let i = 0; i < 19; i++) t.equal(await guess(one.user.username, undefined, '10.0.0.2'), 401)
+    t.equal(await guess(one.user.username, password, '10.0.0.2'), 200)
+    const [{ attempts }] = await app.services.database.pool<
+      [{ attempts: number }]
+    >`select attempts from login_attempts where subject = '10.0.0.2'`
+    t.equal(attempts, 19, 'the failures of the address remain')
+    t.equal(await guess(one.user.username, undefined, '10.0.0.2'), 401, 'the account starts again')
+    await Promise.all(
+      Array.from(
+        { length: 60 },
+        async (_, i) =>
+          await guess(
+            i % 2 ? one.user.username : admin.user.username,
+            i % 3 ? password : undefined,
+            `10.0.1.${i % 4}`
+          )
+      )
+    )
+    t.same(await app.services.database.pool`select 1 from login_attempts where attempts < 0`, [])
+    await windowsOver()
+  })
+
+  await t.test(
+    'a login in flight does not survive a password change or a deactivation',
+    async t => {
+      const { verify } = app.services.passwords
+      t.teardown(() => {
+        app.services.passwords.verify = verify
+      })
+      for (const change of [{ password: 'another harbour 48' }, { status: 'disabled' }]) {
+        const one = await user('user')
+        app.services.passwords.verify = async (...given) => {
+          const matches = await verify(...given)
+          t.equal((await call(`PATCH /api/users/${one.user.id}`, change)).statusCode, 200)
+          return matches
+        }
+        t.equal(await guess(one.user.username, password), 401, 'that was sent before')
+      }
+      app.services.passwords.verify = verify
+      const one = await user('user')
+      const pool = app.services.database.pool
+      let login: Promise<number>
+      await pool.begin(async sql => {
+        await sql`update users set password_hash = 'another' where id = ${one.user.id}`
+        login = guess(one.user.username, password)
+        await sleep(200)
+        await sql`update sessions set revoked_at = now() where user_id = ${one.user.id}`
+      })
+      t.equal(await login!, 401, 'that is not committed')
+    }
+  )
+
+  await t.test('deletes sessions that ended long ago', async t => {
+    const one = await user('user')
+    const pool = app.services.database.pool
+    const left = async () =>
+      (
+        await pool`select from sessions s join refresh_tokens r on r.session_id = s.id
+          where s.user_id = ${one.user.id}`
+      ).length
+    await login(app, one.user.username)
+    t.equal(await left(), 2)
+    await pool`update sessions set expires_at = now() - interval '2 days'
+      where id = (select min(id) from sessions where user_id = ${one.user.id})`
+    await login(app, admin.user.username)
+    t.equal(await left(), 1)
+  })
+})
