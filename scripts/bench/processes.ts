@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Question, Usage } from './probe.ts'
+import { freePort } from '../free-port.ts'
 
 export interface Process {
   url: string
@@ -68,17 +68,6 @@ export async function probe({ child }: Process, question: Question): Promise<Usa
   const response = once(child, 'message')
   child.send(question)
   return (await response)[0] as Usage
-}
-
-export function freePort(): Promise<number> {
-  return new Promise(resolve => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number }
-      probe.close(() => {
-        resolve(port)
-      })
-    })
-  })
 }
 
 /** Runs a script of this project. Errors: if it fails. */

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
+import { freePort } from '../free-port.ts'
 
 /** REDIS_URL if it is set, or a server of its own where one is installed. */
 export async function startRedis(): Promise<{ url: string; stop: () => void } | undefined> {
@@ -21,15 +21,4 @@ export async function startRedis(): Promise<{ url: string; stop: () => void } | 
       child.kill()
     }
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise(resolve => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number }
-      probe.close(() => {
-        resolve(port)
-      })
-    })
-  })
 }

@@ -5,7 +5,7 @@ import { Id, Instant, Nullable, OneOf, PageOf, Text } from '../core/http/schema.
 export const Problem = Type.Object(
   {
     type: Text(200, {
-      description: 'URL of the meaning of `code`.',
+      description: 'URL that explains `code`.',
       example: '/api/problems/invalid'
     }),
     title: Text(100, { description: 'Reason phrase of the status.', example: 'Bad Request' }),
@@ -35,7 +35,7 @@ export const Problem = Type.Object(
           {
             pointer: Type.Optional(
               Text(500, {
-                description: 'Place in the body, as a JSON pointer.',
+                description: 'Location in the body, as a JSON pointer.',
                 example: '/email'
               })
             ),
@@ -56,7 +56,7 @@ export const Problem = Type.Object(
           },
           { additionalProperties: false }
         ),
-        { maxItems: 100, description: 'Faults of the request, each with its place.' }
+        { maxItems: 100, description: 'Invalid parts of the request.' }
       )
     ),
     allowed: Type.Optional(

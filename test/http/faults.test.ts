@@ -137,7 +137,7 @@ t.test('with a frozen Postgres', async t => {
     await server.stop()
   })
   await migrate(server.url)
-  const frozen = await application(t, { database_url: server.url })
+  const frozen = await application(t, { database_url: server.url, database: {} })
   const home = await organization(frozen)
   const { id } = (
     await home.call('POST /api/contacts', { first_name: 'A', last_name: 'before' })

@@ -28,6 +28,9 @@ export async function database(t: Test): Promise<string> {
   return databaseUrl(name)
 }
 
+/** For slow and busy machines. Tests of the timeouts themselves use the default ones. */
+const longTimeouts = { statement: 60_000, lock: 40_000, answer: 70_000, transaction: 90_000 }
+
 /**
  * An application on a database of its own, unless `database_url` names one. Passwords are hashed as
  * cheaply as possible. `extend` adds routes before the application is ready.
@@ -48,7 +51,7 @@ export async function application(
       trust_proxy: [],
       rate_limit_max: 1_000_000,
       password_cost: { memory: 8, passes: 1 },
-      database: { strict_locks: true },
+      database: { strict_locks: true, timeouts: longTimeouts },
       ...config
     },
     logger

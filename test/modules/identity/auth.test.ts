@@ -43,7 +43,7 @@ t.test('the directory lists the active users for everybody in the organization',
 })
 
 t.test('the wait for an unresponsive database is bounded', async t => {
-  const app = await application(t)
+  const app = await application(t, { database: {} })
   const { admin, call } = await organization(app)
   const { services } = app
   const working = services.database

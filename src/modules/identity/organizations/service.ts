@@ -10,7 +10,7 @@ export interface FirstAdmin {
   password: string
 }
 
-/** What a new organization begins with besides its admin; within the transaction of `ctx`. */
+/** What a new organization starts with besides its admin; within the transaction of `ctx`. */
 export type Provision = (ctx: Context) => Promise<void>
 
 export const organizationService = {

@@ -24,7 +24,7 @@ const stages = Type.Array(Ref(PipelineStage), {
     'with.'
 })
 
-// an organization begins with pipeline 1
+// an organization starts with pipeline 1
 export const Pipeline = RecordOf(
   'Pipeline',
   'A sales process: the stages that opportunities go through.',

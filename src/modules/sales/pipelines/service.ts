@@ -32,7 +32,7 @@ export const pipelineService = {
     })
   },
 
-  /** Creates the pipeline that an organization begins with. */
+  /** Creates the pipeline that an organization starts with. */
   async createDefault(ctx: Context): Promise<void> {
     await pipelineService.create(ctx, { name: 'Sales', is_default: true })
   },

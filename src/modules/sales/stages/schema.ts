@@ -64,7 +64,7 @@ const key = StageKey(
 )
 const pipeline_id = Id({ description: 'Pipeline that the stage belongs to.', example: 1 })
 
-// an organization begins with stages 1 to 6
+// an organization starts with stages 1 to 6
 export const Stage = RecordOf(
   'Stage',
   'A stage of a pipeline.',
