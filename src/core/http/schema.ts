@@ -13,10 +13,18 @@ const anyText = '^[^\\u0000\\uD800-\\uDFFF]*$'
 // only one way to match: with allErrors it runs on text of any length, before its length is checked
 const visibleText = '^\\s*[^\\s\\u0000\\uD800-\\uDFFF][^\\u0000\\uD800-\\uDFFF]*$'
 
-/** What the patterns of text require, for errors. */
-export const patternTexts: Record<string, string> = {
-  [anyText]: 'must not contain NUL or unpaired surrogates',
-  [visibleText]: 'must not be blank or contain NUL or unpaired surrogates'
+const requirements = new Map([
+  [anyText, 'must not contain NUL or unpaired surrogates'],
+  [visibleText, 'must not be blank or contain NUL or unpaired surrogates']
+])
+
+/** What a pattern requires, for errors: `must …`; undefined if nothing was said about it. */
+export const requirementOf = (pattern: string): string | undefined => requirements.get(pattern)
+
+/** A pattern that errors explain by what it requires: `must …`. */
+export function explained(pattern: string, requirement: string): string {
+  requirements.set(pattern, requirement)
+  return pattern
 }
 
 /** Text as received: anything but NUL and unpaired surrogates, which cannot be stored. */
@@ -25,6 +33,17 @@ export const Text = (maxLength: number, options: StringOptions = {}) =>
 /** Text that is not blank. */
 export const Name = (maxLength: number, options: StringOptions = {}) =>
   Type.String({ minLength: 1, maxLength, pattern: visibleText, ...options })
+/** The key of a record within another one: `in_progress`. */
+export const Key = (maxLength: number, options: StringOptions = {}) =>
+  Type.String({
+    minLength: 1,
+    maxLength,
+    pattern: explained(
+      '^[a-z][a-z0-9_]*$',
+      'must start with a lower-case letter and have only such letters, digits and underscores'
+    ),
+    ...options
+  })
 export const Email = (options: StringOptions = {}) =>
   Type.String({ format: 'email', maxLength: 120, ...options })
 export const Id = (options: SchemaOptions = {}) =>

@@ -1,7 +1,7 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
 import type { Fault } from '../errors.ts'
-import { patternTexts } from './schema.ts'
+import { requirementOf } from './schema.ts'
 
 type Json = Record<string, unknown>
 /** An error of Ajv, or one of our own in the same form. */
@@ -132,7 +132,7 @@ const detailTexts: Record<string, (failure: Failure, path: string) => string | u
   required: () => 'is required',
   minProperties: () => 'must contain at least one field to change',
   pattern: ({ parentSchema }) =>
-    patternTexts[parentSchema?.pattern ?? ''] ?? 'has an invalid format',
+    requirementOf(parentSchema?.pattern ?? '') ?? 'has an invalid format',
   minLength: () => 'must not be empty',
   maxLength: ({ params }) => `must have at most ${counted(params.limit as number, 'character')}`,
   minItems: ({ params }) => `must have at least ${counted(params.limit as number, 'item')}`,

@@ -1,6 +1,6 @@
 import { Type, type TObject, type TProperties, type TSchema } from '@sinclair/typebox'
 import { invalidParameter, Problem, ruleBroken } from '../errors.ts'
-import { OneOf, Text } from '../http/schema.ts'
+import { explained, OneOf, Text } from '../http/schema.ts'
 import { ajv, faultOf, urlValidator, type Failure } from '../http/validation.ts'
 import type { Filter, Operator, VirtualFilters } from './filter.ts'
 import { fieldSchema } from './resource.ts'
@@ -45,19 +45,25 @@ const isId = (schema: TSchema) => schema.format === 'int64' && schema.minimum ==
 const isListOperator = (operator: Operator) =>
   operator === 'in' || operator === 'any' || operator === 'all'
 
-/** The operators that a field can be filtered by. Of IDs, only `id` itself has an order of use. */
+const ranges = ['gt', 'gte', 'lt', 'lte'] as const
+
+/** The operators that a field can be filtered by. Of IDs, only `id` itself has a useful order. */
 function operatorsOf(field: string, schema: TSchema, searchable: boolean): Operator[] {
   if (schema.type === 'array') return ['any', 'all']
   const comparable = (isNumber(schema) && !isId(schema)) || isTime(schema)
   return [
     'eq',
     ...(isTime(schema) ? [] : ['in' as const]),
-    ...(comparable ? (['gt', 'gte', 'lt', 'lte'] as const) : []),
+    ...(comparable ? ranges : []),
     ...(field === 'id' ? ['gt' as const] : []),
     ...(searchable ? ['like' as const] : []),
     ...(schema.nullable ? ['null' as const] : [])
   ]
 }
+
+/** Operators that only stored filters may have: lists offer no ranges of IDs since 0.2. */
+const retiredOperatorsOf = (field: string, schema: TSchema): Operator[] =>
+  isId(schema) ? ranges.filter(operator => field !== 'id' || operator !== 'gt') : []
 
 const parameterName = ({ field, operator }: Condition) =>
   operator === 'eq' ? field : `${field}[${operator}]`
@@ -65,13 +71,15 @@ const parameterName = ({ field, operator }: Condition) =>
 const enumValues = (schema: TSchema) =>
   (schema.enum as (string | null)[] | undefined)?.filter(value => value !== null)
 
-/** The pattern of one value in a list of them. */
-function patternOf(schema: TSchema): string {
+/** The pattern of up to 100 values, separated by commas. */
+function listPattern(schema: TSchema): string {
+  const listOf = (one: string, what: string) =>
+    explained(`^${one}(,${one}){0,99}$`, `must be ${what}, separated by commas`)
   const values = enumValues(schema)
-  if (values) return `(${values.join('|')})`
-  if (schema.type === 'integer') return '-?[0-9]{1,15}'
-  if (schema.type === 'number') return '-?[0-9]{1,15}(\\.[0-9]{1,2})?'
-  return '[^,\\u0000\\uD800-\\uDFFF]+'
+  if (values) return listOf(`(${values.join('|')})`, `one or more of ${values.join(', ')}`)
+  if (schema.type === 'integer') return listOf('-?[0-9]{1,15}', 'integers')
+  if (schema.type === 'number') return listOf('-?[0-9]{1,15}(\\.[0-9]{1,2})?', 'numbers')
+  return listOf('[^,\\u0000\\uD800-\\uDFFF]+', 'values')
 }
 
 /** The schema of one condition as a parameter of a query string. */
@@ -80,8 +88,7 @@ function parameterSchema({ field, operator, schema }: Condition): TSchema {
   if (operator === 'null') return Type.Boolean({ description })
   if (operator === 'like') return Text(100, { minLength: 1, description })
   if (isListOperator(operator)) {
-    const one = patternOf(operator === 'in' ? schema : (schema.items as TSchema))
-    const pattern = `^${one}(,${one}){0,99}$`
+    const pattern = listPattern(operator === 'in' ? schema : (schema.items as TSchema))
     return Type.String({ maxLength: 4000, pattern, description })
   }
   if (isInstant(schema))
@@ -112,11 +119,21 @@ function valuesOf(name: string, text: string, schema: TSchema): unknown[] {
   )
 }
 
+const parametersOf = (conditions: Condition[]): TProperties =>
+  Object.fromEntries(
+    conditions.map(condition => [
+      parameterName(condition),
+      Type.Optional(parameterSchema(condition))
+    ])
+  )
+
 /** Filters as parameters of a query string, and as text for those that are stored. */
 export class FilterLanguage {
   readonly #conditions = new Map<string, Condition>()
   /** The schemas of the parameters, all of them optional. */
   readonly parameters: TProperties
+  /** The parameters that only stored filters can have. */
+  readonly #retired: TProperties
   #validate: ReturnType<typeof urlValidator> | undefined
 
   constructor({ schema, filters = [], search = [], virtualFilters = {} }: FilterContract) {
@@ -125,21 +142,23 @@ export class FilterLanguage {
       operator: 'eq' as const,
       schema
     }))
-    const columns = filters.flatMap(field => {
-      const ofField = fieldSchema(schema!, field)
-      const fieldOperators = operatorsOf(field, ofField, search.includes(field))
-      return fieldOperators.map(operator => ({ field, operator, schema: ofField }))
-    })
+    const fields = filters.map(field => ({ field, schema: fieldSchema(schema!, field) }))
+    const columns = fields.flatMap(({ field, schema }) =>
+      operatorsOf(field, schema, search.includes(field)).map(operator => ({
+        field,
+        operator,
+        schema
+      }))
+    )
+    const retired = fields.flatMap(({ field, schema }) =>
+      retiredOperatorsOf(field, schema).map(operator => ({ field, operator, schema }))
+    )
     this.parameters = {
       ...Object.fromEntries(virtual.map(({ field, schema }) => [field, Type.Optional(schema)])),
-      ...Object.fromEntries(
-        columns.map(condition => [
-          parameterName(condition),
-          Type.Optional(parameterSchema(condition))
-        ])
-      )
+      ...parametersOf(columns)
     }
-    for (const condition of [...columns, ...virtual])
+    this.#retired = parametersOf(retired)
+    for (const condition of [...columns, ...retired, ...virtual])
       this.#conditions.set(parameterName(condition), condition)
   }
 
@@ -152,6 +171,11 @@ export class FilterLanguage {
         const one = operator === 'in' ? schema : (schema.items as TSchema)
         return { field, operator, value: valuesOf(name, String(query[name]), one) }
       })
+  }
+
+  /** Whether a stored filter can have this parameter, such as `score[gte]`. */
+  has(parameter: string): boolean {
+    return this.#conditions.has(parameter)
   }
 
   /**
@@ -177,7 +201,8 @@ export class FilterLanguage {
   }
 
   #validator() {
-    const schema = Type.Object(this.parameters, { additionalProperties: false })
+    const properties = { ...this.parameters, ...this.#retired }
+    const schema = Type.Object(properties, { additionalProperties: false })
     this.#validate ??= urlValidator(ajv(true).compile(schema), schema)
     return this.#validate
   }

@@ -1,7 +1,7 @@
 import { Type, type TObject } from '@sinclair/typebox'
 import { defined } from '../defined.ts'
 import { invalidParameter } from '../errors.ts'
-import { OneOf, Text } from '../http/schema.ts'
+import { explained, OneOf, Text } from '../http/schema.ts'
 import { FilterLanguage, type FilterContract } from './filter-language.ts'
 import type { ListQuery, Sort } from './list.ts'
 
@@ -21,7 +21,8 @@ export interface RequestedList extends ListQuery {
 /** A parameter that lists up to `max` of `names`. */
 export const listOfNames = (names: readonly string[], max: number, description: string) => {
   const one = `(${names.join('|')})`
-  const pattern = `^${one}(,${one}){0,${max - 1}}$`
+  const requirement = `must be up to ${max} of ${names.join(', ')}, separated by commas`
+  const pattern = explained(`^${one}(,${one}){0,${max - 1}}$`, requirement)
   return Type.Optional(Type.String({ maxLength: 1000, pattern, description }))
 }
 

@@ -31,7 +31,7 @@ function compileRule(
   if (!fields.includes(name))
     throw ruleBroken(`${pointer}/field`, `A rule can use ${ruleFields.join(', ')}.`)
   const parameter = operator === 'eq' ? name : `${name}[${operator}]`
-  if (!(parameter in language.parameters))
+  if (!language.has(parameter))
     throw ruleBroken(`${pointer}/operator`, `There is no filter ${parameter}.`)
   const text = new URLSearchParams([[parameter, value]]).toString()
   const [filter] = language.parse(text, `${pointer}/value`)

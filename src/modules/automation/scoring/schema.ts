@@ -9,7 +9,8 @@ import {
   OneOf,
   RecordOf,
   Ref,
-  Text
+  Text,
+  explained
 } from '../../../core/http/schema.ts'
 import { operators } from '../../../core/records/filter.ts'
 import { grades } from '../../crm/leads/table.ts'
@@ -26,7 +27,10 @@ const points = Type.Integer({
 const rule = {
   field: Type.String({
     maxLength: 63,
-    pattern: '^(contact\\.)?[a-z_]+$',
+    pattern: explained(
+      '^(contact\\.)?[a-z_]+$',
+      'must be a field of the lead, or of its contact with the prefix `contact.`'
+    ),
     description: `Field of the lead or of its contact: ${ruleFields.join(', ')}.`,
     example: 'contact.company'
   }),

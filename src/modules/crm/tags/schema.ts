@@ -1,5 +1,13 @@
 import { Type, type SchemaOptions } from '@sinclair/typebox'
-import { Change, Creation, Id, Name, Nullable, RecordOf } from '../../../core/http/schema.ts'
+import {
+  Change,
+  Creation,
+  Id,
+  Name,
+  Nullable,
+  RecordOf,
+  explained
+} from '../../../core/http/schema.ts'
 
 const fields = {
   name: Name(50, {
@@ -9,7 +17,7 @@ const fields = {
   color: Nullable(
     Type.String({
       maxLength: 7,
-      pattern: '^#[0-9a-f]{6}$',
+      pattern: explained('^#[0-9a-f]{6}$', 'must be a color in lower case, such as #49cc90'),
       description: 'Color, as #rrggbb in lower case.',
       example: '#49cc90'
     })

@@ -2,8 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { Count, Id, OneOf, Text } from '../../../core/http/schema.ts'
 import { roles } from '../users/table.ts'
 
-const secretText = (options: object) =>
-  Type.String({ minLength: 1, maxLength: 128, pattern: '^[^\\u0000\\uD800-\\uDFFF]*$', ...options })
+const secretText = (options: object) => Text(128, { minLength: 1, ...options })
 const refreshToken = Type.String({
   minLength: 43,
   maxLength: 43,

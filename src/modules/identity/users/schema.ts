@@ -35,10 +35,8 @@ const fields = {
     example: 'active'
   })
 }
-const password = Type.String({
+const password = Text(128, {
   minLength: 8,
-  maxLength: 128,
-  pattern: '^[^\\u0000\\uD800-\\uDFFF]*$',
   description:
     'Password of at least 8 characters that is not a common one. Changing it ends all sessions ' +
     'of the user.',

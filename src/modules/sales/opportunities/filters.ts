@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { SQL } from 'drizzle-orm'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
-import { Id, Text } from '../../../core/http/schema.ts'
+import { Id, Key, Text } from '../../../core/http/schema.ts'
 import { mine, type VirtualFilters } from '../../../core/records/filter.ts'
 import { leads } from '../../crm/leads/table.ts'
 import { campaignMembers } from '../../marketing/campaign-members/table.ts'
@@ -31,12 +31,7 @@ export const opportunityFilters: VirtualFilters = {
     condition: contact => ofLead(sql`l.contact_id = ${contact}`)
   },
   entered_stage: {
-    schema: Type.String({
-      minLength: 1,
-      maxLength: 50,
-      pattern: '^[a-z][a-z0-9_]*$',
-      description: 'Has been in this stage, now or earlier.'
-    }),
+    schema: Key(50, { description: 'Has been in this stage, now or earlier.' }),
     condition: key => sql`exists (select from ${ours(transitions, 't')}
       where t.subject_type = 'opportunity' and t.subject_id = ${id} and t.to_stage = ${key})`
   },

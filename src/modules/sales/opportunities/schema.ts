@@ -5,6 +5,7 @@ import {
   DateOnly,
   Id,
   Instant,
+  Key,
   Money,
   Name,
   Nullable,
@@ -28,10 +29,7 @@ const fields = {
     description: 'Pipeline ID. Default: the default pipeline.',
     example: 1
   }),
-  stage: Type.String({
-    minLength: 1,
-    maxLength: 50,
-    pattern: '^[a-z][a-z0-9_]*$',
+  stage: Key(50, {
     description: 'Key of a stage of the pipeline. Default: its first open stage.',
     example: 'proposal'
   }),

@@ -5,14 +5,13 @@ import { versionsOf } from '../../../core/http/preconditions.ts'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import { emptyResponse, idParameter, requestHeaders } from '../../../core/http/responses.ts'
 import { stageResource } from './resource.ts'
+import { Key } from '../../../core/http/schema.ts'
 import { stageService } from './service.ts'
 
 const RemovalQuery = Type.Object(
   {
     move_to: Type.Optional(
-      Type.String({
-        maxLength: 50,
-        pattern: '^[a-z][a-z0-9_]*$',
+      Key(50, {
         description: 'Key of the stage that opportunities move to, of the same pipeline and kind.'
       })
     )

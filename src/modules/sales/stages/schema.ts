@@ -5,6 +5,7 @@ import {
   Creation,
   Id,
   Name,
+  Key,
   Nullable,
   OneOf,
   RecordOf,
@@ -14,7 +15,7 @@ import { requirable, statuses } from '../opportunities/table.ts'
 
 /** The key of a stage, which opportunities refer to. */
 export const StageKey = (description: string, example = 'proposal') =>
-  Type.String({ minLength: 1, maxLength: 50, pattern: '^[a-z][a-z0-9_]*$', description, example })
+  Key(50, { description, example })
 
 /** Maximum number of stages of a pipeline. */
 export const maxStages = 100
