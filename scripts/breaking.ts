@@ -66,6 +66,12 @@ const operationsOf = ({ paths }: Document): Record<string, Operation> =>
     )
   )
 
+/** The error codes that a document lists, all of which clients may handle. */
+const errorCodesOf = ({ components }: Document): Record<string, true> => {
+  const codes = components?.schemas?.Problem?.properties?.code?.enum ?? []
+  return Object.fromEntries(codes.map(code => [String(code), true]))
+}
+
 /** The parameters of an operation, by their location and name. */
 const parametersOf = ({ components }: Document, { parameters = [] }: Operation) =>
   Object.fromEntries(
@@ -117,6 +123,7 @@ class Comparison {
     this.#each('', operationsOf(before), operationsOf(after), (where, older, newer) => {
       this.#operation(where, older, newer)
     })
+    this.#each('error code ', errorCodesOf(before), errorCodesOf(after))
   }
 
   #broken(where: string, what: string): void {

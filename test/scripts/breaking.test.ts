@@ -5,6 +5,7 @@ const contract = (changes: {
   create?: object
   record?: object
   sort?: string
+  codes?: string[]
   operations?: object
 }): Contract => ({
   paths: {
@@ -42,6 +43,10 @@ const contract = (changes: {
   },
   components: {
     schemas: {
+      Problem: {
+        type: 'object',
+        properties: { code: { type: 'string', enum: changes.codes ?? ['invalid', 'stale'] } }
+      },
       Lead: {
         type: 'object',
         required: ['id', 'note'],
@@ -157,4 +162,10 @@ t.test('breaking changes are distinguished from additions', async t => {
       'NewLead.status no longer takes won'
     ]
   )
+})
+
+t.test('a renamed error code is a breaking change', async t => {
+  const breaking = (codes: string[]) => breakingChanges(contract({}), contract({ codes }))
+  t.same(breaking(['invalid', 'stale', 'conflict']), [])
+  t.same(breaking(['invalid', 'outdated']), ['error code stale is gone'])
 })
