@@ -26,9 +26,8 @@ const fields = {
   }),
   filter: Text(1000, {
     description:
-      'Records that the rule applies to: filters of their list on fields that a creation ' +
-      'can set, ' +
-      'as a query string. Empty: all.',
+      'Records that the rule applies to: filters of their list on fields that a creation can ' +
+      'set, as a query string. Empty: all.',
     example: 'source=website&score[gte]=0'
   }),
   user_id: Nullable(

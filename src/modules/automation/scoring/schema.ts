@@ -84,9 +84,8 @@ const fields = {
     {
       additionalProperties: false,
       description:
-        'Lowest scores of the grades, A above B above C; lower scores are graded D. Default ' +
-        'for a ' +
-        'new model: 80, 60, 40.',
+        'Lowest scores of the grades, A above B above C; lower scores are graded D. Default for ' +
+        'a new model: 80, 60, 40.',
       example: { A: 80, B: 60, C: 40 }
     }
   )

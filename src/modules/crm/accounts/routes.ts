@@ -22,8 +22,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         summary: 'List the territories of an account',
         description:
           'The territories whose filters the account currently matches, by name. Each page ' +
-          'covers ' +
-          '200 territories, so that it may contain few or none and still have a next page.',
+          'covers 200 territories, so that it may contain few or none and still have a next page.',
         tags: [accountResource.path],
         params: idParameter(),
         querystring: Type.Object({ cursor: cursorParameter }, { additionalProperties: false }),

@@ -25,9 +25,9 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'qualifyLead',
         summary: 'Qualify a lead',
         description:
-          'Sets a lead to qualified, or to unqualified with a reason, like PATCH with ' +
-          '`status` and ' +
-          '`unqualified_reason`. Without a body it is qualified. Repeating it changes nothing.',
+          'Sets a lead to qualified, or to unqualified with a reason, like PATCH with `status` ' +
+          'and `unqualified_reason`. Without a body it is qualified. Repeating it changes ' +
+          'nothing.',
         tags: [leadResource.path],
         ...problems(409, 422),
         params: idParameter(),

@@ -78,8 +78,8 @@ function mountLogin(app: FastifyInstance): void {
         summary: 'Log in',
         description:
           'Logs in with a username or email address, and a password. After 20 failures an ' +
-          'account ' +
-          'is refused for up to 15 minutes (429 with `Retry-After`), after 100 an address.',
+          'account is refused for up to 15 minutes (429 with `Retry-After`), after 100 an ' +
+          'address.',
         tags,
         ...problems(401),
         body: Ref(Credentials),
@@ -101,9 +101,8 @@ function mountLogin(app: FastifyInstance): void {
         summary: 'Refresh a session',
         description:
           'Returns a new access token and a new refresh token. A refresh token that is used ' +
-          'again ' +
-          'within ten seconds, by a second tab or after a lost response, returns another one; ' +
-          'used later, it ends the session, because it may have been stolen.',
+          'again within ten seconds, by a second tab or after a lost response, returns another ' +
+          'one; used later, it ends the session, because it may have been stolen.',
         tags,
         ...problems(401),
         body: Ref(RefreshRequest),
@@ -195,9 +194,8 @@ function mountEndOfSession(app: FastifyInstance): void {
         operationId: 'changePassword',
         summary: 'Change your password',
         description:
-          'Ends all of your sessions, including this one, and returns a new one: continue ' +
-          'with its ' +
-          'tokens.',
+          'Ends all of your sessions, including this one, and returns a new one: continue with ' +
+          'its tokens.',
         tags,
         ...problems(422),
         body: Ref(PasswordChange),

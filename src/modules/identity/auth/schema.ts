@@ -9,8 +9,8 @@ const refreshToken = Type.String({
   pattern: '^[A-Za-z0-9_-]{43}$',
   description:
     'Refresh token. It is valid once, for 30 days; using it returns the next one. For ten ' +
-    'seconds ' +
-    'it can be used again, in case the response was lost. The example only shows its format.',
+    'seconds it can be used again, in case the response was lost. The example only shows its ' +
+    'format.',
   example: 'take-the-one-your-last-login-or-refresh-gav'
 })
 const username = Text(120, {

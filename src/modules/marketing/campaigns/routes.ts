@@ -23,8 +23,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         description:
           'Adds all contacts or leads that currently match a filter as members. Existing members ' +
           'are skipped, so the request can be repeated. The first thousand are added ' +
-          'immediately, ' +
-          'the others within the next minutes.',
+          'immediately, the others within the next minutes.',
         tags,
         ...problems(409, 422),
         params: idParameter(),

@@ -25,17 +25,14 @@ const convertRoute: FastifyPluginAsyncTypebox = async app => {
         operationId: 'convertLead',
         summary: 'Convert a lead',
         description:
-          'Converts a lead into an account, a contact and an opportunity, new or existing, ' +
-          'all or ' +
-          'nothing. `{}` uses the contact of the lead, the account of its company and a new ' +
+          'Converts a lead into an account, a contact and an opportunity, new or existing, all ' +
+          'or nothing. `{}` uses the contact of the lead, the account of its company and a new ' +
           'opportunity; for a lead without a contact, only an opportunity. A lead is converted ' +
           'once: later calls return the first result with 200, whatever their body and ' +
-          '`If-Match`. A new record that probably exists is refused with 409 and the ' +
-          '`matches`: a ' +
-          'contact with the same `email`, or the same `first_name`, `last_name` and ' +
-          '`company`; an ' +
-          'account with the same `name` or the same domain in `website`. `ETag` and `If-Match` ' +
-          'are those of the lead.',
+          '`If-Match`. A new record that probably exists is refused with 409 and the `matches`: ' +
+          'a contact with the same `email`, or the same `first_name`, `last_name` and `company`; ' +
+          'an account with the same `name` or the same domain in `website`. `ETag` and ' +
+          '`If-Match` are those of the lead.',
         tags,
         ...problems(409, 422),
         params: idParameter(),
@@ -95,11 +92,9 @@ const undoRoute: FastifyPluginAsyncTypebox = async app => {
         operationId: 'undoLeadConversion',
         summary: "Undo a lead's conversion",
         description:
-          'Restores the status of the lead, deletes what the conversion created and clears ' +
-          'what it ' +
-          'filled, unless it has changed since or something else refers to it; the response ' +
-          'lists ' +
-          'what was left. `ETag` and `If-Match` are those of the lead.',
+          'Restores the status of the lead, deletes what the conversion created and clears what ' +
+          'it filled, unless it has changed since or something else refers to it; the response ' +
+          'lists what was left. `ETag` and `If-Match` are those of the lead.',
         tags,
         ...problems(409),
         params: idParameter(),

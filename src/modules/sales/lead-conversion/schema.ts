@@ -18,8 +18,7 @@ const PartOf = <P extends TProperties>(fields: P, one: string, absent: string) =
           additionalProperties: false,
           description:
             `With \`id\`: an existing ${one}, whose null fields get the values given. ` +
-            'Without `id`: a ' +
-            `new one. null: none. Default: ${absent}.`
+            `Without \`id\`: a new one. null: none. Default: ${absent}.`
         }
       )
     )
@@ -45,11 +44,9 @@ export const NewConversion = Type.Object(
     $id: 'NewConversion',
     additionalProperties: false,
     description:
-      'What to convert a lead into. A new account may omit `name` if the contact has a ' +
-      'company, a ' +
-      'new opportunity its `title`. New records that name no user are assigned to the user ' +
-      'of the ' +
-      'lead.',
+      'What to convert a lead into. A new account may omit `name` if the contact has a company, ' +
+      'a new opportunity its `title`. New records that name no user are assigned to the user of ' +
+      'the lead.',
     example: { opportunity: { title: 'Enterprise Software License', amount: 50000.0 } }
   }
 )

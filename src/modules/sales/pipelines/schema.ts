@@ -10,9 +10,8 @@ const fields = {
   is_default: Type.Boolean({
     default: false,
     description:
-      'Whether new opportunities use this pipeline if they name none. Exactly one pipeline ' +
-      'is the ' +
-      'default; making another one the default unsets it.',
+      'Whether new opportunities use this pipeline if they name none. Exactly one pipeline is ' +
+      'the default; making another one the default unsets it.',
     example: false
   })
 }

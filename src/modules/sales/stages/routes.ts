@@ -32,9 +32,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         summary: 'Delete a stage',
         description:
           'Deletes the stage. If it has opportunities, `move_to` is required: the first thousand ' +
-          'move immediately, the others shortly afterwards. Stages that this one could ' +
-          'follow can ' +
-          'be followed by `move_to` instead.',
+          'move immediately, the others shortly afterwards. Stages that this one could follow ' +
+          'can be followed by `move_to` instead.',
         tags: [stageResource.path],
         ...problems(409, 422),
         params: idParameter(7),
