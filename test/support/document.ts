@@ -65,11 +65,7 @@ function knownOf(app: App): Known {
 }
 
 /** The operation of a request, by the templates of the document's paths. */
-export function operationOf(
-  app: App,
-  method: string,
-  url: string
-): [string, Operation] | undefined {
+function operationOf(app: App, method: string, url: string): [string, Operation] | undefined {
   const path = url.split('?', 1)[0]!
   for (const [template, operations] of Object.entries(documentOf(app).paths)) {
     const pattern = new RegExp(`^${template.replaceAll(/\{\w+\}/g, '[^/]+')}$`)

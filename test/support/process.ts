@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 
 export type Env = Record<string, string>
-export const clean = { PATH: process.env.PATH ?? '', HOST: '127.0.0.1', PORT: '0' }
+const clean = { PATH: process.env.PATH ?? '', HOST: '127.0.0.1', PORT: '0' }
 /** Starts the API as a process, and waits until it listens or ends (without an `address`). */
 export async function start(t: Test, env: Env) {
   const child = spawn(process.execPath, ['src/main.ts'], { env: { ...clean, ...env } })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { application, organization } from '../../support/app.ts'
 import { plansOf } from '../../support/plans.ts'
-import { walk } from '../../support/walk.ts'
+import { generateSales } from '../../support/sales-data.ts'
 import { report, names } from './reports.ts'
 
 const app = await application(t)
@@ -47,7 +47,7 @@ t.test(
   async t => {
     const tenant = await organization(app)
     const { call } = tenant
-    await walk(app, tenant, 7, 60)
+    await generateSales(app, tenant, 7, 60)
     const evil = '<script>alert(1)</script> & "x" \u0001\u001b {b|c}'
     const { id: assigned_to } = (
       await call('POST /api/users', {

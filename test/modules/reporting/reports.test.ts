@@ -1,7 +1,12 @@
 import t from 'tap'
 import { application, organization, type Call } from '../../support/app.ts'
-import { truth } from '../../support/truth.ts'
-import { walk, type Activity, type Lead, type Opportunity } from '../../support/walk.ts'
+import { expectedReports } from '../../support/expected-reports.ts'
+import {
+  generateSales,
+  type Activity,
+  type Lead,
+  type Opportunity
+} from '../../support/sales-data.ts'
 import { type Row, report, names } from './reports.ts'
 
 type Stored = Record<'amount' | 'probability' | 'duration_minutes', number | null>
@@ -45,32 +50,36 @@ function addedUp(row: Row, rows: Stored[]) {
 }
 
 t.test('every report equals the expected one, and every cell the list that it names', async t => {
-  const worlds = await Promise.all(
+  const organizations = await Promise.all(
     [1, 2, 3].map(async seed => {
       const tenant = await organization(app)
-      return { seed, call: tenant.call, world: await walk(app, tenant, seed, 150 + 70 * seed) }
+      return {
+        seed,
+        call: tenant.call,
+        data: await generateSales(app, tenant, seed, 150 + 70 * seed)
+      }
     })
   )
 
-  for (const { seed, call, world } of worlds) {
+  for (const { seed, call, data } of organizations) {
     const {
       pipelines: [first, second],
-      tags: [hot, cold],
+      tags: [firstTag, secondTag],
       owners
-    } = world
+    } = data
     const owner = owners[1]!.id
     const since = '2026-04-01',
       until = '2026-08-01T12:00:00Z'
     const inCohort = ({ created_at }: { created_at: string }) =>
       created_at >= since && created_at < '2026-08-01T12:00:00.000Z'
     const cohort = `created_at[gte]=${since}&created_at[lt]=${until}`
-    const at = (opportunity: Opportunity) => opportunity.way.at(-1)!.at
+    const at = (opportunity: Opportunity) => opportunity.transitions.at(-1)!.at
     const everything = () => true
     const closes = (close_date: string | null, from: string, to: string) =>
       close_date !== null && close_date >= from && close_date <= to
     interface Question<W> {
       query: string
-      holds: (walker: W) => boolean
+      holds: (generated: W) => boolean
     }
     const check = async (path: string, { data, totals }: { data: object[]; totals: object[] }) => {
       await t.test(`seed ${seed}: ${path}`, async t => {
@@ -93,7 +102,7 @@ t.test('every report equals the expected one, and every cell the list that it na
           assigned_to === null && cents !== null && cents >= 5_000_050
       },
       {
-        query: `tags[any]=${hot},${cold}&status=open`,
+        query: `tags[any]=${firstTag},${secondTag}&status=open`,
         holds: opportunity => opportunity.tags.length > 0 && at(opportunity).kind === 'open'
       },
       {
@@ -107,53 +116,53 @@ t.test('every report equals the expected one, and every cell the list that it na
       {
         query: 'close_date[lt]=2026-05-12&lead_source=website',
         holds: ({ close_date, lead }) =>
-          closes(close_date, '', '2026-05-11') && lead?.source === 'website' && !lead.gone
+          closes(close_date, '', '2026-05-11') && lead?.source === 'website' && !lead.deleted
       },
       {
         query: 'close_date[null]=true&entered_stage=proposal',
-        holds: ({ close_date, way }) =>
-          close_date === null && way.some(({ at }) => at.key === 'proposal')
+        holds: ({ close_date, transitions }) =>
+          close_date === null && transitions.some(({ at }) => at.key === 'proposal')
       }
     ]
     for (const { query, holds } of ofOpportunities) {
-      const found = world.opportunities.filter(holds)
-      await check(`forecast?${query}`, truth.forecast(world, found))
+      const found = data.opportunities.filter(holds)
+      await check(`forecast?${query}`, expectedReports.forecast(data, found))
       await check(
         `pipeline?${query}`,
-        truth.pipeline(
-          world,
+        expectedReports.pipeline(
+          data,
           found.filter(opportunity => at(opportunity).pipeline_id === first)
         )
       )
     }
     await check(
       `pipeline?pipeline_id=${second}`,
-      truth.pipeline(
-        world,
-        world.opportunities.filter(opportunity => at(opportunity).pipeline_id === second)
+      expectedReports.pipeline(
+        data,
+        data.opportunities.filter(opportunity => at(opportunity).pipeline_id === second)
       )
     )
     await check(
       `pipeline?pipeline_id[in]=${first},${second}`,
-      truth.pipeline(world, world.opportunities)
+      expectedReports.pipeline(data, data.opportunities)
     )
 
     const ofBoth: Question<Lead | Opportunity>[] = [
       { query: '', holds: everything },
       { query: cohort, holds: inCohort },
       {
-        query: `assigned_to[in]=${owner}&tags[all]=${hot}`,
-        holds: ({ assigned_to, tags }) => assigned_to === owner && tags.includes(hot)
+        query: `assigned_to[in]=${owner}&tags[all]=${firstTag}`,
+        holds: ({ assigned_to, tags }) => assigned_to === owner && tags.includes(firstTag)
       },
       { query: 'created_at[gte]=2030-01-01', holds: () => false }
     ]
     for (const { query, holds } of ofBoth) {
-      const [foundLeads, found] = [world.leads.filter(holds), world.opportunities.filter(holds)]
-      await check(`sources?${query}`, truth.sources(world, foundLeads, found))
-      await check(`funnel?${query}`, truth.funnel(world, foundLeads, found, first))
+      const [foundLeads, found] = [data.leads.filter(holds), data.opportunities.filter(holds)]
+      await check(`sources?${query}`, expectedReports.sources(data, foundLeads, found))
+      await check(`funnel?${query}`, expectedReports.funnel(data, foundLeads, found, first))
       await check(
         `funnel?${query}&pipeline_id=${second}`,
-        truth.funnel(world, foundLeads, found, second)
+        expectedReports.funnel(data, foundLeads, found, second)
       )
     }
 
@@ -164,12 +173,15 @@ t.test('every report equals the expected one, and every cell the list that it na
         holds: activity => inCohort(activity) && ['call', 'note'].includes(activity.type)
       },
       {
-        query: `assigned_to[null]=true&tags[any]=${cold}`,
-        holds: ({ assigned_to, tags }) => assigned_to === null && tags.includes(cold)
+        query: `assigned_to[null]=true&tags[any]=${secondTag}`,
+        holds: ({ assigned_to, tags }) => assigned_to === null && tags.includes(secondTag)
       }
     ]
     for (const { query, holds } of ofActivities)
-      await check(`activity?${query}`, truth.activity(world, world.activities.filter(holds)))
+      await check(
+        `activity?${query}`,
+        expectedReports.activity(data, data.activities.filter(holds))
+      )
   }
 })
 

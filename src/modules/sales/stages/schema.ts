@@ -14,8 +14,7 @@ import {
 import { requirable, statuses } from '../opportunities/table.ts'
 
 /** The key of a stage, which opportunities refer to. */
-export const StageKey = (description: string, example = 'proposal') =>
-  Key(50, { description, example })
+const StageKey = (description: string, example = 'proposal') => Key(50, { description, example })
 
 /** Maximum number of stages of a pipeline. */
 export const maxStages = 100

@@ -1,12 +1,13 @@
 // The reports that generated sales data must have: rows without `list` and `filter`, in no order,
 // computed in plain TypeScript with integers of cents.
-import type { Activity, Lead, Opportunity, Stop, World } from './walk.ts'
+import type { Activity, Lead, Opportunity, Transition, SalesData } from './sales-data.ts'
 
 const money = (cents: number) => cents / 100
 const sumOf = <T>(values: T[], of: (value: T) => number) =>
   values.reduce((sum, value) => sum + of(value), 0)
-const standing = <Place>({ way }: { way: Stop<Place>[] }): Place => way.at(-1)!.at
-const nameOf = ({ owners }: World, id: number | null) =>
+const standing = <Place>({ transitions }: { transitions: Transition<Place>[] }): Place =>
+  transitions.at(-1)!.at
+const nameOf = ({ owners }: SalesData, id: number | null) =>
   owners.find(owner => owner.id === id)?.username ?? null
 const sums = (found: Opportunity[]) => ({
   count: found.length,
@@ -32,8 +33,8 @@ const leadSteps = [
   { key: 'converted', name: 'Converted' }
 ]
 
-export const truth = {
-  pipeline: (world: World, found: Opportunity[]) => ({
+export const expectedReports = {
+  pipeline: (data: SalesData, found: Opportunity[]) => ({
     data: grouped(
       found,
       opportunity => {
@@ -44,7 +45,7 @@ export const truth = {
           stage: key,
           stage_name: name,
           assigned_to,
-          assigned_to_name: nameOf(world, assigned_to)
+          assigned_to_name: nameOf(data, assigned_to)
         }
       },
       sums
@@ -55,7 +56,7 @@ export const truth = {
     ]
   }),
 
-  forecast(_: World, found: Opportunity[]) {
+  forecast(_: SalesData, found: Opportunity[]) {
     const expected = found.filter(opportunity => standing(opportunity).kind !== 'lost')
     const status = (opportunity: Opportunity) => ({ status: standing(opportunity).kind })
     return {
@@ -71,19 +72,21 @@ export const truth = {
     }
   },
 
-  funnel(world: World, foundLeads: Lead[], found: Opportunity[], pipeline_id: number) {
+  funnel(data: SalesData, foundLeads: Lead[], found: Opportunity[], pipeline_id: number) {
     const stagesOf = (kind: string) =>
-      world.stages.filter(stage => stage.pipeline_id === pipeline_id && stage.kind === kind)
+      data.stages.filter(stage => stage.pipeline_id === pipeline_id && stage.kind === kind)
     const stages = [...stagesOf('open'), ...stagesOf('won')]
     const sold = found.filter(opportunity => standing(opportunity).pipeline_id === pipeline_id)
     return {
       data: [
         ...steps(
-          foundLeads.map(({ way }) => way),
+          foundLeads.map(({ transitions }) => transitions),
           leadSteps
         ),
         ...steps(
-          sold.map(({ way }) => way.map(({ at: { key }, moved_at }) => ({ at: key, moved_at }))),
+          sold.map(({ transitions }) =>
+            transitions.map(({ at: { key }, moved_at }) => ({ at: key, moved_at }))
+          ),
           stages
         )
       ],
@@ -91,12 +94,13 @@ export const truth = {
     }
   },
 
-  sources(_: World, foundLeads: Lead[], found: Opportunity[]) {
+  sources(_: SalesData, foundLeads: Lead[], found: Opportunity[]) {
     const ofLeads = (leads: Lead[]) => [
       { measure: 'leads', count: leads.length, amount: null },
       {
         measure: 'qualified',
-        count: leads.filter(({ way }) => way.some(({ at }) => at === 'qualified')).length,
+        count: leads.filter(({ transitions }) => transitions.some(({ at }) => at === 'qualified'))
+          .length,
         amount: null
       },
       {
@@ -130,14 +134,14 @@ export const truth = {
     }
   },
 
-  activity: (world: World, found: Activity[]) => {
+  activity: (data: SalesData, found: Activity[]) => {
     const numbers = (activities: Activity[]) => ({
       count: activities.length,
       minutes: sumOf(activities, ({ minutes }) => minutes ?? 0)
     })
     const keyOf = ({ assigned_to, type, status }: Activity) => ({
       assigned_to,
-      assigned_to_name: nameOf(world, assigned_to),
+      assigned_to_name: nameOf(data, assigned_to),
       type,
       status
     })
@@ -149,24 +153,28 @@ export const truth = {
 }
 
 /** A deleted lead has no source. */
-const sourceOf = ({ lead }: Opportunity) => (lead === undefined || lead.gone ? null : lead.source)
+const sourceOf = ({ lead }: Opportunity) =>
+  lead === undefined || lead.deleted ? null : lead.source
 
 /** The duration of each completed stay at a place, in seconds. */
 const staysAt =
   (key: string) =>
-  (way: Stop<string>[]): number[] =>
-    way
+  (transitions: Transition<string>[]): number[] =>
+    transitions
       .slice(0, -1)
       .flatMap(({ at, moved_at }, i) =>
-        at === key ? [(Date.parse(way[i + 1]!.moved_at) - Date.parse(moved_at)) / 1000] : []
+        at === key ? [(Date.parse(transitions[i + 1]!.moved_at) - Date.parse(moved_at)) / 1000] : []
       )
 
-function steps(ways: Stop<string>[][], places: { key: string; name: string }[]): object[] {
+function steps(
+  histories: Transition<string>[][],
+  places: { key: string; name: string }[]
+): object[] {
   const entered = places.map(
-    ({ key }) => ways.filter(way => way.some(({ at }) => at === key)).length
+    ({ key }) => histories.filter(transitions => transitions.some(({ at }) => at === key)).length
   )
   return places.flatMap(({ key, name }, i) => {
-    const stays = ways.flatMap(staysAt(key)).toSorted((a, b) => a - b)
+    const stays = histories.flatMap(staysAt(key)).toSorted((a, b) => a - b)
     const middle =
       (stays[Math.floor((stays.length - 1) / 2)]! + stays[Math.floor(stays.length / 2)]!) / 2
     return [
@@ -187,7 +195,7 @@ function steps(ways: Stop<string>[][], places: { key: string; name: string }[]):
         step: key,
         step_name: name,
         measure: 'present',
-        count: ways.filter(way => way.at(-1)!.at === key).length,
+        count: histories.filter(transitions => transitions.at(-1)!.at === key).length,
         conversion: null,
         average_seconds: null,
         median_seconds: null

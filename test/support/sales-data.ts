@@ -25,35 +25,35 @@ interface Owner {
   username: string
 }
 /** A stage or status and when the record entered it; the last one is the current one. */
-export interface Stop<Place> {
+export interface Transition<Place> {
   at: Place
   moved_at: string
 }
-export interface Walker {
+export interface GeneratedRecord {
   id: number
   created_at: string
   assigned_to: number | null
   tags: number[]
-  gone: boolean
+  deleted: boolean
 }
-export interface Lead extends Walker {
+export interface Lead extends GeneratedRecord {
   source: string | null
-  way: Stop<string>[]
+  transitions: Transition<string>[]
 }
-export interface Opportunity extends Walker {
+export interface Opportunity extends GeneratedRecord {
   lead: Lead | undefined
   cents: number | null
   close_date: string | null
-  way: Stop<Stage>[]
+  transitions: Transition<Stage>[]
 }
-export interface Activity extends Walker {
+export interface Activity extends GeneratedRecord {
   type: string
   status: string
   minutes: number | null
-  way: Stop<never>[]
+  transitions: Transition<never>[]
 }
 
-export interface World {
+export interface SalesData {
   owners: Owner[]
   stages: Stage[]
   pipelines: [number, number]
@@ -64,7 +64,7 @@ export interface World {
 }
 
 /** Random numbers by mulberry32: the same ones for the same seed. */
-function dice(seed: number) {
+function randomNumbers(seed: number) {
   let state = seed
   const next = () => {
     state = (state + 0x6d2b79f5) | 0
@@ -100,13 +100,13 @@ const firstDay = Date.parse('2026-01-01T00:00:00Z')
 const instant = (seconds: number) => new Date(firstDay + seconds * 1000).toISOString()
 
 /** Creates `many` leads, opportunities and activities in an organization that has none. */
-export async function walk(
+export async function generateSales(
   app: App,
   { id: organization_id, admin, user }: Tenant,
   seed: number,
   many: number
-): Promise<World> {
-  const { below, chance, of } = dice(seed)
+): Promise<SalesData> {
+  const { below, chance, of } = randomNumbers(seed)
   const ctx = new Context(app.services, {
     organization_id,
     user_id: admin.user.id,
@@ -128,40 +128,42 @@ export async function walk(
   ).data
   const stagesOf = (pipeline_id: number) =>
     allStages.filter(stage => stage.pipeline_id === pipeline_id)
-  const hot = await repository(tagResource).create(ctx, { name: 'hot' })
-  const cold = await repository(tagResource).create(ctx, { name: 'cold' })
+  const firstTag = await repository(tagResource).create(ctx, { name: 'firstTag' })
+  const secondTag = await repository(tagResource).create(ctx, { name: 'secondTag' })
 
   const times = <W>(make: () => W): W[] => Array.from({ length: many }, make)
-  const walker = () => ({
+  const generated = () => ({
     created_at: instant(below(300 * day)),
     assigned_to: of([null, ...owners.map(({ id }) => id)]),
-    tags: [hot.id, cold.id].filter(() => chance(0.2)),
-    gone: chance(0.05)
+    tags: [firstTag.id, secondTag.id].filter(() => chance(0.2)),
+    deleted: chance(0.05)
   })
   /** Transitions from `start` on, at least a second apart, while there is a `next` one. */
-  function wayFrom<Place>(
+  function transitionsFrom<Place>(
     created_at: string,
     start: Place,
     next: (at: Place) => Place | undefined
-  ): Stop<Place>[] {
-    const way = [{ at: start, moved_at: created_at }]
-    for (let at = next(start); at !== undefined && way.length < 7; at = next(at)) {
-      way.push({
+  ): Transition<Place>[] {
+    const transitions = [{ at: start, moved_at: created_at }]
+    for (let at = next(start); at !== undefined && transitions.length < 7; at = next(at)) {
+      transitions.push({
         at,
         moved_at: new Date(
-          Date.parse(way.at(-1)!.moved_at) + (1 + below(20 * day)) * 1000
+          Date.parse(transitions.at(-1)!.moved_at) + (1 + below(20 * day)) * 1000
         ).toISOString()
       })
     }
-    return way
+    return transitions
   }
 
   const newLeads = times((): New<Lead> => {
-    const lead = walker()
+    const lead = generated()
     return {
       ...lead,
       source: of(sources),
-      way: wayFrom(lead.created_at, 'new', at => (chance(0.3) ? undefined : of(nextStatuses[at]!)))
+      transitions: transitionsFrom(lead.created_at, 'new', at =>
+        chance(0.3) ? undefined : of(nextStatuses[at]!)
+      )
     }
   })
   const createdLeads = await store(
@@ -178,14 +180,14 @@ export async function walk(
       ? undefined
       : of((chance(0.1) ? allStages : stagesOf(at.pipeline_id)).filter(stage => stage !== at))
   const newOpportunities = times((): New<Opportunity> => {
-    const opportunity = walker()
+    const opportunity = generated()
     const start = of(stagesOf(of([first!.id, second.id])).filter(({ kind }) => kind === 'open'))
     return {
       ...opportunity,
       lead: chance(0.7) ? of(createdLeads) : undefined,
       cents: chance(0.1) ? null : below(10_000_000),
       close_date: chance(0.15) ? null : instant(below(600 * day)).slice(0, 10),
-      way: wayFrom(opportunity.created_at, start, nextStage)
+      transitions: transitionsFrom(opportunity.created_at, start, nextStage)
     }
   })
   const createdOpportunities = await store(
@@ -207,11 +209,11 @@ export async function walk(
   )
 
   const newActivities = times((): New<Activity> => ({
-    ...walker(),
+    ...generated(),
     type: of(types),
     status: of(statuses),
     minutes: chance(0.3) ? null : below(120),
-    way: []
+    transitions: []
   }))
   const createdActivities = await store(
     ctx,
@@ -221,12 +223,13 @@ export async function walk(
     () => ({})
   )
 
-  const alive = <W extends Walker>(walkers: W[]) => walkers.filter(({ gone }) => !gone)
+  const alive = <W extends GeneratedRecord>(generated: W[]) =>
+    generated.filter(({ deleted }) => !deleted)
   return {
     owners,
     stages: allStages,
     pipelines: [first!.id, second.id],
-    tags: [hot.id, cold.id],
+    tags: [firstTag.id, secondTag.id],
     leads: alive(createdLeads),
     opportunities: alive(createdOpportunities),
     activities: alive(createdActivities)
@@ -234,7 +237,7 @@ export async function walk(
 }
 
 type Tenant = Awaited<ReturnType<typeof organization>>
-type New<W extends Walker> = Omit<W, 'id'>
+type New<W extends GeneratedRecord> = Omit<W, 'id'>
 
 /** What `store` needs of a repository. */
 interface Records {
@@ -244,29 +247,32 @@ interface Records {
   remove: (ctx: Context, id: number) => Promise<void>
 }
 
-/** Creates the records, makes their transitions and deletes those that are gone. */
-async function store<Place, W extends Omit<Walker, 'id'> & { way: Stop<Place>[] }>(
+/** Creates the records, makes their transitions and deletes those that are deleted. */
+async function store<
+  Place,
+  W extends Omit<GeneratedRecord, 'id'> & { transitions: Transition<Place>[] }
+>(
   ctx: Context,
   records: Records,
-  walkers: W[],
-  fields: (walker: W) => object,
+  generated: W[],
+  fields: (generated: W) => object,
   standing: (at: Place) => object
 ): Promise<(W & { id: number })[]> {
-  const placed = ({ at, moved_at }: Stop<Place>) => ({ moved_at, ...standing(at) })
+  const placed = ({ at, moved_at }: Transition<Place>) => ({ moved_at, ...standing(at) })
   await records.createMany(
     ctx,
-    walkers.map(walker => {
+    generated.map(generated => {
       const {
         created_at,
         assigned_to,
         tags,
-        way: [start]
-      } = walker
+        transitions: [start]
+      } = generated
       return {
         created_at,
         assigned_to,
         tags,
-        ...fields(walker),
+        ...fields(generated),
         ...(start && placed(start))
       } as never
     })
@@ -274,15 +280,15 @@ async function store<Place, W extends Omit<Walker, 'id'> & { way: Stop<Place>[] 
   const ids: number[] = []
   for await (const rows of records.stream(ctx, { sort: [{ field: 'id', descending: false }] }))
     ids.push(...rows.map(({ id }) => id))
-  const created = walkers.map((walker, i) => ({ ...walker, id: ids[i]! }))
-  for (let step = 1; created.some(({ way }) => way.length > step); step++) {
+  const created = generated.map((generated, i) => ({ ...generated, id: ids[i]! }))
+  for (let step = 1; created.some(({ transitions }) => transitions.length > step); step++) {
     await records.updateMany(
       ctx,
       created
-        .filter(({ way }) => way.length > step)
-        .map(({ id, way }) => ({ id, ...placed(way[step]!) }) as never)
+        .filter(({ transitions }) => transitions.length > step)
+        .map(({ id, transitions }) => ({ id, ...placed(transitions[step]!) }) as never)
     )
   }
-  for (const { id, gone } of created) if (gone) await records.remove(ctx, id)
+  for (const { id, deleted } of created) if (deleted) await records.remove(ctx, id)
   return created
 }
