@@ -110,9 +110,9 @@ t.test('a user', t =>
 
 t.test('references', async t => {
   const { call } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   const account = (await call('POST /api/accounts', { name: 'Ours' })).json()
-  const theirs = (await stranger.call('POST /api/accounts', { name: 'Theirs' })).json()
+  const theirs = (await other.call('POST /api/accounts', { name: 'Theirs' })).json()
   const contact = { first_name: 'A', last_name: 'B' }
 
   await t.test(

@@ -34,7 +34,7 @@ export async function assertAccess(
   more: Record<string, Sample> = {}
 ): Promise<string[]> {
   const { call, user } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   const [writer, viewer] = [await user('user'), await user('viewer')]
   const ids: Ids = { users: writer.user.id }
   for (const [path, sample] of Object.entries({ ...samples, ...more }))
@@ -58,7 +58,7 @@ export async function assertAccess(
         nobody: caller(app),
         viewer: viewer.call,
         writer: writer.call,
-        stranger: stranger.call
+        other: other.call
       })
     }
   }
@@ -80,11 +80,11 @@ interface Attempt {
   nobody: Call
   viewer: Call
   writer: Call
-  stranger: Call
+  other: Call
 }
 
 async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
-  const { request, area, isPublic, ids, body, nobody, viewer, writer, stranger } = attempt
+  const { request, area, isPublic, ids, body, nobody, viewer, writer, other } = attempt
   const assertStatus = async (call: Call, expected: number, who: string) => {
     t.equal((await call(request, body)).statusCode, expected, `${request} ${who}`)
   }
@@ -104,9 +104,9 @@ async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
   if (isRead && access === 'admins')
     await assertStatus(writer, forbidsReading ? 403 : 200, 'as a user')
   if (new RegExp(`/${ids[area]}(/|$)`).test(request))
-    await assertStatus(stranger, 404, 'of another organization')
+    await assertStatus(other, 404, 'of another organization')
   else if (isRead) {
-    const { body: shown } = await stranger(request)
+    const { body: shown } = await other(request)
     t.notMatch(shown, new RegExp(`"id":${ids[area]},`), `${request} shows nothing to strangers`)
   }
 }

@@ -25,7 +25,7 @@ export async function behavesLikeARecord(
   }
 ) {
   const { call } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   const create = async () =>
     (await call(`POST ${path}`, await valid(call))).json() as Json & { id: number; version: number }
 
@@ -194,19 +194,15 @@ export async function behavesLikeARecord(
     const { id } = await create()
     for (const request of ['GET', 'DELETE', 'PATCH', 'PUT']) {
       t.equal(
-        (
-          await stranger.call(
-            `${request} ${path}/${id}`,
-            request.startsWith('P') ? change : undefined
-          )
-        ).statusCode,
+        (await other.call(`${request} ${path}/${id}`, request.startsWith('P') ? change : undefined))
+          .statusCode,
         404,
         request
       )
     }
-    t.equal((await stranger.call(`POST ${path}/${id}/restore`)).statusCode, 404)
-    t.equal((await stranger.call(`GET ${path}/${id}/history`)).statusCode, 404)
-    t.same((await stranger.call(`GET ${path}?id=${id}`)).json().data, [])
+    t.equal((await other.call(`POST ${path}/${id}/restore`)).statusCode, 404)
+    t.equal((await other.call(`GET ${path}/${id}/history`)).statusCode, 404)
+    t.same((await other.call(`GET ${path}?id=${id}`)).json().data, [])
     t.equal((await call(`GET ${path}/${id}`)).json().version, 1, 'it is unchanged')
   })
 

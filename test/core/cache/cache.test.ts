@@ -228,8 +228,8 @@ t.test(
     await t.test('organizations and permissions do not mix', async t => {
       const { id } = await make()
       await here(`GET /api/contacts/${id}`)
-      const stranger = await organization(two)
-      t.equal((await stranger.call(`GET /api/contacts/${id}`)).statusCode, 404)
+      const other = await organization(two)
+      t.equal((await other.call(`GET /api/contacts/${id}`)).statusCode, 404)
       await here(`GET /api/users/${home.admin.user.id}`)
       const viewer = await home.user('viewer')
       t.equal((await viewer.call(`GET /api/users/${home.admin.user.id}`)).statusCode, 403)

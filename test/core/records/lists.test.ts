@@ -4,7 +4,7 @@ import { type Row } from './lists.ts'
 
 const app = await application(t)
 /** All rows of a list, page by page, by following the Link header as a script would. */
-async function walk(call: Call, url: string): Promise<Row[]> {
+async function allPages(call: Call, url: string): Promise<Row[]> {
   const rows: Row[] = []
   for (let next: string | undefined = url; next !== undefined;) {
     const answer = await call(`GET ${next}`)
@@ -31,7 +31,7 @@ const ids = (rows: Row[]) => rows.map(({ id }) => id)
 
 t.test('opportunities with ties and nulls', async t => {
   const { call } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   for (let i = 0; i < 60; i++) {
     await call('POST /api/opportunities', {
       title: `T${i % 7}`,
@@ -41,8 +41,8 @@ t.test('opportunities with ties and nulls', async t => {
       stage: ['prospecting', 'proposal', 'negotiation'][i % 3]
     })
   }
-  await stranger.call('POST /api/opportunities', { title: 'T1', amount: 1.5 })
-  const all = await walk(call, '/api/opportunities')
+  await other.call('POST /api/opportunities', { title: 'T1', amount: 1.5 })
+  const all = await allPages(call, '/api/opportunities')
 
   await t.test('every sort is in order across pages, in both directions', async t => {
     t.equal(all.length, 60, 'rows of other organizations are not included')
@@ -65,7 +65,7 @@ t.test('opportunities with ties and nulls', async t => {
         .split(',')
         .map((key): [string, boolean] => [key.replace('-', ''), key.startsWith('-')])
       for (const limit of [1, 7, 60]) {
-        const found = await walk(call, `/api/opportunities?sort=${sort}&limit=${limit}`)
+        const found = await allPages(call, `/api/opportunities?sort=${sort}&limit=${limit}`)
         t.same(ids(found), ids(inOrder(all, keys)), `sort=${sort} limit=${limit}`)
       }
     }
@@ -103,7 +103,7 @@ t.test('opportunities with ties and nulls', async t => {
     for (const [query, matches] of cases) {
       const expected = ids(all.filter(matches)).toSorted((a, b) => a - b)
       t.same(
-        ids(await walk(call, `/api/opportunities?limit=9&${query}`)).toSorted((a, b) => a - b),
+        ids(await allPages(call, `/api/opportunities?limit=9&${query}`)).toSorted((a, b) => a - b),
         expected,
         query
       )
@@ -122,7 +122,7 @@ t.test('opportunities with ties and nulls', async t => {
       const untouched = ids(all).toSorted((a, b) => a - b)
       await call('POST /api/opportunities', { title: 'A' })
       await call('POST /api/opportunities', { title: 'Z' })
-      const rest = await walk(
+      const rest = await allPages(
         call,
         `/api/opportunities?sort=title&limit=20&cursor=${first.next_cursor}`
       )
@@ -182,7 +182,7 @@ t.test('opportunities with ties and nulls', async t => {
       'another filter'
     )
     await refused(
-      stranger.call,
+      other.call,
       `/api/opportunities?sort=title&cursor=${next_cursor}`,
       'another organization'
     )

@@ -25,7 +25,7 @@ async function newOrganization() {
 
 t.test('updateMany changes many records in one statement', async t => {
   const { ctx, call } = await newOrganization()
-  const stranger = await newOrganization()
+  const other = await newOrganization()
   await createMany(
     ctx,
     ['a', 'b', 'c', 'd'].map(name => ({ name }))
@@ -33,7 +33,7 @@ t.test('updateMany changes many records in one statement', async t => {
   const [a, b, c, d] = (
     await accounts.list(ctx, { sort: [{ field: 'id', descending: false }] })
   ).data.map(({ id }) => id) as [number, number, number, number]
-  const theirs = await accounts.create(stranger.ctx, { name: 'theirs' })
+  const theirs = await accounts.create(other.ctx, { name: 'theirs' })
   await call(`GET /api/accounts/${a}`)
   await call(`PATCH /api/accounts/${b}`, { name: 'B' })
   await call(`DELETE /api/accounts/${d}`)
@@ -56,7 +56,7 @@ t.test('updateMany changes many records in one statement', async t => {
     actor_id: ctx.user_id
   })
   t.equal((await call(`GET /api/accounts/${b}`)).json().name, 'B')
-  t.equal((await accounts.get(stranger.ctx, theirs.id)).name, 'theirs')
+  t.equal((await accounts.get(other.ctx, theirs.id)).name, 'theirs')
   t.same(await updateMany(ctx, []), [])
 })
 

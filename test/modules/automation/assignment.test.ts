@@ -15,7 +15,7 @@ const rule = (call: Call, body: object) =>
 
 t.test('a new record without a user is assigned by the first active rule that matches', async t => {
   const { call, admin, user } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   const [ann, bob, eve] = [await user('user'), await user('user'), await user('user')]
   t.equal((await account(call)).assigned_to, null, 'without rules it is unassigned')
   await rule(call, { position: 2, filter: 'country=Sweden', user_id: bob.user.id })
@@ -68,7 +68,7 @@ t.test('a new record without a user is assigned by the first active rule that ma
     'an explicit null takes precedence, too'
   )
   t.equal(
-    (await account(stranger.call, { country: 'Sweden' })).assigned_to,
+    (await account(other.call, { country: 'Sweden' })).assigned_to,
     null,
     'rules of other organizations do not apply'
   )

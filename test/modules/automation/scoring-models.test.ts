@@ -181,18 +181,18 @@ t.test(
   'scores and models are private to an organization, and only admins change models',
   async t => {
     const ours = await organization(app)
-    const stranger = await organization(app)
+    const other = await organization(app)
     const { id } = await model(ours.call, [])
     const mine = await create(ours.call, '/api/leads', {})
-    const theirs = await create(stranger.call, '/api/leads', { score: 3 })
-    t.equal((await stranger.call(`GET /api/leads/${mine.id}/score`)).statusCode, 404)
-    t.match((await stranger.call(`GET /api/leads/${theirs.id}/score?model=${id}`)).json(), {
+    const theirs = await create(other.call, '/api/leads', { score: 3 })
+    t.equal((await other.call(`GET /api/leads/${mine.id}/score`)).statusCode, 404)
+    t.match((await other.call(`GET /api/leads/${theirs.id}/score?model=${id}`)).json(), {
       status: 400,
       errors: [{ parameter: 'model' }]
     })
-    t.equal((await stranger.call(`GET /api/leads/${theirs.id}/score?model=x`)).statusCode, 400)
+    t.equal((await other.call(`GET /api/leads/${theirs.id}/score?model=x`)).statusCode, 400)
     await work(app)
-    t.match(await lead(stranger.call, theirs.id), { score: 3, grade: null, version: 1 })
+    t.match(await lead(other.call, theirs.id), { score: 3, grade: null, version: 1 })
     const { call } = await ours.user('user')
     t.equal((await call('POST /api/scoring-models', { name: 'x' })).statusCode, 403)
     t.equal((await call(`GET /api/leads/${mine.id}/score?model=${id}`)).statusCode, 200)

@@ -62,14 +62,14 @@ t.test('an assignment rule', t =>
 
 t.test('an invalid team, territory or rule is refused with a pointer', async t => {
   const { call, admin, user } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   const colleague = await user('user')
   const gone = await user('user')
   await call(`DELETE /api/users/${gone.user.id}`)
-  const [ours, theirs] = [await team(call, []), await team(stranger.call, [])]
+  const [ours, theirs] = [await team(call, []), await team(other.call, [])]
 
   await t.test('members are users of the organization', async t => {
-    const member_ids = [admin.user.id, 999_999, stranger.admin.user.id, gone.user.id]
+    const member_ids = [admin.user.id, 999_999, other.admin.user.id, gone.user.id]
     const expected = {
       status: 422,
       code: 'unknown_reference',
@@ -127,7 +127,7 @@ t.test('an invalid team, territory or rule is refused with a pointer', async t =
       code: 'duplicate',
       errors: [{ pointer: '/name' }]
     })
-    await create(stranger.call, 'teams', { name })
+    await create(other.call, 'teams', { name })
   })
 
   await t.test('a rule names either a user or a team, and an existing one', async t => {
@@ -148,7 +148,7 @@ t.test('an invalid team, territory or rule is refused with a pointer', async t =
         code: 'unknown_reference',
         errors: [{ pointer: '/team_id' }]
       })
-    for (const user_id of [999_999, stranger.admin.user.id, gone.user.id])
+    for (const user_id of [999_999, other.admin.user.id, gone.user.id])
       t.match((await call('POST /api/assignment-rules', { ...body, user_id })).json(), {
         status: 422,
         errors: [{ pointer: '/user_id' }]

@@ -7,7 +7,7 @@ const sql = app.services.database.pool
 
 t.test('a territory has the accounts that match its filter, at any time', async t => {
   const { call, id: organization_id } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   const north = await create(call, 'territories', {
     name: 'North',
     filter: 'country[in]=Sweden,Norway'
@@ -23,7 +23,7 @@ t.test('a territory has the accounts that match its filter, at any time', async 
   const a = await account(call, { country: 'Sweden', industry: 'Paper' })
   const b = await account(call, { country: 'Norway' })
   const c = await account(call)
-  await account(stranger.call, { country: 'Sweden' })
+  await account(other.call, { country: 'Sweden' })
   const names = (data: { name: string }[]) => data.map(({ name }) => name)
   const inside = async (id: number, query = '') =>
     (
@@ -77,14 +77,14 @@ t.test('a territory has the accounts that match its filter, at any time', async 
 
   t.same(await inside(999_999), [], 'an unknown territory has no accounts')
   t.same(
-    (await stranger.call(`GET /api/accounts?territory_id=${nowhere.id}`)).json().data,
+    (await other.call(`GET /api/accounts?territory_id=${nowhere.id}`)).json().data,
     [],
     'and so has one of another organization'
   )
   await call(`DELETE /api/territories/${nowhere.id}`)
   t.same([await inside(nowhere.id), await around(c.id)], [[], []], 'and a deleted one')
   t.equal((await call('GET /api/accounts/999999/territories')).statusCode, 404)
-  t.equal((await stranger.call(`GET /api/accounts/${a.id}/territories`)).statusCode, 404)
+  t.equal((await other.call(`GET /api/accounts/${a.id}/territories`)).statusCode, 404)
 
   await t.test('more territories than a page are matched', async t => {
     await sql`insert into territories (organization_id, name, filter)

@@ -118,7 +118,7 @@ t.test('completed_at follows the status', async t => {
 
 t.test('a completion', async t => {
   const { call, user } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   const create = async (input: object = {}) =>
     (
       await call('POST /api/activities', {
@@ -188,7 +188,7 @@ t.test('a completion', async t => {
     'planned again, it can be completed'
   )
 
-  t.equal((await stranger.call(`POST /api/activities/${first.id}/completion`)).statusCode, 404)
+  t.equal((await other.call(`POST /api/activities/${first.id}/completion`)).statusCode, 404)
   t.equal(
     (await (await user('viewer')).call(`POST /api/activities/${first.id}/completion`)).statusCode,
     403
@@ -216,13 +216,13 @@ t.test('a completion', async t => {
 
 t.test('links', async t => {
   const { call, admin } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   const contact = (await call('POST /api/contacts', { first_name: 'A', last_name: 'B' })).json()
     .id as number
   const gone = (await call('POST /api/contacts', { first_name: 'G', last_name: 'H' })).json()
     .id as number
   const theirs = (
-    await stranger.call('POST /api/contacts', { first_name: 'C', last_name: 'D' })
+    await other.call('POST /api/contacts', { first_name: 'C', last_name: 'D' })
   ).json().id as number
   const lead = (await call('POST /api/leads', { contact_id: contact })).json().id as number
   const account = (await call('POST /api/accounts', { name: 'Corp' })).json().id as number
@@ -298,7 +298,7 @@ t.test('links', async t => {
       'refused'
     )
     t.same(await found(`contact_id=${theirs}`), [])
-    t.same(ids((await stranger.call(`GET /api/activities?contact_id=${contact}`)).json().data), [])
+    t.same(ids((await other.call(`GET /api/activities?contact_id=${contact}`)).json().data), [])
     await call(`PATCH /api/activities/${kept.id}`, { links: [all[1]] })
     t.notOk((await found(`contact_id=${contact}`)).includes(kept.id), 'a removed link is gone')
     await call(`DELETE /api/activities/${kept.id}`)

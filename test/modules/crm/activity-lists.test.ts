@@ -45,7 +45,7 @@ t.test('mine and overdue', async t => {
 
 t.test('contacts with their recent activities', async t => {
   const { call } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   const contacts: number[] = []
   for (let i = 0; i < 8; i++)
     contacts.push(
@@ -102,7 +102,7 @@ t.test('contacts with their recent activities', async t => {
     ),
     within(contacts[2]!, 99)
   )
-  t.same((await stranger.call(`GET ${url}&active_since=30d`)).json().data, [])
+  t.same((await other.call(`GET ${url}&active_since=30d`)).json().data, [])
   for (const text of [
     '30',
     '0d',

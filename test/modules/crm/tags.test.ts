@@ -48,14 +48,13 @@ for (const [resource, record] of Object.entries({
 })) {
   t.test(`${resource} have tags`, async t => {
     const { call } = await organization(app)
-    const stranger = await organization(app)
+    const other = await organization(app)
     const path = `/api/${resource}`
     const [hot, vip, gone, theirs] = (await Promise.all([
       ...['hot', 'vip', 'gone'].map(
         async name => (await call('POST /api/tags', { name })).json().id as number
       ),
-      (async () =>
-        (await stranger.call('POST /api/tags', { name: 'theirs' })).json().id as number)()
+      (async () => (await other.call('POST /api/tags', { name: 'theirs' })).json().id as number)()
     ])) as [number, number, number, number]
     const create = async (tags: number[]) =>
       (await call(`POST ${path}`, { ...record, tags })).json().id as number

@@ -5,8 +5,8 @@ import { type Entry, create } from './timeline.ts'
 
 const app = await application(t)
 const sql = app.services.database.pool
-/** All entries, page by page; `between` happens after each page. */
-async function walk(
+/** All entries, page by page; `between` runs after each page. */
+async function allEntries(
   call: Call,
   url: string,
   limit: number,
@@ -52,7 +52,7 @@ t.test('the timeline of a contact with random events', async t => {
   ]
   const past = () => new Date(Date.now() - dice(1_000_000_000)).toISOString()
   const expected = new Set<string>()
-  const happens = [
+  const events = [
     async () => {
       await create(call, `PATCH /api/contacts/${id}`, { last_name: `Doe ${dice(1_000_000_000)}` })
     },
@@ -96,7 +96,7 @@ t.test('the timeline of a contact with random events', async t => {
     }
   ]
   const something = async () => {
-    await happens[dice(happens.length)]!()
+    await events[dice(events.length)]!()
   }
   for (let i = 0; i < 200; i++) await something()
   const changes = async () =>
@@ -111,25 +111,25 @@ t.test('the timeline of a contact with random events', async t => {
 
   await t.test('is complete, without repetition and in order, whatever the page size', async t => {
     for (const limit of [7, 1, 64, 200]) {
-      const entries = await walk(call, url, limit)
+      const entries = await allEntries(call, url, limit)
       t.same(sorted(idsOf(entries)), sorted(expected), `limit=${limit}`)
       inOrder(t, entries)
     }
   })
 
   await t.test('can be limited to kinds', async t => {
-    for (const asked of [
+    for (const requested of [
       ['link'],
       ['activity', 'change'],
       ['change', 'link', 'activity'],
       ['link', 'link']
     ]) {
-      const entries = await walk(call, url, 7, undefined, `&kind=${asked.join()}`)
+      const entries = await allEntries(call, url, 7, undefined, `&kind=${requested.join()}`)
       const kindOf = (id: string) => /^(activity|change) /.exec(id)?.[1] ?? 'link'
       t.same(
         sorted(idsOf(entries)),
-        sorted([...expected].filter(id => asked.includes(kindOf(id)))),
-        asked.join()
+        sorted([...expected].filter(id => requested.includes(kindOf(id)))),
+        requested.join()
       )
       inOrder(t, entries)
     }
@@ -137,7 +137,7 @@ t.test('the timeline of a contact with random events', async t => {
 
   await t.test('is stable while entries are added', async t => {
     const before = new Set(expected)
-    const entries = await walk(call, url, 7, something)
+    const entries = await allEntries(call, url, 7, something)
     const seen = idsOf(entries)
     t.equal(new Set(seen).size, seen.length, 'no entry is repeated')
     t.same(sorted(seen.filter(id => before.has(id))), sorted(before), 'no entry is missing')
@@ -145,7 +145,7 @@ t.test('the timeline of a contact with random events', async t => {
   })
 
   await t.test('has nothing of other organizations', async t => {
-    const theirs = await walk(call, `/api/contacts/${other.id}/timeline`, 50)
+    const theirs = await allEntries(call, `/api/contacts/${other.id}/timeline`, 50)
     t.ok(
       theirs.length > 20 && theirs.every(({ kind, activity }) => kind === 'change' || activity),
       'the other contact has the shared entries'
@@ -156,7 +156,7 @@ t.test('the timeline of a contact with random events', async t => {
 
 t.test('a timeline requires the permission to read its record', async t => {
   const { call, user } = await organization(app)
-  const stranger = await organization(app)
+  const outsider = await organization(app)
   const viewer = await user('viewer')
   for (const [path, body, change] of [
     ['contacts', { first_name: 'A', last_name: 'B' }, { last_name: 'C' }],
@@ -171,7 +171,7 @@ t.test('a timeline requires the permission to read its record', async t => {
     const page = (await call(`GET ${url}?limit=1`)).json()
     t.match(page, { data: [{ kind: 'change' }], has_more: true, next_cursor: String })
     t.equal((await viewer.call(`GET ${url}`)).json().data.length, 2)
-    t.equal((await stranger.call(`GET ${url}`)).statusCode, 404, path)
+    t.equal((await outsider.call(`GET ${url}`)).statusCode, 404, path)
     t.equal((await call(`GET /api/${path}/999999/timeline`)).statusCode, 404)
     for (const [query, parameter] of [
       ['limit=0', 'limit'],
@@ -270,11 +270,11 @@ t.test('on thousands of rows, all its statements use an index', async t => {
   for (const [resource, id] of Object.entries(subjects)) {
     const url = `/api/${resource}/${id}/timeline?limit=3`
     const { next_cursor } = (await call(`GET ${url}`)).json()
-    for (const asked of [url, `${url}&cursor=${next_cursor}`]) {
+    for (const requested of [url, `${url}&cursor=${next_cursor}`]) {
       for (const connection of [sql, app.services.database.point]) {
-        const plans = await plansOf(app, async () => await call(`GET ${asked}`), connection)
-        t.ok(plans.length > 0, asked)
-        for (const plan of plans) t.notMatch(plan, /Seq Scan/, asked)
+        const plans = await plansOf(app, async () => await call(`GET ${requested}`), connection)
+        t.ok(plans.length > 0, requested)
+        for (const plan of plans) t.notMatch(plan, /Seq Scan/, requested)
       }
     }
   }

@@ -12,12 +12,12 @@ const sql = app.services.database.pool
 
 t.test('adding members by a filter', async t => {
   const { call, admin, id: organization_id } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   const { id } = await campaign(call)
   const add = async (body: object) => (await call(`POST /api/campaigns/${id}/members`, body)).json()
   for (const company of ['Éxample Corp', 'Sample', 'The examples', null])
     await contact(call, { company })
-  await contact(stranger.call, { company: 'Example' })
+  await contact(other.call, { company: 'Example' })
   const web = await create(call, 'leads', { source: 'website', score: 50 })
   await create(call, 'leads', { source: 'fair' })
 
@@ -69,7 +69,7 @@ t.test('adding members by a filter', async t => {
       errors: [{ pointer: '/filter' }]
     })
     const body = { resource: 'contacts', filter: '' }
-    t.equal((await stranger.call(`POST /api/campaigns/${id}/members`, body)).statusCode, 404)
+    t.equal((await other.call(`POST /api/campaigns/${id}/members`, body)).statusCode, 404)
     t.equal((await call('POST /api/campaigns/999999/members', body)).statusCode, 404)
     t.equal((await membersOf(call, id)).length, 4)
   })
@@ -130,7 +130,7 @@ t.test('adding members by a filter', async t => {
 
 t.test('every number of the results is the total of its list', async t => {
   const { call } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   const { id } = await campaign(call)
   const results = async () => (await call(`GET /api/campaigns/${id}/results`)).json()
   t.match(await results(), {
@@ -173,7 +173,7 @@ t.test('every number of the results is the total of its list', async t => {
     if (i === 18) await call(`DELETE /api/opportunities/${(await sale(lead_id, 4)).id}`)
   }
   await sale(null, 0)
-  await campaign(stranger.call)
+  await campaign(other.call)
 
   const found = await results()
   const { response_rate, by_status, ...cells } = found as {
@@ -206,5 +206,5 @@ t.test('every number of the results is the total of its list', async t => {
       `${name}: ${list}?${filter}`
     )
   }
-  t.equal((await stranger.call(`GET /api/campaigns/${id}/results`)).statusCode, 404)
+  t.equal((await other.call(`GET /api/campaigns/${id}/results`)).statusCode, 404)
 })

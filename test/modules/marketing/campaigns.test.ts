@@ -85,7 +85,7 @@ t.test('a campaign cannot end before it starts', async t => {
 
 t.test('members', async t => {
   const { call, admin } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
   const { id: campaign_id } = await campaign(call)
   const { id: contact_id } = await contact(call)
   const { id: lead_id } = await create(call, 'leads')
@@ -106,9 +106,9 @@ t.test('members', async t => {
       lead_id: (await create(call, 'leads')).id
     }
     const theirs = {
-      campaign_id: (await campaign(stranger.call)).id,
-      contact_id: (await contact(stranger.call)).id,
-      lead_id: (await create(stranger.call, 'leads')).id
+      campaign_id: (await campaign(other.call)).id,
+      contact_id: (await contact(other.call)).id,
+      lead_id: (await create(other.call, 'leads')).id
     }
     await Promise.all([
       call(`DELETE /api/campaigns/${gone.campaign_id}`),

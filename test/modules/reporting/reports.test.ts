@@ -251,7 +251,7 @@ t.test(
   'other organizations and unknown pipelines have empty reports; everybody may read',
   async t => {
     const { call, user } = await organization(app)
-    const stranger = await organization(app)
+    const other = await organization(app)
     await call('POST /api/leads', { source: 'website' })
     await call('POST /api/opportunities', { title: 'Sale', amount: 10 })
     await call('POST /api/activities', { type: 'call', subject: 'Talk' })
@@ -262,7 +262,7 @@ t.test(
         (await report(viewer.call, name)).totals.some(({ count }) => count === 1),
         name
       )
-      const { data, totals } = await report(stranger.call, name)
+      const { data, totals } = await report(other.call, name)
       t.same(
         [...data, ...totals].filter(({ count }) => count > 0),
         [],
@@ -270,8 +270,8 @@ t.test(
       )
     }
     for (const id of [pipeline.id, 999_999]) {
-      t.same((await report(stranger.call, `pipeline?pipeline_id=${id}`)).data, [])
-      t.match((await stranger.call(`GET /api/reports/funnel?pipeline_id=${id}`)).json(), {
+      t.same((await report(other.call, `pipeline?pipeline_id=${id}`)).data, [])
+      t.match((await other.call(`GET /api/reports/funnel?pipeline_id=${id}`)).json(), {
         status: 400,
         errors: [{ parameter: 'pipeline_id' }]
       })

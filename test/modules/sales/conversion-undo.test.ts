@@ -27,11 +27,11 @@ t.test('undoing a conversion', async t => {
         opportunity: {}
       })
       const undone = await undo(lead.id)
-      const { version: _v, updated_at: _u, moved_at: _m, ...told } = lead
+      const { version: _v, updated_at: _u, moved_at: _m, ...unchanged } = lead
       t.match(
         undone,
         {
-          lead: told,
+          lead: unchanged,
           left: [],
           undone: [
             { type: 'opportunity', id: opportunity.id },

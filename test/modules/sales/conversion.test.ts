@@ -6,7 +6,7 @@ const app = await application(t)
 
 t.test('a conversion', async t => {
   const { call, user } = await organization(app)
-  const stranger = await organization(app)
+  const other = await organization(app)
 
   await t.test('has sensible defaults', async t => {
     const owner = await user('user')
@@ -159,9 +159,9 @@ t.test('a conversion', async t => {
     const gone = await create(call, 'accounts', { name: 'Gone' })
     await call(`DELETE /api/accounts/${gone.id}`)
     const theirs = {
-      account: await create(stranger.call, 'accounts', { name: 'Theirs' }),
-      contact: await create(stranger.call, 'contacts', person),
-      opportunity: await create(stranger.call, 'opportunities', { title: 'Theirs' })
+      account: await create(other.call, 'accounts', { name: 'Theirs' }),
+      contact: await create(other.call, 'contacts', person),
+      opportunity: await create(other.call, 'opportunities', { title: 'Theirs' })
     }
     const lead = await createLead(call, { ...person, email: null, company: 'Fresh Company' })
     const before = await totals(call)
@@ -228,7 +228,7 @@ t.test('a conversion', async t => {
     for (const method of ['POST', 'GET', 'DELETE'])
       t.equal(
         (
-          await stranger.call(
+          await other.call(
             `${method} /api/leads/${lead.id}/conversion`,
             method === 'POST' ? {} : undefined
           )

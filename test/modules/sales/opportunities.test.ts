@@ -89,7 +89,7 @@ t.test('twenty concurrent transitions are logged once each, without a gap', asyn
 
 t.test('virtual filters of opportunities', async t => {
   const { call, user, organization_id, sales, create } = await organizationWithPipelines(app)
-  const stranger = await organizationWithPipelines(app)
+  const other = await organizationWithPipelines(app)
   const found = async (query: string) =>
     (await call(`GET /api/opportunities?sort=id&${query}`))
       .json()
@@ -113,7 +113,7 @@ t.test('virtual filters of opportunities', async t => {
   await call(`DELETE /api/leads/${gone}`)
   await call(`PATCH /api/opportunities/${none}`, { stage: 'proposal' })
   await call(`PATCH /api/opportunities/${none}`, { stage: 'won' })
-  await stranger.create()
+  await other.create()
 
   t.same(await found('entered_stage=proposal'), [none], 'a previous stage')
   t.same(await found('entered_stage=prospecting'), [early, byContact, byLead, none, orphan])
@@ -145,14 +145,14 @@ t.test('virtual filters of opportunities', async t => {
     'unassigned ones are not mine'
   )
   for (const query of [`campaign_id=${campaign_id}`, `contact_id=${contact_id}`])
-    t.same((await stranger.call(`GET /api/opportunities?${query}`)).json().data, [], query)
+    t.same((await other.call(`GET /api/opportunities?${query}`)).json().data, [], query)
   t.equal((await call('GET /api/opportunities?entered_stage=No%20key')).statusCode, 400)
 
   await t.test('on indexes', async t => {
-    const campaign = await stranger.call('POST /api/campaigns', { name: 'Theirs' })
+    const campaign = await other.call('POST /api/campaigns', { name: 'Theirs' })
     const companies = [
       [organization_id, sales, campaign_id],
-      [stranger.organization_id, stranger.sales, campaign.json().id]
+      [other.organization_id, other.sales, campaign.json().id]
     ]
     await sql.begin(async sql => {
       await sql`set local statement_timeout = '120s'`

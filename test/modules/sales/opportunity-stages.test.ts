@@ -166,15 +166,15 @@ t.test('the stage of an opportunity', async t => {
     await change(id, { title: 'Another name' })
     await change(id, { stage: 'proposal', probability: 60 })
     await change(id, { pipeline_id: same })
-    const told = await moves(id)
-    t.match(told, [
+    const transitions = await moves(id)
+    t.match(transitions, [
       { from_stage: 'proposal', to_stage: 'proposal', pipeline_id: same, actor_id: admin.user.id },
       { from_stage: 'prospecting', to_stage: 'proposal', pipeline_id: sales, seconds: 0 },
       { from_stage: null, to_stage: 'prospecting', seconds: null }
     ])
-    t.equal((await call(`GET /api/opportunities/${id}`)).json().moved_at, told[0]!.moved_at)
+    t.equal((await call(`GET /api/opportunities/${id}`)).json().moved_at, transitions[0]!.moved_at)
     t.ok(
-      told[0]!.moved_at > told[1]!.moved_at,
+      transitions[0]!.moved_at > transitions[1]!.moved_at,
       'a change of pipeline is a transition, also to a stage of the same key'
     )
     const first = await call(`GET /api/opportunities/${id}/moves?limit=2`)
@@ -182,7 +182,7 @@ t.test('the stage of an opportunity', async t => {
     const second = (
       await call(`GET /api/opportunities/${id}/moves?limit=2&cursor=${first.json().next_cursor}`)
     ).json()
-    t.same([...first.json().data, ...second.data], told, 'across pages')
+    t.same([...first.json().data, ...second.data], transitions, 'across pages')
     t.equal((await call('GET /api/opportunities/999999999/moves')).statusCode, 404)
   })
 

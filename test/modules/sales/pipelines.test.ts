@@ -9,7 +9,7 @@ const app = await application(t, { database_url })
 t.test('a pipeline', t =>
   behavesLikeARecord(t, app, '/api/pipelines', {
     valid: async (call: Call) => {
-      // a name is one pipeline's: whoever had that of the change makes room for it
+      // names are unique: another pipeline that has this name gives it up
       for (const { id } of (await call('GET /api/pipelines?name=Field%20sales')).json().data)
         await call(`PATCH /api/pipelines/${id}`, { name: word() })
       return { name: word() }
@@ -50,7 +50,7 @@ t.test('a stage', t =>
 
 t.test('pipelines', async t => {
   const { call, user, sales, partners, stagesOf, create } = await organizationWithPipelines(app)
-  const stranger = await organizationWithPipelines(app)
+  const other = await organizationWithPipelines(app)
 
   await t.test('an organization starts with a default pipeline of six stages', async t => {
     const [pipeline] = (await call('GET /api/pipelines?include=stages&sort=id')).json().data
@@ -217,31 +217,31 @@ t.test('pipelines', async t => {
   await t.test('other organizations see and change nothing', async t => {
     const { id } = await create()
     const theirs = (await stagesOf(sales))[0]!
-    t.same((await stranger.call(`GET /api/stages?pipeline_id=${sales}`)).json().data, [])
+    t.same((await other.call(`GET /api/stages?pipeline_id=${sales}`)).json().data, [])
     for (const request of [
       `GET /api/opportunities/${id}/moves`,
       `DELETE /api/stages/${theirs.id}?move_to=proposal`,
       `DELETE /api/pipelines/${sales}`
     ])
-      t.equal((await stranger.call(request)).statusCode, 404, request)
+      t.equal((await other.call(request)).statusCode, 404, request)
     for (const body of [
       { title: 'T', pipeline_id: sales },
       { title: 'T', pipeline_id: 999_999 }
     ]) {
-      t.match((await stranger.call('POST /api/opportunities', body)).json(), {
+      t.match((await other.call('POST /api/opportunities', body)).json(), {
         status: 422,
         code: 'unknown_reference',
         errors: [{ pointer: '/pipeline_id' }]
       })
     }
-    const own = await stranger.create()
+    const own = await other.create()
     t.match(
-      (await stranger.call(`PATCH /api/opportunities/${own.id}`, { pipeline_id: sales })).json(),
+      (await other.call(`PATCH /api/opportunities/${own.id}`, { pipeline_id: sales })).json(),
       { status: 422, errors: [{ pointer: '/pipeline_id' }] }
     )
     t.match(
       (
-        await stranger.call('POST /api/stages', {
+        await other.call('POST /api/stages', {
           pipeline_id: sales,
           key: 'spy',
           name: 'Spy',

@@ -19,7 +19,7 @@ type Row = Record<string, string | number | null>
 const maxSeries = 8
 /** More names do not fit side by side, and some are omitted. */
 const maxNames = 12
-const others = 'others'
+const others = 'Other'
 const nothing = '–'
 
 /** ECharts is large, and most processes never draw a chart. */
@@ -79,7 +79,7 @@ export async function drawChart(rows: readonly object[], options: ChartOptions):
 /** The chart as ECharts takes it. */
 function layout({ title, columns }: ChartOptions, points: Point[], categories: string[]) {
   const isEmpty = points.every(({ value }) => value === 0)
-  const notice = { text: 'Nothing to show', left: 'center', top: 'middle' }
+  const notice = { text: 'No data', left: 'center', top: 'middle' }
   return {
     animation: false,
     backgroundColor: '#fff',

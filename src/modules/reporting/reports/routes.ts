@@ -58,7 +58,7 @@ const reports: Record<string, ReportContract> = {
       category: 'stage_name',
       series: 'assigned_to_name',
       value: 'amount',
-      absent: 'nobody'
+      absent: 'Unassigned'
     }
   },
   forecast: {
@@ -74,7 +74,7 @@ const reports: Record<string, ReportContract> = {
       category: 'month',
       series: 'status',
       value: 'weighted',
-      absent: 'no date',
+      absent: 'No date',
       categories: everyMonth
     }
   },
@@ -107,7 +107,7 @@ const reports: Record<string, ReportContract> = {
       category: 'source',
       series: 'measure',
       value: 'count',
-      absent: 'no source'
+      absent: 'No source'
     }
   },
   activity: {
@@ -121,7 +121,7 @@ const reports: Record<string, ReportContract> = {
       category: 'assigned_to_name',
       series: 'type',
       value: 'count',
-      absent: 'nobody'
+      absent: 'Unassigned'
     }
   }
 }
