@@ -132,9 +132,7 @@ const clientErrors: Record<string, ConstructorParameters<typeof Problem>> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'timeout', 'The request was not received in time.']
 }
 
-/**
- * Answers what is not HTTP or too slow. There is no request, so the response is written as text.
- */
+/** Responds to invalid HTTP and slow requests: there is no reply, so the response is text. */
 export function clientErrorHandler(
   this: FastifyInstance,
   error: ConnectionError,

@@ -1,6 +1,7 @@
 /**
- * Advisory locks, in the order in which a transaction takes them; row locks come after all of
- * them. Two transactions that keep to one order never wait for each other in a circle.
+ * Advisory locks of an organization, in the order in which a transaction takes them; row locks come after all of
+ * them. Two transactions that keep to one order never wait for each other in a circle. Processes
+ * of two versions exclude each other by these names: renaming one needs a stop of all processes.
  *
  * - `admins`: changes that could leave an organization without an admin
  * - `sales_process`: shared by whatever enters a stage, exclusive for whoever changes the stages

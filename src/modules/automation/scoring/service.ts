@@ -32,9 +32,9 @@ export const rescoreLeads = defineJob<RescoreLeads>('rescore_leads')
 const records = repository(scoringModelResource)
 
 /**
- * Seconds for which a request that found no active model may still be writing a lead, without
- * being made to wait: when the first model becomes active, all leads are scored at once, and those
- * of such requests after this time. Longer than a transaction.
+ * Seconds for which a request that found no active model may still be writing a lead: it takes no
+ * lock. When the first model becomes active, all leads are scored at once, and again after this
+ * time, which is longer than a transaction.
  */
 const settlingTime = 30
 
@@ -180,8 +180,8 @@ function assertValid({ rules, bands }: Static<typeof ScoringModelChanges>): void
 }
 
 /**
- * Changes models by `work`, alone: whoever writes a lead by the active one has committed or will
- * see the change. Then leads are scored again.
+ * Runs `work`, which changes models, while no lead is being scored: a writer of a lead has
+ * committed before, or sees the change. Afterwards leads are scored again.
  */
 async function changeModels<T>(
   ctx: Context,

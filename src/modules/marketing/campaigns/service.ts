@@ -1,8 +1,8 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { defined } from '../../../core/defined.ts'
+import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { FilterLanguage } from '../../../core/records/filter-language.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
@@ -31,7 +31,7 @@ export const addMembers = defineJob<AddMembers & Pick<JobPayload, 'user_id'>>('a
 const records = repository(campaignResource)
 const batchSize = 1000
 
-// kept filters do not ask what only makes sense today: they have no virtual filters
+// stored filters have no virtual filters, which depend on the time and the caller
 const members = {
   contacts: {
     list: contactService.list,

@@ -4,8 +4,8 @@ import { problems } from '../../../core/http/operations.ts'
 import { versionsOf } from '../../../core/http/preconditions.ts'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import { emptyResponse, idParameter, requestHeaders } from '../../../core/http/responses.ts'
-import { stageResource } from './resource.ts'
 import { Key } from '../../../core/http/schema.ts'
+import { stageResource } from './resource.ts'
 import { stageService } from './service.ts'
 
 const RemovalQuery = Type.Object(
