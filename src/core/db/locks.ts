@@ -1,14 +1,14 @@
 /**
- * Advisory locks of an organization, in the order in which a transaction takes them; row locks come after all of
- * them. Two transactions that keep to one order never wait for each other in a circle. Processes
- * of two versions exclude each other by these names: renaming one needs a stop of all processes.
+ * Advisory locks of an organization, in the order in which a transaction takes them; row locks come
+ * after all of them. Transactions that keep to one order never wait for each other in a circle.
+ * Processes of two versions exclude each other by these names: to rename one, stop them all first.
  *
  * - `admins`: changes that could leave an organization without an admin
- * - `sales_process`: shared by whatever enters a stage, exclusive for whoever changes the stages
- * - `rotation`: turns of teams, one line for all teams
- * - `scoring`: shared by whatever is scored, exclusive for whoever changes how
+ * - `sales_process`: shared by changes that enter a stage, exclusive for changes of stages
+ * - `rotation`: turns of teams, one queue for all teams
+ * - `scoring`: shared by what is scored, exclusive for changes of how it is scored
  * - `rescoring`: one batch at a time
- * - `hierarchy`: parents, which must not form a cycle
+ * - `hierarchy`: changes of parents, which must not form a cycle
  */
 export const lockOrder = [
   'admins',
