@@ -60,7 +60,7 @@ async function helmetHeaders(): Promise<Headers> {
     ...kept,
     'x-xss-protection': '1; mode=block',
     'cache-control': 'no-store',
-    vary: 'Accept, Authorization'
+    vary: 'Accept, Accept-Encoding, Authorization'
   }
 }
 
@@ -112,6 +112,7 @@ export const security = fp<{ origins: string[] }>(async (app, { origins }) => {
       methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
       exposedHeaders: [
         'Allow',
+        'Content-Disposition',
         'ETag',
         'Link',
         'Location',

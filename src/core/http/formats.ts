@@ -1,33 +1,53 @@
-import { negotiate } from '@fastify/accept-negotiator'
+import { Type } from '@sinclair/typebox'
 import { stringify } from 'csv-stringify/sync'
+import type { FastifyReply } from 'fastify'
+import Negotiator from 'negotiator'
 import { Readable } from 'node:stream'
 import { Problem } from '../errors.ts'
 
 export const formats = ['application/json', 'text/csv', 'application/x-ndjson'] as const
 export type Format = (typeof formats)[number]
 
-/** The caller's preferred format; the first one without a preference. Errors: 406. */
+/** Parameters of a media range except `q`: `; charset=utf-8`, `; header="present"`. */
+const rangeParameter = /;\s*(?!q\s*=)[^\s=;,"]+\s*(=\s*("(?:[^"\\]|\\.)*"|[^;,"]*))?/gi
+
+/**
+ * The caller's preferred format by `Accept` (RFC 9110 §12.5.1); the first one without a preference.
+ * Each format has one form, so parameters of a range do not exclude it. Errors: 406.
+ */
 export function formatOf<const F extends string>(
   accept: string | undefined,
   supported: readonly F[]
 ): F {
   if (accept === undefined || accept === '*/*' || accept === supported[0]) return supported[0]!
-  const format = negotiate(accept, [...supported])
-  if (format === null)
-    throw new Problem(406, 'not_acceptable', `Supported formats: ${supported.join(', ')}.`)
-  return format
+  const ranges = accept.replaceAll(rangeParameter, '')
+  if (/^[\s,]*$/.test(ranges)) return supported[0]!
+  const [format] = new Negotiator({ headers: { accept: ranges } }).mediaTypes([...supported])
+  if (format !== undefined) return format as F
+  throw new Problem(406, 'not_acceptable', `Supported formats: ${supported.join(', ')}.`)
 }
+
+/** The parameter of everything that is available as CSV. */
+export const bomParameter = Type.Optional(
+  Type.Boolean({
+    default: false,
+    description: 'Start CSV with a byte order mark, so that Excel reads it as UTF-8.'
+  })
+)
+const byteOrderMark = '\uFEFF'
+
+/** Declares a response to be CSV, which browsers save as `<name>.csv`. */
+export const asCsv = (reply: FastifyReply, name: string) =>
+  reply
+    .type('text/csv; charset=utf-8')
+    .header('content-disposition', `attachment; filename="${name}.csv"`)
 
 const formula = /^[=+\-@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20]/
 const phoneNumber = /^[+-]?[\d ()./-]+$/
 const escaped = (text: string) =>
   formula.test(text) && !phoneNumber.test(text) ? `'${text}` : text
 
-/**
- * Rows as CSV (RFC 4180). A cell that a spreadsheet would run as a formula is preceded by an
- * apostrophe; phone numbers are not formulas.
- */
-export const csv = (rows: object[], columns: readonly string[], header: boolean): string =>
+const csvOf = (rows: object[], columns: readonly string[], header: boolean): string =>
   stringify(rows, {
     columns: [...columns],
     header,
@@ -36,18 +56,30 @@ export const csv = (rows: object[], columns: readonly string[], header: boolean)
     cast: { boolean: String, string: escaped }
   })
 
-/** Rows as CSV with a header line, or as one JSON object per line, streamed as they are read. */
-export function streamRows(
+/**
+ * Rows as CSV (RFC 4180) with a header line. A cell that a spreadsheet would run as a formula is
+ * preceded by an apostrophe; phone numbers are not formulas. `bom`: with a byte order mark.
+ */
+export const csv = (rows: object[], columns: readonly string[], bom = false): string =>
+  (bom ? byteOrderMark : '') + csvOf(rows, columns, true)
+
+/** Rows as CSV (see `csv`), streamed as they are read. */
+export function streamCsv(
   batches: AsyncIterable<object[]>,
-  format: Exclude<Format, 'application/json'>,
-  columns: readonly string[]
+  columns: readonly string[],
+  bom: boolean
 ): Readable {
   async function* text() {
-    if (format === 'text/csv') yield csv([], columns, true)
-    for await (const rows of batches)
-      yield format === 'text/csv'
-        ? csv(rows, columns, false)
-        : rows.map(row => `${JSON.stringify(row)}\n`).join('')
+    yield csv([], columns, bom)
+    for await (const rows of batches) yield csvOf(rows, columns, false)
+  }
+  return Readable.from(text(), { objectMode: false })
+}
+
+/** Rows as one JSON object per line, streamed as they are read. */
+export function streamNdjson(batches: AsyncIterable<object[]>): Readable {
+  async function* text() {
+    for await (const rows of batches) yield rows.map(row => `${JSON.stringify(row)}\n`).join('')
   }
   return Readable.from(text(), { objectMode: false })
 }

@@ -7,7 +7,7 @@ import { pascalCase, withArticle } from '../names.ts'
 import { fieldOf, loadRelated } from '../records/include.ts'
 import { PageQuery } from '../records/list-query.ts'
 import type { ListQuery } from '../records/list.ts'
-import { formatOf, formats, streamRows, type Format } from './formats.ts'
+import { asCsv, formatOf, formats, streamCsv, streamNdjson } from './formats.ts'
 import { etagOf, hasCurrent } from './preconditions.ts'
 import { operation, type Mount } from './resource-mount.ts'
 import {
@@ -17,6 +17,7 @@ import {
   pageResponse,
   recordResponse,
   requestHeaders,
+  response,
   sendPage,
   setNextLink,
   type Identified
@@ -80,7 +81,8 @@ export function mountList(mount: Mount): void {
       `A page of ${many}, newest first unless \`sort\` is given. As CSV or NDJSON, all of the ` +
       'list is streamed unless `limit` or `cursor` is given.'
   })
-  const ok = pageResponse(`The ${many}.`, Ref({ $id: `${schema.$id}Page` }))
+  const page = Ref({ $id: `${schema.$id}Page` })
+  const ok = response(200, `The ${many}.`, page, 'Link', 'Content-Disposition')
   Object.assign(ok[200]!.content, {
     'text/csv': { schema: Ref(Csv) },
     'application/x-ndjson': { schema: Ref(Ndjson) }
@@ -91,31 +93,26 @@ export function mountList(mount: Mount): void {
     { config, schema: { ...declared, querystring: query.schema, response: ok } },
     async (request, reply) => {
       const requested = query.read(request.query as Record<string, unknown>)
-      const { include, paged, fields, ...rest } = requested
+      const { include, paged, fields, bom, ...rest } = requested
       const read = columnsFor(mount, fields, include)
       const listed = { ...rest, ...defined({ fields: read }) }
       const format = formatOf(request.headers.accept, formats)
-      const names = [...(fields ?? columns)]
+      const send = (batches: AsyncIterable<object[]>) =>
+        format === 'text/csv'
+          ? asCsv(reply, resource.path).send(streamCsv(batches, fields ?? columns, bom))
+          : reply.type(`${format}; charset=utf-8`).send(streamNdjson(batches))
       if (format !== 'application/json' && !paged) {
         const batches = stream(request.ctx, listed)
-        const rows = presentEach(mount, request.ctx, batches, fields, include, rest)
-        return sendRows(reply, rows, format, names)
+        return send(presentEach(mount, request.ctx, batches, fields, include, rest))
       }
       const { data, ...page } = await list(request.ctx, listed)
       const rows = await present(mount, request.ctx, data, fields, include, rest)
       setNextLink(request, reply, page.next_cursor)
-      if (format !== 'application/json') return sendRows(reply, once(rows), format, names)
+      if (format !== 'application/json') return send(once(rows))
       return reply.type(json).send(JSON.stringify({ data: rows, ...page }))
     }
   )
 }
-
-const sendRows = (
-  reply: FastifyReply,
-  batches: AsyncIterable<object[]>,
-  format: Exclude<Format, 'application/json'>,
-  names: string[]
-) => reply.type(`${format}; charset=utf-8`).send(streamRows(batches, format, names))
 
 async function* presentEach(
   mount: Mount,

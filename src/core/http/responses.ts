@@ -13,7 +13,7 @@ export interface Identified {
 export const json = 'application/json; charset=utf-8'
 
 /** Headers that a successful response can have besides those that every response has. */
-export type HeaderName = 'ETag' | 'Location' | 'Link' | 'Preference-Applied'
+export type HeaderName = 'ETag' | 'Location' | 'Link' | 'Content-Disposition' | 'Preference-Applied'
 
 /** Headers as a response declares them; http/openapi puts in their descriptions. */
 const declared = (headers: HeaderName[]) =>
@@ -89,16 +89,16 @@ export function sendPage(
   return reply.type(json).send(JSON.stringify(page))
 }
 
-/**
- * The `Link` to the next page (RFC 8288), relative to the server, whatever name it is called by.
- */
+/** The `Link` to the next page (RFC 8288): a path, whatever name the server is called by. */
 export function setNextLink(
   { url }: FastifyRequest,
   reply: FastifyReply,
   cursor: string | null
 ): void {
   if (cursor === null) return
-  const [path, query] = url.split('?', 2)
+  const [target = '', query] = url.split('?', 2)
+  // a request to a proxy has an absolute URL, whose host is the caller's choice (RFC 9112 §3.2.2)
+  const path = target.startsWith('/') ? target : new URL(target).pathname
   const parameters = new URLSearchParams(query)
   parameters.set('cursor', cursor)
   reply.header('link', `<${path}?${parameters.toString()}>; rel="next"`)

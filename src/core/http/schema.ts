@@ -27,6 +27,9 @@ export function explained(pattern: string, requirement: string): string {
   return pattern
 }
 
+/** The keyword of schemas whose instants are truncated to milliseconds when they are validated. */
+export const truncatedInstant = 'truncatedInstant'
+
 /** Text as received: anything but NUL and unpaired surrogates, which cannot be stored. */
 export const Text = (maxLength: number, options: StringOptions = {}) =>
   Type.String({ maxLength, pattern: anyText, ...options })
@@ -50,8 +53,12 @@ export const Id = (options: SchemaOptions = {}) =>
   Type.Integer({ format: 'int64', minimum: 1, maximum: 999_999_999_999_999, ...options })
 export const Count = (options: SchemaOptions = {}) =>
   Type.Integer({ format: 'int32', minimum: 0, maximum: 2_147_483_647, ...options })
+/**
+ * An instant; what is sent with more digits is truncated to milliseconds. The other formats are for
+ * parameters that also accept a date or a duration.
+ */
 export const Instant = (options: StringOptions = {}) =>
-  Type.String({ format: 'date-time', maxLength: 40, ...options })
+  Type.String({ format: 'date-time', maxLength: 40, [truncatedInstant]: true, ...options })
 export const DateOnly = (options: StringOptions = {}) =>
   Type.String({ format: 'date', maxLength: 10, ...options })
 /** An amount with two decimals, checked by decimal arithmetic rather than by dividing floats. */

@@ -1,7 +1,8 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
+import type { DataValidationCxt } from 'ajv/dist/types/index.js'
 import formats from 'ajv-formats'
 import type { Fault } from '../errors.ts'
-import { requirementOf } from './schema.ts'
+import { requirementOf, truncatedInstant } from './schema.ts'
 
 type Json = Record<string, unknown>
 /** An error of Ajv, or one of our own in the same form. */
@@ -44,6 +45,17 @@ export function ajv(coerceTypes: boolean) {
     'date-time-or-duration',
     (text: string) => /^[1-9][0-9]{0,3}[hdw]$/.test(text) || isDay(text) || isInstant(text)
   )
+  // Postgres would round, and the end of a day from .NET or Python would become the next day
+  ajv.addKeyword({
+    keyword: truncatedInstant,
+    type: 'string',
+    modifying: true,
+    errors: false,
+    validate: (_schema: true, text: string, _parent?: object, place?: DataValidationCxt) => {
+      if (place) place.parentData[place.parentDataProperty] = text.replace(/(\.\d{3})\d+/, '$1')
+      return true
+    }
+  })
   // Ajv divides floats, and 0.29 / 0.01 is not an integer: count decimals in decimal notation
   ajv.removeKeyword('multipleOf')
   ajv.addKeyword({

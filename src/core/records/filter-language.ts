@@ -1,6 +1,6 @@
 import { Type, type TObject, type TProperties, type TSchema } from '@sinclair/typebox'
 import { invalidParameter, Problem, ruleBroken } from '../errors.ts'
-import { explained, OneOf, Text } from '../http/schema.ts'
+import { explained, Instant, OneOf, Text } from '../http/schema.ts'
 import { ajv, faultOf, urlValidator, type Failure } from '../http/validation.ts'
 import type { Filter, Operator, VirtualFilters } from './filter.ts'
 import { fieldSchema } from './resource.ts'
@@ -92,9 +92,8 @@ function parameterSchema({ field, operator, schema }: Condition): TSchema {
     return Type.String({ maxLength: 4000, pattern, description })
   }
   if (isInstant(schema))
-    return Type.String({
+    return Instant({
       format: 'date-or-date-time',
-      maxLength: 40,
       description: `${description} A date means its start in UTC.`
     })
   const values = enumValues(schema)

@@ -1,6 +1,7 @@
 import { Type, type TObject } from '@sinclair/typebox'
 import { defined } from '../defined.ts'
 import { invalidParameter } from '../errors.ts'
+import { bomParameter } from '../http/formats.ts'
 import { explained, OneOf, Text } from '../http/schema.ts'
 import { FilterLanguage, type FilterContract } from './filter-language.ts'
 import type { ListQuery, Sort } from './list.ts'
@@ -12,10 +13,14 @@ export interface ListContract extends FilterContract {
   include?: readonly string[]
 }
 
-/** A list as it was requested over HTTP; `paged` is whether a limit or a cursor was given. */
+/**
+ * A list as it was requested over HTTP; `paged` is whether a limit or a cursor was given, `bom`
+ * whether CSV starts with a byte order mark.
+ */
 export interface RequestedList extends ListQuery {
   include: string[]
   paged: boolean
+  bom: boolean
 }
 
 /** A parameter that lists up to `max` of `names`. */
@@ -89,13 +94,14 @@ export class ListQueryReader {
       ),
       deleted: Type.Optional(
         Type.Boolean({ default: false, description: 'Return the deleted records instead.' })
-      )
+      ),
+      bom: bomParameter
     })
   }
 
   /** Errors: 400 for a field that is sorted by twice, or a value out of range. */
   read(query: Record<string, unknown>): RequestedList {
-    const { limit, cursor, sort, fields, include, q, count, deleted } = query as {
+    const { limit, cursor, sort, fields, include, q, count, deleted, bom } = query as {
       limit?: number
       cursor?: string
       sort?: string
@@ -104,6 +110,7 @@ export class ListQueryReader {
       q?: string
       count?: string
       deleted?: boolean
+      bom?: boolean
     }
     return {
       limit: limit ?? 50,
@@ -112,6 +119,7 @@ export class ListQueryReader {
       filters: this.#filters.read(query),
       count: count === 'exact',
       deleted: deleted === true,
+      bom: bom === true,
       ...defined({
         cursor,
         fields: fields === undefined ? undefined : this.#fieldsIn(fields),

@@ -1,5 +1,6 @@
 import { pascalCase } from '../../core/names.ts'
 import { tagDescription, type ProblemStatus } from '../../core/http/operations.ts'
+import { truncatedInstant } from '../../core/http/schema.ts'
 
 interface Parameter {
   name: string
@@ -59,6 +60,7 @@ export function completeDocument(
   document: Document,
   shared: { headers: Record<string, unknown>; responses: Record<string, unknown> }
 ): Document {
+  dropInternals(document)
   const operations = Object.values(document.paths).flatMap(path => Object.entries(path))
   for (const [method, operation] of operations) completeOperation(method, operation)
   const all = operations.map(([, operation]) => operation)
@@ -69,6 +71,20 @@ export function completeDocument(
   const responses = { ...shared.responses, ...shareResponses(all) }
   document.components = { ...document.components, ...shared, responses, parameters }
   return document
+}
+
+/**
+ * Removes what is only for our validator: its keyword for instants, and the patterns that exclude
+ * NUL and unpaired surrogates, which nobody can read, and whose escapes generators write into
+ * source code as they are.
+ */
+function dropInternals(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return
+  const schema = value as { pattern?: unknown; [truncatedInstant]?: unknown }
+  delete schema[truncatedInstant]
+  if (typeof schema.pattern === 'string' && schema.pattern.includes('\\uD800'))
+    delete schema.pattern
+  for (const part of Object.values(value)) dropInternals(part)
 }
 
 function completeOperation(method: string, operation: Operation): void {

@@ -31,6 +31,10 @@ const byName: Record<string, object> = {
   ETag: header('Version of the record, for If-Match and If-None-Match.', text('"1"')),
   Location: header('URL of the new record.', text('/api/contacts/1')),
   Link: header('The next page, if there is one.', text('</api/contacts?cursor=x>; rel="next"')),
+  'Content-Disposition': header(
+    'Name of the file; only for CSV.',
+    text('attachment; filename="contacts.csv"')
+  ),
   'Preference-Applied': header(
     'The preference that was applied (RFC 7240).',
     text('handling=lenient')

@@ -1,7 +1,6 @@
-import { Type } from '@sinclair/typebox'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
-import { Id } from '../../../core/http/schema.ts'
+import { Id, Instant } from '../../../core/http/schema.ts'
 import { defineResource } from '../../../core/records/resource.ts'
 import { campaignMembers } from '../../marketing/campaign-members/table.ts'
 import { since } from '../activities/since.ts'
@@ -29,9 +28,8 @@ export const contactResource = defineResource({
           and ${campaignMembers.campaign_id} = ${campaign})`
     },
     active_since: {
-      schema: Type.String({
+      schema: Instant({
         format: 'date-time-or-duration',
-        maxLength: 40,
         description:
           'Has activities since this date, date and time, or duration before now, such as `12h`, ' +
           '`30d` or `2w`. With `include=activities`, only those are returned.'

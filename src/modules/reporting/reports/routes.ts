@@ -2,10 +2,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type TObject, type TProperties } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../../core/access/context.ts'
-import { csv, formatOf } from '../../../core/http/formats.ts'
+import { asCsv, bomParameter, csv, formatOf } from '../../../core/http/formats.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
 import { sampleOf } from '../../../core/http/resource-mount.ts'
-import { json } from '../../../core/http/responses.ts'
+import { json, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { pascalCase } from '../../../core/names.ts'
 import { drawChart, everyMonth, type ChartOptions } from './chart.ts'
@@ -143,7 +143,7 @@ function mountReport(app: FastifyInstance, name: string, contract: ReportContrac
     'text/csv': textBody(
       'csv',
       'A header line, then a line for each row.',
-      csv([sampleOf(row)], columns, true)
+      csv([sampleOf(row)], columns)
     ),
     'image/svg+xml': textBody(
       'svg',
@@ -162,15 +162,21 @@ function mountReport(app: FastifyInstance, name: string, contract: ReportContrac
         description: `${description} ${everyReport}`,
         tags,
         ...problems(422),
-        querystring: Type.Object(parameters, { additionalProperties: false }),
-        response: { 200: { description: 'The report.', content } }
+        querystring: Type.Object(
+          { ...parameters, bom: bomParameter },
+          { additionalProperties: false }
+        ),
+        response: {
+          200: { ...response(200, 'The report.', Ref(schema), 'Content-Disposition')[200], content }
+        }
       }
     },
     async (request, reply) => {
       const format = formatOf(request.headers.accept, formats)
-      const report = await run(request.ctx, request.query as ReportQuery)
+      const { bom = false, ...query } = request.query as ReportQuery & { bom?: boolean }
+      const report = await run(request.ctx, query)
       if (format === 'text/csv')
-        return reply.type('text/csv; charset=utf-8').send(csv(report.data, columns, true))
+        return asCsv(reply, `${name}-report`).send(csv(report.data, columns, bom))
       if (format === 'application/json')
         return reply.type(json).send(JSON.stringify({ report: name, ...report }))
       return reply
