@@ -2,7 +2,6 @@ import Fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Config } from './config.ts'
 import { closeServices, createServices, type ServicesConfig } from './services.ts'
 import { authentication, authorization } from './http/auth.ts'
-import { compression } from './http/compression.ts'
 import { health } from './http/health.ts'
 import { limits } from './http/limits.ts'
 import { RequestLog, withoutChildren } from './http/log.ts'
@@ -49,7 +48,6 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(security, { origins: config.cors_origins })
   await app.register(authentication, { services, secret: config.jwt_secret })
   await app.register(limits, { max: config.rate_limit_max })
-  await app.register(compression)
   await app.register(openapi, { version })
   await app.register(authorization)
   await app.register(health, { services })

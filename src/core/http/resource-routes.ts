@@ -4,6 +4,7 @@ import type { RecordTable } from '../db/columns.ts'
 import { relationsOf, type Owned } from '../records/include.ts'
 import { ListQueryReader } from '../records/list-query.ts'
 import { serverSetFields, type Resource } from '../records/resource.ts'
+import { withCompression } from './compression.ts'
 import { defineTag } from './operations.ts'
 import {
   sampleOf,
@@ -22,21 +23,21 @@ import { declareServerSetFields } from './validation.ts'
  * Mounts a route for each operation that the service has. `owned` are related records that no
  * field of the record refers to, by the names that `include` knows them by.
  */
-export function resourceRoutes<S extends TObject, N extends TObject, C extends TObject>(
+export async function resourceRoutes<S extends TObject, N extends TObject, C extends TObject>(
   app: FastifyInstance,
   resource: Pick<Resource<RecordTable, string, S, N, C>, keyof Resource>,
   service: Operations<Static<S>, Static<N>, Static<C>>,
   owned: Record<string, Owned> = {}
-): void {
-  mount(app, resource, service as unknown as Service, owned)
+): Promise<void> {
+  await mount(app, resource, service as unknown as Service, owned)
 }
 
-function mount(
+async function mount(
   app: FastifyInstance,
   resource: Resource,
   service: Service,
   owned: Record<string, Owned>
-): void {
+): Promise<void> {
   const { schema = Type.Object({}), create, update, path, description } = resource
   const relations = { ...relationsOf(resource), ...owned }
   for (const one of [withIncluded(schema, relations), PageOf(schema), create, update])
@@ -53,11 +54,15 @@ function mount(
     query: new ListQueryReader({ ...resource, schema, include: Object.keys(relations) }),
     params: idParameter(sampleOf(schema).id)
   }
-  mountList(shared)
+  await withCompression(app, app => {
+    mountList({ ...shared, app })
+  })
   mountGet(shared)
   mountCreate(shared)
   mountUpdate(shared)
   mountRemove(shared)
   mountRestore(shared)
-  mountHistory(shared)
+  await withCompression(app, app => {
+    mountHistory({ ...shared, app })
+  })
 }

@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger'
 import fp from 'fastify-plugin'
 import { Csv, Ndjson } from '../../core/http/resource-reads.ts'
+import { withCompression } from '../../core/http/compression.ts'
 import { json } from '../../core/http/responses.ts'
 import { Event, EventPage, Problem } from '../standard-schemas.ts'
 import { completeDocument, type Document } from './complete.ts'
@@ -86,14 +87,16 @@ export const openapi = fp<{ version: string }>(async (app, { version }) => {
   })
 
   let text: string | undefined
-  app.get(
-    '/openapi.json',
-    { config: { public: true }, schema: { hide: true, operationId: 'getDocument' } },
-    (_request, reply) => {
-      text ??= JSON.stringify(app.swagger())
-      return reply.header('cache-control', 'public, max-age=300').type(json).send(text)
-    }
-  )
+  await withCompression(app, scope => {
+    scope.get(
+      '/openapi.json',
+      { config: { public: true }, schema: { hide: true, operationId: 'getDocument' } },
+      (_request, reply) => {
+        text ??= JSON.stringify(app.swagger())
+        return reply.header('cache-control', 'public, max-age=300').type(json).send(text)
+      }
+    )
+  })
 
   app.get('/', { config: { public: true }, schema: { hide: true } }, (_request, reply) =>
     reply.redirect('/docs')

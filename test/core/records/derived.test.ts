@@ -53,7 +53,7 @@ const quoteResource = defineResource({
 })
 const quoteService = repository(quoteResource)
 const routes: FastifyPluginAsyncTypebox = async app => {
-  resourceRoutes(app, quoteResource, quoteService)
+  await resourceRoutes(app, quoteResource, quoteService)
 }
 
 const database_url = await database(t)

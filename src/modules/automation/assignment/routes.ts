@@ -4,7 +4,7 @@ import { assignmentRuleResource } from './resource.ts'
 import { assignmentRuleService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  resourceRoutes(app, assignmentRuleResource, assignmentRuleService)
+  await resourceRoutes(app, assignmentRuleResource, assignmentRuleService)
 }
 
 export default routes

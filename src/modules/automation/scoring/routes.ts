@@ -9,7 +9,7 @@ import { scoringModelService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   app.addSchema(ScoringRule)
-  resourceRoutes(app, scoringModelResource, scoringModelService)
+  await resourceRoutes(app, scoringModelResource, scoringModelService)
 }
 
 const ScoreQuery = Type.Object(

@@ -4,7 +4,7 @@ import { teamResource } from './resource.ts'
 import { teamService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  resourceRoutes(app, teamResource, teamService)
+  await resourceRoutes(app, teamResource, teamService)
 }
 
 export default routes

@@ -4,7 +4,7 @@ import { territoryResource } from './resource.ts'
 import { territoryService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  resourceRoutes(app, territoryResource, territoryService)
+  await resourceRoutes(app, territoryResource, territoryService)
 }
 
 export default routes

@@ -11,7 +11,7 @@ import { accountService } from './service.ts'
 const TerritoryPage = PageOf(Territory)
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  resourceRoutes(app, accountResource, accountService)
+  await resourceRoutes(app, accountResource, accountService)
 
   app.get(
     '/:id/territories',

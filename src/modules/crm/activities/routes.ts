@@ -15,7 +15,7 @@ import { Activity, Completion } from './schema.ts'
 import { activityService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  resourceRoutes(app, activityResource, activityService)
+  await resourceRoutes(app, activityResource, activityService)
 
   app.addSchema(Completion)
   app.post(

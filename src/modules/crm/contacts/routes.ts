@@ -6,7 +6,7 @@ import { contactService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   app.addSchema(ActivitySummary)
-  resourceRoutes(app, contactResource, contactService, {
+  await resourceRoutes(app, contactResource, contactService, {
     activities: {
       load: contactService.recentActivities,
       schema: ActivityList,

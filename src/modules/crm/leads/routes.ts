@@ -14,7 +14,7 @@ import { Lead, Qualification } from './schema.ts'
 import { leadService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  resourceRoutes(app, leadResource, leadService)
+  await resourceRoutes(app, leadResource, leadService)
 
   app.addSchema(Qualification)
   app.post(

@@ -4,7 +4,7 @@ import { tagResource } from './resource.ts'
 import { tagService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  resourceRoutes(app, tagResource, tagService)
+  await resourceRoutes(app, tagResource, tagService)
 }
 
 export default routes

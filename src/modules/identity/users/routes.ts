@@ -30,7 +30,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     }
   )
 
-  resourceRoutes(app, userResource, userService)
+  await resourceRoutes(app, userResource, userService)
 }
 
 export default routes

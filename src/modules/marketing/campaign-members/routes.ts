@@ -4,7 +4,7 @@ import { campaignMemberResource } from './resource.ts'
 import { campaignMemberService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  resourceRoutes(app, campaignMemberResource, campaignMemberService)
+  await resourceRoutes(app, campaignMemberResource, campaignMemberService)
 }
 
 export default routes

@@ -11,7 +11,7 @@ const tags = [campaignResource.path]
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   for (const schema of [AddedMembers, Addition, CampaignResults]) app.addSchema(schema)
-  resourceRoutes(app, campaignResource, campaignService)
+  await resourceRoutes(app, campaignResource, campaignService)
 
   app.post(
     '/:id/members',

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type TObject, type TProperties } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../../core/access/context.ts'
+import { withCompression } from '../../../core/http/compression.ts'
 import { asCsv, bomParameter, csv, formatOf } from '../../../core/http/formats.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
 import { sampleOf } from '../../../core/http/resource-mount.ts'
@@ -131,7 +132,9 @@ const textBody = (format: string, description: string, example: string) => ({
 })
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  for (const [name, contract] of Object.entries(reports)) mountReport(app, name, contract)
+  await withCompression(app, app => {
+    for (const [name, contract] of Object.entries(reports)) mountReport(app, name, contract)
+  })
 }
 
 function mountReport(app: FastifyInstance, name: string, contract: ReportContract): void {

@@ -4,7 +4,7 @@ import { opportunityResource } from './resource.ts'
 import { opportunityService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  resourceRoutes(app, opportunityResource, opportunityService)
+  await resourceRoutes(app, opportunityResource, opportunityService)
 }
 
 export default routes

@@ -7,7 +7,7 @@ import { pipelineService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   app.addSchema(PipelineStage)
-  resourceRoutes(app, pipelineResource, pipelineService, {
+  await resourceRoutes(app, pipelineResource, pipelineService, {
     stages: { load: stageService.byPipeline, schema: StageList, permission: 'stages:read' }
   })
 }

@@ -21,7 +21,7 @@ const RemovalQuery = Type.Object(
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   const { remove: _, ...operations } = stageService
-  resourceRoutes(app, stageResource, operations)
+  await resourceRoutes(app, stageResource, operations)
 
   app.delete(
     '/:id',
