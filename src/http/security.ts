@@ -5,7 +5,7 @@ import fp from 'fastify-plugin'
 import { randomBytes } from 'node:crypto'
 import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { Problem } from '../core/errors.ts'
+import { malformed, Problem } from '../core/errors.ts'
 
 type Headers = Record<string, string>
 
@@ -75,6 +75,16 @@ export function requestId({ headers }: IncomingMessage): string {
   return typeof given === 'string' && idShape.test(given) ? given : newRequestId()
 }
 
+/** RFC 9112 §3.2: a proxy may have checked one of them, and another one would be used. */
+function hasSeveralHosts({ rawHeaders }: IncomingMessage): boolean {
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+  }
+  return hosts > 1
+}
+
 declare module 'fastify' {
   interface FastifyInstance {
     securityHeaders: Headers
@@ -93,7 +103,9 @@ export const security = fp<{ origins: string[] }>(async (app, { origins }) => {
 
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers).header('x-request-id', request.id)
-    done()
+    done(
+      hasSeveralHosts(request.raw) ? malformed('The request has several Host headers.') : undefined
+    )
   })
   app.addHook('onSend', (_request, reply, _payload, done) => {
     reply.header('server-timing', `total;dur=${reply.elapsedTime.toFixed(1)}`)

@@ -1,5 +1,3 @@
-import net from 'node:net'
-import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { application, organization } from '../support/app.ts'
@@ -145,29 +143,3 @@ t.test(
     t.match(packed.headers, { 'content-encoding': undefined, etag: '"1"' })
   }
 )
-
-t.test('Link has a path, even if the request has the URL of another host', async t => {
-  const served = await application(t)
-  const home = await organization(served)
-  for (let i = 0; i < 2; i++) await home.call('POST /api/contacts', contact)
-  await served.listen({ port: 0, host: '127.0.0.1' })
-  const { port } = served.server.address() as AddressInfo
-  const text = await new Promise<string>(resolve => {
-    let answer = ''
-    const socket = net.connect(port, '127.0.0.1', () => {
-      socket.write(
-        'GET http://other.example/api/contacts?limit=1 HTTP/1.1\r\nHost: other.example\r\n' +
-          `Authorization: Bearer ${home.admin.token}\r\nConnection: close\r\n\r\n`
-      )
-    })
-    socket.on('data', data => {
-      answer += data.toString()
-    })
-    socket.on('close', () => {
-      resolve(answer)
-    })
-  })
-  t.match(text, /^HTTP\/1.1 200 /)
-  t.match(text, /\r\nlink: <\/api\/contacts\?limit=1&cursor=/i)
-  t.notMatch(text, /other\.example/)
-})

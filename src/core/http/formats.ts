@@ -42,10 +42,18 @@ export const asCsv = (reply: FastifyReply, name: string) =>
     .type('text/csv; charset=utf-8')
     .header('content-disposition', `attachment; filename="${name}.csv"`)
 
-const formula = /^[=+\-@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20]/
+/** What a spreadsheet takes for a cell: depending on its locale, it also splits text at `;`. */
+const cell = /[^;|\t\r\n]+/g
+/** A formula, also behind white space and invisible characters; in ASCII or full width. */
+const formula = /^'*[\p{Z}\p{C}]*'*[=+\-@\uFF0B\uFF0D\uFF1D\uFF20]/u
 const phoneNumber = /^[+-]?[\d ()./-]+$/
+
+/**
+ * Text with an apostrophe before each formula in it, also before one that has apostrophes already:
+ * so that removing one apostrophe before each formula restores the text.
+ */
 const escaped = (text: string) =>
-  formula.test(text) && !phoneNumber.test(text) ? `'${text}` : text
+  text.replaceAll(cell, part => (formula.test(part) && !phoneNumber.test(part) ? `'${part}` : part))
 
 const csvOf = (rows: object[], columns: readonly string[], header: boolean): string =>
   stringify(rows, {
@@ -57,7 +65,7 @@ const csvOf = (rows: object[], columns: readonly string[], header: boolean): str
   })
 
 /**
- * Rows as CSV (RFC 4180) with a header line. A cell that a spreadsheet would run as a formula is
+ * Rows as CSV (RFC 4180) with a header line. Text that a spreadsheet would run as a formula is
  * preceded by an apostrophe; phone numbers are not formulas. `bom`: with a byte order mark.
  */
 export const csv = (rows: object[], columns: readonly string[], bom = false): string =>

@@ -58,7 +58,7 @@ export const Csv = text(
   'Csv',
   'csv',
   'id,name\r\n1,Example\r\n',
-  'A header line, then a line for each row. A cell that a spreadsheet would run as a formula is ' +
+  'A header line, then a line for each row. Text that a spreadsheet would run as a formula is ' +
     'preceded by an apostrophe.'
 )
 export const Ndjson = text(
