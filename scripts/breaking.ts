@@ -49,7 +49,7 @@ export interface Document {
 const minimums = ['minimum', 'minLength', 'minItems', 'minProperties'] as const
 const maximums = ['maximum', 'maxLength', 'maxItems'] as const
 
-/** The values that a text can have: of an enum, or of a list such as `^(a|b)(,(a|b)){0,2}$`. */
+/** Values of an enum, or of the pattern of a list such as `^(a|b)(,(a|b)){0,2}$`. */
 const valuesOf = ({ enum: values, pattern = '' }: Schema) =>
   values ?? (/^\^\([\w|-]+\)/.test(pattern) ? pattern.match(/[\w-]+(?=[|)])/g) : null)
 
@@ -66,7 +66,7 @@ const operationsOf = ({ paths }: Document): Record<string, Operation> =>
     )
   )
 
-/** The error codes that a document lists, all of which clients may handle. */
+/** The error codes of a document, as keys. */
 const errorCodesOf = ({ components }: Document): Record<string, true> => {
   const codes = components?.schemas?.Problem?.properties?.code?.enum ?? []
   return Object.fromEntries(codes.map(code => [String(code), true]))
@@ -76,7 +76,7 @@ const errorCodesOf = ({ components }: Document): Record<string, true> => {
 const parametersOf = ({ components }: Document, { parameters = [] }: Operation) =>
   Object.fromEntries(
     parameters
-      .map(one => (one.$ref ? components!.parameters![nameOf(one.$ref)]! : one))
+      .map(item => (item.$ref ? components!.parameters![nameOf(item.$ref)]! : item))
       .map(parameter => [`${parameter.in} ${parameter.name}`, parameter])
   )
 
@@ -92,27 +92,27 @@ const successesOf = ({ components }: Document, { responses }: Operation) =>
   )
 
 /**
- * A schema without references. One of several kinds has the properties of all of them, and requires
- * what each of them requires.
+ * A schema without `$ref` and `oneOf`: a union has the properties of all its members, and requires
+ * the fields that each of them requires.
  */
-function resolved(document: Document, { $ref, ...plain }: Schema): Schema {
+function resolve(document: Document, { $ref, ...plain }: Schema): Schema {
   const schema = $ref === undefined ? plain : (document.components?.schemas?.[nameOf($ref)] ?? {})
   if (!schema.oneOf) return schema
-  const kinds = schema.oneOf.map(kind => resolved(document, kind))
+  const members = schema.oneOf.map(member => resolve(document, member))
   return {
-    ...kinds[0],
-    properties: Object.assign({}, ...kinds.map(({ properties }) => properties)),
-    required: kinds
+    ...members[0],
+    properties: Object.assign({}, ...members.map(({ properties }) => properties)),
+    required: members
       .map(({ required = [] }) => required)
       .reduce((common, required) => common.filter(field => required.includes(field)))
   }
 }
 
-/** Which way a schema goes: clients send it, or receive it. */
+/** Whether clients send or receive a schema. */
 type Direction = 'sent' | 'received'
 
 class Comparison {
-  readonly lines = new Set<string>()
+  readonly changes = new Set<string>()
   readonly #before: Document
   readonly #after: Document
   readonly #compared = new Set<string>()
@@ -120,96 +120,114 @@ class Comparison {
   constructor(before: Document, after: Document) {
     this.#before = before
     this.#after = after
-    this.#each('', operationsOf(before), operationsOf(after), (where, older, newer) => {
-      this.#operation(where, older, newer)
+    const operations = [operationsOf(before), operationsOf(after)] as const
+    this.#compareAll('', ...operations, (where, before, after) => {
+      this.#compareOperations(where, before, after)
     })
-    this.#each('error code ', errorCodesOf(before), errorCodesOf(after))
+    this.#compareAll('error code ', errorCodesOf(before), errorCodesOf(after))
   }
 
-  #broken(where: string, what: string): void {
-    this.lines.add(`${where} ${what}`)
+  #add(where: string, change: string): void {
+    this.changes.add(`${where} ${change}`)
   }
 
-  /** Compares what both have by the same name. */
-  #each<T>(
+  /** Compares items of the same name. Missing ones are changes, new ones are not. */
+  #compareAll<T>(
     where: string,
-    older: Record<string, T> = {},
-    newer: Record<string, T> = {},
-    compare: (where: string, older: T, newer: T) => void = () => {}
+    before: Record<string, T> = {},
+    after: Record<string, T> = {},
+    compare: (where: string, before: T, after: T) => void = () => {}
   ): void {
-    for (const [name, item] of Object.entries(older)) {
-      if (newer[name] === undefined) this.#broken(`${where}${name}`, 'is gone')
-      else compare(`${where}${name}`, item, newer[name])
+    for (const [name, item] of Object.entries(before)) {
+      if (after[name] === undefined) this.#add(`${where}${name}`, 'is gone')
+      else compare(`${where}${name}`, item, after[name])
     }
   }
 
-  #operation(where: string, older: Operation, newer: Operation): void {
-    if (newer.operationId !== older.operationId)
-      this.#broken(where, `was called ${older.operationId} and is called ${newer.operationId}`)
-    if (newer.security?.length && !older.security?.length) this.#broken(where, 'now needs a login')
-    const [before, after] = [parametersOf(this.#before, older), parametersOf(this.#after, newer)]
-    this.#each(`${where} `, before, after, (where, older, newer) => {
-      this.#schema(where, 'sent', older.schema, newer.schema)
+  #compareOperations(where: string, before: Operation, after: Operation): void {
+    if (after.operationId !== before.operationId)
+      this.#add(where, `was called ${before.operationId} and is called ${after.operationId}`)
+    if (after.security?.length && !before.security?.length) this.#add(where, 'now needs a login')
+    this.#compareParameters(where, before, after)
+    this.#compareMessages(`${where} body`, 'sent', before.requestBody, after.requestBody)
+    const responses = [successesOf(this.#before, before), successesOf(this.#after, after)] as const
+    this.#compareAll(`${where} `, ...responses, (where, before, after) => {
+      this.#compareMessages(where, 'received', before, after)
+    })
+  }
+
+  #compareParameters(where: string, ...operations: [before: Operation, after: Operation]): void {
+    const before = parametersOf(this.#before, operations[0])
+    const after = parametersOf(this.#after, operations[1])
+    this.#compareAll(`${where} `, before, after, (where, before, after) => {
+      this.#compareSchemas(where, 'sent', before.schema, after.schema)
     })
     for (const [name, { required }] of Object.entries(after))
-      if (required && !before[name]?.required) this.#broken(`${where} ${name}`, 'is now required')
-    this.#message(`${where} body`, 'sent', older.requestBody, newer.requestBody)
-    const responses = [successesOf(this.#before, older), successesOf(this.#after, newer)] as const
-    this.#each(`${where} `, ...responses, (where, older, newer) => {
-      this.#message(where, 'received', older, newer)
+      if (required && !before[name]?.required) this.#add(`${where} ${name}`, 'is now required')
+  }
+
+  #compareMessages(
+    where: string,
+    direction: Direction,
+    before: Message = {},
+    after: Message = {}
+  ): void {
+    if (after.required && !before.required) this.#add(where, 'is now required')
+    this.#compareAll(`${where} header `, before.headers, after.headers)
+    this.#compareAll(`${where} `, before.content, after.content, (where, before, after) => {
+      this.#compareSchemas(where, direction, before.schema, after.schema)
     })
   }
 
-  #message(where: string, direction: Direction, older: Message = {}, newer: Message = {}): void {
-    if (newer.required && !older.required) this.#broken(where, 'is now required')
-    this.#each(`${where} header `, older.headers, newer.headers)
-    this.#each(`${where} `, older.content, newer.content, (where, older, newer) => {
-      this.#schema(where, direction, older.schema, newer.schema)
-    })
-  }
-
-  /** What clients send may not be restricted further; what they receive may not lose anything. */
-  #schema(place: string, direction: Direction, older: Schema, newer: Schema): void {
-    const name = older.$ref && nameOf(older.$ref)
+  /** Compares each named schema once per direction. */
+  #compareSchemas(where: string, direction: Direction, before: Schema, after: Schema): void {
+    const name = before.$ref && nameOf(before.$ref)
     if (name !== undefined && this.#compared.has(`${name} ${direction}`)) return
     this.#compared.add(`${name} ${direction}`)
-    const where = name ?? place
-    const [a, b] = [resolved(this.#before, older), resolved(this.#after, newer)]
-    if (a.type !== b.type || a.format !== b.format)
-      return this.#broken(where, `was ${a.format ?? a.type} and is ${b.format ?? b.type}`)
-    this.#presence(where, direction, a, b)
-    this.#each(`${where}.`, a.properties, b.properties, (where, a, b) => {
-      this.#schema(where, direction, a, b)
-    })
-    if (a.items && b.items) this.#schema(`${where}[]`, direction, a.items, b.items)
-    if (direction === 'sent') this.#limits(where, a, b)
+    const schemas = [resolve(this.#before, before), resolve(this.#after, after)] as const
+    this.#compareResolved(name ?? where, direction, ...schemas)
   }
 
-  #presence(where: string, direction: Direction, a: Schema, b: Schema): void {
+  /** Limits on what clients send must not become stricter; fields they receive must stay. */
+  #compareResolved(where: string, direction: Direction, before: Schema, after: Schema): void {
+    if (before.type !== after.type || before.format !== after.format) {
+      const [was, is] = [before.format ?? before.type, after.format ?? after.type]
+      return this.#add(where, `was ${was} and is ${is}`)
+    }
+    this.#comparePresence(where, direction, before, after)
+    this.#compareAll(`${where}.`, before.properties, after.properties, (where, before, after) => {
+      this.#compareSchemas(where, direction, before, after)
+    })
+    if (before.items && after.items)
+      this.#compareSchemas(`${where}[]`, direction, before.items, after.items)
+    if (direction === 'sent') this.#compareLimits(where, before, after)
+  }
+
+  #comparePresence(where: string, direction: Direction, before: Schema, after: Schema): void {
     const isSent = direction === 'sent'
-    const [narrow, wide] = isSent ? [a, b] : [b, a]
+    const [narrow, wide] = isSent ? [before, after] : [after, before]
     if (narrow.nullable && !wide.nullable)
-      this.#broken(where, isSent ? 'may no longer be null' : 'may now be null')
+      this.#add(where, isSent ? 'may no longer be null' : 'may now be null')
     for (const field of wide.required ?? [])
       if (!narrow.required?.includes(field))
-        this.#broken(`${where}.${field}`, isSent ? 'is now required' : 'is no longer always there')
+        this.#add(`${where}.${field}`, isSent ? 'is now required' : 'is no longer always there')
   }
 
-  #limits(where: string, a: Schema, b: Schema): void {
-    const accepted = valuesOf(b)
+  #compareLimits(where: string, before: Schema, after: Schema): void {
+    const accepted = valuesOf(after)
     if (accepted)
-      for (const value of valuesOf(a) ?? ['any text'])
-        if (!accepted.includes(value)) this.#broken(where, `no longer takes ${String(value)}`)
+      for (const value of valuesOf(before) ?? ['any text'])
+        if (!accepted.includes(value)) this.#add(where, `no longer takes ${String(value)}`)
     for (const limit of minimums)
-      if ((b[limit] ?? -Infinity) > (a[limit] ?? -Infinity))
-        this.#broken(where, `has a ${limit} of ${b[limit]} now`)
+      if ((after[limit] ?? -Infinity) > (before[limit] ?? -Infinity))
+        this.#add(where, `has a ${limit} of ${after[limit]} now`)
     for (const limit of maximums)
-      if ((b[limit] ?? Infinity) < (a[limit] ?? Infinity))
-        this.#broken(where, `has a ${limit} of ${b[limit]} now`)
+      if ((after[limit] ?? Infinity) < (before[limit] ?? Infinity))
+        this.#add(where, `has a ${limit} of ${after[limit]} now`)
   }
 }
 
-/** What breaks clients of the older document in the newer one, a line each. Additions do not. */
+/** The changes in `after` that break clients of `before`, a line each. Additions break none. */
 export const breakingChanges = (before: Document, after: Document): string[] => [
-  ...new Comparison(before, after).lines
+  ...new Comparison(before, after).changes
 ]

@@ -1,5 +1,5 @@
-// Applies pending migrations: npm run migrate. A start does the same; this is for
-// deployments in two steps.
+// Applies pending migrations: npm run migrate. `npm start` does so too; this is for deployments
+// that migrate in a step of their own.
 import { boot } from '../src/bootstrap/boot.ts'
 import { readConfig } from '../src/config.ts'
 

@@ -15,22 +15,22 @@ interface Accepted {
 
 const file = 'openapi/openapi.json'
 const acceptedFile = 'openapi/accepted-breaking-changes.json'
-const text = formatDocument(await documentOfRoutes())
+const text = formatDocument(await buildDocument())
 
 if (!process.argv.includes('--check')) writeFileSync(file, text)
 else if (!existsSync(file) || readFileSync(file, 'utf8') !== text)
-  fail(`${file} is out of date: run npm run openapi and commit it.`)
+  fail(`${file} is out of date. Run npm run openapi and commit it.`)
 else {
-  // in CI the file is committed already, and its parent has the contract to compare with
+  // in CI, HEAD has the new document already, and its parent the one to compare with
   for (const commit of ['HEAD', 'HEAD^']) {
-    const committed = documentAt(commit)
+    const committed = readDocument(commit)
     const changes = committed ? breakingChanges(committed, JSON.parse(text) as Document) : []
     const lines = changes.filter(line => !isAccepted(line)).map(line => `  ${line}`)
     if (lines.length > 0) fail(`${file} breaks clients of ${commit}:\n${lines.join('\n')}`)
   }
 }
 
-/** Whether a breaking change is one that this version makes on purpose, as CHANGELOG.md says. */
+/** Whether a breaking change is intended in this version; CHANGELOG.md describes those. */
 function isAccepted(line: string): boolean {
   const accepted = JSON.parse(readFileSync(acceptedFile, 'utf8')) as Accepted[]
   return accepted.some(
@@ -38,13 +38,13 @@ function isAccepted(line: string): boolean {
   )
 }
 
-/** The document of an application that connects to nothing. */
-async function documentOfRoutes(): Promise<object> {
+/** Builds the document from the routes of an app that connects to no database. */
+async function buildDocument(): Promise<object> {
   const app = await buildApp(
     {
       database_url: 'postgres://127.0.0.1/none',
       redis_url: undefined,
-      jwt_secret: 'a secret that signs nothing, of 32 bytes',
+      jwt_secret: 'an unused secret of at least 32 bytes',
       cors_origins: [],
       trust_proxy: [],
       rate_limit_max: 1,
@@ -58,8 +58,8 @@ async function documentOfRoutes(): Promise<object> {
   return document
 }
 
-/** The document in a commit; undefined if there is none. */
-function documentAt(commit: string): Document | undefined {
+/** Reads the document of a commit; undefined if there is none. */
+function readDocument(commit: string): Document | undefined {
   try {
     return JSON.parse(
       execFileSync('git', ['show', `${commit}:${file}`], {

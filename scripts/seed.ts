@@ -1,18 +1,18 @@
 // Creates demo data of all resources: npm run seed -- --contacts 10000 [--seed 1]
-// It writes to the data of `npm start`, also while a server is running there.
+// It adds to the data of `npm start`, even while the server is running.
 import { parseArgs } from 'node:util'
 import { describeDatabase, withServices } from '../src/bootstrap/boot.ts'
 import { createFirstAdmin } from '../src/bootstrap/first-admin.ts'
 import { ConfigError, readConfig } from '../src/config.ts'
 import { Context } from '../src/core/access/context.ts'
-import { fill } from './seed/fill.ts'
+import { createDemoData } from './seed/fill.ts'
 
 const usage = `Usage: npm run seed -- [--contacts 1000] [--seed 1]
 
   --contacts   Number of contacts. Accounts, leads, opportunities, activities, campaigns and users
-               come with them; the first run also creates tags, teams, territories, two active
-               assignment rules and an active scoring model.
-  --seed       Another number generates other people.
+               are created in proportion; the first run also creates tags, teams, territories,
+               two active assignment rules and an active scoring model.
+  --seed       Seed of the random generator: a different number generates different people.
 
 Each run adds to the existing data: in DATA_DIR, or in the database of DATABASE_URL.`
 
@@ -27,13 +27,10 @@ async function main() {
     const { pool } = services.database
     const [organization] = await pool<{ id: number }[]>`
       select id from organizations order by id limit 1`
-    const { names, password } = await fill(
-      Context.system(services, organization!.id),
-      contacts,
-      seed
-    )
+    const ctx = Context.system(services, organization!.id)
+    const { names, password } = await createDemoData(ctx, contacts, seed)
     await pool`analyze` // otherwise the first searches are planned for empty tables
-    console.log(`Leads are scored by the model "Engagement", and new ones assigned by two rules: see
+    console.log(`Scoring model "Engagement" scores leads, and two rules assign new ones: see
 /api/scoring-models and /api/assignment-rules
 New users: ${names.join(', ')}
 Their password: ${password}   (shown only now)
@@ -60,7 +57,7 @@ function readOptions() {
 
 main().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error)
-  // the rest of what parseArgs says is about positional arguments
+  // parseArgs adds advice about positional arguments, which this script does not have
   console.error(
     message.startsWith('Unknown option')
       ? `${message.split('. ')[0]}: see npm run seed -- --help`

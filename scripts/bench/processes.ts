@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { openSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Question, Usage } from './probe.ts'
-import { freePort } from '../free-port.ts'
+import { findFreePort } from '../free-port.ts'
 
 export interface Process {
   url: string
@@ -32,7 +32,7 @@ export async function start(
   path: string,
   log: string
 ): Promise<Process & { ms: number }> {
-  const port = await freePort()
+  const port = await findFreePort()
   const began = performance.now()
   const file = openSync(log, 'a')
   const child = spawn(

@@ -1,10 +1,10 @@
 /**
- * How many levels of the document are on lines of their own, by its first key: every operation has
- * a line for each of its parts, every component has one line.
+ * Number of levels that are broken into lines, by top-level key: each part of an operation has a
+ * line of its own, and so has each component.
  */
 const depths: Record<string, number> = { paths: 4, components: 3 }
 
-/** The document as text that is short, and whose diffs can be read. */
+/** Formats the document compactly, in lines that make readable diffs. */
 export const formatDocument = (document: object): string => `${format(document, 2, depths)}\n`
 
 function format(value: unknown, depth: number, deeper: Record<string, number> = {}): string {

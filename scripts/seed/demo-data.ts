@@ -7,32 +7,41 @@ import { faker as pl } from '@faker-js/faker/locale/pl'
 import { faker as pt } from '@faker-js/faker/locale/pt_BR'
 import { faker as sv } from '@faker-js/faker/locale/sv'
 import { faker as tr } from '@faker-js/faker/locale/tr'
-import { types } from '../../src/modules/crm/accounts/table.ts'
+import { types as accountTypes } from '../../src/modules/crm/accounts/table.ts'
 import { types as activityTypes, type Link } from '../../src/modules/crm/activities/table.ts'
-import { statuses as responses } from '../../src/modules/marketing/campaign-members/table.ts'
+import { statuses as leadStatuses } from '../../src/modules/crm/leads/table.ts'
+import { statuses as memberStatuses } from '../../src/modules/marketing/campaign-members/table.ts'
 import { types as campaignTypes } from '../../src/modules/marketing/campaigns/table.ts'
-import { statuses } from '../../src/modules/crm/leads/table.ts'
-import { ascii, cents, dayOf, older, phoneOf, sometimes, spread, weighted } from './random.ts'
+import {
+  dateOf,
+  logNormal,
+  maybe,
+  phoneOf,
+  pickEarlier,
+  roundToCents,
+  toAscii,
+  weighted
+} from './random.ts'
 
-/** What later records need of those created before. Lists of them are in order of age. */
-export interface Company {
+/** The fields of records that later records depend on. Arrays of records are in order of age. */
+export interface AccountRef {
   id: number
   name: string
   website: string
   country: string
   created_at: string
 }
-export interface Person {
+export interface ContactRef {
   id: number
   account_id: number | null
 }
-export interface Prospect {
+export interface LeadRef {
   id: number
   contact_id: number | null
-  status: (typeof statuses)[number]
+  status: (typeof leadStatuses)[number]
   created_at: string
 }
-export interface Sale {
+export interface OpportunityRef {
   id: number
   account_id: number | null
   created_at: string
@@ -53,7 +62,7 @@ const locales: Locale[] = [
   { faker: pl, country: 'Poland', weight: 2 },
   { faker: tr, country: 'Turkey', weight: 1 }
 ]
-const localeIndex = weighted(Object.fromEntries(locales.map(({ weight }, i) => [i, weight])))
+const pickLocaleIndex = weighted(Object.fromEntries(locales.map(({ weight }, i) => [i, weight])))
 const industries = [
   'Manufacturing',
   'Software',
@@ -68,7 +77,7 @@ const industries = [
   'Media',
   'Tourism'
 ]
-const sources = weighted({
+const pickSource = weighted({
   website: 6,
   referral: 4,
   'trade show': 2,
@@ -89,20 +98,20 @@ const products = [
   'Renewal',
   'Extension'
 ]
-const accountType = weighted<(typeof types)[number]>({
+const pickAccountType = weighted<(typeof accountTypes)[number]>({
   customer: 5,
   prospect: 4,
   partner: 1,
   vendor: 1
 })
-const finalStatus = weighted({ new: 4, contacted: 3, qualified: 5, unqualified: 2 })
-const leadTransitions: Record<ReturnType<typeof finalStatus>, Prospect['status'][]> = {
+const pickLeadStatus = weighted({ new: 4, contacted: 3, qualified: 5, unqualified: 2 })
+const leadTransitions: Record<ReturnType<typeof pickLeadStatus>, LeadRef['status'][]> = {
   new: [],
   contacted: ['contacted'],
   qualified: ['contacted', 'qualified'],
   unqualified: ['contacted', 'unqualified']
 }
-const finalStage = weighted({
+const pickFinalStage = weighted({
   prospecting: 4,
   qualification: 3,
   proposal: 3,
@@ -119,6 +128,7 @@ const probabilities = {
   won: 100,
   lost: 0
 }
+type Stage = keyof typeof probabilities
 const lostReasons = ['price', 'competitor', 'no budget', 'no decision', 'no response']
 const subjects: Record<(typeof activityTypes)[number], string[]> = {
   call: ['First call', 'Follow-up call', 'Call about the offer'],
@@ -127,7 +137,7 @@ const subjects: Record<(typeof activityTypes)[number], string[]> = {
   task: ['Prepare the offer', 'Check the references', 'Send the contract'],
   note: ['Prefers calls in the morning', 'Met us at a trade show', 'Decides with a colleague']
 }
-const response = weighted<(typeof responses)[number]>({
+const pickMemberStatus = weighted<(typeof memberStatuses)[number]>({
   added: 2,
   sent: 6,
   responded: 2,
@@ -135,10 +145,12 @@ const response = weighted<(typeof responses)[number]>({
 })
 
 const day = 86_400_000
-const history = 730 * day
+const historyLength = 730 * day
 
-/** Generates believable records: the same ones for the same seed and day. */
+/** Generates realistic records: the same ones for the same seed and day. */
 export class DemoData {
+  /** IDs of the tags that records can have. */
+  tags: number[] = []
   readonly #today = Math.floor(Date.now() / day) * day
 
   constructor(seed: number[]) {
@@ -146,19 +158,19 @@ export class DemoData {
   }
 
   username(): string {
-    return `${ascii(en.person.firstName())}.${ascii(en.person.lastName())}`
+    return `${toAscii(en.person.firstName())}.${toAscii(en.person.lastName())}`
   }
 
   /**
-   * `progress` is the position of a record among those of its kind, from 0 (the oldest) to 1. It
-   * refers only to records that are older.
+   * `recency` is the position of a record among those of its resource, from 0 (oldest) to 1
+   * (newest). Records refer only to older ones.
    */
-  account(progress: number, owners: number[], parents: Company[]) {
+  account(recency: number, owners: number[], parents: AccountRef[]) {
     const { faker, country } = this.#locale()
     const name = faker.company.name()
-    // a reserved domain, so that nobody is written to by accident
-    const domain = `${ascii(name, '-').slice(0, 60)}.example`
-    const employees = Math.ceil(spread(20, 1.5))
+    // a reserved top-level domain (RFC 2606): no email reaches a real person
+    const domain = `${toAscii(name, '-').slice(0, 60)}.example`
+    const employees = Math.ceil(logNormal(20, 1.5))
     return {
       name,
       country,
@@ -170,53 +182,55 @@ export class DemoData {
       city: faker.location.city(),
       state: faker.location.state(),
       postal_code: faker.location.zipCode(),
-      annual_revenue: cents(employees * spread(120_000, 0.6)),
+      annual_revenue: roundToCents(employees * logNormal(120_000, 0.6)),
       employee_count: employees,
       status: en.datatype.boolean(0.9) ? ('active' as const) : ('inactive' as const),
-      type: accountType(),
-      parent_account_id: sometimes(0.3, () => older(parents, progress)?.id),
+      type: pickAccountType(),
+      parent_account_id: maybe(0.3, () => pickEarlier(parents, recency)?.id),
       assigned_to: en.helpers.arrayElement(owners),
       tags: this.#tags(),
-      created_at: this.#at(progress)
+      created_at: this.#at(recency)
     }
   }
 
-  contact(progress: number, companies: Company[]) {
-    const company = sometimes(0.85, () => older(companies, progress))
-    const local = sometimes(0.8, () => locales.find(({ country }) => country === company?.country))
-    const { faker } = local ?? this.#locale()
+  contact(recency: number, accounts: AccountRef[]) {
+    const account = maybe(0.85, () => pickEarlier(accounts, recency))
+    const sameCountry = maybe(0.8, () =>
+      locales.find(({ country }) => country === account?.country)
+    )
+    const { faker } = sameCountry ?? this.#locale()
     const first_name = faker.person.firstName()
     const last_name = faker.person.lastName()
-    const domain = company ? new URL(company.website).host.replace('www.', '') : 'mail.example'
+    const domain = account ? new URL(account.website).host.replace('www.', '') : 'mail.example'
     return {
       first_name,
       last_name,
-      email: sometimes(0.95, () => `${ascii(first_name)}.${ascii(last_name)}@${domain}`),
-      phone: sometimes(0.9, () => phoneOf(faker)),
-      company: company?.name ?? null,
-      position: sometimes(0.8, () => en.person.jobTitle()),
-      account_id: company?.id ?? null,
+      email: maybe(0.95, () => `${toAscii(first_name)}.${toAscii(last_name)}@${domain}`),
+      phone: maybe(0.9, () => phoneOf(faker)),
+      company: account?.name ?? null,
+      position: maybe(0.8, () => en.person.jobTitle()),
+      account_id: account?.id ?? null,
       tags: this.#tags(),
-      created_at: this.#at(progress)
+      created_at: this.#at(recency)
     }
   }
 
-  lead(progress: number, owners: number[], people: Person[]) {
-    const created_at = this.#at(progress)
+  lead(recency: number, owners: number[], contacts: ContactRef[]) {
+    const created_at = this.#at(recency)
     return {
-      contact_id: older(people, progress)?.id ?? null,
-      source: sources(),
+      contact_id: pickEarlier(contacts, recency)?.id ?? null,
+      source: pickSource(),
       score: en.number.int({ min: 0, max: 100 }),
-      assigned_to: sometimes(0.9, () => en.helpers.arrayElement(owners)),
+      assigned_to: maybe(0.9, () => en.helpers.arrayElement(owners)),
       tags: this.#tags(),
       created_at,
       moved_at: created_at
     }
   }
 
-  /** The transitions of a new lead, each as the fields it changes. */
-  transitionsOfLead({ created_at }: Prospect) {
-    const steps = leadTransitions[finalStatus()]
+  /** Transitions of a new lead, each as the fields that it changes. */
+  transitionsOfLead({ created_at }: LeadRef) {
+    const steps = leadTransitions[pickLeadStatus()]
     return this.#instants(created_at, steps.length).map((moved_at, i) => ({
       status: steps[i]!,
       moved_at,
@@ -225,27 +239,27 @@ export class DemoData {
     }))
   }
 
-  /** `companyOf` finds the company of a lead. */
+  /** `accountOf` returns the account that the contact of a lead belongs to. */
   opportunity(
-    progress: number,
+    recency: number,
     owners: number[],
-    prospects: Prospect[],
-    companyOf: (prospect: Prospect) => Company | undefined
+    leads: LeadRef[],
+    accountOf: (lead: LeadRef) => AccountRef | undefined
   ) {
-    const lead = Array.from({ length: 6 }, () => older(prospects, progress)).find(
-      prospect => prospect?.status === 'qualified'
+    const lead = Array.from({ length: 6 }, () => pickEarlier(leads, recency)).find(
+      lead => lead?.status === 'qualified'
     )
-    const company = lead && companyOf(lead)
-    const created_at = this.#at(progress)
+    const account = lead && accountOf(lead)
+    const created_at = this.#at(recency)
     const product = en.helpers.arrayElement(products)
     return {
       lead_id: lead?.id ?? null,
-      account_id: company?.id ?? null,
-      title: company ? `${product} for ${company.name}` : product,
-      amount: cents(spread(15_000, 1)),
+      account_id: account?.id ?? null,
+      title: account ? `${product} for ${account.name}` : product,
+      amount: roundToCents(logNormal(15_000, 1)),
       stage: 'prospecting',
       probability: probabilities.prospecting,
-      close_date: dayOf(en.date.between({ from: this.#today, to: this.#today + 180 * day })),
+      close_date: dateOf(en.date.between({ from: this.#today, to: this.#today + 180 * day })),
       assigned_to: en.helpers.arrayElement(owners),
       tags: this.#tags(),
       created_at,
@@ -253,15 +267,9 @@ export class DemoData {
     }
   }
 
-  /** The transitions of an opportunity in the default pipeline, each as the fields it changes. */
-  transitionsOfOpportunity({ created_at }: Sale) {
-    const end = finalStage()
-    const closes = end === 'won' || end === 'lost'
-    const open = openStages.slice(
-      1,
-      closes ? en.number.int({ min: end === 'won' ? 3 : 1, max: 4 }) : openStages.indexOf(end) + 1
-    )
-    const steps: (keyof typeof probabilities)[] = closes ? [...open, end] : open
+  /** Transitions of an opportunity in the default pipeline, each as the fields that it changes. */
+  transitionsOfOpportunity({ created_at }: OpportunityRef) {
+    const steps = stagesAfterFirst(pickFinalStage())
     return this.#instants(created_at, steps.length).map((moved_at, i) => {
       const stage = steps[i]!
       const status = stage === 'won' || stage === 'lost' ? stage : ('open' as const)
@@ -278,38 +286,34 @@ export class DemoData {
   }
 
   activity(
-    progress: number,
+    recency: number,
     owners: number[],
-    people: Person[],
-    prospects: Prospect[],
-    sales: Sale[]
+    contacts: ContactRef[],
+    leads: LeadRef[],
+    opportunities: OpportunityRef[]
   ) {
-    const person = older(people, progress)
-    const lead = sometimes(0.3, () => older(prospects, progress))
-    const sale = sometimes(0.3, () => older(sales, progress))
-    const account_id = person?.account_id ?? sale?.account_id
+    const contact = pickEarlier(contacts, recency)
+    const lead = maybe(0.3, () => pickEarlier(leads, recency))
+    const opportunity = maybe(0.3, () => pickEarlier(opportunities, recency))
+    const account_id = contact?.account_id ?? opportunity?.account_id
     const links: Link[] = [
-      ...(person ? [{ type: 'contact' as const, id: person.id }] : []),
+      ...(contact ? [{ type: 'contact' as const, id: contact.id }] : []),
       ...(lead ? [{ type: 'lead' as const, id: lead.id }] : []),
       ...(account_id ? [{ type: 'account' as const, id: account_id }] : []),
-      ...(sale ? [{ type: 'opportunity' as const, id: sale.id }] : [])
+      ...(opportunity ? [{ type: 'opportunity' as const, id: opportunity.id }] : [])
     ]
     const type = en.helpers.arrayElement(activityTypes)
     const done = type === 'note' || en.datatype.boolean(0.85)
-    const created_at = this.#at(progress)
-    const due = new Date(
-      Math.min(
-        Date.parse(created_at) + en.number.int({ min: 1, max: 14 }) * day,
-        this.#today + 14 * day
-      )
-    )
+    const created_at = this.#at(recency)
+    const days = en.number.int({ min: 1, max: 14 })
+    const due = Math.min(Date.parse(created_at) + days * day, this.#today + 14 * day)
     return {
       type,
       subject: en.helpers.arrayElement(subjects[type]),
       status: done ? ('completed' as const) : ('planned' as const),
       priority: en.helpers.arrayElement(['low', 'medium', 'medium', 'high'] as const),
-      due_at: type === 'note' ? null : due.toISOString(),
-      completed_at: done ? new Date(Math.min(due.getTime(), this.#today)).toISOString() : null,
+      due_at: type === 'note' ? null : new Date(due).toISOString(),
+      completed_at: done ? new Date(Math.min(due, this.#today)).toISOString() : null,
       duration_minutes:
         type === 'call' || type === 'meeting' ? en.number.int({ min: 1, max: 18 }) * 5 : null,
       assigned_to: en.helpers.arrayElement(owners),
@@ -318,38 +322,35 @@ export class DemoData {
     }
   }
 
-  campaign(progress: number, owners: number[]) {
+  campaign(recency: number, owners: number[]) {
     const type = en.helpers.arrayElement(campaignTypes)
-    const created_at = this.#at(progress)
+    const created_at = this.#at(recency)
     const start = Date.parse(created_at) + 14 * day
     return {
       name: `${en.commerce.productAdjective()} ${type} of ${created_at.slice(0, 7)}`,
       type,
       status: start < this.#today - 30 * day ? ('completed' as const) : ('active' as const),
-      start_date: dayOf(new Date(start)),
-      end_date: dayOf(new Date(start + 30 * day)),
-      budget: cents(spread(5_000, 0.8)),
+      start_date: dateOf(new Date(start)),
+      end_date: dateOf(new Date(start + 30 * day)),
+      budget: roundToCents(logNormal(5_000, 0.8)),
       assigned_to: en.helpers.arrayElement(owners),
       created_at
     }
   }
 
-  member(progress: number, campaigns: { id: number }[], people: Person[], prospects: Prospect[]) {
-    const lead = sometimes(0.4, () => older(prospects, progress))
-    const status = response()
-    const created_at = this.#at(progress)
+  member(recency: number, campaigns: { id: number }[], contacts: ContactRef[], leads: LeadRef[]) {
+    const lead = maybe(0.4, () => pickEarlier(leads, recency))
+    const status = pickMemberStatus()
+    const created_at = this.#at(recency)
     return {
       campaign_id: en.helpers.arrayElement(campaigns).id,
-      contact_id: lead ? null : en.helpers.arrayElement(people).id,
+      contact_id: lead ? null : en.helpers.arrayElement(contacts).id,
       lead_id: lead?.id ?? null,
       status,
       responded_at: status === 'responded' || status === 'declined' ? created_at : null,
       created_at
     }
   }
-
-  /** The tags to draw from. */
-  tags: number[] = []
 
   #tags(): number[] {
     return en.datatype.boolean(0.15) ? en.helpers.arrayElements(this.tags, { min: 1, max: 2 }) : []
@@ -368,11 +369,18 @@ export class DemoData {
   }
 
   #locale(): Locale {
-    return locales[Number(localeIndex())]!
+    return locales[Number(pickLocaleIndex())]!
   }
 
-  /** Recent times are more frequent. */
-  #at(progress: number): string {
-    return new Date(this.#today - history * (1 - Math.sqrt(progress))).toISOString()
+  /** The instant of a record: recent ones are more frequent. */
+  #at(recency: number): string {
+    return new Date(this.#today - historyLength * (1 - Math.sqrt(recency))).toISOString()
   }
+}
+
+/** The stages from the second one to `final`. Lost opportunities skip some. */
+function stagesAfterFirst(final: Stage): Stage[] {
+  if (final !== 'won' && final !== 'lost') return openStages.slice(1, openStages.indexOf(final) + 1)
+  const end = en.number.int({ min: final === 'won' ? 3 : 1, max: 4 })
+  return [...openStages.slice(1, end), final]
 }

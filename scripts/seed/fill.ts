@@ -11,12 +11,18 @@ import { leadService } from '../../src/modules/crm/leads/service.ts'
 import { opportunityService } from '../../src/modules/sales/opportunities/service.ts'
 import { pipelineService } from '../../src/modules/sales/pipelines/service.ts'
 import { userService } from '../../src/modules/identity/users/service.ts'
-import { DemoData, type Company, type Person, type Prospect, type Sale } from './demo-data.ts'
-import { progressOf, type Progress } from './progress.ts'
+import {
+  DemoData,
+  type AccountRef,
+  type ContactRef,
+  type LeadRef,
+  type OpportunityRef
+} from './demo-data.ts'
+import { createProgress, type Progress } from './progress.ts'
 import { createSettings } from './settings.ts'
 import { Writer } from './writer.ts'
 
-/** How many records of each kind go with `contacts` contacts. */
+/** Number of records of each kind for a number of contacts. */
 const planFor = (contacts: number) => ({
   users: Math.min(20, Math.max(3, Math.round(contacts / 500))),
   headquarters: Math.ceil(contacts / 20),
@@ -32,28 +38,27 @@ const planFor = (contacts: number) => ({
 type Plan = ReturnType<typeof planFor>
 
 /** Creates demo data of all resources. Returns the names of the new users and their password. */
-export async function fill(ctx: Context, contacts: number, seed: number) {
+export async function createDemoData(ctx: Context, contactCount: number, seed: number) {
   const { total: existing = 0 } = await contactService.list(ctx, { limit: 1, count: true })
-  const data = new DemoData([seed, existing]) // other people in each run
-  const plan = planFor(contacts)
-  const progress = progressOf(Object.values(plan).reduce((sum, count) => sum + count, 0))
+  const data = new DemoData([seed, existing]) // different people in each run
+  const plan = planFor(contactCount)
+  const progress = createProgress(Object.values(plan).reduce((sum, count) => sum + count, 0))
   const { names, ids, password } = await createUsers(ctx, data, plan.users, progress)
   const seeding = { data, plan, users: ids, writer: new Writer(ctx, ids, progress) }
   data.tags = await createSettings(ctx, ids)
-  const companies = await createAccounts(seeding)
-  const people = await createContacts(seeding, companies)
-  const prospects = await createLeads(seeding, people)
-  const sales = await createOpportunities(ctx, seeding, prospects, employersOf(people, companies))
-  await seeding.writer.create('activities', plan.activities, activityService, ['id'], age =>
-    data.activity(age, ids, people, prospects, sales)
-  )
-  await createCampaigns(seeding, people, prospects)
-  await convertLeads(seeding, prospects, progress)
+  const accounts = await createAccounts(seeding)
+  const contacts = await createContacts(seeding, accounts)
+  const leads = await createLeads(seeding, contacts)
+  const accountOf = accountsOfContacts(contacts, accounts)
+  const opportunities = await createOpportunities(ctx, seeding, leads, accountOf)
+  await createActivities(seeding, contacts, leads, opportunities)
+  await createCampaigns(seeding, contacts, leads)
+  await convertLeads(seeding, leads, progress)
   progress.done()
   return { names, password }
 }
 
-/** What the functions below share; `users` may write. */
+/** State of a run; `users` are those with write access. */
 interface Seeding {
   data: DemoData
   plan: Plan
@@ -75,7 +80,7 @@ async function createUsers(ctx: Context, data: DemoData, count: number, progress
   return { names, ids, password }
 }
 
-/** Creates a user, with a number behind the name if it is taken. */
+/** Creates a user; appends a number to the name if it is in use. */
 async function createUser(
   ctx: Context,
   name: string,
@@ -93,16 +98,16 @@ async function createUser(
   }
 }
 
-/** Headquarters first: a subsidiary that comes after its parent cannot close a circle. */
-async function createAccounts({ data, plan, users, writer }: Seeding): Promise<Company[]> {
-  const create = async (count: number, parents: Company[]) =>
+/** Creates headquarters before subsidiaries, so that the hierarchy has no cycle. */
+async function createAccounts({ data, plan, users, writer }: Seeding): Promise<AccountRef[]> {
+  const create = async (count: number, parents: AccountRef[]) =>
     (await writer.create(
       'accounts',
       count,
       accountService,
       ['id', 'name', 'website', 'country', 'created_at'],
-      age => data.account(age, users, parents)
-    )) as Company[]
+      recency => data.account(recency, users, parents)
+    )) as AccountRef[]
   const headquarters = await create(plan.headquarters, [])
   const subsidiaries = await create(plan.subsidiaries, headquarters)
   return [...headquarters, ...subsidiaries].toSorted((a, b) =>
@@ -110,23 +115,24 @@ async function createAccounts({ data, plan, users, writer }: Seeding): Promise<C
   )
 }
 
-const createContacts = async ({ data, plan, writer }: Seeding, companies: Company[]) =>
-  (await writer.create('contacts', plan.contacts, contactService, ['id', 'account_id'], age =>
-    data.contact(age, companies)
-  )) as Person[]
+const createContacts = async ({ data, plan, writer }: Seeding, accounts: AccountRef[]) =>
+  (await writer.create('contacts', plan.contacts, contactService, ['id', 'account_id'], recency =>
+    data.contact(recency, accounts)
+  )) as ContactRef[]
 
-function employersOf(people: Person[], companies: Company[]) {
-  const byId = new Map(companies.map(company => [company.id, company]))
-  return new Map(people.map(({ id, account_id }) => [id, byId.get(account_id ?? 0)]))
+/** The account of each contact, by the ID of the contact. */
+function accountsOfContacts(contacts: ContactRef[], accounts: AccountRef[]) {
+  const byId = new Map(accounts.map(account => [account.id, account]))
+  return new Map(contacts.map(({ id, account_id }) => [id, byId.get(account_id ?? 0)]))
 }
 
-async function createLeads({ data, plan, users, writer }: Seeding, people: Person[]) {
+async function createLeads({ data, plan, users, writer }: Seeding, contacts: ContactRef[]) {
   const fields = ['id', 'contact_id', 'created_at']
-  const leads = (await writer.create('leads', plan.leads, leadService, fields, age =>
-    data.lead(age, users, people)
-  )) as Prospect[]
+  const leads = (await writer.create('leads', plan.leads, leadService, fields, recency =>
+    data.lead(recency, users, contacts)
+  )) as LeadRef[]
   const histories = leads.map(lead => ({ id: lead.id, transitions: data.transitionsOfLead(lead) }))
-  await writer.transition(leadService, histories)
+  await writer.applyTransitions(leadService, histories)
   return leads.map((lead, i) => {
     const { status = 'new' as const } = histories[i]!.transitions.at(-1) ?? {}
     return { ...lead, status }
@@ -136,50 +142,68 @@ async function createLeads({ data, plan, users, writer }: Seeding, people: Perso
 async function createOpportunities(
   ctx: Context,
   { data, plan, users, writer }: Seeding,
-  prospects: Prospect[],
-  employers: Map<number, Company | undefined>
-): Promise<Sale[]> {
+  leads: LeadRef[],
+  accountOf: Map<number, AccountRef | undefined>
+): Promise<OpportunityRef[]> {
   const { id: pipeline_id } = await pipelineService.getDefault(ctx)
-  const employerOf = ({ contact_id }: Prospect) => employers.get(contact_id ?? 0)
-  const sales = (await writer.create(
+  const opportunities = (await writer.create(
     'opportunities',
     plan.opportunities,
     opportunityService,
     ['id', 'account_id', 'created_at'],
-    age => ({ ...data.opportunity(age, users, prospects, employerOf), pipeline_id })
-  )) as Sale[]
-  await writer.transition(
+    recency => ({
+      ...data.opportunity(recency, users, leads, ({ contact_id }) =>
+        accountOf.get(contact_id ?? 0)
+      ),
+      pipeline_id
+    })
+  )) as OpportunityRef[]
+  await writer.applyTransitions(
     opportunityService,
-    sales.map(sale => ({ id: sale.id, transitions: data.transitionsOfOpportunity(sale) }))
+    opportunities.map(opportunity => ({
+      id: opportunity.id,
+      transitions: data.transitionsOfOpportunity(opportunity)
+    }))
   )
-  return sales
+  return opportunities
+}
+
+async function createActivities(
+  { data, plan, users, writer }: Seeding,
+  contacts: ContactRef[],
+  leads: LeadRef[],
+  opportunities: OpportunityRef[]
+): Promise<void> {
+  await writer.create('activities', plan.activities, activityService, ['id'], recency =>
+    data.activity(recency, users, contacts, leads, opportunities)
+  )
 }
 
 async function createCampaigns(
   { data, plan, users, writer }: Seeding,
-  people: Person[],
-  prospects: Prospect[]
+  contacts: ContactRef[],
+  leads: LeadRef[]
 ): Promise<void> {
   const campaigns = (await writer.create(
     'campaigns',
     plan.campaigns,
     campaignService,
     ['id'],
-    age => data.campaign(age, users)
+    recency => data.campaign(recency, users)
   )) as { id: number }[]
-  await writer.create('campaign members', plan.members, campaignMemberService, ['id'], age =>
-    data.member(age, campaigns, people, prospects)
+  await writer.create('campaign members', plan.members, campaignMemberService, ['id'], recency =>
+    data.member(recency, campaigns, contacts, leads)
   )
 }
 
 async function convertLeads(
   { plan, writer }: Seeding,
-  prospects: Prospect[],
+  leads: LeadRef[],
   progress: Progress
 ): Promise<void> {
-  const qualified = prospects.filter(({ status }) => status === 'qualified')
+  const qualified = leads.filter(({ status }) => status === 'qualified')
   for (const { id } of qualified.slice(0, plan.conversions)) {
-    await leadConversionService.convert(writer.as(id), id, {}, true)
+    await leadConversionService.convert(writer.contextOf(id), id, {}, true)
     progress.advance('conversions', 1)
   }
 }

@@ -1,7 +1,7 @@
 import type { Faker } from '@faker-js/faker'
 import { faker } from '@faker-js/faker/locale/en'
 
-/** A function that draws a key, as often as its weight says. */
+/** Returns a function that picks a random key in proportion to its weight. */
 export function weighted<Key extends string>(weights: Record<Key, number>): () => Key {
   const keys = Object.entries<number>(weights).flatMap(([key, weight]) =>
     Array.from({ length: weight }, () => key as Key)
@@ -9,29 +9,35 @@ export function weighted<Key extends string>(weights: Record<Key, number>): () =
   return () => faker.helpers.arrayElement(keys)
 }
 
-/** One of the records up to `progress` (0 to 1), more often an early one. */
-export function older<T>(records: T[], progress: number): T | undefined {
-  const count = Math.floor(progress * records.length) - 1
+/** Picks one of the first records, up to `recency` (0 to 1); the earlier ones more often. */
+export function pickEarlier<T>(records: T[], recency: number): T | undefined {
+  const count = Math.floor(recency * records.length) - 1
   if (count <= 0) return undefined
   return records[Math.floor(faker.number.float({ max: 0.999_999 }) ** 1.5 * count)]
 }
 
-export const sometimes = <T>(chance: number, generate: () => T | undefined): T | null =>
-  faker.datatype.boolean(chance) ? (generate() ?? null) : null
+/** A generated value with the given probability, otherwise null. */
+export const maybe = <T>(probability: number, generate: () => T | undefined): T | null =>
+  faker.datatype.boolean(probability) ? (generate() ?? null) : null
 
-/** A log-normal number around `middle`, as amounts of money and sizes of companies are. */
-export function spread(middle: number, sigma: number): number {
+/** A log-normal random number, as amounts of money and sizes of companies are. */
+export function logNormal(median: number, sigma: number): number {
   const normal =
     Math.sqrt(-2 * Math.log(1 - faker.number.float({ max: 0.999_999 }))) *
     Math.cos(2 * Math.PI * faker.number.float())
-  return middle * Math.exp(sigma * normal)
+  return median * Math.exp(sigma * normal)
 }
 
-export const dayOf = (date: Date) => date.toISOString().slice(0, 10)
-export const cents = (amount: number) => Math.min(Math.round(amount * 100) / 100, 90_000_000)
+/** The date of an instant in UTC, as YYYY-MM-DD. */
+export const dateOf = (instant: Date) => instant.toISOString().slice(0, 10)
+
+/** An amount of money with two decimals, capped so that it fits every column for amounts. */
+export const roundToCents = (amount: number) => Math.min(Math.round(amount * 100) / 100, 90_000_000)
+
 export const phoneOf = (locale: Faker) =>
   locale.phone.number({ style: 'international' }).slice(0, 20)
 
+/** Letters that NFD does not decompose. */
 const letters: Record<string, string> = {
   ß: 'ss',
   ø: 'o',
@@ -43,7 +49,7 @@ const letters: Record<string, string> = {
 }
 
 /** `Gonçalves & Łuczak` as `goncalvesluczak`, or with `separator` between its words. */
-export const ascii = (text: string, separator = '') =>
+export const toAscii = (text: string, separator = '') =>
   text
     .toLowerCase()
     .normalize('NFD')

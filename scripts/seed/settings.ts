@@ -5,7 +5,7 @@ import { tagService } from '../../src/modules/crm/tags/service.ts'
 import { teamService } from '../../src/modules/automation/teams/service.ts'
 import { territoryService } from '../../src/modules/automation/territories/service.ts'
 
-const colors = {
+const tagColors = {
   strategic: '#49cc90',
   hot: '#e5484d',
   'do not call': '#8b8d98',
@@ -15,11 +15,12 @@ const colors = {
 }
 
 /**
- * Creates tags and, in an organization without teams: teams of `users`, territories, assignment
- * rules and a scoring model. Returns the IDs of the tags. The jobs of a server score the leads.
+ * Creates tags and, in an organization without teams, teams of `users`, territories, assignment
+ * rules and a scoring model, with which the jobs of the server score leads. Returns the IDs of all
+ * tags.
  */
 export async function createSettings(ctx: Context, users: number[]): Promise<number[]> {
-  const tags = Object.entries(colors).map(([name, color]) => ({ name, color }))
+  const tags = Object.entries(tagColors).map(([name, color]) => ({ name, color }))
   await tagService.createMany(ctx, tags)
   const { data: existing } = await teamService.list(ctx, { limit: 1 })
   if (existing.length === 0) {

@@ -2,8 +2,8 @@ import { Context } from '../../src/core/access/context.ts'
 import type { ListQuery, Page } from '../../src/core/records/list.ts'
 import type { Progress } from './progress.ts'
 
-/** Rows in a statement: enough to be fast, few enough for its limit of five seconds. */
-const batch = 1000
+/** Rows per statement: fast, and well within the statement timeout of five seconds. */
+const batchSize = 1000
 
 interface BulkService<Row> {
   list: (ctx: Context, query: ListQuery) => Promise<Page<object>>
@@ -15,7 +15,7 @@ interface UpdateService<Changes> {
   updateMany: (ctx: Context, changes: (Changes & { id: number })[]) => Promise<number[]>
 }
 
-/** Writes records in batches, each in the name of another user. */
+/** Writes records in batches, on behalf of one user after another. */
 export class Writer {
   readonly #ctx: Context
   readonly #users: number[]
@@ -28,43 +28,44 @@ export class Writer {
   }
 
   /** The context of the n-th user. */
-  as(n: number): Context {
+  contextOf(n: number): Context {
     const user_id = this.#users[n % this.#users.length]!
     return new Context(this.#ctx.services, { ...this.#ctx.principal, user_id })
   }
 
-  /** Creates `count` records and returns `fields` of them, in order of age. */
+  /** Creates `count` records and returns their `fields`, in order of age. */
   async create<Row>(
-    what: string,
+    resource: string,
     count: number,
     service: BulkService<Row>,
     fields: readonly string[],
-    generate: (progress: number) => Row
+    generate: (recency: number) => Row
   ): Promise<object[]> {
     const newest = (await service.list(this.#ctx, { limit: 1, fields: ['id'] })).data[0]
     let written: Promise<unknown> = Promise.resolve()
-    for (let first = 0; first < count; first += batch) {
-      const rows = Array.from({ length: Math.min(batch, count - first) }, (_, i) =>
+    for (let first = 0; first < count; first += batchSize) {
+      const rows = Array.from({ length: Math.min(batchSize, count - first) }, (_, i) =>
         generate((first + i + 0.5) / count)
       )
       await written // the next rows are generated while Postgres stores these
-      written = service.createMany(this.as(first / batch), rows)
-      this.#progress.advance(what, rows.length)
+      written = service.createMany(this.contextOf(first / batchSize), rows)
+      this.#progress.advance(resource, rows.length)
     }
     await written
-    const created: object[] = []
-    const after = (newest as { id: number } | undefined)?.id ?? 0
-    for await (const rows of service.stream(this.#ctx, {
+    const created: ListQuery = {
       fields,
-      filters: [{ field: 'id', operator: 'gt', value: after }],
+      filters: [
+        { field: 'id', operator: 'gt', value: (newest as { id: number } | undefined)?.id ?? 0 }
+      ],
       sort: [{ field: 'id', descending: false }]
-    }))
-      created.push(...rows)
-    return created
+    }
+    const records: object[] = []
+    for await (const rows of service.stream(this.#ctx, created)) records.push(...rows)
+    return records
   }
 
-  /** Makes the first transition of each record, then the second, and so on. */
-  async transition<Changes extends object>(
+  /** Applies the first transition of each record, then the second, and so on. */
+  async applyTransitions<Changes extends object>(
     service: UpdateService<Changes>,
     records: { id: number; transitions: Changes[] }[]
   ): Promise<void> {
@@ -73,10 +74,20 @@ export class Writer {
       const changes = records.flatMap(({ id, transitions }) =>
         transitions.slice(step, step + 1).map(fields => ({ ...fields, id }))
       )
+      // a statement changes the same fields of all its rows
       const fieldsOf = (change: object) => Object.keys(change).join()
-      for (const alike of Map.groupBy(changes, fieldsOf).values())
-        for (let first = 0; first < alike.length; first += batch)
-          await service.updateMany(this.as(first / batch), alike.slice(first, first + batch))
+      for (const group of Map.groupBy(changes, fieldsOf).values())
+        await this.#update(service, group)
+    }
+  }
+
+  async #update<Changes>(
+    service: UpdateService<Changes>,
+    changes: (Changes & { id: number })[]
+  ): Promise<void> {
+    for (let first = 0; first < changes.length; first += batchSize) {
+      const ctx = this.contextOf(first / batchSize)
+      await service.updateMany(ctx, changes.slice(first, first + batchSize))
     }
   }
 }

@@ -8,7 +8,7 @@ import {
   type EmbeddedPostgres
 } from '../../src/bootstrap/embedded-postgres.ts'
 
-/** A server with a migrated database, which each test copies. */
+/** Postgres server with a migrated database, which each test copies. */
 export interface Cluster {
   url: string
   template: string
@@ -18,14 +18,14 @@ export interface Cluster {
 const keptFolder = path.resolve('node_modules/.cache/smartx-test-postgres')
 
 /**
- * Starts the cluster that earlier runs left, or a throw-away one while another run is using it. Its
- * template is named after the migrations, and created once for them.
+ * Starts the cluster kept from earlier runs, or a temporary one while another run uses that. Its
+ * template is named after a hash of the migrations, and created once for them.
  */
 export async function startCluster(): Promise<Cluster> {
   const { server, remove } = await startServer()
   const template = `template_${hashOfMigrations()}`
   const admin = postgres(server.url, { max: 1, onnotice: () => {} })
-  await dropLeftDatabases(admin, template)
+  await dropStaleDatabases(admin, template)
   await createTemplate(admin, server.url, template)
   await admin.end()
   return {
@@ -58,7 +58,7 @@ async function startServer(): Promise<{ server: EmbeddedPostgres; remove: () => 
 const start = async (data_dir: string) =>
   await startEmbeddedPostgres({ data_dir, durable: false, settings: { max_connections: '200' } })
 
-/** The files of `drizzle/` and the version of the job queue, which brings its own migrations. */
+/** Hash of `drizzle/` and the version of the job queue, which has migrations of its own. */
 function hashOfMigrations(): string {
   const hash = createHash('sha256')
   for (const name of readdirSync('drizzle', { recursive: true, encoding: 'utf8' }).toSorted())
@@ -67,20 +67,21 @@ function hashOfMigrations(): string {
   return hash.digest('hex').slice(0, 12)
 }
 
-/** Drops what runs that were killed left, and templates of other migrations. */
-async function dropLeftDatabases(admin: postgres.Sql, template: string): Promise<void> {
-  const left = await admin<{ name: string }[]>`
-    select datname as name from pg_database
+/** Drops databases of interrupted runs, and templates of other migrations. */
+async function dropStaleDatabases(admin: postgres.Sql, template: string): Promise<void> {
+  const stale = await admin<{ name: string }[]>`
+    select datname as name
+    from pg_database
     where datname ~ '^(test|template|draft)_' and datname <> ${template}`
-  for (const { name } of left) await admin.unsafe(`drop database "${name}" with (force)`)
+  for (const { name } of stale) await admin.unsafe(`drop database "${name}" with (force)`)
 }
 
-/** Renamed when it is complete: an interrupted run leaves no half-migrated template. */
+/** Renames it when complete, so that an interrupted run leaves no incomplete template. */
 async function createTemplate(admin: postgres.Sql, url: string, template: string): Promise<void> {
   if ((await admin`select from pg_database where datname = ${template}`).length > 0) return
   const draft = template.replace('template', 'draft')
   await admin.unsafe(`create database ${draft}`)
-  const { migrate } = await import('../../src/bootstrap/migrations.ts') // slow, seldom needed
+  const { migrate } = await import('../../src/bootstrap/migrations.ts') // slow to load, rarely needed
   await migrate(url.replace(/postgres$/, draft))
   await admin.unsafe(`alter database ${draft} rename to ${template}`)
 }

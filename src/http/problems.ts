@@ -45,7 +45,7 @@ export function sendProblem(
   request: FastifyRequest,
   reply: FastifyReply
 ): FastifyReply {
-  const problem = problemOf(error)
+  const problem = explainWeakTag(problemOf(error), request)
   if (problem.status >= 500) request.log.error({ request_id: request.id, err: error }, 'failed')
   return reply
     .code(problem.status)
@@ -53,6 +53,15 @@ export function sendProblem(
     .header('cache-control', 'no-store')
     .type('application/problem+json; charset=utf-8')
     .send(JSON.stringify(problem.body(pathOf(request), request.id)))
+}
+
+/** A weak tag never matches, which is not a stale version (RFC 9110 §13.1.1). */
+function explainWeakTag(problem: Problem, { headers }: FastifyRequest): Problem {
+  if (problem.code !== 'stale' || !headers['if-match']?.includes('W/')) return problem
+  const detail =
+    'If-Match compares strongly, so a weak tag never matches: send the ETag without W/, ' +
+    `${problem.extra.headers!.etag} for the current version.`
+  return new Problem(problem.status, problem.code, detail, problem.extra)
 }
 
 export const pathOf = ({ url }: FastifyRequest) => url.split('?', 1)[0]!.slice(0, 2000)

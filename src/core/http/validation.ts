@@ -9,7 +9,7 @@ type Json = Record<string, unknown>
 export type Failure = Pick<
   ErrorObject,
   'keyword' | 'instancePath' | 'schemaPath' | 'params' | 'message'
-> & { parentSchema?: { $id?: string; pattern?: string } }
+> & { parentSchema?: { $id?: string; pattern?: string; properties?: object }; data?: unknown }
 
 /** A date that Postgres accepts: not in the year 0, which ISO 8601 has and calendars do not. */
 function isDay(text: string): boolean {
@@ -134,18 +134,26 @@ const typeTexts: Record<string, string> = {
 
 const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
 
+const bodyText = (body: unknown) =>
+  body === undefined || body === null ? 'is missing: send a JSON object' : 'must be a JSON object'
+
 /** What an error of Ajv means to the caller, by keyword; others have Ajv's own message. */
 const detailTexts: Record<string, (failure: Failure, path: string) => string | undefined> = {
   additionalProperties: ({ params, parentSchema }) => {
     const fields = serverSet.get(parentSchema?.$id ?? '')
     const isServerSet = fields?.has(params.additionalProperty as string)
-    return isServerSet ? 'is set by the server and must be omitted' : 'is unknown'
+    if (isServerSet) return 'is set by the server and must be omitted'
+    const known = Object.keys(parentSchema?.properties ?? {}).map(name => name.split('[', 1)[0])
+    return known.length > 0 ? `is unknown; known: ${[...new Set(known)].join(', ')}` : 'is unknown'
   },
   required: () => 'is required',
   minProperties: () => 'must contain at least one field to change',
   pattern: ({ parentSchema }) =>
     requirementOf(parentSchema?.pattern ?? '') ?? 'has an invalid format',
-  minLength: () => 'must not be empty',
+  minLength: ({ params }) =>
+    params.limit === 1
+      ? 'must not be empty'
+      : `must have at least ${counted(params.limit as number, 'character')}`,
   maxLength: ({ params }) => `must have at most ${counted(params.limit as number, 'character')}`,
   minItems: ({ params }) => `must have at least ${counted(params.limit as number, 'item')}`,
   maxItems: ({ params }) => `must have at most ${counted(params.limit as number, 'item')}`,
@@ -154,8 +162,8 @@ const detailTexts: Record<string, (failure: Failure, path: string) => string | u
   maximum: ({ params }) => `must be at most ${params.limit}`,
   format: ({ params }) =>
     formatTexts[params.format as string] ?? `must match the format "${String(params.format)}"`,
-  type: ({ params }, path) =>
-    path === '' ? 'is missing: send a JSON object' : typeTexts[params.type as string],
+  type: ({ params, data }, path) =>
+    path === '' ? bodyText(data) : typeTexts[params.type as string],
   enum: ({ params }) =>
     `must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`
 }

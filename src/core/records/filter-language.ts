@@ -94,7 +94,7 @@ function parameterSchema({ field, operator, schema }: Condition): TSchema {
   if (isInstant(schema))
     return Instant({
       format: 'date-or-date-time',
-      description: `${description} A date means its start in UTC.`
+      description: `${description} A date means the whole day in UTC.`
     })
   const values = enumValues(schema)
   if (values) return OneOf(values, { description })
@@ -125,6 +125,29 @@ const parametersOf = (conditions: Condition[]): TProperties =>
       Type.Optional(parameterSchema(condition))
     ])
   )
+
+/** A day against instants, as conditions on its bounds in UTC: `lte` includes all of the day. */
+function withinDay({ field, operator }: Omit<Filter, 'value'>, day: string): Filter[] {
+  const start = (operator: Operator) => ({ field, operator, value: day })
+  const end = (operator: Operator) => ({ field, operator, value: dayAfter(day) })
+  switch (operator) {
+    case 'eq':
+      return [start('gte'), end('lt')]
+    case 'gt':
+      return [end('gte')]
+    case 'lte':
+      return [end('lt')]
+    default:
+      return [start(operator)]
+  }
+}
+
+function dayAfter(day: string): string {
+  const date = new Date(`${day}T00:00:00Z`)
+  date.setUTCDate(date.getUTCDate() + 1)
+  const isLast = date.getUTCFullYear() > 9999
+  return isLast ? 'infinity' : date.toISOString()
+}
 
 /** Filters as parameters of a query string, and as text for those that are stored. */
 export class FilterLanguage {
@@ -161,14 +184,21 @@ export class FilterLanguage {
       this.#conditions.set(parameterName(condition), condition)
   }
 
-  /** The filters in a query that was validated against `parameters`. Errors: 400 out of range. */
+  /**
+   * The filters in a query that was validated against `parameters`; all of them must match. Errors:
+   * 400 out of range.
+   */
   read(query: Record<string, unknown>): Filter[] {
     return [...this.#conditions]
       .filter(([name]) => query[name] !== undefined)
-      .map(([name, { field, operator, schema }]) => {
-        if (!isListOperator(operator)) return { field, operator, value: query[name] }
-        const one = operator === 'in' ? schema : (schema.items as TSchema)
-        return { field, operator, value: valuesOf(name, String(query[name]), one) }
+      .flatMap(([name, { field, operator, schema }]) => {
+        const value = query[name]
+        if (isListOperator(operator)) {
+          const one = operator === 'in' ? schema : (schema.items as TSchema)
+          return { field, operator, value: valuesOf(name, String(value), one) }
+        }
+        const isDay = isInstant(schema) && typeof value === 'string' && value.length === 10
+        return isDay ? withinDay({ field, operator }, value) : { field, operator, value }
       })
   }
 

@@ -1,6 +1,6 @@
 import type { SQL } from 'drizzle-orm'
 import { defaultsOf } from '../../../core/db/columns.ts'
-import { sql } from '../../../core/db/drizzle.ts'
+import { and, sql } from '../../../core/db/drizzle.ts'
 import { compile, ours } from '../../../core/db/sql.ts'
 import { ruleBroken } from '../../../core/errors.ts'
 import { columnCondition, type Filter } from '../../../core/records/filter.ts'
@@ -11,10 +11,11 @@ import type { Bands, ScoringRule } from './table.ts'
 
 type Subject = keyof typeof languages
 
-/** A rule as a filter on the lead or its contact, and whether that matches, in SQL. */
+/** A rule as filters on one field of the lead or its contact, all of which must match. */
 interface CompiledRule {
   subject: Subject
-  filter: Filter
+  field: string
+  filters: Filter[]
   points: number
 }
 
@@ -34,8 +35,8 @@ function compileRule(
   if (!language.has(parameter))
     throw ruleBroken(`${pointer}/operator`, `There is no filter ${parameter}.`)
   const text = new URLSearchParams([[parameter, value]]).toString()
-  const [filter] = language.parse(text, `${pointer}/value`)
-  return { subject, filter: filter!, points }
+  const filters = language.parse(text, `${pointer}/value`)
+  return { subject, field: name, filters, points }
 }
 
 const compileEach = (rules: ScoringRule[]) =>
@@ -53,11 +54,14 @@ export function gradeOf(score: number, { A, B, C }: Bands): 'A' | 'B' | 'C' | 'D
   return score >= C ? 'C' : 'D'
 }
 
-const columnOf = ({ subject, filter }: CompiledRule) => languages[subject].columns[filter.field]!
+const columnOf = ({ subject, field }: CompiledRule) => languages[subject].columns[field]!
 
 /** A lead without a contact matches no rule about contacts, not even one about a missing email. */
 function matchOf(rule: CompiledRule): SQL {
-  const matches = columnCondition(columnOf(rule), rule.filter, sql`${sql.param(rule.filter.value)}`)
+  const column = columnOf(rule)
+  const matches = and(
+    ...rule.filters.map(filter => columnCondition(column, filter, sql`${sql.param(filter.value)}`))
+  )!
   const isPresent = rule.subject === 'contact' ? sql`${contacts.id} is not null and ` : sql``
   return sql`coalesce(${isPresent}${matches}, false)`
 }

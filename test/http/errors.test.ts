@@ -1,0 +1,66 @@
+// Errors that say what to do.
+import t from 'tap'
+import { application, caller, organization, bearer } from '../support/app.ts'
+
+const app = await application(t)
+const { call, admin } = await organization(app)
+
+t.test('a text that is too short is told the length', async t => {
+  const short = await call('POST /api/auth/change-password', {
+    current_password: 'whatever it is',
+    new_password: 'short'
+  })
+  t.match(short.json(), {
+    status: 400,
+    errors: [{ pointer: '/new_password', code: 'minLength', detail: /at least 8 characters/ }]
+  })
+  t.match((await call('POST /api/tags', { name: '' })).json().detail, /name must not be empty/)
+})
+
+t.test('a body that is not an object is told so', async t => {
+  for (const [payload, detail] of [
+    ['[]', /must be a JSON object/],
+    ['[{"first_name":"A"}]', /must be a JSON object/],
+    ['"text"', /must be a JSON object/],
+    ['1', /must be a JSON object/],
+    ['null', /is missing: send a JSON object/]
+  ] as const) {
+    const refused = await app.inject({
+      method: 'POST',
+      url: '/api/contacts',
+      headers: { ...bearer(admin.token), 'content-type': 'application/json' },
+      payload
+    })
+    t.match([refused.statusCode, refused.json().detail], [400, detail], payload)
+  }
+  const absent = await caller(app, bearer(admin.token))('POST /api/contacts')
+  t.match(absent.json().detail, /is missing: send a JSON object/)
+})
+
+t.test('an unknown parameter or field is told which there are', async t => {
+  t.match(
+    (await call('GET /api/tags?nmae=x')).json().detail,
+    /nmae is unknown; known: limit, cursor, sort, fields, .*\bname\b/
+  )
+  t.match(
+    (await call('POST /api/tags', { name: 'A', colour: '#ffffff' })).json().detail,
+    /colour is unknown; known: name, color/
+  )
+  t.match((await call('GET /api/auth/me?x=1')).json().detail, /x is unknown/)
+})
+
+t.test('a weak tag in If-Match is told that it never matches', async t => {
+  const { id } = (await call('POST /api/tags', { name: 'B' })).json()
+  for (const [method, body] of [
+    ['PATCH', { name: 'C' }],
+    ['DELETE', undefined]
+  ] as const) {
+    const weak = await call(`${method} /api/tags/${id}`, body, { 'if-match': 'W/"1"' })
+    t.match(
+      [weak.statusCode, weak.headers.etag, weak.json()],
+      [412, '"1"', { code: 'stale', detail: /weak tag never matches: send .* without W\/, "1"/ }]
+    )
+  }
+  const stale = await call(`PATCH /api/tags/${id}`, { name: 'C' }, { 'if-match': '"7"' })
+  t.match(stale.json().detail, /current version is 1/)
+})
