@@ -1,7 +1,8 @@
-import type { ValidateFunction } from 'ajv'
+import type { Ajv, ValidateFunction } from 'ajv'
 import type { FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { invalid } from '../core/errors.ts'
+import { clearBlankText, setFixedFieldsAside } from '../core/http/bodies.ts'
 import { ajv, faultOf, urlValidator } from '../core/http/validation.ts'
 
 type Json = Record<string, unknown>
@@ -26,7 +27,7 @@ export function validation(): Pick<
         if (httpPart === 'headers') return () => true
         return lazily(() =>
           httpPart === 'body'
-            ? bodyValidator(bodies.compile(schema))
+            ? bodyValidator(bodies.compile(schema), definitionOf(bodies, schema))
             : urlValidator(urls.compile(schema), schema)
         )
       }
@@ -57,10 +58,21 @@ export function validation(): Pick<
 
 type Validator = (data: Json) => object
 
+/** The schema that the schema of a body is or refers to. */
+function definitionOf(bodies: Ajv, schema: Json): Json {
+  const { $ref } = schema as { $ref?: string }
+  return $ref === undefined ? schema : (bodies.getSchema($ref)!.schema as Json)
+}
+
 const bodyValidator =
-  (validate: ValidateFunction): Validator =>
-  data =>
-    validate(data) ? { value: data } : { error: validate.errors }
+  (validate: ValidateFunction, definition: Json): Validator =>
+  data => {
+    if (typeof data === 'object' && data !== null && !Array.isArray(data)) {
+      setFixedFieldsAside(String(definition.$id), data)
+      clearBlankText(definition, data)
+    }
+    return validate(data) ? { value: data } : { error: validate.errors }
+  }
 
 /** Compiles at the first request of the route: all validators are most of the startup time. */
 function lazily(compile: () => Validator): Validator {

@@ -3,7 +3,8 @@ import type { FastifyInstance } from 'fastify'
 import type { RecordTable } from '../db/columns.ts'
 import { relationsOf, type Owned } from '../records/include.ts'
 import { ListQueryReader } from '../records/list-query.ts'
-import { serverSetFields, type Resource } from '../records/resource.ts'
+import { fixedFields, serverSetFields, type Resource } from '../records/resource.ts'
+import { declareFixedFields } from './bodies.ts'
 import { withCompression } from './compression.ts'
 import { defineTag } from './operations.ts'
 import {
@@ -42,8 +43,8 @@ async function mount(
   const relations = { ...relationsOf(resource), ...owned }
   for (const one of [withIncluded(schema, relations), PageOf(schema), create, update])
     if (one?.$id) app.addSchema(one)
-  for (const body of [create, update])
-    if (body?.$id) declareServerSetFields(body.$id, serverSetFields(resource))
+  if (create?.$id) declareServerSetFields(create.$id, serverSetFields(resource))
+  if (update?.$id) declareFixedFields(update.$id, fixedFields(resource))
   if (description !== undefined) defineTag(path, description)
   const shared: Mount = {
     app,

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { pascalCase, withArticle } from '../names.ts'
+import { assertUnchanged, repeatsFixedFields } from './bodies.ts'
 import { versionsOf } from './preconditions.ts'
 import { operation, type Mount } from './resource-mount.ts'
 import {
@@ -42,11 +43,13 @@ export function mountCreate(mount: Mount): void {
 
 export function mountUpdate(mount: Mount): void {
   const { app, resource, service, schema, params } = mount
-  const { update } = service
+  const { get, update } = service
   if (!update || !resource.update) return
   const { name, label } = resource
   const one = withArticle(label)
-  const effect = 'Changes the fields given: an absent field is unchanged, null clears it.'
+  const effect =
+    'Changes the fields given: an absent field is unchanged, null or blank text clears it. ' +
+    'Fields that cannot be changed may be repeated; another value is a 409.'
   const contract = {
     params,
     body: Ref(resource.update),
@@ -54,8 +57,12 @@ export function mountUpdate(mount: Mount): void {
     response: recordResponse(`The ${label}.`, Ref(schema))
   }
   const handler = async (request: FastifyRequest, reply: FastifyReply) => {
-    const changes = request.body as never
-    return sendRecord(reply, await update(request.ctx, idOf(request), changes, versionsOf(request)))
+    const { ctx, body } = request
+    const id = idOf(request)
+    const versions = versionsOf(request)
+    if (get && repeatsFixedFields(body as object))
+      assertUnchanged(body as object, await get(ctx, id))
+    return sendRecord(reply, await update(ctx, id, body as never, versions))
   }
 
   const put = operation(

@@ -189,7 +189,7 @@ export const Change = <P extends TProperties>(name: string, fields: P, example: 
     ) as { [K in keyof P]: TOptional<P[K]> },
     {
       $id: name,
-      description: 'Absent fields are unchanged; null clears a field.',
+      description: 'Absent fields are unchanged; null or blank text clears a field.',
       additionalProperties: false,
       minProperties: 1,
       example

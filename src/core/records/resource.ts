@@ -168,6 +168,10 @@ export const serverSetFields = ({ schema, create, update }: Definition): string[
     field => !(field in (create?.properties ?? {})) && !(field in (update?.properties ?? {}))
   )
 
+/** The fields of a record that an update cannot change: those the server sets, and keys. */
+export const fixedFields = ({ schema, update }: Definition): string[] =>
+  Object.keys(schema?.properties ?? {}).filter(field => !(field in (update?.properties ?? {})))
+
 /** The schema of one field. Errors: of the program, for a field that the record does not have. */
 export function fieldSchema(record: TObject, field: string): TSchema {
   const schema = record.properties[field]

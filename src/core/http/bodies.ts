@@ -1,0 +1,68 @@
+import { Problem } from '../errors.ts'
+
+type Json = Record<string, unknown>
+
+interface Schema {
+  nullable?: boolean
+  properties?: Record<string, Schema>
+  items?: Schema
+}
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Replaces blank text by null where the schema allows null, so that there is one empty value. */
+export function clearBlankText(schema: Schema, body: Json): void {
+  for (const [name, field] of Object.entries(schema.properties ?? {})) {
+    const value = body[name]
+    if (typeof value === 'string' && field.nullable && value.trim() === '') body[name] = null
+    else if (isObject(value)) clearBlankText(field, value)
+    else if (Array.isArray(value))
+      for (const item of value) if (isObject(item)) clearBlankText(field.items ?? {}, item)
+  }
+}
+
+/** By the ID of a schema: the fields of the record that an update cannot change. */
+const fixed = new Map<string, readonly string[]>()
+
+/** Names the fields that an update with this schema may repeat, but not change. */
+export function declareFixedFields(schemaId: string, fields: readonly string[]): void {
+  fixed.set(schemaId, fields)
+}
+
+const repeated = new WeakMap<object, Json>()
+
+/** Takes the fields that an update cannot change out of its body, for `assertUnchanged`. */
+export function setFixedFieldsAside(schemaId: string, body: Json): void {
+  const names = fixed.get(schemaId)?.filter(name => Object.hasOwn(body, name)) ?? []
+  if (names.length === 0) return
+  repeated.set(body, Object.fromEntries(names.map(name => [name, body[name]])))
+  for (const name of names) delete body[name]
+}
+
+/** Whether a body has repeated fields that it cannot change. */
+export const repeatsFixedFields = (body: object): boolean => repeated.has(body)
+
+const isInstant = (value: unknown): value is string =>
+  typeof value === 'string' && /^\d{4}-\d{2}-\d{2}T/.test(value)
+
+const isSame = (a: unknown, b: unknown): boolean =>
+  isInstant(a) && isInstant(b)
+    ? Date.parse(a) === Date.parse(b)
+    : JSON.stringify(a) === JSON.stringify(b)
+
+/** Errors: 409 if a field that the body repeats has another value in the record. */
+export function assertUnchanged(body: object, record: object): void {
+  const changed = Object.entries(repeated.get(body) ?? {}).filter(
+    ([name, value]) => !isSame(value, (record as Json)[name])
+  )
+  if (changed.length === 0) return
+  const names = changed.map(([name]) => name)
+  throw new Problem(409, 'conflict', `${names.join(', ')} cannot be changed.`, {
+    errors: names.map(name => ({
+      pointer: `/${name}`,
+      code: 'conflict',
+      detail: `is ${JSON.stringify((record as Json)[name] ?? null)} and cannot be changed`
+    }))
+  })
+}
