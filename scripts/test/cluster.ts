@@ -81,7 +81,8 @@ async function createTemplate(admin: postgres.Sql, url: string, template: string
   if ((await admin`select from pg_database where datname = ${template}`).length > 0) return
   const draft = template.replace('template', 'draft')
   await admin.unsafe(`create database ${draft}`)
-  const { migrate } = await import('../../src/bootstrap/migrations.ts') // slow to load, rarely needed
+  // slow to load, and rarely needed
+  const { migrate } = await import('../../src/bootstrap/migrations.ts')
   await migrate(url.replace(/postgres$/, draft))
   await admin.unsafe(`alter database ${draft} rename to ${template}`)
 }

@@ -24,6 +24,9 @@ const trustTime = 5_000
 export const expiredToken = () =>
   unauthenticated('The token has expired. Refresh the session.', 'token_expired')
 
+/** RFC 6750 §2.1: nothing follows the token. */
+const bearerToken = /^Bearer ([\w~+/.-]+=*)$/i
+
 /**
  * The principals of exact `Authorization` headers. A write to a user or session makes it forget
  * them: in this process before the write is answered, in others within milliseconds.
@@ -54,8 +57,8 @@ export class Principals {
 
   /** The credential in a header. Errors: 401. */
   async identify(header: string): Promise<Credential> {
-    const [scheme, token] = header.split(' ')
-    if (scheme?.toLowerCase() !== 'bearer' || !token)
+    const token = bearerToken.exec(header)?.[1]
+    if (token === undefined)
       throw unauthenticated('Send the token as "Authorization: Bearer <token>".')
     const { sid, exp } = this.#claimsOf(token)
     const invalidations = this.#invalidations

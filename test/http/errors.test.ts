@@ -64,3 +64,19 @@ t.test('a weak tag in If-Match is told that it never matches', async t => {
   const stale = await call(`PATCH /api/tags/${id}`, { name: 'C' }, { 'if-match': '"7"' })
   t.match(stale.json().detail, /current version is 1/)
 })
+
+t.test('a token that is followed by something is refused', async t => {
+  const me = async (authorization: string) =>
+    (await caller(app, { authorization })('GET /api/auth/me')).statusCode
+  t.equal(await me(`Bearer ${admin.token}`), 200)
+  t.equal(await me(`bearer ${admin.token}`), 200, 'the scheme has no case')
+  for (const header of [
+    `Bearer ${admin.token} junk`,
+    `Bearer ${admin.token}  `,
+    `Bearer  ${admin.token}`,
+    `Bearer ${admin.token},${admin.token}`,
+    `Bearer ${admin.token}\u00A0x`,
+    `Token ${admin.token}`
+  ])
+    t.equal(await me(header), 401, header.replace(admin.token, '<token>'))
+})
