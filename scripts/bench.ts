@@ -1,7 +1,6 @@
 // Measures the API against a bare route and the bare driver, and with a large volume of sales data:
 // npm run bench -- --contacts 100000 --activities 1000000 --rounds 5 --seconds 2
-// Writes BENCHMARKS.md. With DATABASE_URL it creates a database on that server, otherwise it starts
-// a Postgres.
+// Writes BENCHMARKS.md. Uses a new database on the server of DATABASE_URL, or an embedded Postgres.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -10,13 +9,13 @@ import postgres from 'postgres'
 import { createServices } from '../src/services.ts'
 import type { Principal } from '../src/core/access/context.ts'
 import { casesOf, recordQuery, type Case, type Route } from './bench/cases.ts'
-import { createBareTable, openDatabase, searchTerms } from './bench/database.ts'
+import { createBareTable, createBenchDatabase, selectSearchTerms } from './bench/database.ts'
 import { load } from './bench/load.ts'
 import { median } from './bench/median.ts'
 import { measurePages } from './bench/pages.ts'
-import { probe, runScript, start, type Process } from './bench/processes.ts'
-import { report, type Figures, type StartFigures } from './bench/report.ts'
-import { fillUp, measureRequests } from './bench/sales.ts'
+import { probe, runScript, startServer, type Process } from './bench/processes.ts'
+import { report, type CaseFigures, type Figures, type StartFigures } from './bench/report.ts'
+import { createSalesData, measureRequests, type Volume } from './bench/sales.ts'
 import { compareSearch } from './bench/search.ts'
 
 const { values: options } = parseArgs({
@@ -25,16 +24,18 @@ const { values: options } = parseArgs({
     activities: { type: 'string', default: '1000000' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
-    // cases, or `sales`, separated by commas: a quick run that writes nothing
+    // names of cases or `sales`, separated by commas: a quick run that writes nothing
     only: { type: 'string' },
-    profile: { type: 'string' } // a folder for a .cpuprofile of the API for each case
+    profile: { type: 'string' } // folder for a .cpuprofile of the API per case
   }
 })
-const size = Number(options.contacts)
+const contactCount = Number(options.contacts)
+const activityCount = Number(options.activities)
 const rounds = Number(options.rounds)
 const seconds = Number(options.seconds)
-const servers = ['api', 'bare', 'driver'] as const
-type Server = (typeof servers)[number]
+const serverKinds = ['api', 'bare', 'driver'] as const
+type ServerKind = (typeof serverKinds)[number]
+type Servers = Record<ServerKind, Process>
 
 const folder = mkdtempSync(path.join(tmpdir(), 'smartx-bench-'))
 const log = path.join(folder, 'log')
@@ -43,9 +44,9 @@ const cleanup: (() => Promise<unknown>)[] = [
     rmSync(folder, { recursive: true, force: true })
   }
 ]
-const admin = { username: 'bench@example.com', password: 'a bench on a quiet harbour' }
+const admin = { username: 'bench@example.com', password: 'load tests in a quiet harbor' }
 const settings = {
-  JWT_SECRET: 'a secret of the benchmark, longer than 32 bytes',
+  JWT_SECRET: 'a benchmark secret of more than 32 bytes',
   ADMIN_USERNAME: admin.username,
   ADMIN_PASSWORD: admin.password,
   RATE_LIMIT_MAX: '100000000',
@@ -60,34 +61,37 @@ try {
 
 async function bench() {
   const starts = await measureStarts()
-  const { database_url, sql } = await seededDatabase()
+  const { database_url, sql } = await createSeededDatabase()
+  const principal = await selectPrincipal(sql)
   const api = await serve('./api.ts', [], { ...settings, DATABASE_URL: database_url })
-  const pages = await measurePages(`${api.url}/api/contacts`, await login(api), size)
-  const cases = casesOf({ cursor: pages.middle, ...(await valuesOf(sql)) })
-  const principal = await principalOf(sql)
-  const routes = await routesOf(cases, api, database_url, principal)
-  const search = routes.find(({ name }) => name === 'search')!.sql
-  const terms = await searchTerms(sql)
-  const searches = await compareSearch(sql, principal.organization_id, search, terms)
-
-  const file = path.join(folder, 'routes.json')
-  writeFileSync(file, JSON.stringify(routes))
-  const baseline = async (kind: Server) =>
-    await serve('./baseline.ts', [kind, database_url, file], {})
-  const running = { api, bare: await baseline('bare'), driver: await baseline('driver') }
+  const pages = await measurePages(`${api.url}/api/contacts`, await login(api), contactCount)
+  const values = await selectRequestValues(sql)
+  const cases = casesOf({ contactCount, cursor: pages.middle, ...values })
+  const routes = await recordRoutes(cases, api, database_url, principal)
+  const searches = await compareSearch(
+    sql,
+    principal.organization_id,
+    routes.find(({ name }) => name === 'search')!.sql,
+    await selectSearchTerms(sql)
+  )
+  const servers = { api, ...(await serveBaselines(routes, database_url)) }
   const figures = await measureCases(
-    running,
-    cases.filter(({ name }) => isWanted(name))
+    servers,
+    cases.filter(({ name }) => isSelected(name))
   )
   const { rss } = await probe(api, 'usage')
-  const activities = Number(options.activities)
-  const volume = { activities, leads: activities * 0.3, opportunities: activities * 0.3 }
-  if (isWanted('sales')) await fillUp(sql, principal.organization_id, volume)
-  const sales = isWanted('sales') ? await measureRequests(sql, api.url, await login(api)) : []
+  const volume = {
+    activities: activityCount,
+    leads: activityCount * 0.3,
+    opportunities: activityCount * 0.3
+  }
+  const sales = isSelected('sales')
+    ? await measureSales(sql, api, principal.organization_id, volume)
+    : []
   const [server] = await sql<{ server_version: string }[]>`show server_version`
   const text = report({
     command: process.argv.slice(2).join(' '),
-    size,
+    contactCount,
     rounds,
     seconds,
     cases: figures,
@@ -103,31 +107,33 @@ async function bench() {
   console.log(text)
 }
 
-function isWanted(name: string): boolean {
+function isSelected(name: string): boolean {
   return options.only?.split(',').includes(name) ?? true
 }
 
-async function seededDatabase(): Promise<{ database_url: string; sql: postgres.Sql }> {
-  const { url: database_url, close } = await openDatabase(folder)
+async function createSeededDatabase(): Promise<{ database_url: string; sql: postgres.Sql }> {
+  const { url: database_url, close } = await createBenchDatabase(folder)
   cleanup.push(close)
   const env = { ...settings, DATABASE_URL: database_url }
-  await runScript('../seed.ts', ['--contacts', String(size)], env)
+  await runScript('../seed.ts', ['--contacts', String(contactCount)], env)
   const sql = postgres(database_url, { max: 1, onnotice: () => {} })
   cleanup.push(() => sql.end())
-  // otherwise each change of a contact adds a job, which runs while something else is measured
+  // otherwise each change of a contact adds a job, which runs during other measurements
   await sql`update scoring_models set status = 'draft'`
   await createBareTable(sql)
   return { database_url, sql }
 }
 
-async function valuesOf(sql: postgres.Sql): Promise<{ authors: number[]; words: string[] }> {
+async function selectRequestValues(
+  sql: postgres.Sql
+): Promise<{ authors: number[]; names: string[] }> {
   const authors = await sql<{ id: string }[]>`select distinct created_by as id from contacts`
-  const words = await sql<{ word: string }[]>`
-    select distinct last_name as word from contacts where id % 100 = 0`
-  return { authors: authors.map(({ id }) => Number(id)), words: words.map(({ word }) => word) }
+  const names = await sql<{ name: string }[]>`
+    select distinct last_name as name from contacts where id % 100 = 0`
+  return { authors: authors.map(({ id }) => Number(id)), names: names.map(({ name }) => name) }
 }
 
-async function principalOf(sql: postgres.Sql): Promise<Principal> {
+async function selectPrincipal(sql: postgres.Sql): Promise<Principal> {
   const [user] = await sql<{ organization_id: string; id: string }[]>`
     select organization_id, id from users where username = ${admin.username}`
   return {
@@ -138,8 +144,8 @@ async function principalOf(sql: postgres.Sql): Promise<Principal> {
   }
 }
 
-/** The cases with the responses of the API and their SQL, for the baselines. */
-async function routesOf(
+/** Records the response and the SQL of each case, for the baselines. */
+async function recordRoutes(
   cases: Case[],
   api: Process,
   database_url: string,
@@ -152,89 +158,110 @@ async function routesOf(
     password_cost: { memory: 8, passes: 1 }
   })
   const headers = { ...(await login(api)), 'content-type': 'application/json' }
-  return await Promise.all(
-    cases.map(async (one): Promise<Route> => {
-      const response = await fetch(`${api.url}/api${one.path(1)}`, {
-        method: one.method,
-        headers,
-        ...(one.body && { body: JSON.stringify(one.body(0)) })
-      })
-      const { text, parameters } = await recordQuery(services, principal, one.run)
-      const withoutEvents =
-        one.method === 'GET' ? text : text.replaceAll('"contacts"', '"contacts_bare"')
-      const sql = { text: withoutEvents, parameters }
-      return { ...one, sql, status: response.status, body: await response.text() }
+  const recordRoute = async (item: Case): Promise<Route> => {
+    const response = await fetch(`${api.url}/api${item.path(1)}`, {
+      method: item.method,
+      headers,
+      ...(item.body && { body: JSON.stringify(item.body(0)) })
     })
-  )
+    const { text, parameters } = await recordQuery(services, principal, item.run)
+    const bareText = item.method === 'GET' ? text : text.replaceAll('"contacts"', '"contacts_bare"')
+    return {
+      ...item,
+      sql: { text: bareText, parameters },
+      status: response.status,
+      body: await response.text()
+    }
+  }
+  return await Promise.all(cases.map(recordRoute))
+}
+
+async function serveBaselines(routes: Route[], database_url: string) {
+  const file = path.join(folder, 'routes.json')
+  writeFileSync(file, JSON.stringify(routes))
+  return {
+    bare: await serve('./baseline.ts', ['bare', database_url, file], {}),
+    driver: await serve('./baseline.ts', ['driver', database_url, file], {})
+  }
+}
+
+async function measureSales(
+  sql: postgres.Sql,
+  api: Process,
+  organization_id: number,
+  volume: Volume
+) {
+  await createSalesData(sql, organization_id, volume)
+  return await measureRequests(sql, api.url, await login(api))
 }
 
 /** Measures each case on each server in each round, so that disturbances affect all of them. */
-async function measureCases(running: Record<Server, Process>, cases: Case[]) {
-  const all = new Map<string, Figures[]>()
-  for (let round = 0; round <= rounds; round++) {
-    const headers = await login(running.api)
-    for (const [i, one] of cases.entries()) {
-      for (let turn = 0; turn < servers.length; turn++) {
-        const server = servers[(turn + round + i) % servers.length]!
-        const figures = await measure(running[server], server, one, headers, round)
-        const key = `${one.name} ${server}`
-        if (figures) all.set(key, [...(all.get(key) ?? []), figures])
-      }
-    }
-    console.log(round === 0 ? 'warm' : `round ${round} of ${rounds}`)
-  }
-  const medians = (one: Case, server: Server): Figures => {
-    const figures = all.get(`${one.name} ${server}`)!
-    return {
-      cpu: median(figures.map(({ cpu }) => cpu)),
-      rate: median(figures.map(({ rate }) => rate))
-    }
-  }
-  return cases.map(one => ({
-    one,
-    api: medians(one, 'api'),
-    bare: medians(one, 'bare'),
-    driver: medians(one, 'driver')
+async function measureCases(servers: Servers, cases: Case[]): Promise<CaseFigures[]> {
+  const samples = cases.map(() => ({
+    api: [] as Figures[],
+    bare: [] as Figures[],
+    driver: [] as Figures[]
   }))
+  for (let round = 0; round <= rounds; round++) {
+    const headers = await login(servers.api)
+    for (const [i, item] of cases.entries())
+      for (let turn = 0; turn < serverKinds.length; turn++) {
+        const kind = serverKinds[(turn + round + i) % serverKinds.length]!
+        const figures = await measure(servers[kind], kind, item, headers, round)
+        if (figures) samples[i]![kind].push(figures)
+      }
+    console.log(round === 0 ? 'warm-up complete' : `round ${round} of ${rounds}`)
+  }
+  return cases.map(({ title }, i) => {
+    const { api, bare, driver } = samples[i]!
+    return { title, api: medians(api), bare: medians(bare), driver: medians(driver) }
+  })
 }
 
-/** Undefined for the warm-up, and for a round that is profiled instead. */
+function medians(samples: Figures[]): Figures {
+  return {
+    cpu: median(samples.map(({ cpu }) => cpu)),
+    rate: median(samples.map(({ rate }) => rate))
+  }
+}
+
+/** Measures a case on a server; undefined for the warm-up and for a profiled round. */
 async function measure(
-  process: Process,
-  server: Server,
-  one: Case,
+  server: Process,
+  kind: ServerKind,
+  item: Case,
   headers: Record<string, string>,
   round: number
 ): Promise<Figures | undefined> {
-  const isProfiled = options.profile !== undefined && server === 'api' && round === rounds
-  if (isProfiled) await probe(process, 'profile')
-  const prefix = server === 'api' ? '/api' : `/${one.name}`
-  const common = server === 'api' ? headers : {}
-  const figures = await load(process, prefix, one, common, round === 0 ? 1 : seconds)
+  const isProfiled = options.profile !== undefined && kind === 'api' && round === rounds
+  if (isProfiled) await probe(server, 'profile')
+  const prefix = kind === 'api' ? '/api' : `/${item.name}`
+  const commonHeaders = kind === 'api' ? headers : {}
+  const figures = await load(server, prefix, item, commonHeaders, round === 0 ? 1 : seconds)
   if (isProfiled) {
-    const keep = path.resolve(options.profile!, `${one.name}.cpuprofile`)
-    await probe(process, { keep })
+    const saveTo = path.resolve(options.profile!, `${item.name}.cpuprofile`)
+    await probe(server, { saveTo })
   }
   return round === 0 || isProfiled ? undefined : figures
 }
 
-/** Starts a server that is stopped at the end. */
+/** Starts a server; the cleanup stops it. */
 async function serve(
   script: string,
   args: string[],
   env: Record<string, string>
 ): Promise<Process> {
-  const server = await start(script, args, env, '/readyz', log)
+  const server = await startServer(script, args, env, log)
   cleanup.push(server.stop)
   return server
 }
 
-/** Starts the API as `npm start` without settings: from an empty folder, then three times more. */
+/** Starts the API as `npm start` without settings: on an empty folder, then three more times. */
 async function measureStarts(): Promise<StartFigures> {
   const env = { DATABASE_URL: '', DATA_DIR: path.join(folder, 'starts') }
   const durations: number[] = []
   for (let i = 0; i < 4; i++) {
-    const { ms, stop } = await start('../../src/main.ts', [], env, '/readyz', log)
+    const { ms, stop } = await startServer('../../src/main.ts', [], env, log)
     durations.push(ms)
     await stop()
   }

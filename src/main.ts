@@ -53,8 +53,11 @@ async function main() {
 
   try {
     // first: a start that fails must not create an admin, whose password is shown only once
+    app.starting = true
     const address = await app.listen({ port: config.port, host: config.host })
-    print(address, config, await createFirstAdmin(app.services, config.admin))
+    const created = await createFirstAdmin(app.services, config.admin)
+    app.starting = false
+    print(address, config, created)
     const { startJobs } = await import('./jobs/runner.ts') // nothing waits for them
     jobs = startJobs(app.services, settings.database_url, logger)
   } catch (error) {

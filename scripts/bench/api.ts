@@ -1,3 +1,3 @@
-// The server as `npm start` runs it, with a probe of what it uses.
+// The server as `npm start` runs it, with a probe of its resource usage.
 import './probe.ts'
 import '../../src/main.ts'

@@ -1,5 +1,5 @@
-// The baselines: routes that only send (`bare`), and routes that run the same SQL with postgres.js
-// and send its rows (`driver`).
+// Serves the baselines: routes that send a fixed body (`bare`), or run the same SQL with
+// postgres.js and send its rows (`driver`).
 import './probe.ts'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { readFileSync } from 'node:fs'
@@ -18,13 +18,13 @@ const bare =
 const driver = ({ status, sql: { text, parameters }, connection, returns }: Route) => {
   const database = connection === 'point' ? point : pool
   return async (request: FastifyRequest, reply: FastifyReply) => {
-    const sent = {
+    const input = {
       ...(request.params as object),
       ...(request.query as object),
       ...(request.body as object)
     } as Record<string, string>
     const values = parameters.map(value =>
-      typeof value === 'string' && value.startsWith('$') ? sent[value.slice(1)]! : value
+      typeof value === 'string' && value.startsWith('$') ? input[value.slice(1)]! : value
     )
     const rows = await database.unsafe(text, values as string[], { prepare: true })
     const body = JSON.stringify(returns === 'record' ? rows[0] : { data: rows })

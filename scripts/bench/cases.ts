@@ -1,17 +1,17 @@
 import type { Connection } from '../../src/core/db/connections.ts'
-import { Context, type Services, type Principal } from '../../src/core/access/context.ts'
+import { Context, type Principal, type Services } from '../../src/core/access/context.ts'
 import type { ListQuery } from '../../src/core/records/list.ts'
 import { contactService } from '../../src/modules/crm/contacts/service.ts'
 
 /**
- * A kind of request. `path` and `body` are those of the i-th one; `run` does the same in the
- * service.
+ * A request to measure. `path` and `body` are those of the i-th repetition; `run` calls the service
+ * method behind it.
  */
 export interface Case {
   name: string
   title: string
   method: 'GET' | 'POST' | 'PATCH'
-  /** The route below `/api`, as Fastify spells it. */
+  /** Path below `/api`, in the syntax of Fastify. */
   url: string
   path: (i: number) => string
   headers?: Record<string, string>
@@ -21,34 +21,43 @@ export interface Case {
   returns: 'record' | 'list'
 }
 
-/** A case as the baselines serve it: its SQL has `$name` in place of a value of the request. */
+/** A case as the baselines serve it. Its SQL has `$name` for a value of the request. */
 export interface Route extends Pick<Case, 'name' | 'method' | 'url' | 'connection' | 'returns'> {
   status: number
   body: string
   sql: RecordedQuery
 }
+
 export interface RecordedQuery {
   text: string
   parameters: unknown[]
 }
 
-/** Values of the data: a cursor in the middle of the list, users and family names. */
-export interface Data {
+/**
+ * Values for requests: the number of contacts, a cursor in the middle of their list, IDs of users,
+ * and family names.
+ */
+export interface RequestValues {
+  contactCount: number
   cursor: string
   authors: number[]
-  words: string[]
+  names: string[]
 }
 
-/** Numbers from 1 to `limit`, each once before any repeats, in an order without locality. */
+/** The i-th number of a sequence of 1 to `limit` in an order without locality. */
 const scattered = (i: number, limit: number) => 1 + ((i * 7919) % limit)
 const nth = <T>(values: T[], i: number): T => values[i % values.length]!
 
 /** The query of a list without parameters. */
 const plainList: ListQuery = { limit: 50, filters: [], count: false, deleted: false }
-/** Stands for a value of the request, whatever its type. */
+/** Placeholder for a value of the request, of any type. */
 const placeholder = (name: string) => `$${name}` as unknown as number
 
-export const casesOf = (data: Data): Case[] => [...reads, ...listsOf(data), ...writes]
+export const casesOf = (values: RequestValues): Case[] => [
+  ...readsOf(values),
+  ...listsOf(values),
+  ...writesOf(values)
+]
 
 const get = {
   method: 'GET' as const,
@@ -58,18 +67,18 @@ const get = {
   returns: 'record' as const
 }
 
-const reads: Case[] = [
+const readsOf = ({ contactCount }: RequestValues): Case[] => [
   {
     ...get,
     name: 'cached',
     title: 'GET a contact, cached',
-    path: i => `/contacts/${scattered(i, 1000)}`
+    path: i => `/contacts/${scattered(i, Math.min(1000, contactCount))}`
   },
   {
     ...get,
     name: 'uncached',
     title: 'GET a contact, `no-cache`',
-    path: i => `/contacts/${scattered(i, 10_000)}`,
+    path: i => `/contacts/${scattered(i, Math.min(10_000, contactCount))}`,
     headers: { 'cache-control': 'no-cache' }
   }
 ]
@@ -81,7 +90,7 @@ const list = {
   returns: 'list' as const
 }
 
-const listsOf = ({ cursor, authors, words }: Data): Case[] => [
+const listsOf = ({ cursor, authors, names }: RequestValues): Case[] => [
   {
     ...list,
     name: 'list',
@@ -111,12 +120,12 @@ const listsOf = ({ cursor, authors, words }: Data): Case[] => [
     ...list,
     name: 'search',
     title: 'list, `q` of a family name',
-    path: i => `/contacts?q=${encodeURIComponent(nth(words, i))}`,
+    path: i => `/contacts?q=${encodeURIComponent(nth(names, i))}`,
     run: ctx => contactService.list(ctx, { ...plainList, words: ['$q'] })
   }
 ]
 
-const writes: Case[] = [
+const writesOf = ({ contactCount }: RequestValues): Case[] => [
   {
     name: 'create',
     title: 'POST a contact',
@@ -146,7 +155,7 @@ const writes: Case[] = [
     title: 'PATCH a contact',
     method: 'PATCH',
     url: '/contacts/:id',
-    path: i => `/contacts/${scattered(i, 10_000)}`,
+    path: i => `/contacts/${scattered(i, Math.min(10_000, contactCount))}`,
     connection: 'pool',
     returns: 'record',
     body: i => ({ position: `Head of Department ${i}` }),
@@ -154,19 +163,19 @@ const writes: Case[] = [
   }
 ]
 
-/** The first query that a service sends: the driver is measured with the same one. */
+/** Records the first query of a service method, with which the driver is measured. */
 export async function recordQuery(
   services: Services,
   principal: Principal,
   run: Case['run']
 ): Promise<RecordedQuery> {
-  const sent: RecordedQuery[] = []
+  const queries: RecordedQuery[] = []
   const connection = {
     unsafe: async (text: string, parameters: unknown[]) => {
-      sent.push({ text, parameters })
+      queries.push({ text, parameters })
       return [{ id: 1, version: 1 }]
     }
   } as unknown as Connection
   await run(new Context(services, principal, { connection, changed: new Set(), locks: [] }))
-  return sent[0]!
+  return queries[0]!
 }

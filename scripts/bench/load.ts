@@ -2,17 +2,17 @@ import autocannon from 'autocannon'
 import type { Case } from './cases.ts'
 import { probe, type Process } from './processes.ts'
 
-let sent = 0
+let requestCount = 0
 
 /**
- * Sends requests of a case over 32 connections. Returns CPU µs per request and requests per second.
- * Errors: for any response that is not 2xx.
+ * Sends requests of a case over 32 connections. Returns the CPU time in µs per request, and the
+ * requests per second. Errors: if a response is not 2xx.
  */
 export async function load(
   server: Process,
   prefix: string,
   { path, headers, body, method }: Case,
-  common: Record<string, string>,
+  commonHeaders: Record<string, string>,
   seconds: number
 ): Promise<{ cpu: number; rate: number }> {
   const before = await probe(server, 'usage')
@@ -23,9 +23,13 @@ export async function load(
     requests: [
       {
         method,
-        headers: { ...common, ...headers, ...(body && { 'content-type': 'application/json' }) },
+        headers: {
+          ...commonHeaders,
+          ...headers,
+          ...(body && { 'content-type': 'application/json' })
+        },
         setupRequest: request => {
-          const i = sent++
+          const i = requestCount++
           return {
             ...request,
             path: prefix + path(i),
@@ -39,8 +43,8 @@ export async function load(
   const succeeded = result['2xx']
   if (succeeded === 0 || result.non2xx + result.errors + result.timeouts > 0)
     throw new Error(
-      `${prefix} ${method} ${path(0)}: ${JSON.stringify(result.statusCodeStats)}, ` +
-        `${result.errors} errors`
+      `${method} ${prefix}${path(0)}: ${result.errors} errors, ` +
+        `responses by status: ${JSON.stringify(result.statusCodeStats)}`
     )
   return { cpu: (after.cpu - before.cpu) / succeeded, rate: succeeded / result.duration }
 }

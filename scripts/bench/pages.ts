@@ -4,7 +4,7 @@ interface Page {
   next_cursor: string | null
 }
 
-/** Times the first page and the last full one of the list at `url`; also a cursor in its middle. */
+/** Times the first and the last full page of a list. `middle` is a cursor in its middle. */
 export async function measurePages(url: string, headers: Record<string, string>, size: number) {
   const page = async (limit: number, cursor?: string) => {
     const query = `limit=${limit}${cursor === undefined ? '' : `&cursor=${cursor}`}`
@@ -14,14 +14,14 @@ export async function measurePages(url: string, headers: Record<string, string>,
   }
   const cursorAfter = async (rows: number): Promise<string> => {
     let cursor: string | undefined
-    for (let left = rows; left > 0; left -= 200)
-      cursor = (await page(Math.min(left, 200), cursor)).next_cursor!
+    for (let remaining = rows; remaining > 0; remaining -= 200)
+      cursor = (await page(Math.min(remaining, 200), cursor)).next_cursor!
     return cursor!
   }
   const time = async (cursor?: string) => {
-    const began = performance.now()
+    const start = performance.now()
     await page(50, cursor)
-    return performance.now() - began
+    return performance.now() - start
   }
 
   const number = Math.floor(size / 50)

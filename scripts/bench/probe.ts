@@ -1,8 +1,10 @@
-// Reports what this process uses to its parent, over a channel that costs the requests nothing.
+// Reports the resource usage of this process to its parent over IPC, apart from its requests.
 import { writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
 
-export type Question = 'usage' | 'profile' | { keep: string }
+/** Report usage, and start a CPU profile or write the started one to a file. */
+export type ProbeCommand = 'usage' | 'profile' | { saveTo: string }
+
 /** CPU time in µs since the start, memory in bytes. */
 export interface Usage {
   cpu: number
@@ -12,19 +14,20 @@ export interface Usage {
 const session = new Session()
 session.connect()
 
-async function respond(question: Question): Promise<Usage> {
-  if (question === 'profile') {
+async function execute(command: ProbeCommand): Promise<Usage> {
+  if (command === 'profile') {
     await session.post('Profiler.enable')
     await session.post('Profiler.start')
-  } else if (typeof question === 'object') {
-    writeFileSync(question.keep, JSON.stringify((await session.post('Profiler.stop')).profile))
+  } else if (typeof command === 'object') {
+    const { profile } = await session.post('Profiler.stop')
+    writeFileSync(command.saveTo, JSON.stringify(profile))
   }
   const { user, system } = process.cpuUsage()
   return { cpu: user + system, rss: process.memoryUsage.rss() }
 }
 
-process.on('message', (question: Question) => {
-  void respond(question).then(usage => process.send?.(usage))
+process.on('message', (command: ProbeCommand) => {
+  void execute(command).then(usage => process.send?.(usage))
 })
 
 // an interrupted benchmark leaves no servers

@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync, readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { Question, Usage } from './probe.ts'
+import type { ProbeCommand, Usage } from './probe.ts'
 import { findFreePort } from '../free-port.ts'
 
 export interface Process {
@@ -11,7 +12,7 @@ export interface Process {
   stop: () => Promise<void>
 }
 
-/** The flags and settings of `npm start`, with which every server here runs. */
+/** The flags and settings of `npm start`, which all servers here use. */
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {
   scripts: { start: string }
 }
@@ -22,18 +23,17 @@ const settings = Object.fromEntries(
 )
 
 /**
- * Starts a server of this folder on a free port, and waits until `path` is a 200. `ms`: how long
- * that took.
+ * Starts a server script of this folder on a free port and waits until `/readyz` returns 200. `ms`
+ * is the time until then. Errors: if the server exits.
  */
-export async function start(
+export async function startServer(
   script: string,
   args: string[],
   env: Record<string, string>,
-  path: string,
   log: string
 ): Promise<Process & { ms: number }> {
   const port = await findFreePort()
-  const began = performance.now()
+  const startedAt = performance.now()
   const file = openSync(log, 'a')
   const child = spawn(
     process.execPath,
@@ -44,33 +44,35 @@ export async function start(
     }
   )
   const url = `http://127.0.0.1:${port}`
-  while (
-    !(await fetch(url + path).then(
-      ({ ok }) => ok,
-      () => false
-    ))
-  ) {
-    if (child.exitCode !== null) throw new Error(`${script} did not start; see ${log}`)
-    await new Promise(resolve => {
-      setTimeout(resolve, 5)
-    })
+  while (!(await isReady(url))) {
+    if (child.exitCode !== null) throw new Error(`${script} did not start: see ${log}`)
+    await sleep(5)
   }
-  const ms = performance.now() - began
+  const ms = performance.now() - startedAt
   const stop = async () => {
-    const gone = once(child, 'exit')
+    const exit = once(child, 'exit')
     child.kill('SIGTERM')
-    await gone
+    await exit
   }
   return { url, child, stop, ms }
 }
 
-export async function probe({ child }: Process, question: Question): Promise<Usage> {
+async function isReady(url: string): Promise<boolean> {
+  try {
+    return (await fetch(`${url}/readyz`)).ok
+  } catch {
+    return false
+  }
+}
+
+/** Sends a command to the probe of a server. Returns the usage of the server. */
+export async function probe({ child }: Process, command: ProbeCommand): Promise<Usage> {
   const response = once(child, 'message')
-  child.send(question)
+  child.send(command)
   return (await response)[0] as Usage
 }
 
-/** Runs a script of this project. Errors: if it fails. */
+/** Runs a script to its end. Errors: if it fails. */
 export async function runScript(
   script: string,
   args: string[],

@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type postgres from 'postgres'
 import { median } from './median.ts'
-import { salesTables, transitionsAndLinks, type Ids } from './sales-data.ts'
+import { derivedRows, salesTables, type ReferencedIds } from './sales-data.ts'
 
 export interface Volume {
   activities: number
@@ -8,60 +9,65 @@ export interface Volume {
   opportunities: number
 }
 
-/** Milliseconds (median) and the number of sequential scans of a request. */
-export interface QueryFigures {
+/** Milliseconds (median) of a request, and the sequential scans of all its repetitions. */
+export interface RequestFigures {
   title: string
   request: string
   ms: number
   scans: number
 }
 
-/** Rows in a statement: each fits into memory, and its progress can be seen. */
-const batch = 100_000
+/** Rows per statement: they fit into memory, and progress is visible. */
+const batchSize = 100_000
 
 /**
- * Fills an organization that has contacts, accounts and users up to a volume. It bypasses the
- * triggers, which would take an hour, and writes what they write: links and transitions.
+ * Adds rows to an organization with contacts, accounts and users until it has `volume`. It bypasses
+ * the triggers, which would take an hour, and inserts their links and transitions itself.
  */
-export async function fillUp(
+export async function createSalesData(
   sql: postgres.Sql,
   organization: number,
   volume: Volume
 ): Promise<void> {
   await sql`set session_replication_role = replica`
   await sql`set work_mem = '256MB'`
-  const ids = await idsOf(sql, organization)
-  for (const { table, columns, values, joins } of salesTables(organization, ids, volume)) {
-    const rows = volume[table]
+  const ids = await selectReferencedIds(sql, organization)
+  for (const { table, columns, joins } of salesTables(organization, ids, volume)) {
     const [{ count } = { count: '0' }] = await sql<{ count: string }[]>`
       select count(*) from ${sql(table)} where organization_id = ${organization}`
-    for (let first = Number(count) + 1; first <= rows; first += batch) {
-      const last = Math.min(rows, first + batch - 1)
+    for (let first = Number(count) + 1; first <= volume[table]; first += batchSize) {
+      const last = Math.min(volume[table], first + batchSize - 1)
       await sql.unsafe(`
-        insert into ${table} (organization_id, ${columns}) select ${organization}, ${values}
-        from generate_series(${first}, ${last}::bigint) n ${joins}`)
+        insert into ${table} (organization_id, ${Object.keys(columns).join(', ')})
+        select ${organization}, ${Object.values(columns).join(', ')}
+        from generate_series(${first}, ${last}::bigint) n
+        ${joins}`)
       console.log(`${table}: ${last}`)
     }
   }
-  await sql.unsafe(transitionsAndLinks(organization))
+  for (const statement of derivedRows(organization)) await sql.unsafe(statement)
   await sql`reset session_replication_role`
   for (const table of [...scannedTables, 'events']) await sql`vacuum (analyze) ${sql(table)}`
 }
 
-/** The first ID and the number of rows of each table that the new rows refer to. */
-async function idsOf(sql: postgres.Sql, organization: number): Promise<Ids> {
-  const ranges = async (table: string) => {
+async function selectReferencedIds(
+  sql: postgres.Sql,
+  organization: number
+): Promise<ReferencedIds> {
+  const selectRange = async (table: string) => {
     const [range] = await sql<{ first: string; count: string }[]>`
-      select min(id) as first, count(*) from ${sql(table)} where organization_id = ${organization}`
+      select min(id) as first, count(*)
+      from ${sql(table)}
+      where organization_id = ${organization}`
     return range!
   }
   const [pipeline] = await sql<{ id: string }[]>`
     select id from pipelines where organization_id = ${organization} and is_default`
   return {
     pipeline: pipeline!.id,
-    contact: await ranges('contacts'),
-    account: await ranges('accounts'),
-    user: await ranges('users')
+    contact: await selectRange('contacts'),
+    account: await selectRange('accounts'),
+    user: await selectRange('users')
   }
 }
 
@@ -75,7 +81,7 @@ const scannedTables = [
   'moves'
 ]
 
-/** The requests of a sales team's day. Each `{contact}` is another record. */
+/** Typical requests of a sales team. `{contact}` is another one in each repetition. */
 const requests: [string, string][] = [
   ['timeline of a contact', '/contacts/{contact}/timeline'],
   ['timeline of an account', '/accounts/{account}/timeline'],
@@ -94,25 +100,21 @@ const requests: [string, string][] = [
   ['report: activity', '/reports/activity']
 ]
 
-/** Sends each request `times` times, for another record each time. */
+/** Sends each request `times` times, for another record each time. Errors: if one is not a 200. */
 export async function measureRequests(
   sql: postgres.Sql,
   url: string,
   headers: Record<string, string>,
   times = 15
-): Promise<QueryFigures[]> {
-  const ids = await sampleIds(sql, times)
-  const figures: QueryFigures[] = []
+): Promise<RequestFigures[]> {
+  const ids = await selectSampleIds(sql, times)
+  const figures: RequestFigures[] = []
   for (const [title, request] of requests) {
     const before = await countScans(sql)
     const durations: number[] = []
     for (let i = 0; i < times; i++) {
       const path = request.replaceAll(/\{(\w+)\}/g, (_, kind: string) => String(ids[kind]![i]))
-      const began = performance.now()
-      const response = await fetch(`${url}/api${path}`, { headers })
-      await response.text()
-      if (response.status !== 200) throw new Error(`${request}: ${response.status}`)
-      durations.push(performance.now() - began)
+      durations.push(await timeRequest(`${url}/api${path}`, headers))
     }
     const ms = median(durations)
     figures.push({ title, request, ms, scans: (await countScans(sql)) - before })
@@ -121,8 +123,19 @@ export async function measureRequests(
   return figures
 }
 
-/** `count` IDs of each kind of record, in a random order that is the same in every run. */
-async function sampleIds(sql: postgres.Sql, count: number): Promise<Record<string, number[]>> {
+async function timeRequest(url: string, headers: Record<string, string>): Promise<number> {
+  const start = performance.now()
+  const response = await fetch(url, { headers })
+  await response.text()
+  if (response.status !== 200) throw new Error(`GET ${url}: ${response.status}`)
+  return performance.now() - start
+}
+
+/** Selects `count` IDs of each kind of record, in a pseudo-random order. */
+async function selectSampleIds(
+  sql: postgres.Sql,
+  count: number
+): Promise<Record<string, number[]>> {
   const tables = {
     contact: 'contacts',
     account: 'accounts',
@@ -140,12 +153,10 @@ async function sampleIds(sql: postgres.Sql, count: number): Promise<Record<strin
 
 async function countScans(sql: postgres.Sql): Promise<number> {
   await sql`select pg_stat_force_next_flush()`
-  // idle backends report at most once per second
-  await new Promise(resolve => {
-    setTimeout(resolve, 1_500)
-  })
+  await sleep(1_500) // idle backends report at most once per second
   const [row] = await sql<{ scans: string }[]>`
-    select sum(seq_scan) as scans from pg_stat_user_tables
+    select sum(seq_scan) as scans
+    from pg_stat_user_tables
     where relname = any(${[...scannedTables, 'events']})`
   return Number(row!.scans)
 }

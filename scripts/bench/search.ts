@@ -2,7 +2,7 @@ import type postgres from 'postgres'
 import type { RecordedQuery } from './cases.ts'
 import { median } from './median.ts'
 
-/** Milliseconds of a search through the index, and of a scan for a page and for a total. */
+/** Milliseconds of a search in the API, and of `ilike` for a page and for a total. */
 export interface SearchFigures {
   term: string
   rows: number
@@ -11,12 +11,12 @@ export interface SearchFigures {
   total: number
 }
 
-/** The search without an index. */
 const columns = ['first_name', 'last_name', 'email', 'phone', 'company']
-const matching = `organization_id = $1 and deleted_at is null
+/** The condition of a search without an index. */
+const ilikeCondition = `organization_id = $1 and deleted_at is null
   and (${columns.map(name => `${name} ilike $2`).join(' or ')})`
 
-/** Measures `search`, as the API sends it, against a sequential scan. */
+/** Compares `search`, the query of the API, with a sequential scan by `ilike`. */
 export async function compareSearch(
   sql: postgres.Sql,
   organization_id: number,
@@ -26,24 +26,27 @@ export async function compareSearch(
   const figures: SearchFigures[] = []
   for (const term of terms) {
     const values = search.parameters.map(value => (value === '$q' ? term : value))
-    const scanned = [organization_id, `%${term}%`]
+    const scanValues = [organization_id, `%${term}%`]
     const [counted] = await sql<{ rows: number }[]>`
-      select count(*)::int as rows from contacts where organization_id = ${organization_id}
-        and deleted_at is null and search_text like search_pattern(${term})`
-    const page = `select * from contacts where ${matching} order by id desc limit 51`
-    const total = `select count(*) from contacts where ${matching}`
+      select count(*)::int as rows
+      from contacts
+      where organization_id = ${organization_id}
+        and deleted_at is null
+        and search_text like search_pattern(${term})`
+    const page = `select * from contacts where ${ilikeCondition} order by id desc limit 51`
+    const total = `select count(*) from contacts where ${ilikeCondition}`
     figures.push({
       term,
       rows: counted!.rows,
       api: await executionTime(sql, search.text, values),
-      page: await executionTime(sql, page, scanned),
-      total: await executionTime(sql, total, scanned)
+      page: await executionTime(sql, page, scanValues),
+      total: await executionTime(sql, total, scanValues)
     })
   }
   return figures
 }
 
-/** The median of five, as Postgres measures it, without planning and the network. */
+/** Median execution time of five runs, without planning and network. */
 async function executionTime(sql: postgres.Sql, text: string, values: unknown[]): Promise<number> {
   const durations: number[] = []
   for (let i = 0; i < 5; i++) {

@@ -69,6 +69,7 @@ export const health = fp<{ services: Services }>(async (app, { services }) => {
       }
     },
     async () => {
+      if (app.starting) throw unavailable('The service is starting.')
       if (app.draining) throw unavailable('The service is shutting down.')
       const { database, cache } = services
       const query = rowsOf<{ at: number }>(database, database.point, lastMigration)

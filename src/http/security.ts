@@ -88,6 +88,8 @@ function hasSeveralHosts({ rawHeaders }: IncomingMessage): boolean {
 declare module 'fastify' {
   interface FastifyInstance {
     securityHeaders: Headers
+    /** Whether the first admin may not exist yet. */
+    starting: boolean
     draining: boolean
   }
 }
@@ -99,6 +101,7 @@ declare module 'fastify' {
 export const security = fp<{ origins: string[] }>(async (app, { origins }) => {
   const headers = await helmetHeaders()
   app.decorate('securityHeaders', headers)
+  app.decorate('starting', false)
   app.decorate('draining', false)
 
   app.addHook('onRequest', (request, reply, done) => {
