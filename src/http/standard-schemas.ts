@@ -17,12 +17,12 @@ export const Problem = Type.Object(
       example: 400
     }),
     detail: Text(2000, {
-      description: 'Explanation for people.',
+      description: 'Human-readable explanation.',
       example: 'email must be an email address'
     }),
     instance: Text(2000, { description: 'Path of the request.', example: '/api/contacts' }),
     code: OneOf(Object.keys(vocabulary) as (keyof typeof vocabulary)[], {
-      description: 'Error code for programs.',
+      description: 'Machine-readable error code.',
       example: 'invalid'
     }),
     request_id: Text(64, {
@@ -41,16 +41,16 @@ export const Problem = Type.Object(
             ),
             parameter: Type.Optional(
               Text(500, {
-                description: 'Parameter of the path or query string.',
+                description: 'Path or query parameter.',
                 example: 'limit'
               })
             ),
             code: Text(50, {
-              description: 'Error code for programs.',
+              description: 'Machine-readable error code.',
               example: 'format'
             }),
             detail: Text(2000, {
-              description: 'Explanation for people.',
+              description: 'Human-readable explanation.',
               example: 'email must be an email address'
             })
           },
@@ -62,7 +62,7 @@ export const Problem = Type.Object(
     allowed: Type.Optional(
       Type.Array(Text(100), {
         maxItems: 200,
-        description: 'For `impossible_move`: values that are allowed.',
+        description: 'For `impossible_move`: allowed values.',
         example: ['negotiation', 'lost']
       })
     ),
@@ -75,7 +75,7 @@ export const Problem = Type.Object(
             name: Text(300, { description: 'Name of the record.', example: 'John Doe' }),
             by: Type.Array(Text(63), {
               maxItems: 20,
-              description: 'Fields that match.',
+              description: 'Matching fields.',
               example: ['email']
             })
           },
@@ -120,7 +120,7 @@ export const Event = Type.Object(
         {},
         {
           additionalProperties: true,
-          description: 'Record before the change; null for a new one.',
+          description: 'Record before the change; null if it was created.',
           example: { id: 1, last_name: 'Doe', version: 1 }
         }
       )
@@ -130,7 +130,7 @@ export const Event = Type.Object(
         {},
         {
           additionalProperties: true,
-          description: 'Record after the change; null for a purged one.',
+          description: 'Record after the change; null if it was purged.',
           example: { id: 1, last_name: 'Smith', version: 2 }
         }
       )
@@ -140,7 +140,7 @@ export const Event = Type.Object(
   {
     $id: 'Event',
     additionalProperties: false,
-    description: 'A change of a record.'
+    description: 'A change to a record.'
   }
 )
 

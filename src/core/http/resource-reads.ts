@@ -58,14 +58,14 @@ export const Csv = text(
   'Csv',
   'csv',
   'id,name\r\n1,Example\r\n',
-  'A header line, then a line for each row. Text that a spreadsheet would run as a formula is ' +
-    'preceded by an apostrophe.'
+  'A header line, then one line per row. Text that a spreadsheet would run as a formula is ' +
+    'prefixed with an apostrophe.'
 )
 export const Ndjson = text(
   'Ndjson',
   'ndjson',
   '{"id":1,"name":"Example"}\n',
-  'A JSON object on each line, for each row.'
+  'One JSON object per row, each on its own line.'
 )
 
 export function mountList(mount: Mount): void {

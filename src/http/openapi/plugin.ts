@@ -54,14 +54,14 @@ const securitySchemes = {
   // Authorize shows the first one first
   password: {
     type: 'oauth2',
-    description: 'Log in with username and password. The token is a JWT (RFC8725).',
+    description: 'Log in with a username and a password. The token is a JWT (RFC8725).',
     flows: { password: { tokenUrl, refreshUrl: tokenUrl, scopes: {} } }
   },
   bearer: {
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'JWT',
-    description: 'The token of POST /api/auth/login, a JWT (RFC8725).'
+    description: 'The token from POST /api/auth/login, a JWT (RFC8725).'
   }
 } as const
 

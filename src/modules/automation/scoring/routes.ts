@@ -15,7 +15,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
 const ScoreQuery = Type.Object(
   {
     model: Type.Optional(
-      Id({ description: 'Scoring model ID, also of a draft. Default: the active model.' })
+      Id({ description: 'Scoring model ID; it may be a draft. Default: the active model.' })
     )
   },
   { additionalProperties: false }
@@ -32,8 +32,8 @@ export const leadScoreRoutes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'getLeadScore',
         summary: "Explain a lead's score",
         description:
-          'What each rule of the active scoring model contributes to the score of the lead as it ' +
-          'is now. With `model`, what that model would give it.',
+          'What each rule of the active scoring model contributes to the current score of the ' +
+          'lead. With `model`, what each rule of that model would contribute.',
         tags: ['leads'],
         params: idParameter(),
         querystring: ScoreQuery,

@@ -30,7 +30,7 @@ function compileRule(
   const { prefix, fields, language } = languages[subject]
   const name = field.slice(prefix.length)
   if (!fields.includes(name))
-    throw ruleBroken(`${pointer}/field`, `A rule can use ${ruleFields.join(', ')}.`)
+    throw ruleBroken(`${pointer}/field`, `A rule can only use ${ruleFields.join(', ')}.`)
   const parameter = operator === 'eq' ? name : `${name}[${operator}]`
   if (!language.has(parameter))
     throw ruleBroken(`${pointer}/operator`, `There is no filter ${parameter}.`)

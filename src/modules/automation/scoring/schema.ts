@@ -35,13 +35,15 @@ const rule = {
     example: 'contact.company'
   }),
   operator: OneOf<readonly string[]>(operators, {
-    description: 'Operator: `eq` is `field=value` of the list, any other `field[operator]=value`.',
+    description:
+      'Operator: `eq` corresponds to the filter `field=value`, any other to ' +
+      '`field[operator]=value`.',
     example: 'like'
   }),
   value: Text(4000, {
     description:
-      'Value, as in the query string of the list before percent-encoding: `50`, `true`, ' +
-      '`website,fair`.',
+      'Value, as in the query string of the list before percent-encoding, such as `50`, `true` ' +
+      'or `website,fair`.',
     example: 'example'
   })
 }
@@ -51,7 +53,7 @@ export const ScoringRule = Type.Object(
   {
     $id: 'ScoringRule',
     additionalProperties: false,
-    description: 'A filter of the list of leads or of contacts, and its points.'
+    description: 'A filter on leads or contacts, and its points.'
   }
 )
 
@@ -60,7 +62,7 @@ const lowestScore = (grade: string, example: number) =>
     format: 'int32',
     minimum: -1_000_000,
     maximum: 1_000_000,
-    description: `Lowest score that is graded ${grade}.`,
+    description: `Minimum score for grade ${grade}.`,
     example
   })
 const fields = {
@@ -68,7 +70,7 @@ const fields = {
   status: OneOf(statuses, {
     default: 'draft',
     description:
-      'Status. Leads are scored by the active model; activating one makes the active one a draft.',
+      'Status. Leads are scored by the active model; activating another model makes it a draft.',
     example: 'draft'
   }),
   rules: Type.Array(Ref(ScoringRule), {
@@ -84,8 +86,8 @@ const fields = {
     {
       additionalProperties: false,
       description:
-        'Lowest scores of the grades, A above B above C; lower scores are graded D. Default for ' +
-        'a new model: 80, 60, 40.',
+        'Minimum scores of the grades, A above B above C; lower scores are graded D. Default ' +
+        'for a new model: 80, 60, 40.',
       example: { A: 80, B: 60, C: 40 }
     }
   )
@@ -137,7 +139,7 @@ export const LeadScore = Type.Object(
           actual: Nullable(
             Text(4000, {
               description: 'Value of the field, as text; null if it is empty.',
-              example: 'Sample Ltd'
+              example: 'Sample Inc'
             })
           )
         },

@@ -163,7 +163,7 @@ export const scoringModelService = {
 
 /** The error for a score that is set manually although a model computes it. */
 export const computedScore = (model: Model) =>
-  ruleBroken('score', `The score is computed by the scoring model ${model.name}.`)
+  ruleBroken('score', `The score is computed by the scoring model ${model.name} and cannot be set.`)
 
 const grade = ({ bands }: Model, score: number): Score => ({
   score,
@@ -176,7 +176,7 @@ const deactivate = async (ctx: Context, { id }: Model) =>
 function assertValid({ rules, bands }: Static<typeof ScoringModelChanges>): void {
   if (rules) assertRules(rules)
   if (bands && !(bands.A > bands.B && bands.B > bands.C))
-    throw ruleBroken('bands', 'The bands must descend: A above B above C.')
+    throw ruleBroken('bands', 'The bands must be in descending order: A above B above C.')
 }
 
 /**

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { Change, Creation, Id, Name, Nullable, RecordOf } from '../../../core/http/schema.ts'
 
 const fields = {
-  name: Name(100, { description: 'Name, unique ignoring case.', example: 'Inside sales' }),
+  name: Name(100, { description: 'Name, unique regardless of case.', example: 'Inside sales' }),
   leader_id: Nullable(Id({ description: 'User who leads the team.', example: 1 })),
   member_ids: Type.Array(Id(), {
     maxItems: 200,

@@ -1,7 +1,7 @@
 import { Change, Creation, Id, Name, Nullable, RecordOf } from '../../../core/http/schema.ts'
 
 const fields = {
-  name: Name(100, { description: 'Name, unique ignoring case.', example: 'Midwest' }),
+  name: Name(100, { description: 'Name, unique regardless of case.', example: 'Midwest' }),
   filter: Name(1000, {
     description:
       'Accounts in the territory: filters of their list by country, state and industry, as a ' +

@@ -21,8 +21,9 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'listAccountTerritories',
         summary: 'List the territories of an account',
         description:
-          'The territories whose filters the account currently matches, by name. Each page ' +
-          'covers 200 territories, so that it may contain few or none and still have a next page.',
+          'The territories whose filters the account currently matches, sorted by name. Each ' +
+          'page covers 200 territories, so it may contain few or none even if there is a next ' +
+          'page.',
         tags: [accountResource.path],
         params: idParameter(),
         querystring: Type.Object({ cursor: cursorParameter }, { additionalProperties: false }),

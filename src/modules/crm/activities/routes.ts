@@ -26,8 +26,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'completeActivity',
         summary: 'Complete an activity',
         description:
-          'Marks the activity as completed. A completed one is unchanged; a cancelled one must ' +
-          'be set to planned first (409).',
+          'Marks the activity as completed. A completed activity is unchanged; a canceled one ' +
+          'must first be set to planned (409).',
         tags: [activityResource.path],
         ...problems(409, 422),
         params: idParameter(),

@@ -14,7 +14,7 @@ const cancelledIsNotCompleted = rule(['status'], ({ before, after }) => {
   if (before?.status !== 'cancelled' || after.status !== 'completed') return
   throw impossibleMove(
     'status',
-    'A cancelled activity cannot be completed: set it to planned first.',
+    'A canceled activity cannot be completed: set it to planned first.',
     ['planned', 'in_progress']
   )
 })

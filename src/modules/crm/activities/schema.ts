@@ -27,7 +27,7 @@ const fields = {
   type: OneOf(types, { description: 'Type of activity.', example: 'call' }),
   subject: Name(200, { description: 'Subject.', example: 'Ask about the budget' }),
   description: Nullable(
-    Text(10_000, { description: 'Description or notes.', example: 'Decides in March.' })
+    Text(10_000, { description: 'Description or notes.', example: 'Decision expected in March.' })
   ),
   status: OneOf(statuses, { description: 'Status.', example: 'planned' }),
   priority: OneOf(priorities, {
@@ -39,12 +39,12 @@ const fields = {
     Instant({ description: 'Due date and time.', example: '2026-12-01T09:00:00.000Z' })
   ),
   completed_at: Nullable(
-    Instant({ description: 'When the activity was completed; null otherwise.', example: null })
+    Instant({ description: 'Time when the activity was completed; null otherwise.', example: null })
   ),
   duration_minutes: Nullable(
     Count({ description: 'Duration in minutes, planned or actual.', example: 30 })
   ),
-  location: Nullable(Text(255, { description: 'Location.', example: 'By telephone' })),
+  location: Nullable(Text(255, { description: 'Location.', example: 'By phone' })),
   assigned_to: Nullable(Id({ description: 'User assigned to the activity.', example: 1 })),
   links: Type.Array(Link, {
     maxItems: 50,
@@ -62,8 +62,8 @@ const requested = {
   completed_at: {
     ...fields.completed_at,
     description:
-      'When the activity was completed; only allowed for a completed one. Default: now. Another ' +
-      'status clears it.'
+      'Time when the activity was completed; only allowed if it is completed. Default: now. Any ' +
+      'other status clears it.'
   }
 }
 
@@ -93,7 +93,7 @@ export const Completion = Nullable(
     {
       completed_at: Type.Optional(
         Instant({
-          description: 'When the activity was completed; not in the future. Default: now.',
+          description: 'Time when the activity was completed; not in the future. Default: now.',
           example: '2026-11-22T09:00:00.000Z'
         })
       ),
@@ -103,7 +103,7 @@ export const Completion = Nullable(
       description: Type.Optional(
         Text(10_000, {
           description: 'Description or notes. Default: unchanged.',
-          example: 'Decides in March.'
+          example: 'Decision expected in March.'
         })
       )
     },
@@ -123,5 +123,5 @@ export const ActivitySummary = Type.Omit(Activity, ['description'], {
 })
 export const ActivityList = Type.Array(Ref(ActivitySummary), {
   maxItems: 20,
-  description: 'The newest activities, 20 at most.'
+  description: 'The newest activities, at most 20.'
 })

@@ -31,8 +31,9 @@ export const contactResource = defineResource({
       schema: Instant({
         format: 'date-time-or-duration',
         description:
-          'Has activities since this date, date and time, or duration before now, such as `12h`, ' +
-          '`30d` or `2w`. With `include=activities`, only those are returned.'
+          'Has activities since this date, since this date and time, or within this duration ' +
+          'before now (`12h`, `30d` or `2w`). With `include=activities`, only those are ' +
+          'returned.'
       }),
       condition: text => sql`exists (select from ${ours(activityLinks)}
         where ${activityLinks.contact_id} = ${contacts.id}

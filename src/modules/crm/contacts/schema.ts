@@ -17,7 +17,7 @@ const fields = {
   phone: Nullable(Text(20, { description: 'Phone number.', example: '+1234567890' })),
   company: Nullable(
     Text(100, {
-      description: 'Company name as the person states it; see also `account_id`.',
+      description: 'Company name as given by the person; see also `account_id`.',
       example: 'Example Corp'
     })
   ),

@@ -22,7 +22,7 @@ export const leadResource = defineResource({
   sorts: ['id', 'status', 'score', 'grade', 'moved_at', 'created_at', 'updated_at'],
   virtualFilters: {
     entered_status: {
-      schema: OneOf(statuses, { description: 'Has been in this status, now or earlier.' }),
+      schema: OneOf(statuses, { description: 'Is or has been in this status.' }),
       condition: status => sql`exists (select from ${ours(transitions)}
         where ${transitions.subject_type} = 'lead' and ${transitions.subject_id} = ${leads.id}
           and ${transitions.to_stage} = ${status})`

@@ -26,8 +26,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         summary: 'Qualify a lead',
         description:
           'Sets a lead to qualified, or to unqualified with a reason, like PATCH with `status` ' +
-          'and `unqualified_reason`. Without a body it is qualified. Repeating it changes ' +
-          'nothing.',
+          'and `unqualified_reason`. Without a body, the lead is qualified. Repeating the ' +
+          'request changes nothing.',
         tags: [leadResource.path],
         ...problems(409, 422),
         params: idParameter(),

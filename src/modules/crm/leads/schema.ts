@@ -23,13 +23,13 @@ const fields = {
     maximum: 2_147_483_647,
     default: 0,
     description:
-      'Score. It is computed if a scoring model is active, and can be set manually otherwise.',
+      'Score. It is computed if a scoring model is active; otherwise, it can be set manually.',
     example: 0
   }),
   assigned_to: Nullable(Id({ description: 'User assigned to the lead.', example: 1 })),
   unqualified_reason: Nullable(
     Name(500, {
-      description: 'Reason why the lead is unqualified. It is cleared by another status.',
+      description: 'Reason why the lead is unqualified. Any other status clears it.',
       example: null
     })
   ),
@@ -39,19 +39,19 @@ const fields = {
 const serverSet = {
   grade: Nullable(
     OneOf(grades, {
-      description: 'Grade given by the active scoring model; null without one.',
+      description: 'Grade from the active scoring model; null if no model is active.',
       example: null
     })
   ),
   moved_at: Instant({
-    description: 'When the lead entered its current status.',
+    description: 'Time when the lead entered its current status.',
     example: '2026-11-22T09:00:00.000Z'
   }),
   qualified_at: Nullable(
-    Instant({ description: 'When the lead was qualified; null otherwise.', example: null })
+    Instant({ description: 'Time when the lead was qualified; null otherwise.', example: null })
   ),
   converted_at: Nullable(
-    Instant({ description: 'When the lead was converted; null otherwise.', example: null })
+    Instant({ description: 'Time when the lead was converted; null otherwise.', example: null })
   )
 }
 

@@ -11,14 +11,14 @@ import {
 
 const fields = {
   name: Name(50, {
-    description: 'Name, unique ignoring case.',
+    description: 'Name, unique regardless of case.',
     example: 'key account'
   }),
   color: Nullable(
     Type.String({
       maxLength: 7,
-      pattern: explained('^#[0-9a-f]{6}$', 'must be a color in lower case, such as #49cc90'),
-      description: 'Color, as #rrggbb in lower case.',
+      pattern: explained('^#[0-9a-f]{6}$', 'must be a color in lowercase, such as #49cc90'),
+      description: 'Color, as #rrggbb in lowercase.',
       example: '#49cc90'
     })
   )

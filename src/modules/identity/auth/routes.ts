@@ -77,9 +77,9 @@ function mountLogin(app: FastifyInstance): void {
         operationId: 'login',
         summary: 'Log in',
         description:
-          'Logs in with a username or email address, and a password. After 20 failures an ' +
-          'account is refused for up to 15 minutes (429 with `Retry-After`), after 100 an ' +
-          'address.',
+          'Logs in with a username or email address and a password. After 20 failed logins to ' +
+          'an account or 100 from an IP address, further logins are refused for up to 15 ' +
+          'minutes (429 with `Retry-After`).',
         tags,
         ...problems(401),
         body: Ref(Credentials),
@@ -100,9 +100,9 @@ function mountLogin(app: FastifyInstance): void {
         operationId: 'refreshSession',
         summary: 'Refresh a session',
         description:
-          'Returns a new access token and a new refresh token. A refresh token that is used ' +
-          'again within ten seconds, by a second tab or after a lost response, returns another ' +
-          'one; used later, it ends the session, because it may have been stolen.',
+          'Returns a new access token and a new refresh token. A refresh token that is reused ' +
+          'within ten seconds, by a second tab or after a lost response, also returns new ' +
+          'tokens. Reusing it later ends the session, because it may have been stolen.',
         tags,
         ...problems(401),
         body: Ref(RefreshRequest),
@@ -127,8 +127,8 @@ async function mountToken(app: FastifyInstance): Promise<void> {
         operationId: 'createToken',
         summary: 'Log in with OAuth 2',
         description:
-          'The password and refresh_token grants of RFC 6749, as a form. The Authorize dialog of ' +
-          'this page uses it.',
+          'The password and refresh_token grants of RFC 6749, sent as a form. The Authorize ' +
+          'dialog on this page uses it.',
         tags,
         consumes: ['application/x-www-form-urlencoded'],
         body: Ref(TokenRequest),
@@ -194,8 +194,8 @@ function mountEndOfSession(app: FastifyInstance): void {
         operationId: 'changePassword',
         summary: 'Change your password',
         description:
-          'Ends all of your sessions, including this one, and returns a new one: continue with ' +
-          'its tokens.',
+          'Changes your password, ends all of your sessions, including this one, and returns a ' +
+          'new session. Continue with its tokens.',
         tags,
         ...problems(422),
         body: Ref(PasswordChange),
@@ -217,7 +217,7 @@ function mountEndOfSession(app: FastifyInstance): void {
       schema: {
         operationId: 'logout',
         summary: 'Log out',
-        description: 'Ends the session: its tokens are refused from the next request on.',
+        description: 'Ends the session. Its tokens are no longer accepted.',
         tags,
         response: emptyResponse(204)
       }

@@ -8,8 +8,8 @@ const refreshToken = Type.String({
   maxLength: 43,
   pattern: '^[A-Za-z0-9_-]{43}$',
   description:
-    'Refresh token. It is valid once, for 30 days; using it returns the next one. For ten ' +
-    'seconds it can be used again, in case the response was lost. The example only shows its ' +
+    'Refresh token. It can be used once, within 30 days, and using it returns a new one. It can ' +
+    'be reused for ten seconds, in case the response was lost. The example only shows its ' +
     'format.',
   example: 'take-the-one-your-last-login-or-refresh-gav'
 })
@@ -51,7 +51,7 @@ export const Session = Type.Object(
   {
     $id: 'Session',
     additionalProperties: false,
-    description: 'A session, as returned by a login, a refresh, and a password change.'
+    description: 'A session, as returned by a login, a refresh or a password change.'
   }
 )
 
@@ -72,15 +72,15 @@ export const PasswordChange = Type.Object(
     }),
     new_password: secretText({
       minLength: 8,
-      description: 'New password of at least 8 characters that is not a common one.',
-      example: 'a quiet harbour 47'
+      description: 'New password, with at least 8 characters and not a common one.',
+      example: 'a quiet harbor 47'
     })
   },
   {
     $id: 'PasswordChange',
     additionalProperties: false,
     description: 'A password change.',
-    example: { current_password: 'correct horse battery', new_password: 'a quiet harbour 47' }
+    example: { current_password: 'correct horse battery', new_password: 'a quiet harbor 47' }
   }
 )
 

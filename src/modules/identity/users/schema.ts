@@ -38,9 +38,9 @@ const fields = {
 const password = Text(128, {
   minLength: 8,
   description:
-    'Password of at least 8 characters that is not a common one. Changing it ends all sessions ' +
+    'Password, with at least 8 characters and not a common one. Changing it ends all sessions ' +
     'of the user.',
-  example: 'a quiet harbour 47'
+  example: 'a quiet harbor 47'
 })
 
 // user 1 is the first admin, who cannot be demoted or deleted while there is no other
@@ -49,7 +49,7 @@ export const NewUser = Creation(
   'NewUser',
   { ...fields, password },
   ['username', 'email', 'password'],
-  { username: 'maria', email: 'maria@example.com', password: 'a quiet harbour 47', role: 'user' }
+  { username: 'maria', email: 'maria@example.com', password: 'a quiet harbor 47', role: 'user' }
 )
 export const UserChanges = Change('UserChanges', { ...fields, password }, { role: 'viewer' })
 

@@ -145,7 +145,7 @@ function mountReport(app: FastifyInstance, name: string, contract: ReportContrac
     'application/json': { schema: Ref(schema) },
     'text/csv': textBody(
       'csv',
-      'A header line, then a line for each row.',
+      'A header line, then one line per row.',
       csv([sampleOf(row)], columns)
     ),
     'image/svg+xml': textBody(

@@ -25,14 +25,14 @@ const convertRoute: FastifyPluginAsyncTypebox = async app => {
         operationId: 'convertLead',
         summary: 'Convert a lead',
         description:
-          'Converts a lead into an account, a contact and an opportunity, new or existing, all ' +
-          'or nothing. `{}` uses the contact of the lead, the account of its company and a new ' +
-          'opportunity; for a lead without a contact, only an opportunity. A lead is converted ' +
-          'once: later calls return the first result with 200, whatever their body and ' +
-          '`If-Match`. A new record that probably exists is refused with 409 and the `matches`: ' +
-          'a contact with the same `email`, or the same `first_name`, `last_name` and `company`; ' +
-          'an account with the same `name` or the same domain in `website`. `ETag` and ' +
-          '`If-Match` are those of the lead.',
+          'Converts a lead into an account, a contact and an opportunity, each new or existing, ' +
+          "all or nothing. `{}` uses the contact of the lead, the account of the contact's " +
+          'company and a new opportunity; for a lead without a contact, only an opportunity. A ' +
+          'lead is converted only once: later calls return the first result with 200, ' +
+          'regardless of their body and `If-Match`. A new record that probably already exists ' +
+          'is refused with 409 and the `matches`: a contact with the same `email`, or the same ' +
+          '`first_name`, `last_name` and `company`; an account with the same `name` or the same ' +
+          'domain in `website`. `ETag` and `If-Match` are those of the lead.',
         tags,
         ...problems(409, 422),
         params: idParameter(),
@@ -73,7 +73,7 @@ const getRoute: FastifyPluginAsyncTypebox = async app => {
       schema: {
         operationId: 'getLeadConversion',
         summary: "Get a lead's conversion",
-        description: 'What a lead was converted into, with the records as they are now.',
+        description: 'The records that a lead was converted into, as they are now.',
         tags,
         params: idParameter(),
         response: response(200, 'The conversion.', Ref(Conversion))
@@ -92,9 +92,10 @@ const undoRoute: FastifyPluginAsyncTypebox = async app => {
         operationId: 'undoLeadConversion',
         summary: "Undo a lead's conversion",
         description:
-          'Restores the status of the lead, deletes what the conversion created and clears what ' +
-          'it filled, unless it has changed since or something else refers to it; the response ' +
-          'lists what was left. `ETag` and `If-Match` are those of the lead.',
+          'Restores the status of the lead, deletes the records that the conversion created and ' +
+          'clears the fields that it filled, except those that have since changed and records ' +
+          'that others refer to; the response lists what was left. `ETag` and `If-Match` are ' +
+          'those of the lead.',
         tags,
         ...problems(409),
         params: idParameter(),

@@ -17,7 +17,7 @@ const PartOf = <P extends TProperties>(fields: P, one: string, absent: string) =
         {
           additionalProperties: false,
           description:
-            `With \`id\`: an existing ${one}, whose null fields get the values given. ` +
+            `With \`id\`: an existing ${one}, whose null fields are set to the given values. ` +
             `Without \`id\`: a new one. null: none. Default: ${absent}.`
         }
       )
@@ -31,7 +31,8 @@ export const NewConversion = Type.Object(
     account: PartOf(
       AccountChanges.properties,
       'account',
-      "the contact's account, the only one named like the contact's company, or a new one"
+      "the contact's account, the only account with the name of the contact's company, or a new " +
+        'one'
     ),
     contact: PartOf(ContactChanges.properties, 'contact', 'the contact of the lead'),
     opportunity: PartOf(
@@ -44,9 +45,9 @@ export const NewConversion = Type.Object(
     $id: 'NewConversion',
     additionalProperties: false,
     description:
-      'What to convert a lead into. A new account may omit `name` if the contact has a company, ' +
-      'a new opportunity its `title`. New records that name no user are assigned to the user of ' +
-      'the lead.',
+      'The records to convert a lead into. A new account may omit `name` if the contact has a ' +
+      'company; a new opportunity may omit `title`. New records without `assigned_to` are ' +
+      'assigned to the same user as the lead.',
     example: { opportunity: { title: 'Enterprise Software License', amount: 50000.0 } }
   }
 )
@@ -92,7 +93,7 @@ export const Conversion = Type.Object(
         description: 'Null fields that the conversion filled.'
       }
     ),
-    converted_at: Instant({ description: 'When the lead was converted.' }),
+    converted_at: Instant({ description: 'Time when the lead was converted.' }),
     converted_by: Nullable(Id({ description: 'User who converted the lead; null for the system.' }))
   },
   {

@@ -31,7 +31,7 @@ export const opportunityFilters: VirtualFilters = {
     condition: contact => ofLead(sql`l.contact_id = ${contact}`)
   },
   entered_stage: {
-    schema: Key(50, { description: 'Has been in this stage, now or earlier.' }),
+    schema: Key(50, { description: 'Is or has been in this stage.' }),
     condition: key => sql`exists (select from ${ours(transitions, 't')}
       where t.subject_type = 'opportunity' and t.subject_id = ${id} and t.to_stage = ${key})`
   },

@@ -4,7 +4,7 @@ import { maxStages, PipelineStage } from '../stages/schema.ts'
 
 const fields = {
   name: Name(100, {
-    description: 'Name, unique ignoring case.',
+    description: 'Name, unique regardless of case.',
     example: 'Partners'
   }),
   is_default: Type.Boolean({
