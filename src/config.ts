@@ -69,7 +69,7 @@ function origins(env: Environment): string[] {
       : refuse(
           'CORS_ORIGINS',
           'must be a comma-separated list of origins, such as https://app.example.com; ' +
-            `${JSON.stringify(origin)} is none`
+            `${JSON.stringify(origin)} is not one`
         )
   )
 }

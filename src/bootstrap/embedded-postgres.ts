@@ -320,7 +320,7 @@ async function launch(
     problem
   )
   if (!is_taken || Date.now() > deadline)
-    throw new Error(`PostgreSQL does not start on ${data_dir}: ${problem}`)
+    throw new Error(`PostgreSQL did not start on ${data_dir}: ${problem}`)
   await sleep(100)
   return launch(server, data_dir, socket_dir, log, deadline)
 }

@@ -45,7 +45,7 @@ export async function endServer(pid: number, isGone: () => boolean): Promise<voi
     (await endsWithin('SIGKILL', 5_000))
   )
     return
-  throw new Error(`PostgreSQL ${pid} does not stop`)
+  throw new Error(`PostgreSQL ${pid} did not stop`)
 }
 
 /** Polls until `condition` holds: true; false when `deadline` (ms since the epoch) passes first. */

@@ -57,22 +57,23 @@ export const vocabulary = {
     'The access token has expired. Refresh the session (`POST /api/auth/refresh`) and retry.',
   token_invalid: 'The token was not issued by this service, or was altered. Log in again.',
   session_ended:
-    'The session has ended by a logout, a password change, a disabled or deleted user, a reused ' +
-    'refresh token, or 30 days without a refresh. Log in again.',
-  forbidden: 'The role of the user does not allow this.',
+    'The session has ended because of a logout, a password change, a disabled or deleted user, ' +
+    'a reused refresh token, or 30 days without a refresh. Log in again.',
+  forbidden: "The user's role does not allow this.",
   not_found: 'The resource does not exist, or belongs to another organization.',
   method_not_allowed:
-    'The path does not support this method; `Allow` lists those that it supports.',
+    'The path does not support this method; `Allow` lists the methods that it supports.',
   not_acceptable: 'None of the formats in `Accept` is supported.',
   timeout: 'The request was not received in time.',
   conflict: 'The state of the record does not allow this.',
   duplicate: 'Another record already has this value, which must be unique.',
   impossible_move:
-    'The record cannot make this transition from its current state; `allowed` lists those it can.',
+    'The record cannot make this transition from its current state; `allowed` lists the ones ' +
+    'that it can make.',
   likely_duplicate:
     'Similar records exist; `matches` lists them. Use one of them, or send ' +
     '`Prefer: handling=lenient` to proceed.',
-  stale: 'The record has changed since it was read; `ETag` has its current version.',
+  stale: 'The record has changed since it was read; `ETag` contains its current version.',
   too_large: 'The body is larger than the limit.',
   uri_too_long: 'The path or one of its segments is longer than the limit.',
   unsupported_media_type: 'The format of the body is not supported; send application/json.',
@@ -145,7 +146,7 @@ export const unknownReference = (fields: string[]) =>
       errors: fields.map(field => ({
         pointer: `/${field}`,
         code: 'unknown_reference',
-        detail: 'does not refer to a record of this organization'
+        detail: 'does not refer to a record in this organization'
       }))
     }
   )
@@ -210,7 +211,9 @@ export function problemOfDatabase(error: unknown): Problem | undefined {
       )
     case '40001':
     case '40P01':
-      return unavailable('A concurrent change interfered; nothing was saved. Retry.')
+      return unavailable(
+        'The request conflicted with a concurrent change; nothing was saved. Retry.'
+      )
     case '55P03':
       return unavailable('Another request is changing this record; nothing was saved. Retry.')
     case '57014':

@@ -19,7 +19,7 @@ const Alive = Type.Object(
 const Ready = Type.Object(
   {
     status: OneOf(['ok', 'degraded'], {
-      description: 'Status; degraded: the service works, but slower.',
+      description: 'Status; degraded: the service works, but more slowly.',
       example: 'ok'
     }),
     postgres: OneOf(['ok'], { description: 'Status of Postgres.', example: 'ok' }),
@@ -45,8 +45,8 @@ export const health = fp<{ services: Services }>(async (app, { services }) => {
       config: { public: true },
       schema: {
         operationId: 'checkHealth',
-        summary: 'Check whether the process is alive',
-        description: 'Does not use any other service.',
+        summary: 'Check liveness',
+        description: 'Does not depend on any other service.',
         tags,
         response: response(200, 'The process is alive.', Alive)
       }
@@ -60,10 +60,10 @@ export const health = fp<{ services: Services }>(async (app, { services }) => {
       config: { public: true },
       schema: {
         operationId: 'checkReadiness',
-        summary: 'Check whether the service is ready',
+        summary: 'Check readiness',
         description:
-          'Queries Postgres. Redis is only a cache: without it the service is degraded and still ' +
-          'ready.',
+          'Queries Postgres. Redis is only a cache: without it, the service is degraded but ' +
+          'still ready.',
         tags,
         response: response(200, 'The service is ready.', Ready)
       }
@@ -74,7 +74,7 @@ export const health = fp<{ services: Services }>(async (app, { services }) => {
       const { database, cache } = services
       const query = rowsOf<{ at: number }>(database, database.point, lastMigration)
       const applied = await withTimeout(readyTimeout, query).catch(() => {
-        throw unavailable('Postgres does not respond.')
+        throw unavailable('Postgres is not responding.')
       })
       if ((applied[0]?.at ?? 0) < newestMigration) throw unavailable('Migrations are pending.')
       const redis = cache.state()

@@ -59,7 +59,7 @@ export function sendProblem(
 function explainWeakTag(problem: Problem, { headers }: FastifyRequest): Problem {
   if (problem.code !== 'stale' || !headers['if-match']?.includes('W/')) return problem
   const detail =
-    'If-Match compares strongly, so a weak tag never matches: send the ETag without W/, ' +
+    'If-Match uses strong comparison, so a weak tag never matches: send the ETag without W/, ' +
     `${problem.extra.headers!.etag} for the current version.`
   return new Problem(problem.status, problem.code, detail, problem.extra)
 }

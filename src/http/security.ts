@@ -107,7 +107,9 @@ export const security = fp<{ origins: string[] }>(async (app, { origins }) => {
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(headers).header('x-request-id', request.id)
     done(
-      hasSeveralHosts(request.raw) ? malformed('The request has several Host headers.') : undefined
+      hasSeveralHosts(request.raw)
+        ? malformed('The request has more than one Host header.')
+        : undefined
     )
   })
   app.addHook('onSend', (_request, reply, _payload, done) => {

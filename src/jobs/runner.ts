@@ -70,7 +70,7 @@ export function startJobs(
   const stopping = new AbortController()
   let runner: Runner | undefined
   const lost = (error: unknown) => {
-    log.error({ err: error }, 'the jobs have lost the database')
+    log.error({ err: error }, 'the jobs have lost the connection to the database')
   }
   const working = (async () => {
     while (!stopping.signal.aborted) {

@@ -55,8 +55,8 @@ function rejectExpired() {
     waits.delete(wait)
     wait.reject(
       unavailable(
-        'The database did not respond in time. A change may or may not have been saved: ' +
-          'check before you retry.'
+        'The database did not respond in time. A change may or may not have been saved: check ' +
+          'before retrying.'
       )
     )
   }

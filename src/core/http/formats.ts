@@ -31,7 +31,7 @@ export function formatOf<const F extends string>(
 export const bomParameter = Type.Optional(
   Type.Boolean({
     default: false,
-    description: 'Start CSV with a byte order mark, so that Excel reads it as UTF-8.'
+    description: 'Whether to start CSV with a byte order mark, so that Excel reads it as UTF-8.'
   })
 )
 const byteOrderMark = '\uFEFF'

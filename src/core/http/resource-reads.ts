@@ -78,7 +78,7 @@ export function mountList(mount: Mount): void {
     operationId: `list${pascalCase(resource.plural)}`,
     summary: `List ${many}`,
     description:
-      `A page of ${many}, newest first unless \`sort\` is given. As CSV or NDJSON, all of the ` +
+      `A page of ${many}, newest first unless \`sort\` is given. As CSV or NDJSON, the whole ` +
       'list is streamed unless `limit` or `cursor` is given.'
   })
   const page = Ref({ $id: `${schema.$id}Page` })
@@ -205,8 +205,8 @@ export function mountHistory(mount: Mount): void {
     operationId: `list${pascalCase(name)}History`,
     summary: `List the history of ${withArticle(label)}`,
     description:
-      `Changes of the ${label}, newest first: who made each, when, and the record before and ` +
-      'after. Deleted records have a history too.'
+      `Changes to the ${label}, newest first: who made each one and when, and the record before ` +
+      'and after. Deleted records have a history too.'
   })
   const response = pageResponse('The changes.', Ref({ $id: 'EventPage' }))
   app.get(

@@ -48,8 +48,9 @@ export function mountUpdate(mount: Mount): void {
   const { name, label } = resource
   const one = withArticle(label)
   const effect =
-    'Changes the fields given: an absent field is unchanged, null or blank text clears it. ' +
-    'Fields that cannot be changed may be repeated; another value is a 409.'
+    'Changes only the given fields: an absent field is unchanged; null or blank text clears a ' +
+    'field. Fields that cannot be changed may be sent with their current value; any other value ' +
+    'is a 409.'
   const contract = {
     params,
     body: Ref(resource.update),
@@ -108,7 +109,7 @@ export function mountRemove(mount: Mount): void {
     {
       operationId: `delete${pascalCase(name)}`,
       summary: `Delete ${withArticle(label)}`,
-      description: `Deletes the ${label}. It is no longer returned, and can be restored.`
+      description: `Deletes the ${label}. It is no longer returned, but can be restored.`
     },
     409
   )

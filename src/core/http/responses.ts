@@ -57,9 +57,9 @@ export const idParameter = (example: unknown = 1) =>
 export const idOf = (request: FastifyRequest) => (request.params as { id: number }).id
 
 const conditionalHeaders = {
-  'if-match': 'Act only if the record still has this ETag; otherwise 412.',
+  'if-match': 'Proceed only if the record still has this ETag; otherwise, respond with 412.',
   'if-none-match': 'Respond with 304 if the record still has this ETag.',
-  'cache-control': '`no-cache` reads from the database.',
+  'cache-control': '`no-cache` bypasses the cache.',
   prefer: '`handling=lenient` proceeds despite likely duplicates (RFC 7240).'
 }
 

@@ -43,7 +43,8 @@ export const Key = (maxLength: number, options: StringOptions = {}) =>
     maxLength,
     pattern: explained(
       '^[a-z][a-z0-9_]*$',
-      'must start with a lower-case letter and have only such letters, digits and underscores'
+      'must start with a lowercase letter and contain only lowercase letters, digits and ' +
+        'underscores'
     ),
     ...options
   })
@@ -85,7 +86,7 @@ export const Ref = <T extends { $id?: string }>(
 const managed = {
   version: Count({
     minimum: 1,
-    description: 'Version, incremented by each change. It is also the ETag.',
+    description: 'Version, incremented with each change. It is also the ETag.',
     example: 1
   }),
   created_at: Instant({ description: 'Time of creation.', example: '2026-11-22T09:00:00.000Z' }),

@@ -124,11 +124,11 @@ const formatTexts: Record<string, string> = {
 }
 
 const typeTexts: Record<string, string> = {
-  string: 'must be text',
+  string: 'must be a string',
   integer: 'must be an integer',
   number: 'must be a number',
   boolean: 'must be true or false',
-  array: 'must be a list',
+  array: 'must be an array',
   object: 'must be an object'
 }
 

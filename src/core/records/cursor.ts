@@ -31,7 +31,7 @@ export function cursors(secret: string): Cursors {
       ) {
         throw invalidParameter(
           'cursor',
-          'The cursor does not belong to this list: use it with the filters and sort it came from.'
+          'The cursor does not belong to this list: use it with the same filters and sort order.'
         )
       }
       return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Position

@@ -23,14 +23,14 @@ interface Condition {
 }
 
 const descriptions: Record<Operator, (field: string, schema: TSchema) => string> = {
-  eq: field => `Equals \`${field}\`.`,
+  eq: field => `\`${field}\` equals this value.`,
   in: field => `\`${field}\` is one of these values, separated by commas.`,
   gt: (field, schema) => `\`${field}\` is ${isTime(schema) ? 'after' : 'greater than'} this value.`,
   gte: (field, schema) =>
-    `\`${field}\` is ${isTime(schema) ? 'at or after' : 'greater than or equal to'} this value.`,
+    `\`${field}\` is ${isTime(schema) ? 'on or after' : 'greater than or equal to'} this value.`,
   lt: (field, schema) => `\`${field}\` is ${isTime(schema) ? 'before' : 'less than'} this value.`,
   lte: (field, schema) =>
-    `\`${field}\` is ${isTime(schema) ? 'at or before' : 'less than or equal to'} this value.`,
+    `\`${field}\` is ${isTime(schema) ? 'on or before' : 'less than or equal to'} this value.`,
   like: field => `\`${field}\` contains this text, ignoring case and accents.`,
   null: field => `\`${field}\` is null (true) or not null (false).`,
   any: field => `\`${field}\` contains at least one of these values, separated by commas.`,

@@ -90,10 +90,12 @@ export class ListQueryReader {
       include: include.length > 0 ? includeParameter(include) : undefined,
       q: search.length > 0 ? searchParameter(search) : undefined,
       count: Type.Optional(
-        OneOf(['exact'], { description: 'Also return the number of rows of the list in `total`.' })
+        OneOf(['exact'], {
+          description: '`exact` also returns the number of rows in the list as `total`.'
+        })
       ),
       deleted: Type.Optional(
-        Type.Boolean({ default: false, description: 'Return the deleted records instead.' })
+        Type.Boolean({ default: false, description: 'Whether to return deleted records instead.' })
       ),
       bom: bomParameter
     })
@@ -144,8 +146,8 @@ const searchParameter = (fields: readonly string[]) =>
     Text(100, {
       minLength: 1,
       description:
-        `Words that must all occur in ${fields.join(', ')}: parts of words, ignoring case and ` +
-        'accents. One or two characters match the beginning of a word.'
+        `Words that must all occur in ${fields.join(', ')}, as whole words or parts of words, ` +
+        'ignoring case and accents. One or two characters match only the beginning of a word.'
     })
   )
 

@@ -13,7 +13,7 @@ const positive = { type: 'integer', format: 'int32', minimum: 1, maximum: 86400,
 
 const byName: Record<string, object> = {
   'X-Request-Id': header(
-    'ID of the request: yours if you sent one of 8 to 64 letters, digits, _ or -.',
+    'ID of the request: yours if you sent one with 8 to 64 letters, digits, _ or -.',
     text('k3v9x2a1-1f')
   ),
   RateLimit: header(
@@ -21,7 +21,7 @@ const byName: Record<string, object> = {
     text('"client";r=9999;t=60')
   ),
   'RateLimit-Policy': header('Limit: `q` requests per `w` seconds.', text('"client";q=10000;w=60')),
-  'Server-Timing': header('Duration on the server, in milliseconds.', text('total;dur=1.2')),
+  'Server-Timing': header('Processing time on the server, in milliseconds.', text('total;dur=1.2')),
   'Access-Control-Allow-Origin': header(
     'Your origin, if it is one of CORS_ORIGINS.',
     text('https://app.example.com')
@@ -30,9 +30,12 @@ const byName: Record<string, object> = {
   'WWW-Authenticate': header('How to authenticate.', text('Bearer realm="smartx"')),
   ETag: header('Version of the record, for If-Match and If-None-Match.', text('"1"')),
   Location: header('URL of the new record.', text('/api/contacts/1')),
-  Link: header('The next page, if there is one.', text('</api/contacts?cursor=x>; rel="next"')),
+  Link: header(
+    'Link to the next page, if there is one.',
+    text('</api/contacts?cursor=x>; rel="next"')
+  ),
   'Content-Disposition': header(
-    'Name of the file; only for CSV.',
+    'File name; only for CSV.',
     text('attachment; filename="contacts.csv"')
   ),
   'Preference-Applied': header(

@@ -14,22 +14,22 @@ sales team does with them, behind one REST API.
 **Log in** with *Authorize* (username and password), or with \`POST /api/auth/login\`, and
 send \`Authorization: Bearer <token>\`.
 
-**Lists** are paged: follow \`next_cursor\` or the \`Link\` header while \`has_more\` is true.
-Filter by \`field=value\` or \`field[operator]=value\`, sort by
-\`sort=-created_at,last_name\`, search with \`q\`. \`fields\` limits each record to the fields
-named, including required ones. \`Accept: text/csv\` or \`application/x-ndjson\` streams the
-whole list.
+**Lists** are paginated: follow \`next_cursor\` or the \`Link\` header while \`has_more\` is
+true. Filter with \`field=value\` or \`field[operator]=value\`, sort with
+\`sort=-created_at,last_name\`, search with \`q\`. \`fields\` limits each record to the named
+fields; even required fields are omitted unless named. \`Accept: text/csv\` or
+\`application/x-ndjson\` streams the whole list.
 
-**Updates**: \`PUT\` and \`PATCH\` change the fields given. Send the \`ETag\` as \`If-Match\`
-to avoid overwriting concurrent changes.
+**Updates**: \`PUT\` and \`PATCH\` change only the given fields. Send the \`ETag\` as
+\`If-Match\` to avoid overwriting concurrent changes.
 
-**Errors** are \`application/problem+json\` (RFC 9457): \`code\` for programs, \`detail\` for
-people, \`errors\` with the place of each fault.
+**Errors** are \`application/problem+json\` (RFC 9457): \`code\` is for programs, \`detail\` is
+for people, and \`errors\` gives the location of each problem.
 
-**The examples** work from top to bottom: each \`POST\` creates a record, the others refer to
-record 1 of its type, or user 2, pipeline 2, stage 7. The exceptions: \`login\`, \`token\` and
-\`change-password\` require your own password, \`refresh\` your own refresh token;
-\`change-password\` and \`logout\` end the session: authorize again.`
+**The examples** work in order, from top to bottom: each \`POST\` creates a record; the others
+refer to record 1 of its type, or to user 2, pipeline 2 and stage 7. Exceptions: \`login\`,
+\`token\` and \`change-password\` require your own password, and \`refresh\` your own refresh
+token; \`change-password\` and \`logout\` end the session, so authorize again afterward.`
 
 const info = {
   title: 'SmartX CRM API',

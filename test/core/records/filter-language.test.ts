@@ -12,7 +12,7 @@ t.test('an invalid list of values is refused with the values that it can have', 
     ['leads?score[in]=x', /integers, separated by commas/],
     ['opportunities?amount[in]=x', /numbers, separated by commas/],
     ['contacts?company[in]=,', /values, separated by commas/],
-    ['opportunities?entered_stage=Won', /must start with a lower-case letter/]
+    ['opportunities?entered_stage=Won', /must start with a lowercase letter/]
   ] as const) {
     const refused = await call(`GET /api/${query}`)
     t.match([refused.statusCode, refused.json().detail], [400, detail], query)

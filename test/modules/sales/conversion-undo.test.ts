@@ -95,9 +95,9 @@ t.test('undoing a conversion', async t => {
       undone: [{ type: 'account', id: account.id, fields: ['state'] }],
       left: [
         { type: 'lead', reason: /contact_id/ },
-        { type: 'opportunity', id: opportunity.id, reason: 'It has changed since.' },
+        { type: 'opportunity', id: opportunity.id, reason: 'It has since changed.' },
         { type: 'contact', id: contact.id, reason: 'It is used by activities.' },
-        { type: 'account', id: account.id, reason: 'city has changed since.' }
+        { type: 'account', id: account.id, reason: 'city has since changed.' }
       ]
     })
     t.match(await get(call, `accounts/${account.id}`), { city: 'Ulm', state: null })
@@ -177,7 +177,7 @@ t.test('undoing a conversion', async t => {
       contact: null,
       created: ['account', 'contact', 'opportunity']
     })
-    t.match((await undo(lead.id)).left, [{ type: 'contact', reason: 'It has been deleted since.' }])
+    t.match((await undo(lead.id)).left, [{ type: 'contact', reason: 'It has since been deleted.' }])
   })
 
   await t.test('twenty concurrent conversions and undos end as one or none', async t => {

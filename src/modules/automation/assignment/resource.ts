@@ -6,7 +6,7 @@ import { assignmentRules } from './table.ts'
 export const assignmentRuleResource = defineResource({
   name: 'assignment_rule',
   plural: 'assignment_rules',
-  description: 'Rules that assign new records. Changed by admins.',
+  description: 'Rules that assign new records. Managed by admins.',
   table: assignmentRules,
   schema: AssignmentRule,
   create: NewAssignmentRule,

@@ -21,25 +21,27 @@ const fields = {
   }),
   position: Count({
     default: 0,
-    description: 'Position in the order in which rules are tried; ties by creation.',
+    description:
+      'Position in the order in which rules are tried; ties are broken by creation order.',
     example: 1
   }),
   filter: Text(1000, {
     description:
-      'Records that the rule applies to: filters of their list on fields that a creation can ' +
-      'set, as a query string. Empty: all.',
+      'Records that the rule applies to: filters of their list, as a query string, on fields ' +
+      'that can be set at creation. Empty: all.',
     example: 'source=website&score[gte]=0'
   }),
   user_id: Nullable(
     Id({
-      description: 'User who gets the records. Either this or team_id is required.',
+      description: 'User who gets the records. Exactly one of `user_id` and `team_id` is required.',
       example: 1
     })
   ),
   team_id: Nullable(
     Id({
       description:
-        'Team whose active members get the records in turn. Either this or user_id is required.',
+        'Team whose active members get the records in turn. Exactly one of `user_id` and ' +
+        '`team_id` is required.',
       example: null
     })
   )
@@ -47,8 +49,8 @@ const fields = {
 
 export const AssignmentRule = RecordOf(
   'AssignmentRule',
-  'Assigns new records that name no user. The first active rule that matches applies; a rule ' +
-    'without an active user is skipped.',
+  'A rule that assigns new records without `assigned_to`. The first active rule that matches ' +
+    'applies; a rule without an active user is skipped.',
   fields
 )
 export const NewAssignmentRule = Creation('NewAssignmentRule', fields, ['name', 'resource'], {

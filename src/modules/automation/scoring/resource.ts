@@ -6,7 +6,7 @@ import { scoringModels } from './table.ts'
 export const scoringModelResource = defineResource({
   name: 'scoring_model',
   plural: 'scoring_models',
-  description: 'Models that score leads. Changed by admins.',
+  description: 'Models that score leads. Managed by admins.',
   table: scoringModels,
   schema: ScoringModel,
   create: NewScoringModel,

@@ -70,7 +70,7 @@ const fields = {
   status: OneOf(statuses, {
     default: 'draft',
     description:
-      'Status. Leads are scored by the active model; activating another model makes it a draft.',
+      'Status. Leads are scored by the active model; activating another one makes it a draft.',
     example: 'draft'
   }),
   rules: Type.Array(Ref(ScoringRule), {

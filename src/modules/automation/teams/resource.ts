@@ -7,7 +7,7 @@ import { filterable, teams } from './table.ts'
 export const teamResource = defineResource({
   name: 'team',
   plural: 'teams',
-  description: 'Users who share work. Changed by admins.',
+  description: 'Users who share work. Managed by admins.',
   table: teams,
   schema: Team,
   create: NewTeam,

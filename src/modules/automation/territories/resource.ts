@@ -6,7 +6,7 @@ import { filterable, territories } from './table.ts'
 export const territoryResource = defineResource({
   name: 'territory',
   plural: 'territories',
-  description: 'Parts of the market. Changed by admins.',
+  description: 'Parts of the market. Managed by admins.',
   table: territories,
   schema: Territory,
   create: NewTerritory,

@@ -14,7 +14,7 @@ export interface FieldNames {
 
 const rule = rulesFor<Lead, { names: FieldNames }>()
 
-const viaConversion = 'A lead is converted by POST /api/leads/{id}/conversion.'
+const viaConversion = 'To convert a lead, use POST /api/leads/{id}/conversion.'
 const settable = statuses.filter(status => status !== 'converted')
 
 const newLeadIsNotConverted = rule(['status'], ({ before, after, names }) => {
@@ -26,7 +26,7 @@ const conversionIsNoStatusChange = rule(['status'], ({ before, after, names }) =
   if (before.status === 'converted')
     throw impossibleMove(
       names.status,
-      'A converted lead stays converted until DELETE /api/leads/{id}/conversion undoes it.',
+      'To undo the conversion of a lead, use DELETE /api/leads/{id}/conversion.',
       []
     )
   if (after.status === 'converted') throw impossibleMove(names.status, viaConversion, settable)

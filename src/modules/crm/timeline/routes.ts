@@ -19,7 +19,7 @@ const TimelineQuery = Type.Object(
     kind: listOfNames(
       kinds,
       kinds.length,
-      `Kinds of entries to return, any of ${kinds.join(', ')}. Default: all.`
+      `Kinds of entries to return, separated by commas: ${kinds.join(', ')}. Default: all.`
     )
   },
   { additionalProperties: false }

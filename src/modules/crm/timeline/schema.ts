@@ -57,12 +57,15 @@ const FieldChange = Type.Object(
     to: Type.Unknown({ description: 'New value, as in the record.', example: 2 }),
     from_text: Nullable(
       Text(20_000, {
-        description: 'Previous value for people; names instead of IDs.',
+        description: 'Previous value as readable text, with names instead of IDs.',
         example: 'maria'
       })
     ),
     to_text: Nullable(
-      Text(20_000, { description: 'New value for people; names instead of IDs.', example: 'peter' })
+      Text(20_000, {
+        description: 'New value as readable text, with names instead of IDs.',
+        example: 'peter'
+      })
     )
   },
   { additionalProperties: false }
@@ -81,12 +84,14 @@ const entrySchema = (
     {
       id: Text(80, { description: 'ID of the entry, unique in its timeline.', example: id }),
       at: Instant({
-        description: 'When it happened; for an activity, when it was completed or else created.',
+        description:
+          'Time of the entry; for an activity, its completion or, if not completed, its ' +
+          'creation.',
         example: '2026-11-22T09:00:00.000Z'
       }),
       kind: OneOf([kind], { description: 'Kind of entry.', example: kind }),
-      title: Text(1000, { description: 'What happened, in a sentence.', example: title }),
-      actor: person('User who did it; null for the system.'),
+      title: Text(1000, { description: 'Summary of what happened.', example: title }),
+      actor: person('User who caused the entry; null for the system.'),
       ...fields
     },
     { $id: entryName(kind), additionalProperties: false, description }
@@ -117,7 +122,7 @@ export function timelineSchemas(linkedTypes: readonly string[]) {
     ),
     entrySchema(
       'change',
-      'A change of the record.',
+      'A change to the record.',
       { id: 'change 1', title: 'Stage changed from Prospecting to Negotiation' },
       {
         changes: Type.Array(FieldChange, {
@@ -138,7 +143,7 @@ export function timelineSchemas(linkedTypes: readonly string[]) {
   )
   const TimelineEntry = Type.Unsafe<Entry>({
     $id: 'TimelineEntry',
-    description: 'Something that happened to a record; `kind` tells the kind of entry.',
+    description: 'Something that happened to a record; `kind` determines the fields.',
     oneOf: entries.map(Ref),
     discriminator: { propertyName: 'kind', mapping }
   })

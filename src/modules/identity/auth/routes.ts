@@ -165,7 +165,7 @@ async function grant(
     {
       pointer: `/${missing}`,
       code: 'required',
-      detail: `${missing} is required with grant_type ${grant_type}`
+      detail: `${missing} is required for grant_type ${grant_type}`
     }
   ])
 }

@@ -72,7 +72,7 @@ export const PasswordChange = Type.Object(
     }),
     new_password: secretText({
       minLength: 8,
-      description: 'New password, with at least 8 characters and not a common one.',
+      description: 'New password: at least 8 characters, and not a common one.',
       example: 'a quiet harbor 47'
     })
   },

@@ -50,7 +50,10 @@ async function count(
       returning attempts, extract(epoch from window_ends_at - now())::float8 as seconds`
   )
   if (seen!.attempts > max)
-    throw tooManyRequests(seen!.seconds, 'Too many failed logins. Wait, or ask an admin.')
+    throw tooManyRequests(
+      seen!.seconds,
+      'Too many failed logins. Try again later, or contact an admin.'
+    )
 }
 
 /** Clears the failures of an account. */

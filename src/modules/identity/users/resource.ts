@@ -6,7 +6,7 @@ import { filterable, searchable, users } from './table.ts'
 export const userResource = defineResource({
   name: 'user',
   plural: 'users',
-  description: 'People who log in. Managed by admins.',
+  description: 'People who can log in. Managed by admins.',
   table: users,
   schema: User,
   create: NewUser,

@@ -16,8 +16,9 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       config: { permission: 'directory:read' },
       schema: {
         operationId: 'listDirectory',
-        summary: 'List users who can be assigned work',
-        description: 'The IDs and usernames of the active users, by username. For every role.',
+        summary: 'List assignable users',
+        description:
+          'The IDs and usernames of active users, sorted by username. Available to every role.',
         tags: [userResource.path],
         querystring: DirectoryQuery,
         response: pageResponse('The users.', Ref(UserSummaryPage))

@@ -25,8 +25,8 @@ const fields = {
   role: OneOf(roles, {
     default: 'user',
     description:
-      'Role. admin: full access; user: reads everything but users, writes everything but users ' +
-      'and settings; viewer: reads everything but users.',
+      'Role. admin: full access; user: read access to everything but users, write access to ' +
+      'everything but users and settings; viewer: read access to everything but users.',
     example: 'user'
   }),
   status: OneOf(statuses, {
@@ -38,13 +38,13 @@ const fields = {
 const password = Text(128, {
   minLength: 8,
   description:
-    'Password, with at least 8 characters and not a common one. Changing it ends all sessions ' +
-    'of the user.',
+    'Password: at least 8 characters, and not a common one. Changing it ends all sessions of ' +
+    'the user.',
   example: 'a quiet harbor 47'
 })
 
 // user 1 is the first admin, who cannot be demoted or deleted while there is no other
-export const User = RecordOf('User', 'A person who logs in.', fields, 2)
+export const User = RecordOf('User', 'A person who can log in.', fields, 2)
 export const NewUser = Creation(
   'NewUser',
   { ...fields, password },
@@ -56,7 +56,7 @@ export const UserChanges = Change('UserChanges', { ...fields, password }, { role
 /** What everyone in the organization may know of a user. */
 export const UserSummary = Type.Object(
   { id: Id({ description: 'User ID.', example: 1 }), username: fields.username },
-  { $id: 'UserSummary', additionalProperties: false, description: 'A user as colleagues see them.' }
+  { $id: 'UserSummary', additionalProperties: false, description: 'A user as seen by colleagues.' }
 )
 
 export const UserSummaryPage = PageOf(UserSummary)

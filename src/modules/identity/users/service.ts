@@ -123,7 +123,7 @@ async function keepingAnAdmin<T>(ctx: Context, work: (ctx: Context) => Promise<T
     const result = await work(ctx)
     const admin = await ctx.one(sql`select from ${ours(users)}
       where role = 'admin' and status = 'active' limit 1`)
-    if (!admin) throw conflict('This is the last active admin; an organization needs one.')
+    if (!admin) throw conflict('This is the last active admin; an organization needs at least one.')
     return result
   })
 }

@@ -13,13 +13,15 @@ const fields = {
   campaign_id: Id({ description: 'Campaign ID.', example: 1 }),
   contact_id: Nullable(
     Id({
-      description: 'Contact who is the member. Either this or lead_id is required.',
+      description:
+        'Contact that is the member. Exactly one of `contact_id` and `lead_id` is required.',
       example: 1
     })
   ),
   lead_id: Nullable(
     Id({
-      description: 'Lead that is the member. Either this or contact_id is required.',
+      description:
+        'Lead that is the member. Exactly one of `contact_id` and `lead_id` is required.',
       example: null
     })
   ),
@@ -32,7 +34,7 @@ const fields = {
 const serverSet = {
   responded_at: Nullable(
     Instant({
-      description: 'When the member first responded or declined; null otherwise.',
+      description: 'Time when the member first responded or declined; null otherwise.',
       example: null
     })
   )

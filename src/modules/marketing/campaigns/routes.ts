@@ -21,9 +21,9 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'addCampaignMembers',
         summary: 'Add members by filter',
         description:
-          'Adds all contacts or leads that currently match a filter as members. Existing members ' +
-          'are skipped, so the request can be repeated. The first thousand are added ' +
-          'immediately, the others within the next minutes.',
+          'Adds all contacts or leads that currently match a filter as members. Existing ' +
+          'members are skipped, so the request can be repeated. The first 1,000 are added ' +
+          'immediately, the rest over the next few minutes.',
         tags,
         ...problems(409, 422),
         params: idParameter(),
@@ -47,8 +47,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'getCampaignResults',
         summary: "Get a campaign's results",
         description:
-          'Members, responses and subsequent opportunities, each number with the list that it ' +
-          'counts or adds up.',
+          'Members, responses and subsequent opportunities, each figure with the filtered list ' +
+          'that it is based on.',
         tags,
         params: idParameter(),
         response: response(200, 'The results.', Ref(CampaignResults))

@@ -22,13 +22,13 @@ const fields = {
   status: OneOf(statuses, { default: 'planned', description: 'Status.', example: 'active' }),
   start_date: Nullable(DateOnly({ description: 'First day.', example: '2027-03-01' })),
   end_date: Nullable(
-    DateOnly({ description: 'Last day, not before the first.', example: '2027-03-31' })
+    DateOnly({ description: 'Last day; not before `start_date`.', example: '2027-03-31' })
   ),
   budget: Nullable(Money(9_999_999_999.99, { description: 'Budget.', example: 12000.0 })),
   description: Nullable(
     Text(10_000, {
       description: 'Description.',
-      example: 'Our stand at the fair in Springfield.'
+      example: 'Our booth at the fair in Springfield.'
     })
   ),
   assigned_to: Nullable(Id({ description: 'User assigned to the campaign.', example: 1 })),
@@ -74,7 +74,7 @@ export const Addition = Type.Object(
       example: 1
     }),
     pending: Type.Boolean({
-      description: 'Whether more will be added within the next minutes.',
+      description: 'Whether more will be added over the next few minutes.',
       example: false
     })
   },
@@ -121,7 +121,7 @@ export const CampaignResults = Type.Object(
         format: 'double',
         minimum: 0,
         maximum: 1,
-        description: 'Share of members who responded; null without members.',
+        description: 'Share of members who responded or declined; null without members.',
         example: 0.25
       })
     ),
@@ -130,9 +130,9 @@ export const CampaignResults = Type.Object(
       'Opportunities created after their lead, or its contact, became a member.'
     ),
     open: opportunities('&status=open', 'Open opportunities.'),
-    open_amount: amount('&status=open', 'Amount of the open opportunities.'),
+    open_amount: amount('&status=open', 'Total amount of the open opportunities.'),
     won: opportunities('&status=won', 'Won opportunities.'),
-    won_amount: amount('&status=won', 'Amount of the won opportunities.'),
+    won_amount: amount('&status=won', 'Total amount of the won opportunities.'),
     lost: opportunities('&status=lost', 'Lost opportunities.')
   },
   { $id: 'CampaignResults', additionalProperties: false, description: 'The results of a campaign.' }

@@ -15,7 +15,7 @@ export const cohortLanguage = new FilterLanguage({
   virtualFilters: {
     campaign_id: {
       schema: Id({
-        description: 'The lead, also of the opportunity, is a member of this campaign.'
+        description: 'The lead, or the lead of the opportunity, is a member of this campaign.'
       }),
       condition: () => {
         throw new Error('the lists of leads and opportunities have conditions of their own')

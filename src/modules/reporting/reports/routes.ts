@@ -26,15 +26,13 @@ import {
 } from './schema.ts'
 import { reportService } from './service.ts'
 
-const tags = [
-  defineTag('reports', 'Figures, each with the filter of the list that it counts or adds up.')
-]
+const tags = [defineTag('reports', 'Figures, each with the filtered list that it is based on.')]
 const formats = ['application/json', 'text/csv', 'image/svg+xml'] as const
 /** A chart that is opened by itself runs nothing and fetches nothing. */
 const chartPolicy = "default-src 'none'; style-src 'unsafe-inline'"
 const everyReport =
-  'Each row names the list, with its filter, that its figures count or add up. ' +
-  'CSV contains the rows without the totals, SVG a chart.'
+  'Each row includes the path and filter of the list that its figures are based on. CSV ' +
+  'contains the rows without the totals; SVG contains a chart.'
 
 interface ReportContract {
   description: string
@@ -47,9 +45,8 @@ interface ReportContract {
 const reports: Record<string, ReportContract> = {
   pipeline: {
     description:
-      'Number, amount and weighted amount (by probability) of opportunities by stage and owner, ' +
-      'of the default pipeline unless `pipeline_id` is given. The totals are for all, and by ' +
-      'status.',
+      'Number, amount and probability-weighted amount of opportunities by stage and owner, for ' +
+      'the default pipeline unless `pipeline_id` is given. The totals are overall and by status.',
     schema: PipelineReport,
     parameters: opportunityLanguage.parameters,
     run: reportService.pipeline,
@@ -64,8 +61,8 @@ const reports: Record<string, ReportContract> = {
   },
   forecast: {
     description:
-      'Open and won opportunities by month of `close_date`, of all pipelines and months unless ' +
-      'filtered. Open ones of past months are overdue; those without a `close_date` come last.',
+      'Open and won opportunities by month of `close_date`, for all pipelines and months unless ' +
+      'filtered. Open ones in past months are overdue; those without a `close_date` come last.',
     schema: ForecastReport,
     parameters: opportunityLanguage.parameters,
     run: reportService.forecast,
@@ -81,9 +78,10 @@ const reports: Record<string, ReportContract> = {
   },
   funnel: {
     description:
-      'How many leads reached each status and how many opportunities each stage, how many are ' +
-      'there now, how many went on, and how long they stayed. A filter on `created_at` limits it ' +
-      'to the leads and opportunities created then. The totals count each record once.',
+      'How many leads reached each status and how many opportunities reached each stage, how ' +
+      'many are there now, how many moved on, and how long they stayed. A filter on ' +
+      '`created_at` limits the report to leads and opportunities created in that period. The ' +
+      'totals count each record once.',
     schema: FunnelReport,
     parameters: { ...cohortLanguage.parameters, ...pipelineParameter },
     run: reportService.funnel,
@@ -97,8 +95,9 @@ const reports: Record<string, ReportContract> = {
   },
   sources: {
     description:
-      'Leads by source, how many were qualified and converted; the opportunities that came from ' +
-      'them, how many were won, and their amounts. Measures without records may be absent.',
+      'Leads by source, with how many were qualified and converted; the opportunities that came ' +
+      'from them, with how many were won, and their amounts. Measures without records may be ' +
+      'omitted.',
     schema: SourcesReport,
     parameters: cohortLanguage.parameters,
     run: reportService.sources,

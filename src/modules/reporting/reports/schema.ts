@@ -14,7 +14,7 @@ const Row = (dimensions: TProperties, measures: TProperties, [list, filter]: Exa
       ...dimensions,
       ...measures,
       list: Text(50, {
-        description: 'Path of the list that the numbers of the row count or add up.',
+        description: 'Path of the list that the figures of the row are based on.',
         example: list
       }),
       filter: Text(20_000, { description: 'Query string of that list.', example: filter })
@@ -32,10 +32,10 @@ const ReportOf = (name: string, description: string, row: ReturnType<typeof Row>
       data: Type.Array(row, { maxItems: maxRows }),
       totals: Type.Array(total, {
         maxItems: 10,
-        description: 'Totals of the whole report, including rows that were omitted.'
+        description: 'Totals of the whole report, including omitted rows.'
       }),
       truncated: Type.Boolean({
-        description: 'Whether rows were omitted: narrow the report by a filter.',
+        description: 'Whether rows were omitted; if so, narrow the report with a filter.',
         example: false
       })
     },
@@ -53,15 +53,15 @@ const seconds = (description: string) =>
 
 const owner = {
   assigned_to: Nullable(
-    Id({ description: 'User that the records are assigned to; null for none.', example: 1 })
+    Id({ description: 'User that the records are assigned to; null if unassigned.', example: 1 })
   ),
   assigned_to_name: Nullable(Text(80, { description: 'Username of that user.', example: 'maria' }))
 }
 
 const sums = {
   count,
-  amount: sum('Sum of the amounts.', 50000),
-  weighted: sum('Sum of amount × probability, rounded to two decimals.', 37500)
+  amount: sum('Total amount.', 50000),
+  weighted: sum('Sum of amount × probability, rounded to two decimal places.', 37500)
 }
 
 const inStage: Example = ['/api/opportunities', 'pipeline_id=1&stage=proposal&assigned_to=1']
@@ -83,7 +83,7 @@ export const PipelineReport = ReportOf(
       status: Nullable(
         OneOf(opportunityStatuses, {
           description:
-            'Status; null for all of them together. A status without opportunities is absent.',
+            'Status; null for all statuses combined. A status without opportunities is omitted.',
           example: 'open'
         })
       )
@@ -109,7 +109,7 @@ export const ForecastReport = ReportOf(
         Type.String({
           maxLength: 7,
           pattern: '^[0-9]{4}-[0-9]{2}$',
-          description: 'Month of `close_date`; null without one.',
+          description: 'Month of `close_date`; null if there is none.',
           example: '2024-03'
         })
       ),
@@ -124,11 +124,12 @@ export const ForecastReport = ReportOf(
 const atStep: Example = ['/api/leads', 'entered_status=qualified']
 export const FunnelReport = ReportOf(
   'funnel',
-  'Leads by status, then opportunities by stage: how many got there, and how long they stayed.',
+  'Leads by status, then opportunities by stage: how many reached each one, and how long they ' +
+    'stayed.',
   Row(
     {
       step: Text(50, {
-        description: 'Status of leads or key of a stage, depending on `list`.',
+        description: 'Lead status or stage key, depending on `list`.',
         example: 'qualified'
       }),
       step_name: Text(100, { description: 'Name of the step.', example: 'Qualified' }),
@@ -146,8 +147,8 @@ export const FunnelReport = ReportOf(
           maximum: Number.MAX_SAFE_INTEGER,
           example: 0.5,
           description:
-            'Ratio of those that reached the next step; above 1 if steps were skipped. Null for ' +
-            '`present` and for the last step.'
+            'Number that reached the next step, divided by the number that reached this one; ' +
+            'above 1 if steps were skipped. Null for `present` and for the last step.'
         })
       ),
       average_seconds: seconds(
@@ -166,12 +167,12 @@ const fromSource: Example = ['/api/leads', 'source=website']
 const measure = {
   measure: OneOf(['leads', 'qualified', 'converted', 'opportunities', 'won'], {
     description:
-      'What is counted: leads, leads ever qualified, converted leads, opportunities, or won ' +
+      'Records counted: leads, leads ever qualified, converted leads, opportunities, or won ' +
       'opportunities.',
     example: 'leads'
   })
 }
-const outcome = { count, amount: Nullable(sum('Sum of the amounts; null for leads.', 50000)) }
+const outcome = { count, amount: Nullable(sum('Total amount; null for leads.', 50000)) }
 export const SourcesReport = ReportOf(
   'sources',
   'Leads and opportunities by source.',
@@ -179,7 +180,8 @@ export const SourcesReport = ReportOf(
     {
       source: Nullable(
         Text(50, {
-          description: 'Source of the leads, or of the leads of the opportunities; null for none.',
+          description:
+            "Source of the leads, or of the opportunities' leads; null if there is none.",
           example: 'website'
         })
       ),
@@ -197,7 +199,7 @@ const work = {
   minutes: Count({
     format: 'int64',
     maximum: Number.MAX_SAFE_INTEGER,
-    description: 'Sum of the durations in minutes.',
+    description: 'Total duration in minutes.',
     example: 30
   })
 }

@@ -141,7 +141,7 @@ export const UndoneConversion = Type.Object(
           ...subject,
           reason: Text(2000, {
             description: 'Reason.',
-            example: 'It has changed since.'
+            example: 'It has since changed.'
           })
         },
         { additionalProperties: false }
@@ -156,7 +156,7 @@ export const UndoneConversion = Type.Object(
     example: {
       lead: sample(Lead),
       undone: [{ type: 'contact', id: 1, fields: ['account_id'] }],
-      left: [{ type: 'opportunity', id: 1, reason: 'It has changed since.' }]
+      left: [{ type: 'opportunity', id: 1, reason: 'It has since changed.' }]
     }
   }
 )

@@ -79,7 +79,7 @@ export const leadConversionService = {
         contact_id: wasGiven && !hasChanged ? null : lead.contact_id
       })
       const { undone, left } = await undoParts(ctx, conversion)
-      const reason = 'contact_id has changed since.'
+      const reason = 'contact_id has since changed.'
       const leftOfLead = hasChanged ? [{ type: 'lead' as const, id: lead_id, reason }] : []
       return { lead: restored, undone, left: [...leftOfLead, ...left] }
     })

@@ -61,16 +61,16 @@ async function undoPart<Row extends Identified, Fields extends object>(
   const names = Object.keys(trace.filled)
   if (!trace.created && names.length === 0) return { undone: [], left: [] }
   const [record] = await part.find(ctx, [id])
-  if (!record) return { undone: [], left: left('It has been deleted since.') }
+  if (!record) return { undone: [], left: left('It has since been deleted.') }
   ctx.require(`${part.resource.path}:write`)
   try {
     if (!trace.created) {
       const { cleared, changed } = await clear(ctx, part, record, trace.filled)
-      const reasons = changed.map(name => `${name} has changed since.`)
+      const reasons = changed.map(name => `${name} has since changed.`)
       const undone = cleared.length > 0 ? [{ type, id, fields: cleared }] : []
       return { undone, left: left(...reasons) }
     }
-    if (record.version !== trace.version) return { undone: [], left: left('It has changed since.') }
+    if (record.version !== trace.version) return { undone: [], left: left('It has since changed.') }
     const users = await usersOf(ctx, part.resource, id)
     if (users.length > 0) return { undone: [], left: left(`It is used by ${users.join(', ')}.`) }
     await part.remove(ctx, id, [trace.version])

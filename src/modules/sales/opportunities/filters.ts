@@ -27,7 +27,7 @@ const ofLead = (condition: SQL) =>
 /** Filters of opportunities that are not fields. */
 export const opportunityFilters: VirtualFilters = {
   contact_id: {
-    schema: Id({ description: 'The contact of the lead.' }),
+    schema: Id({ description: 'Contact of the lead.' }),
     condition: contact => ofLead(sql`l.contact_id = ${contact}`)
   },
   entered_stage: {
@@ -36,12 +36,13 @@ export const opportunityFilters: VirtualFilters = {
       where t.subject_type = 'opportunity' and t.subject_id = ${id} and t.to_stage = ${key})`
   },
   lead_source: {
-    schema: Text(50, { description: 'The `source` of the lead.' }),
+    schema: Text(50, { description: '`source` of the lead.' }),
     condition: source => ofLead(sql`l.source = ${source}`)
   },
   'lead_source[null]': {
     schema: Type.Boolean({
-      description: 'The lead has no `source`, or there is no lead (true); it has one (false).'
+      description:
+        'There is no lead, or it has no `source` (true); the lead has a `source` (false).'
     }),
     // not `exists`: for its negation Postgres would read all leads of all organizations
     condition: () => sql`(select l.source from ${ours(leads, 'l')} where l.id = ${lead_id}) is null`

@@ -31,8 +31,8 @@ const transitionIsAllowed = rule(['pipeline_id', 'stage'], ({ before, after, sta
   const allowed = stages.map(({ key }) => key).filter(key => next.includes(key))
   throw impossibleMove(
     'stage',
-    `${before.stage} cannot be followed by ${after.stage}, ` +
-      `but by ${allowed.join(', ') || 'no other stage'}.`,
+    `${before.stage} cannot be followed by ${after.stage}; allowed next stages: ` +
+      `${allowed.join(', ') || 'none'}.`,
     allowed
   )
 })
@@ -70,7 +70,7 @@ const closedIsCertain = rule(
     if (certain === undefined || after.probability === certain) return
     throw ruleBroken(
       'probability',
-      `The probability of an opportunity that is ${after.status} must be ${certain}.`
+      `The probability of a ${after.status} opportunity must be ${certain}.`
     )
   }
 )

@@ -21,7 +21,7 @@ const fields = {
   title: Name(200, { description: 'Title.', example: 'Enterprise Software License' }),
   amount: Nullable(
     Money(99_999_999.99, {
-      description: 'Amount, with two decimals.',
+      description: 'Amount, with up to two decimal places.',
       example: 50000.0
     })
   ),
@@ -38,7 +38,7 @@ const fields = {
     minimum: 0,
     maximum: 100,
     description:
-      'Probability in percent. Default, also for each stage change: the probability of the stage.',
+      'Probability in percent. Default, also when the stage changes: the probability of the stage.',
     example: 75
   }),
   close_date: Nullable(DateOnly({ description: 'Expected close date.', example: '2024-03-15' })),
@@ -54,16 +54,16 @@ const fields = {
 
 const serverSet = {
   status: OneOf(statuses, {
-    description: 'Status: open, won or lost. It follows from `stage`.',
+    description: 'Status: open, won or lost. It is determined by `stage`.',
     example: 'open'
   }),
   moved_at: Instant({
-    description: 'When the opportunity entered its current stage.',
+    description: 'Time when the opportunity entered its current stage.',
     example: '2026-11-22T09:00:00.000Z'
   }),
   closed_at: Nullable(
     Instant({
-      description: 'When the opportunity was won or lost; null while it is open.',
+      description: 'Time when the opportunity was won or lost; null while it is open.',
       example: null
     })
   )

@@ -96,7 +96,7 @@ function stageNamed(stages: Stage[], key: string): Stage {
   const stage = stages.find(stage => stage.key === key)
   if (stage) return stage
   const keys = stages.map(({ key }) => key).join(', ')
-  throw ruleBroken('stage', `There is no stage ${key} in this pipeline; there is ${keys}.`)
+  throw ruleBroken('stage', `There is no stage ${key} in this pipeline; its stages are ${keys}.`)
 }
 
 /** What follows from entering a stage, for a new opportunity or from what it was `before`. */

@@ -6,7 +6,7 @@ import { pipelines } from './table.ts'
 export const pipelineResource = defineResource({
   name: 'pipeline',
   plural: 'pipelines',
-  description: 'Sales processes. Changed by admins.',
+  description: 'Sales processes. Managed by admins.',
   table: pipelines,
   schema: Pipeline,
   create: NewPipeline,

@@ -10,8 +10,8 @@ const fields = {
   is_default: Type.Boolean({
     default: false,
     description:
-      'Whether new opportunities use this pipeline if they name none. Exactly one pipeline is ' +
-      'the default; making another one the default unsets it.',
+      'Whether new opportunities without a `pipeline_id` use this pipeline. Exactly one ' +
+      'pipeline is the default; making another one the default unsets it.',
     example: false
   })
 }
@@ -19,8 +19,8 @@ const stages = Type.Array(Ref(PipelineStage), {
   minItems: 1,
   maxItems: maxStages,
   description:
-    'Stages in order, at least one of them open. Default: the six that an organization begins ' +
-    'with.'
+    'Stages in order, at least one of them open. Default: the six stages that an organization ' +
+    'starts with.'
 })
 
 // an organization starts with pipeline 1

@@ -40,7 +40,7 @@ export const pipelineService = {
   /** The pipeline of opportunities that name none. Errors: 422 when there is none. */
   async getDefault(ctx: Context) {
     const pipeline = await findDefault(ctx)
-    if (!pipeline) throw ruleBroken('pipeline_id', 'There is no default pipeline: name one.')
+    if (!pipeline) throw ruleBroken('pipeline_id', 'There is no default pipeline: specify one.')
     return pipeline
   },
 
@@ -61,7 +61,7 @@ export const pipelineService = {
       if (before.is_default && !is_default)
         throw ruleBroken(
           'is_default',
-          'Make another pipeline the default instead; this unsets the current one.'
+          'Make another pipeline the default instead; that unsets this one.'
         )
       if (!before.is_default && is_default) await unsetDefault(ctx)
       return await records.update(ctx, id, changes)
@@ -81,7 +81,7 @@ export const pipelineService = {
         )
       const count = await stageService.countOpportunities(ctx, id)
       if (count > 0)
-        throw conflict(`The pipeline has ${count} opportunities: move or delete them first.`)
+        throw conflict(`The pipeline has opportunities (${count}): move or delete them first.`)
       await records.remove(ctx, id)
     })
   }

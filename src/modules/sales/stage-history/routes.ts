@@ -30,7 +30,7 @@ function mountHistory(app: FastifyInstance, resource: Resource): void {
         operationId: `list${pascalCase(name)}Moves`,
         summary: `List the ${transitions} history of ${withArticle(label)}`,
         description:
-          `Transitions of the ${transitions} of the ${label}, newest first: who made each, and ` +
+          `The ${transitions} transitions of the ${label}, newest first: who made each one, and ` +
           `how long the ${label} had been in the previous ${transitions}.`,
         tags: [path],
         params: idParameter(),

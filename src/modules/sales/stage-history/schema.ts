@@ -7,12 +7,12 @@ export const Transition = Type.Object(
     pipeline_id: Nullable(Id({ description: 'Pipeline entered; null for a lead.', example: 1 })),
     from_stage: Nullable(
       Text(50, {
-        description: 'Stage (of a lead, status) that was left; null at the beginning.',
+        description: 'Previous stage (for a lead, status); null for the first transition.',
         example: 'prospecting'
       })
     ),
     to_stage: Text(50, {
-      description: 'Stage (of a lead, status) that was entered.',
+      description: 'New stage (for a lead, status).',
       example: 'proposal'
     }),
     moved_at: Instant({
@@ -26,7 +26,7 @@ export const Transition = Type.Object(
       Count({
         format: 'int64',
         maximum: Number.MAX_SAFE_INTEGER,
-        description: 'Seconds spent in the stage that was left; null at the beginning.',
+        description: 'Seconds spent in the previous stage; null for the first transition.',
         example: 86400
       })
     )

@@ -6,7 +6,7 @@ import { stages } from './table.ts'
 export const stageResource = defineResource({
   name: 'stage',
   plural: 'stages',
-  description: 'Stages of pipelines. Changed by admins.',
+  description: 'Stages of pipelines. Managed by admins.',
   table: stages,
   schema: Stage,
   create: NewStage,

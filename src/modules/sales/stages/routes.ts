@@ -12,7 +12,8 @@ const RemovalQuery = Type.Object(
   {
     move_to: Type.Optional(
       Key(50, {
-        description: 'Key of the stage that opportunities move to, of the same pipeline and kind.'
+        description:
+          'Key of the stage to move opportunities to, in the same pipeline and of the same kind.'
       })
     )
   },
@@ -31,9 +32,9 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'deleteStage',
         summary: 'Delete a stage',
         description:
-          'Deletes the stage. If it has opportunities, `move_to` is required: the first thousand ' +
-          'move immediately, the others shortly afterwards. Stages that this one could follow ' +
-          'can be followed by `move_to` instead.',
+          'Deletes the stage. If it has opportunities, `move_to` is required: the first 1,000 ' +
+          'move immediately, the rest shortly afterward. Stages that this one could follow can ' +
+          'then be followed by `move_to` instead.',
         tags: [stageResource.path],
         ...problems(409, 422),
         params: idParameter(7),

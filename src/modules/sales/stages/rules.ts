@@ -41,5 +41,5 @@ export function assertNextStages(
 /** Errors: 409 when none of the stages is open. */
 export function assertOneOpen(stages: Pick<Stage, 'kind'>[]): void {
   if (!stages.some(isOpen))
-    throw conflict('This is the last open stage of the pipeline, which needs one.')
+    throw conflict('This is the last open stage of the pipeline, which needs at least one.')
 }

@@ -25,7 +25,7 @@ const changeable = {
     maximum: 1_000_000,
     description:
       'Position in the order of stages. Default: for an open stage, after the last open one, ' +
-      'moving later ones back; for others, at the end.',
+      'shifting later stages back; for others, at the end.',
     example: 5
   }),
   probability: Type.Integer({
@@ -38,7 +38,7 @@ const changeable = {
   }),
   kind: OneOf(statuses, {
     default: 'open',
-    description: 'What the stage means: open, won or lost.',
+    description: 'Meaning of the stage: open, won or lost.',
     example: 'open'
   }),
   required_fields: Type.Array(OneOf(requirable), {
@@ -52,14 +52,14 @@ const changeable = {
       maxItems: maxStages,
       uniqueItems: true,
       description:
-        'Keys of the stages that can follow this one; null: all. Changing the pipeline is always ' +
-        'allowed.',
+        'Keys of the stages that can follow this one; null: all. Moving to another pipeline is ' +
+        'always allowed.',
       example: null
     })
   )
 }
 const key = StageKey(
-  'Key of the stage in opportunities, unique in the pipeline. It cannot be changed.',
+  'Key that opportunities use for the stage, unique within the pipeline. It cannot be changed.',
   'demo'
 )
 const pipeline_id = Id({ description: 'Pipeline that the stage belongs to.', example: 1 })

@@ -83,14 +83,15 @@ export const stageService = {
       const { key, kind = 'open', required_fields = [], next_stages = null } = input
       const at = `stages/${i}`
       if (keys.indexOf(key) < i)
-        throw ruleBroken(`${at}/key`, `There is another stage with the key ${key}.`)
+        throw ruleBroken(`${at}/key`, `Another stage already has the key ${key}.`)
       const others = keys.filter(other => other !== key)
       assertNextStages(next_stages, others, `${at}/next_stages`)
       const probability = probabilityOf(kind, input.probability, `${at}/probability`)
       const position = i + 1
       return { ...input, pipeline_id, kind, required_fields, next_stages, probability, position }
     })
-    if (!stages.some(isOpen)) throw ruleBroken('stages', 'A pipeline needs an open stage.')
+    if (!stages.some(isOpen))
+      throw ruleBroken('stages', 'A pipeline needs at least one open stage.')
     await records.createMany(ctx, stages)
   },
 
@@ -133,7 +134,9 @@ export const stageService = {
       const count = await stageService.countOpportunities(ctx, pipeline_id, from)
       if (count === 0) return
       if (move_to === undefined)
-        throw conflict(`The stage has ${count} opportunities: name their new stage in move_to.`)
+        throw conflict(
+          `The stage has opportunities (${count}): specify their new stage in \`move_to\`.`
+        )
       const job = { user_id: ctx.user_id, pipeline_id, from, to: move_to }
       await stageService.clear(ctx, job)
       if ((await stageService.countOpportunities(ctx, pipeline_id, from)) > 0)
@@ -229,7 +232,8 @@ async function assertNewKind(
   assertOneOpen(stages)
   await assertNoneBeingCleared(ctx, pipeline_id)
   const count = await stageService.countOpportunities(ctx, pipeline_id, key)
-  if (count > 0) throw conflict(`The stage has ${count} opportunities: its kind cannot be changed.`)
+  if (count > 0)
+    throw conflict(`The stage has opportunities (${count}): its kind cannot be changed.`)
 }
 
 async function assertNotTooMany(ctx: Context, { pipeline_id }: Stage): Promise<void> {
@@ -248,7 +252,9 @@ async function assertNotTooMany(ctx: Context, { pipeline_id }: Stage): Promise<v
 async function assertNoneBeingCleared(ctx: Context, pipeline_id: number): Promise<void> {
   const stage = await ctx.one<{ key: string }>(stageBeingCleared(pipeline_id))
   if (stage)
-    throw conflict(`Opportunities are still leaving the deleted stage ${stage.key}. Retry later.`)
+    throw conflict(
+      `Opportunities are still leaving the deleted stage ${stage.key}. Try again later.`
+    )
 }
 
 /** Errors: 422 unless `move_to` is a stage of the same pipeline and kind. */
