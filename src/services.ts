@@ -26,7 +26,8 @@ export function createServices(config: ServicesConfig): Services {
     database: createDatabase(database_url, database),
     cache,
     cursors: cursors(keyFor('cursors')),
-    passwords: passwords(password_cost)
+    passwords: passwords(password_cost),
+    keyFor
   }
 }
 

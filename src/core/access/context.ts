@@ -36,6 +36,8 @@ export interface Services {
   cache: Cache
   cursors: Cursors
   passwords: Passwords
+  /** The key for one purpose, derived from the secret that all processes share. */
+  keyFor: (purpose: string) => string
 }
 
 /** An open transaction, the cache keys to drop after it, and its advisory locks. */

@@ -180,6 +180,27 @@ t.test('refresh tokens', async t => {
     }
   )
 
+  await t.test('that are used by many at once have one successor', async t => {
+    const { refresh_token, token } = await user('user')
+    const answers = await Promise.all(Array.from({ length: 20 }, () => refresh(refresh_token)))
+    for (const answer of answers) t.equal(answer.statusCode, 200)
+    t.equal(new Set(answers.map(answer => answer.json().refresh_token)).size, 1)
+    t.equal(await me(token), 200)
+  })
+
+  await t.test('do not extend a session beyond 90 days after its login', async t => {
+    const { database } = app.services
+    const young = await user('user')
+    const old = await user('user')
+    const age = async (user_id: number, days: number) =>
+      await database.pool`update sessions set created_at = now() - ${days} * interval '1 day'
+        where user_id = ${user_id}`
+    await age(young.user.id, 89)
+    await age(old.user.id, 91)
+    t.equal((await refresh(young.refresh_token)).statusCode, 200)
+    t.match((await refresh(old.refresh_token)).json(), { status: 401, code: 'session_ended' })
+  })
+
   await t.test('that are reused later end the session', async t => {
     const one = await user('user')
     const next = (await refresh(one.refresh_token)).json()

@@ -54,6 +54,9 @@ export const insertSession = (
   )
   select session.id as session_id, username, role from session, owner`
 
+/** Days after its login at which a session ends, however often it was refreshed. */
+const maxSessionDays = 90
+
 export interface SessionUser {
   organization_id: number
   user_id: number
@@ -77,6 +80,7 @@ export async function findSessionUser(
       join ${acrossOrganizations(users)} u
         on u.organization_id = s.organization_id and u.id = s.user_id
       where s.id = ${session_id} and s.revoked_at is null and s.expires_at > now()
+        and s.created_at > now() - ${maxSessionDays} * interval '1 day'
         and u.deleted_at is null and u.status = 'active'`
   )
   return user

@@ -101,8 +101,9 @@ function mountLogin(app: FastifyInstance): void {
         summary: 'Refresh a session',
         description:
           'Returns a new access token and a new refresh token. A refresh token that is reused ' +
-          'within ten seconds, by a second tab or after a lost response, also returns new ' +
-          'tokens. Reusing it later ends the session, because it may have been stolen.',
+          'within ten seconds, by a second tab or after a lost response, returns the same new ' +
+          'refresh token. Reusing it later ends the session, because it may have been stolen. ' +
+          'A session ends 90 days after its login.',
         tags,
         ...problems(401),
         body: Ref(RefreshRequest),

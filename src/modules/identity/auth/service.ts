@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
 import type { Context, Principal, Services } from '../../../core/access/context.ts'
 import { assertUncommon } from '../../../core/access/passwords.ts'
 import type { Role } from '../../../core/access/permissions.ts'
@@ -37,6 +37,9 @@ const reuseGrace = 10
 
 const hashOf = (token: string) => createHash('sha256').update(token).digest('hex')
 const newToken = () => randomBytes(32).toString('base64url')
+/** Always the same one, so that all who use a token at once continue with one successor. */
+const successorOf = ({ keyFor }: Services, token: string) =>
+  createHmac('sha256', keyFor('refresh tokens')).update(token).digest('base64url')
 const wrongCredentials = () => unauthenticated('The username or password is incorrect.')
 const sessionEnded = () => unauthenticated('The session has ended. Log in again.', 'session_ended')
 
@@ -61,11 +64,11 @@ export const authService = {
   },
 
   /**
-   * Exchanges a refresh token for the next one. A token that is used again after its grace period
+   * Exchanges a refresh token for the next one, the same one within its grace period. A token that is used again after its grace period
    * may be in two hands: the whole session ends. Errors: 401.
    */
   async refresh(services: Services, refresh_token: string): Promise<Login> {
-    const next = newToken()
+    const next = successorOf(services, refresh_token)
     const { database, cache } = services
     const outcome = await begin(
       database,
@@ -148,7 +151,7 @@ async function startSession(services: Services, user: Credentials): Promise<Logi
   return { session_id, refresh_token, user: { id: user.id, username, role } }
 }
 
-/** Marks a refresh token as used and adds the next one; without a user the session has ended. */
+/** Marks a refresh token as used and adds the next one, once; without a user the session has ended. */
 async function rotate(
   services: Services,
   connection: Connection,
@@ -170,7 +173,8 @@ async function rotate(
     if (user) await run(sql`update ${sessions} set revoked_at = now() where id = ${session_id}`)
     return { session_id, user: undefined }
   }
-  await run(sql`insert into ${refreshTokens} (hash, session_id) values (${next}, ${session_id})`)
+  await run(sql`insert into ${refreshTokens} (hash, session_id) values (${next}, ${session_id})
+    on conflict do nothing`)
   await run(sql`update ${sessions} set expires_at = now() + ${sessionDays} * interval '1 day'
     where id = ${session_id}`)
   return { session_id, user }
