@@ -4,7 +4,6 @@ import { describeDatabase, withServices } from '../src/bootstrap/boot.ts'
 import { readConfig } from '../src/config.ts'
 import { generatePassword } from '../src/bootstrap/first-admin.ts'
 import { Context } from '../src/core/access/context.ts'
-import { clearUserFailures } from '../src/modules/identity/auth/throttle.ts'
 import { userService } from '../src/modules/identity/users/service.ts'
 
 interface UserRow {
@@ -29,7 +28,6 @@ async function main() {
     const password = generatePassword()
     const ctx = Context.system(services, user.organization_id)
     await userService.update(ctx, user.id, { password })
-    await clearUserFailures(services, user.id) // of attempts with the lost password
     console.log(`${user.username}   password: ${password}   (shown only now)
 Their sessions have ended; a running server notices within five seconds.`)
   })

@@ -78,8 +78,8 @@ function mountLogin(app: FastifyInstance): void {
         summary: 'Log in',
         description:
           'Logs in with a username or email address and a password. After 20 failed logins to ' +
-          'an account or 100 from an IP address, further logins are refused for up to 15 ' +
-          'minutes (429 with `Retry-After`).',
+          'an account from one IP address, 100 to an account or 1000 from an address, further ' +
+          'logins are refused for a while (429 with `Retry-After`).',
         tags,
         ...problems(401),
         body: Ref(Credentials),

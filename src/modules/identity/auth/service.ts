@@ -55,11 +55,11 @@ export const authService = {
     address: string
   ): Promise<Login> {
     const user = await findCredentials(services, username)
-    await countAttempt(services, user?.id ?? username, address)
+    const isKnown = await countAttempt(services, user?.id ?? username, address)
     await removeExpired(services)
     const isCorrect = await services.passwords.verify(password, user?.password_hash)
     if (!isCorrect || !user) throw wrongCredentials()
-    await clearFailures(services, user.id, address)
+    await clearFailures(services, user.id, address, isKnown)
     return await startSession(services, user)
   },
 
@@ -122,14 +122,14 @@ export const authService = {
   ): Promise<Login> {
     const { services, organization_id } = ctx
     const { id } = await authService.me(ctx)
-    await countAttempt(services, id, address)
+    const isKnown = await countAttempt(services, id, address)
     const [user] = await ctx.read<Pick<Credentials, 'password_hash'>>(
       sql`select password_hash from ${oursWithDeleted(users)} where id = ${id}`
     )
     const isCorrect = await services.passwords.verify(current, user?.password_hash)
     if (!isCorrect || !user)
       throw ruleBroken('current_password', 'The current password is incorrect.')
-    await clearFailures(services, id, address)
+    await clearFailures(services, id, address, isKnown)
     await assertUncommon(next, 'new_password')
     const password_hash = await userService.changePassword(ctx, id, next, user.password_hash)
     if (password_hash === undefined) throw sessionEnded()

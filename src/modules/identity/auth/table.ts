@@ -47,11 +47,11 @@ export const refreshTokens = pgTable(
   t => [index('idx_refresh_tokens_session').on(t.session_id)]
 )
 
-/** Failed logins by account and by address; not in Redis, so that the limit holds without it. */
+/** Failed logins by account, address and both, and who logged in from where; not in Redis, so that the limit holds without it. */
 export const loginAttempts = pgTable(
   'login_attempts',
   {
-    kind: varchar({ length: 10, enum: ['username', 'address'] }).notNull(),
+    kind: varchar({ length: 10, enum: ['username', 'address', 'pair', 'known'] }).notNull(),
     subject: varchar({ length: 120 }).notNull(),
     attempts: integer().notNull(),
     window_ends_at: instant().notNull()

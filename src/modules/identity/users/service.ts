@@ -8,6 +8,7 @@ import { equal, type Filter } from '../../../core/records/filter.ts'
 import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { sessions } from '../auth/table.ts'
+import { clearUserFailures } from '../auth/throttle.ts'
 import { userResource } from './resource.ts'
 import type { NewUser, UserChanges, UserSummary } from './schema.ts'
 import { users } from './table.ts'
@@ -42,11 +43,13 @@ export const userService = {
     if (password !== undefined) await assertUncommon(password, 'password')
     const secret =
       password === undefined ? {} : { password_hash: await ctx.services.passwords.hash(password) }
-    return await keepingAnAdmin(ctx, async ctx => {
+    const user = await keepingAnAdmin(ctx, async ctx => {
       const user = await records.update(ctx, id, { ...changes, ...secret }, versions)
       if (password !== undefined || user.status === 'disabled') await endSessions(ctx, id)
       return user
     })
+    if (password !== undefined) await clearUserFailures(ctx.services, id)
+    return user
   },
 
   /**
