@@ -64,7 +64,7 @@ export const authService = {
   },
 
   /**
-   * Exchanges a refresh token for the next one, the same one within its grace period. A token that is used again after its grace period
+   * Exchanges a refresh token for the next one, always the same. A token that is used again after its grace period
    * may be in two hands: the whole session ends. Errors: 401.
    */
   async refresh(services: Services, refresh_token: string): Promise<Login> {

@@ -47,7 +47,10 @@ export const refreshTokens = pgTable(
   t => [index('idx_refresh_tokens_session').on(t.session_id)]
 )
 
-/** Failed logins by account, address and both, and who logged in from where; not in Redis, so that the limit holds without it. */
+/**
+ * Failed logins by account, address and both, and who logged in from where; not in Redis, so that
+ * the limit holds without it.
+ */
 export const loginAttempts = pgTable(
   'login_attempts',
   {
