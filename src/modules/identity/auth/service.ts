@@ -64,8 +64,8 @@ export const authService = {
   },
 
   /**
-   * Exchanges a refresh token for the next one, always the same. A token that is used again after its grace period
-   * may be in two hands: the whole session ends. Errors: 401.
+   * Exchanges a refresh token for the next one, always the same. A token that is used again after
+   * its grace period may be in two hands: the whole session ends. Errors: 401.
    */
   async refresh(services: Services, refresh_token: string): Promise<Login> {
     const next = successorOf(services, refresh_token)
@@ -151,7 +151,7 @@ async function startSession(services: Services, user: Credentials): Promise<Logi
   return { session_id, refresh_token, user: { id: user.id, username, role } }
 }
 
-/** Marks a refresh token as used and adds the next one, once; without a user the session has ended. */
+/** Marks a refresh token as used and adds its successor; without a user the session has ended. */
 async function rotate(
   services: Services,
   connection: Connection,
