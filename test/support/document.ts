@@ -13,7 +13,7 @@ interface Parameter {
   name: string
   in: string
   description: string
-  schema: { enum?: string[] }
+  schema: { enum?: string[]; pattern?: string }
 }
 export interface Operation {
   operationId: string
@@ -30,6 +30,10 @@ export interface Document {
     parameters: Record<string, Parameter>
   }
 }
+
+/** A response of the document, in place of a reference to it. */
+export const resolved = (app: App, response: ResponseObject): ResponseObject =>
+  response.$ref ? documentOf(app).components.responses[response.$ref.split('/').at(-1)!]! : response
 
 interface Known {
   document: Document
@@ -86,12 +90,10 @@ export function conforms(
   if (!found) return // not an operation: a 404 or 405, which other tests check
   const [template, operation] = found
   const where = `${method} ${template} → ${answer.statusCode}`
-  const { document, ajv, checks } = knownOf(app)
+  const { ajv, checks } = knownOf(app)
   const written = operation.responses[answer.statusCode]
   if (!written) throw new Error(`${where} is not in the document: ${answer.body.slice(0, 500)}`)
-  const response = written.$ref
-    ? document.components.responses[written.$ref.split('/').at(-1)!]!
-    : written
+  const response = resolved(app, written)
   for (const name of ['etag', 'location', 'link', 'retry-after', 'www-authenticate']) {
     const documented = Object.keys(response.headers ?? {}).some(
       header => header.toLowerCase() === name
