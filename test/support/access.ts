@@ -1,11 +1,9 @@
 import type { Test } from 'tap'
 import { allResources } from '../../src/core/records/resource.ts'
 import { caller, organization, type App, type Call } from './app.ts'
-import { documentOf, resolved, type Operation } from './document.ts'
-import { holds, plant, textFields, type Mark, type Sample } from './plant.ts'
-
-const ours: Mark = { word: 'zqours', color: '#0ddba1' }
-const theirs: Mark = { word: 'theirs', color: '#5eed00' }
+import { documentOf, type Operation } from './document.ts'
+import { holds, ours, plant, textFields, theirs, type Sample } from './plant.ts'
+import { formatsOf, readAll } from './reads.ts'
 
 /**
  * Tries every operation of the document without a token, as a viewer, as a user, and as an admin of
@@ -59,43 +57,6 @@ const showsText = (request: string) =>
   allResources().some(
     ({ path }) => textFields(path).length > 0 && request.startsWith(`GET /api/${path}?count`)
   )
-
-/** Numbers that charts count up in each process. */
-const chartNumbers = /\bzr\d+-cls-\d+/g
-
-/** What a caller reads without an ID: every list and report, in every format, and searched. */
-async function readAll(app: App, call: Call): Promise<Map<string, string>> {
-  const read = new Map<string, string>()
-  for (const [path, { get }] of Object.entries(documentOf(app).paths)) {
-    if (!get?.security?.length || path.includes('{') || path.startsWith('/api/auth/')) continue
-    for (const query of queriesOf(get))
-      for (const accept of formatsOf(app, get)) {
-        const request = `GET ${path}?${query}`
-        const { statusCode, body } = await call(request, undefined, { accept })
-        read.set(`${request} as ${accept}`, `${statusCode} ${body.replaceAll(chartNumbers, '')}`)
-      }
-  }
-  return read
-}
-
-/** Queries that show more than a plain list: its total, its related records, and what it finds. */
-function queriesOf({ parameters = [] }: Operation): string[] {
-  const included = parameters.find(({ name }) => name === 'include')?.schema.pattern ?? '()'
-  const queries = [
-    'count=exact',
-    `include=${/\((.*?)\)/.exec(included)![1]!.replaceAll('|', ',')}`,
-    `q=${ours.word}`
-  ]
-  return ['', ...queries.filter(query => parameters.some(({ name }) => query.startsWith(name)))]
-}
-
-/** The formats of an operation's successful responses. */
-function formatsOf(app: App, { responses }: Operation): string[] {
-  const formats = Object.entries(responses)
-    .filter(([status]) => status.startsWith('2'))
-    .flatMap(([, response]) => Object.keys(resolved(app, response).content ?? {}))
-  return formats.length > 0 ? formats : ['application/json']
-}
 
 function exampleOf(app: App, { requestBody }: Operation): object | undefined {
   const reference = requestBody?.content['application/json']?.schema.$ref

@@ -11,6 +11,9 @@ export interface Mark {
   color: string
 }
 
+export const ours: Mark = { word: 'zqours', color: '#0ddba1' }
+export const theirs: Mark = { word: 'theirs', color: '#5eed00' }
+
 /** IDs of planted records, by the path of their resource. */
 export type Ids = Record<string, number>
 /** What a body needs besides its text: references, and text that has to have a certain form. */

@@ -143,6 +143,6 @@ export const oursWithDeleted = (table: PgTable, alias = getTableName(table)): SQ
 
 /**
  * A record table of all organizations. Only for verifying a credential, before there is a context;
- * everything else reads `ours`.
+ * everything else reads `ours`. The comment tells the row-level security of the tests so.
  */
-export const acrossOrganizations = (table: PgTable): SQL => sql`${table}`
+export const acrossOrganizations = (table: PgTable): SQL => sql`${table} /* of all organizations */`
