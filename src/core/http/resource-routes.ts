@@ -1,5 +1,6 @@
 import { Type, type Static, type TObject } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
+import { assertPermission } from '../access/permissions.ts'
 import type { RecordTable } from '../db/columns.ts'
 import { relationsOf, type Owned } from '../records/include.ts'
 import { ListQueryReader } from '../records/list-query.ts'
@@ -41,6 +42,7 @@ async function mount(
 ): Promise<void> {
   const { schema = Type.Object({}), create, update, path, description } = resource
   const relations = { ...relationsOf(resource), ...owned }
+  for (const { permission } of Object.values(relations)) assertPermission(permission)
   for (const one of [withIncluded(schema, relations), PageOf(schema), create, update])
     if (one?.$id) app.addSchema(one)
   if (create?.$id) declareServerSetFields(create.$id, serverSetFields(resource))

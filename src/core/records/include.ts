@@ -11,7 +11,7 @@ type Row = Record<string, unknown>
 /** What every related record needs: its schema as it is included, and the right to see it. */
 interface Shown {
   schema: TSchema
-  permission?: string
+  permission: string
 }
 
 /** Records that a field refers to, by ID or by a list of IDs. */
@@ -68,6 +68,7 @@ function referenceTo(target: Resource, field: string): Referenced {
   return {
     field,
     schema: Ref(summary),
+    permission: `${target.path}:summary`,
     find: async (ctx, ids) => (await find(ctx, ids)).map(row => pick(row, names) as { id: number })
   }
 }
@@ -86,7 +87,7 @@ export async function loadRelated(
   const loaded = await Promise.all(
     requested.map(async name => {
       const relation = relations[name]!
-      if (relation.permission) ctx.require(relation.permission)
+      ctx.require(relation.permission)
       const relatedTo =
         'field' in relation
           ? await loadReferenced(ctx, rows, relation)

@@ -1,7 +1,7 @@
 import type { TObject, TSchema } from '@sinclair/typebox'
 import type { InferInsertModel, InferSelectModel, SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
-import { definePermission } from '../access/permissions.ts'
+import { definePermission, readers, writers } from '../access/permissions.ts'
 import {
   columnNamed,
   visibleColumns,
@@ -41,7 +41,7 @@ export interface Definition<
   schema?: S
   create?: N
   update?: C
-  /** What anyone in the organization may see of a record; without it, `<plural>:read` is needed. */
+  /** What every role may see of a record where it is included in another: `<path>:summary`. */
   summary?: TObject
   /** Fields that lists are filtered by, sorted by, and searched in. */
   filters?: readonly string[]
@@ -115,8 +115,10 @@ export function defineResource<
     path,
     columns: visibleColumns(definition.table, definition.hidden)
   }
-  if (definition.access !== undefined) definePermission(`${path}:write`, ['admin'])
-  if (definition.access === 'admins') definePermission(`${path}:read`, ['admin'])
+  const { access } = definition
+  definePermission(`${path}:read`, access === 'admins' ? ['admin'] : readers)
+  definePermission(`${path}:write`, access === undefined ? writers : ['admin'])
+  if (definition.summary) definePermission(`${path}:summary`, readers)
   resources.set(definition.name, resource)
   return resource
 }

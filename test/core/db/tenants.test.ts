@@ -9,10 +9,12 @@ const database_url = await database(t)
 const app = await application(t, { database_url })
 const sql = app.services.database.pool
 
+const tenantUrl = database_url.replace('//postgres@', '//smartx_tenant@')
+
 /** An application whose statements fail when they look at a row of another organization. */
 const confined = async (id: number) =>
   await application(t, {
-    database_url: `${database_url.replace('//postgres@', '//smartx_tenant@')}?app.organization=${id}`
+    database_url: `${tenantUrl}?app.organization=${id}`
   })
 
 /** The next organization gets the IDs that the first one has. */

@@ -17,6 +17,7 @@ import { defineResource } from '../../../src/core/records/resource.ts'
 import { opportunities } from '../../../src/modules/sales/opportunities/table.ts'
 import { assertAccess } from '../../support/access.ts'
 import { application, database, organization } from '../../support/app.ts'
+import { hiddenColumnMistakes } from '../../support/hidden.ts'
 import { documentOf } from '../../support/document.ts'
 import { behavesLikeARecord } from '../../support/record.ts'
 
@@ -127,6 +128,24 @@ t.test('its hidden column leaves the database in no way', async t => {
     and (before::text like '%margin%' or after::text like '%margin%')`
   t.equal(events.length, 0, 'events')
 })
+
+t.test(
+  'a hidden column that its trigger does not know is found, and so is the reverse',
+  async t => {
+    const sql = app.services.database.pool
+    t.same(await hiddenColumnMistakes(sql), [])
+    const watchAgain = async (hidden: string) =>
+      await admin.unsafe(`
+      drop trigger events_of_insert on quotes; drop trigger events_of_update on quotes;
+      drop trigger events_of_delete on quotes; drop trigger events_of_truncate on quotes;
+      call watch_records('quotes', 'quote', '${hidden}')`)
+    await watchAgain('{}')
+    t.same(await hiddenColumnMistakes(sql), ['quotes.margin is hidden, but not in events'])
+    await watchAgain('{margin,title}')
+    t.same(await hiddenColumnMistakes(sql), ['quotes.title is hidden only in events'])
+    await watchAgain('{margin}')
+  }
+)
 
 t.test('the timeline of an opportunity names it', async t => {
   const { call } = await organization(app)

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { definePermission, roles } from '../../../core/access/permissions.ts'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import { pageResponse, sendPage } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
@@ -6,6 +7,8 @@ import { wordsIn } from '../../../core/records/list-query.ts'
 import { userResource } from './resource.ts'
 import { DirectoryQuery, UserSummary, UserSummaryPage } from './schema.ts'
 import { userService } from './service.ts'
+
+definePermission('directory:read', roles)
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   for (const schema of [UserSummary, UserSummaryPage]) app.addSchema(schema)

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type TObject, type TProperties } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../../core/access/context.ts'
+import { definePermission, roles } from '../../../core/access/permissions.ts'
 import { withCompression } from '../../../core/http/compression.ts'
 import { asCsv, bomParameter, csv, formatOf } from '../../../core/http/formats.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
@@ -27,6 +28,7 @@ import {
 import { reportService } from './service.ts'
 
 const tags = [defineTag('reports', 'Figures, each with the filtered list that it is based on.')]
+definePermission('reports:read', roles)
 const formats = ['application/json', 'text/csv', 'image/svg+xml'] as const
 /** A chart that is opened by itself runs nothing and fetches nothing. */
 const chartPolicy = "default-src 'none'; style-src 'unsafe-inline'"
