@@ -25,7 +25,8 @@ export function problemOf(error: unknown): Problem {
   const known = problemOfDatabase(error)
   if (known) return known
   const { statusCode = 500, message } = error as Partial<FastifyError>
-  const [code, detail = message ?? ''] = framework[statusCode] ?? []
+  // a malformed path is repeated in its message
+  const [code, detail = message?.slice(0, 500) ?? ''] = framework[statusCode] ?? []
   if (code) return new Problem(statusCode, code, detail)
   if (statusCode >= 400 && statusCode < 500)
     return new Problem(
