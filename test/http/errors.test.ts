@@ -80,3 +80,9 @@ t.test('a token that is followed by something is refused', async t => {
   ])
     t.equal(await me(header), 401, header.replace(admin.token, '<token>'))
 })
+
+t.test('the error of a malformed path is short, however long the path is', async t => {
+  const answer = await app.inject(`/api/contacts/%F0%9F?q=${'x'.repeat(5000)}`)
+  t.equal(answer.statusCode, 400)
+  t.ok(answer.json().detail.length <= 500)
+})
