@@ -31,7 +31,7 @@ const formats: Record<string, readonly string[]> = {
   date: dates,
   'date-time': instants,
   'date-or-date-time': [...dates, ...instants],
-  'date-time-or-duration': [...instants, 'P1D']
+  'date-time-or-duration': [...instants, '30d']
 }
 
 /** Values of every type, for places where none of them belongs. */
