@@ -2,7 +2,7 @@ import type { SQL } from 'drizzle-orm'
 import type { Cache } from '../cache/cache.ts'
 import type { Connection, Database } from '../db/connections.ts'
 import { sql } from '../db/drizzle.ts'
-import { assertLockOrder, lockOrder, parseLock, type Lock } from '../db/locks.ts'
+import { assertLockOrder, compareLocks, parseLock, type Lock } from '../db/locks.ts'
 import {
   rowsOf,
   run,
@@ -179,19 +179,20 @@ export class Context {
    */
   async withLocks<Result>(locks: Lock[], work: (ctx: Context) => Promise<Result>): Promise<Result> {
     return await this.transaction(async ctx => {
-      for (const lock of locks.toSorted(inDeclaredOrder)) await ctx.#lock(lock)
+      for (const lock of locks.toSorted(compareLocks)) await ctx.#lock(lock)
       return await work(ctx)
     })
   }
 
   async #lock(lock: Lock): Promise<void> {
     const { locks } = this.#transaction!
-    const { name, shared } = parseLock(lock)
-    if (locks.includes(name) || locks.includes(lock)) return
+    const { name, shared, key } = parseLock(lock)
+    if (locks.includes(lock) || (shared && locks.includes(name))) return
     if (this.services.database.strict_locks) assertLockOrder(locks, lock)
     const mode = sql.raw(shared ? '_shared' : '')
+    const hashed = key === '' ? name : `${name}/${key}`
     await this.rows(
-      sql`select pg_advisory_xact_lock${mode}(hashtextextended(${name}, ${this.organization_id}))`
+      sql`select pg_advisory_xact_lock${mode}(hashtextextended(${hashed}, ${this.organization_id}))`
     )
     locks.push(lock)
   }
@@ -224,6 +225,3 @@ export class Context {
     }
   }
 }
-
-const inDeclaredOrder = (a: Lock, b: Lock): number =>
-  lockOrder.indexOf(parseLock(a).name) - lockOrder.indexOf(parseLock(b).name)

@@ -114,6 +114,10 @@ export function listIndexes<T extends Keys>(
   )
 }
 
+/** The index that finds records by a key: an expression, such as a name without its accents. */
+export const keyIndex = (table: string, t: Keys, name: string, key: SQL) =>
+  index(`idx_${table}_${name}_key`).on(t.organization_id, key).where(alive(t))
+
 /** A foreign key within the organization: a record cannot point into another one. */
 export function reference<T extends Keys>(
   table: string,

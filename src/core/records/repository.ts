@@ -1,7 +1,8 @@
 import type { Context } from '../access/context.ts'
+import { withAttempts } from '../attempts.ts'
 import type { RecordTable } from '../db/columns.ts'
 import type { Statement, Values } from '../db/sql.ts'
-import { notFound, stale, unavailable, unknownReference } from '../errors.ts'
+import { notFound, stale, unknownReference } from '../errors.ts'
 import { eventsOf, type EventRow } from './events.ts'
 import { Lists, type ListQuery, type Page } from './list.ts'
 import type { Changes, New, Resource, Row } from './resource.ts'
@@ -141,12 +142,10 @@ const writes = <R extends Versioned, N extends object, C extends object>(records
     const fields = given(changes)
     if (fields.length === 0) return await records.get(ctx, id, versions)
     const values = { ...changes, versions: versions ?? null }
-    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    return await withAttempts(maxAttempts, async () => {
       const updated = await records.write(ctx, id, records.statements.update(fields), values)
-      const row = updated ?? (await records.explainUpdate(ctx, id, fields, values, versions))
-      if (row) return row
-    }
-    throw unavailable('Concurrent updates prevented this change; nothing was saved. Retry.')
+      return updated ?? (await records.explainUpdate(ctx, id, fields, values, versions))
+    })
   },
 
   /** Deletes softly: the record can be restored. Errors: 404, 412. */

@@ -1,14 +1,16 @@
+import type { SQL, SQLWrapper } from 'drizzle-orm'
 import {
   identifier,
   idList,
   idListIndex,
+  keyIndex,
   listIndexes,
   record,
   recordKeys,
   reference,
   searchText
 } from '../../../core/db/columns.ts'
-import { pgTable, varchar } from '../../../core/db/drizzle.ts'
+import { pgTable, sql, varchar } from '../../../core/db/drizzle.ts'
 import { accounts } from '../accounts/table.ts'
 
 export const searchable = ['first_name', 'last_name', 'email', 'phone', 'company'] as const
@@ -25,6 +27,13 @@ export const filterable = [
   'created_at',
   'updated_at'
 ] as const
+
+/** Keys of contacts that are probably the same, of columns or values. */
+export const contactKeys = {
+  email: (email: SQLWrapper): SQL => sql`lower(${email})`,
+  person: (first: SQLWrapper, last: SQLWrapper, company: SQLWrapper): SQL =>
+    sql`(match_key(${first}) || ' ' || match_key(${last}) || ' ' || match_key(${company}))`
+}
 
 export const contacts = pgTable(
   'contacts',
@@ -44,6 +53,8 @@ export const contacts = pgTable(
     ...recordKeys('contacts', t),
     idListIndex('contacts', t, 'tags'),
     ...listIndexes('contacts', t, filterable),
+    keyIndex('contacts', t, 'email', contactKeys.email(t.email)),
+    keyIndex('contacts', t, 'person', contactKeys.person(t.first_name, t.last_name, t.company)),
     reference('contacts', t, 'account_id', accounts)
   ]
 )

@@ -146,7 +146,7 @@ export const UndoneConversion = Type.Object(
         },
         { additionalProperties: false }
       ),
-      { maxItems: 10, description: 'Changes that were not undone.' }
+      { maxItems: 4, description: 'Changes that were not undone, by record.' }
     )
   },
   {
