@@ -13,14 +13,6 @@ CREATE FUNCTION website_host(website text) RETURNS text LANGUAGE sql IMMUTABLE P
   RETURN rtrim(substring(lower(normalize(website, NFKC))
     FROM '^\s*(?:(?:[a-z][a-z0-9+.-]*:)?//)?(?:[^/?#@]*@)?(?:www[.])?([^/:?#\s]+)'), '.');
 --> statement-breakpoint
--- The records that a lead was converted into, as links after those of an activity that is linked to the lead.
-CREATE FUNCTION links_of_conversion(link_position int, contact bigint, account bigint, opportunity bigint)
-RETURNS TABLE (link_position int, contact_id bigint, lead_id bigint, account_id bigint, opportunity_id bigint) LANGUAGE sql IMMUTABLE AS $$
-  SELECT 1000 + $1, contact, NULL::bigint, NULL::bigint, NULL::bigint WHERE contact IS NOT NULL
-  UNION ALL SELECT 2000 + $1, NULL, NULL, account, NULL WHERE account IS NOT NULL
-  UNION ALL SELECT 3000 + $1, NULL, NULL, NULL, opportunity WHERE opportunity IS NOT NULL
-$$;
---> statement-breakpoint
 -- A conversion and a change of what is linked to its lead wait for each other: whichever comes second sees the first. In the order of
 -- the IDs, so that two activities of several leads never wait for each other.
 CREATE FUNCTION share_leads(tenant bigint, leads_of_activities bigint[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -28,14 +20,14 @@ BEGIN
   PERFORM FROM leads WHERE organization_id = tenant AND id = ANY (leads_of_activities) ORDER BY id FOR SHARE;
 END $$;
 --> statement-breakpoint
--- Links activities to what their converted leads became. Their leads are locked.
+-- Links activities to what their converted leads became: one row for each such lead, after the links of the activity itself. The leads
+-- are locked.
 CREATE FUNCTION link_through_leads(tenant bigint, changed bigint[]) RETURNS void LANGUAGE plpgsql SET enable_nestloop = on SET jit = off AS $$
 BEGIN
   INSERT INTO activity_links
-  SELECT l.organization_id, l.activity_id, links.*, l.occurred_at, l.lead_id
+  SELECT tenant, l.activity_id, 1000 + l.position, c.contact_id, NULL, c.account_id, c.opportunity_id, l.occurred_at, l.lead_id
   FROM activity_links l
-  JOIN conversions c ON c.organization_id = tenant AND c.lead_id = l.lead_id AND c.deleted_at IS NULL,
-  links_of_conversion(l.position, c.contact_id, c.account_id, c.opportunity_id) links
+  JOIN conversions c ON c.organization_id = tenant AND c.lead_id = l.lead_id AND c.deleted_at IS NULL
   WHERE l.organization_id = tenant AND l.activity_id = ANY (changed) AND l.lead_id IS NOT NULL;
 END $$;
 --> statement-breakpoint
@@ -78,8 +70,8 @@ CREATE FUNCTION link_activities_of_lead() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF new.deleted_at IS NULL THEN
     INSERT INTO activity_links
-    SELECT l.organization_id, l.activity_id, links.*, l.occurred_at, l.lead_id
-    FROM activity_links l, links_of_conversion(l.position, new.contact_id, new.account_id, new.opportunity_id) links
+    SELECT l.organization_id, l.activity_id, 1000 + l.position, new.contact_id, NULL, new.account_id, new.opportunity_id, l.occurred_at, l.lead_id
+    FROM activity_links l
     WHERE l.organization_id = new.organization_id AND l.lead_id = new.lead_id;
   ELSE
     DELETE FROM activity_links WHERE organization_id = new.organization_id AND via_lead_id = new.lead_id;

@@ -91,9 +91,9 @@ export const activities = pgTable(
 /**
  * The links of activities that are not deleted: each points at one record, in the column of its
  * kind. An activity occurred when it was completed, otherwise when it was created. Triggers
- * (drizzle/0007) also link an activity of a converted lead to what the lead became, as long as the
- * conversion lasts: `via_lead_id` is the lead then. An activity may thus be linked to one record
- * several times.
+ * (drizzle/0007) also link the activities of a converted lead to what it became, in one row, as
+ * long as the conversion lasts: `via_lead_id` is the lead then. An activity may thus be linked to
+ * one record several times.
  */
 export const activityLinks = pgTable(
   'activity_links',
@@ -144,7 +144,8 @@ export const activityLinks = pgTable(
       .where(sql`${t.via_lead_id} is not null`),
     check(
       'activity_links_subject_check',
-      sql`num_nonnulls(${t.contact_id}, ${t.lead_id}, ${t.account_id}, ${t.opportunity_id}) = 1`
+      sql`${t.via_lead_id} is not null
+        or num_nonnulls(${t.contact_id}, ${t.lead_id}, ${t.account_id}, ${t.opportunity_id}) = 1`
     )
   ]
 )
