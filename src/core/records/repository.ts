@@ -2,10 +2,10 @@ import type { Context } from '../access/context.ts'
 import { withAttempts } from '../attempts.ts'
 import type { RecordTable } from '../db/columns.ts'
 import type { Statement, Values } from '../db/sql.ts'
-import { notFound, stale, unknownReference } from '../errors.ts'
+import { conflict, notFound, stale, unknownReference } from '../errors.ts'
 import { eventsOf, type EventRow } from './events.ts'
 import { Lists, type ListQuery, type Page } from './list.ts'
-import type { Changes, New, Resource, Row } from './resource.ts'
+import { referencesOf, type Changes, type New, type Resource, type Row } from './resource.ts'
 import { Statements } from './statements.ts'
 
 /** The versions that an `If-Match` allows; undefined: any. */
@@ -27,11 +27,13 @@ interface Versioned {
 
 /** What the operations on the records of one resource share. */
 class Records<R extends Versioned> {
+  readonly resource: Resource
   readonly name: string
   readonly label: string
   readonly statements: Statements<R>
 
   constructor(resource: Resource) {
+    this.resource = resource
     this.name = resource.name
     this.label = resource.label
     this.statements = new Statements<R>(resource)
@@ -46,6 +48,14 @@ class Records<R extends Versioned> {
     if (!row) throw notFound(this.label)
     if (versions && !versions.includes(row.version)) throw stale(row.version)
     return row
+  }
+
+  /** Why a restoration matched no row. Errors: 404, 409 for a required record that is deleted. */
+  async explainRestore(ctx: Context, id: number): Promise<R> {
+    const remain = (await ctx.one(this.statements.parentsRemain, { id })) ?? {}
+    const missing = referencesOf(this.resource).find(({ column }) => remain[column.name] === false)
+    if (missing) throw conflict(`The ${missing.to.label} was deleted: restore it first.`)
+    return await this.get(ctx, id)
   }
 
   /** One record. Errors: 404, 412. */
@@ -157,12 +167,12 @@ const writes = <R extends Versioned, N extends object, C extends object>(records
 
   /**
    * Restores a deleted record; one that is not deleted stays as it is. Errors: 404, 409 when a
-   * unique value has been taken since.
+   * unique value has been taken since, or when a record that it requires is deleted.
    */
   async restore(ctx: Context, id: number): Promise<R> {
     const { restore } = records.statements
     const restored = await records.write(ctx, id, restore, { versions: null })
-    return restored ?? (await records.get(ctx, id))
+    return restored ?? (await records.explainRestore(ctx, id))
   }
 })
 

@@ -70,8 +70,6 @@ export const opportunityService = {
     return await withStages(ctx, async ctx => {
       const opportunity = await records.restore(ctx, id)
       const { pipeline_id, stage } = opportunity
-      const [pipeline] = await pipelineService.find(ctx, [pipeline_id])
-      if (!pipeline) throw conflict('The pipeline was deleted: restore it first.')
       const stages = await stageService.ofPipeline(ctx, pipeline_id)
       if (!stages.some(({ key }) => key === stage))
         throw conflict(`The stage ${stage} was deleted: restore it first.`)
