@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import postgres from 'postgres'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { drizzle, migrate as apply } from '../../src/core/db/drizzle.ts'
 import { migrate } from '../../src/bootstrap/migrations.ts'
 import { application, bearer, caller, database, login } from '../support/app.ts'
@@ -23,7 +23,8 @@ async function migrateUpTo(url: string, tag: string) {
   rmSync(folder, { recursive: true })
 }
 
-t.test('opportunities that are older than pipelines continue in the default one', async t => {
+/** A database as the migrations up to and with `tag` leave it, and the hash of a password. */
+async function earlierRelease(t: Test, tag: string) {
   const url = await database(t)
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   t.teardown(() => sql.end())
@@ -31,10 +32,14 @@ t.test('opportunities that are older than pipelines continue in the default one'
     'drop schema public cascade; drop schema drizzle cascade; drop schema graphile_worker ' +
       'cascade; create schema public'
   )
-  await migrateUpTo(url, '0002_event_log')
-
+  await migrateUpTo(url, tag)
   const app = await application(t)
   const hash = await app.services.passwords.hash('a quiet harbour 47')
+  return { url, sql, hash }
+}
+
+t.test('opportunities that are older than pipelines continue in the default one', async t => {
+  const { url, sql, hash } = await earlierRelease(t, '0002_event_log')
   await sql`insert into organizations (name) values ('One'), ('Two')`
   await sql`insert into users (organization_id, username, email, password_hash, role)
     values (1, 'one', 'one@example.com', ${hash}, 'admin'),
@@ -82,4 +87,31 @@ t.test('opportunities that are older than pipelines continue in the default one'
     to_stage: 'negotiation'
   })
   t.equal((await two('POST /api/opportunities', { title: 'next' })).json().stage, 'prospecting')
+})
+
+t.test('activities of leads that were converted before follow them', async t => {
+  const { url, sql, hash } = await earlierRelease(t, '0006_hidden_columns')
+  await sql`insert into organizations (name) values ('One')`
+  await sql`insert into users (organization_id, username, email, password_hash, role)
+    values (1, 'one', 'one@example.com', ${hash}, 'admin')`
+  await sql`insert into accounts (organization_id, name) values (1, 'Zenith Ltd')`
+  await sql`insert into contacts (organization_id, first_name, last_name) values (1, 'A', 'B')`
+  await sql`insert into leads (organization_id, status) values (1, 'converted'), (1, 'new')`
+  await sql`insert into activities (organization_id, type, subject, links)
+    values (1, 'note', 'N', '[{"type": "lead", "id": 1}]'),
+    (1, 'note', 'N', '[{"type": "lead", "id": 2}]')`
+  await sql`insert into conversions
+    (organization_id, lead_id, account_id, contact_id, lead_before, traces)
+    values (1, 1, 1, 1, '{"status": "new", "contact_id": null, "unqualified_reason": null}', '{}')`
+  await migrate(url)
+
+  const migrated = await application(t, { database_url: url })
+  const call = caller(migrated, bearer((await login(migrated, 'one')).token))
+  for (const type of ['account', 'contact'])
+    t.match((await call(`GET /api/activities?${type}_id=1&count=exact`)).json(), {
+      data: [{ id: 1 }],
+      total: 1
+    })
+  t.equal((await call('DELETE /api/leads/1/conversion')).statusCode, 200)
+  t.same((await call('GET /api/activities?account_id=1')).json().data, [])
 })

@@ -164,6 +164,12 @@ t.test('other companies are not the same', async t => {
 
 t.test('a company that says that there is none makes no account', async t => {
   const { call } = await organization(app)
+  t.match(
+    await convert(call, await create(call, 'leads', {}), {
+      contact: { first_name: 'A', last_name: 'Null', company: 'n/a' }
+    }),
+    { account: null, created: ['contact', 'opportunity'] }
+  )
   for (const company of ['n/a', 'N.A.', '-', 'none', 'Unknown', 'TBA', 'null', '...'])
     t.same((await convert(call, await leadOf(call, company))).created, ['opportunity'], company)
 })
@@ -220,7 +226,8 @@ t.test('websites', async t => {
       ['https://medium.com/@a', 'https://medium.com/@b'],
       ['https://a.notion.site/1', 'https://a.notion.site/2'],
       ['https://a.github.io/1', 'https://a.github.io/2'],
-      ['https://www.amazon.de/a', 'https://www.amazon.de/b']
+      ['https://www.amazon.de/a', 'https://www.amazon.de/b'],
+      ['first@gmail.com', 'second@gmail.com']
     ] as const)
       t.equal(await areSame(first, second), false, `${first} ${second}`)
   })

@@ -77,11 +77,11 @@ t.test('undoing a conversion', async t => {
     const account = await create(call, 'accounts', { name: 'Partly' })
     const lead = await createLead(call, null)
     const { contact, opportunity } = await convert(lead.id, {
-      account: { id: account.id, city: 'Bonn', state: 'NRW' },
+      account: { id: account.id, city: 'Bonn', state: 'NRW', country: 'Germany' },
       contact: person,
       opportunity: {}
     })
-    await call(`PATCH /api/accounts/${account.id}`, { city: 'Ulm' })
+    await call(`PATCH /api/accounts/${account.id}`, { city: 'Ulm', country: 'DE' })
     await call(`PATCH /api/opportunities/${opportunity.id}`, { amount: 5 })
     const other = await create(call, 'contacts', person)
     await call(`PATCH /api/leads/${lead.id}`, { contact_id: other.id })
@@ -97,7 +97,7 @@ t.test('undoing a conversion', async t => {
         { type: 'lead', reason: /contact_id/ },
         { type: 'opportunity', id: opportunity.id, reason: 'It has since changed.' },
         { type: 'contact', id: contact.id, reason: 'It is used by activities.' },
-        { type: 'account', id: account.id, reason: 'city has since changed.' }
+        { type: 'account', id: account.id, reason: 'city and country have since changed.' }
       ]
     })
     t.match(await get(call, `accounts/${account.id}`), { city: 'Ulm', state: null })

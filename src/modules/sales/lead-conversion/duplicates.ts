@@ -57,10 +57,8 @@ function hostNames(host: string): string[] {
 /** What is written where a form requires a value and there is none, in letters and digits. */
 const placeholders = new Set([
   '',
-  'empty',
   'n a',
   'na',
-  'nil',
   'no',
   'none',
   'not applicable',
@@ -83,6 +81,9 @@ export const isPlaceholder = (text: string): boolean =>
       .trim()
   )
 
+/** Not names of people: there are families called Null. */
+const companyNames = new Set(['name', 'company'])
+
 interface SearchKey extends Sign {
   keys: string[]
 }
@@ -96,7 +97,7 @@ async function searchKeysOf(ctx: Context, type: Type, record: object): Promise<S
   const signs = all.filter(({ fields }) =>
     fields.every(field => {
       const value = values[field]
-      return typeof value === 'string' && !isPlaceholder(value)
+      return typeof value === 'string' && !(companyNames.has(field) && isPlaceholder(value))
     })
   )
   if (signs.length === 0) return []

@@ -42,7 +42,7 @@ export interface Draft extends Plan {
   byCompany: boolean
 }
 
-/** What a lead is to be converted into, by the request and, where it says nothing, by its contact. */
+/** What a lead is to be converted into: by the request, or else by what is known of its contact. */
 export async function draftConversion(
   ctx: Context,
   lead: Lead,

@@ -1,4 +1,4 @@
-/** Hosts on which everybody can have a page: a page or subdomain there says nothing of a company. */
+/** Hosts on which everybody can have a page: the host of such a page says nothing of a company. */
 const sharedHosts = new Set([
   '000webhostapp.com',
   'about.me',
@@ -87,19 +87,30 @@ const sharedHosts = new Set([
   'youtube.com'
 ])
 
-/** Names of such hosts in many countries: `blogspot.de`, `google.co.uk`. */
+/** Names of such hosts, and of mail providers, in many countries: `blogspot.de`, `google.co.uk`. */
 const sharedNames = [
   'airbnb',
-  'aliexpress',
   'alibaba',
+  'aliexpress',
   'amazon',
+  'aol',
   'blogspot',
   'ebay',
   'facebook',
+  'gmail',
+  'gmx',
   'google',
+  'googlemail',
+  'hotmail',
+  'icloud',
   'mercadolibre',
+  'outlook',
   'pinterest',
+  'proton',
+  'protonmail',
   'tripadvisor',
+  'yahoo',
+  'yandex',
   'yelp'
 ]
 const inAnyCountry = new RegExp(`(?:^|[.])(?:${sharedNames.join('|')})(?:[.][a-z]{2,3}){1,2}$`)
