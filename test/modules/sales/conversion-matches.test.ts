@@ -114,6 +114,25 @@ t.test('conversions and undos of leads of one company, twenty at once', async t 
   t.ok((await total(call, 'accounts')) <= 1)
 })
 
+t.test('an undo does not delete the account that another conversion has just found', async t => {
+  const { call } = await organization(app)
+  for (let round = 0; round < 15; round++) {
+    const company = `Round ${round}`
+    const first = await leadOf(call, company)
+    const second = await leadOf(call, company)
+    await convert(call, first)
+    const [undone, converted] = await Promise.all([
+      call(`DELETE /api/leads/${first.id}/conversion`),
+      call(`POST /api/leads/${second.id}/conversion`, {})
+    ])
+    t.same([undone.statusCode, converted.statusCode], [200, 201], converted.body.slice(0, 200))
+    t.match((await call(`GET /api/leads/${second.id}/conversion`)).json(), {
+      account: { name: company },
+      contact: { account_id: converted.json().account.id }
+    })
+  }
+})
+
 t.test('the account of a company is found in any spelling', async t => {
   for (const [name, ...others] of [
     [
