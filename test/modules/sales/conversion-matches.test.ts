@@ -133,6 +133,29 @@ t.test('an undo does not delete the account that another conversion has just fou
   }
 })
 
+t.test('a company that is renamed while its conversion waits is the new one', async t => {
+  const { call, id } = await organization(app)
+  const lead = await leadOf(call, 'Old Name')
+  const { pool } = app.services.database
+  const { converting } = await pool.begin(async sql => {
+    await sql`select pg_advisory_xact_lock(
+      hashtextextended('creation/account name old name', ${id}))`
+    const converting = call(`POST /api/leads/${lead.id}/conversion`, {})
+    for (;;) {
+      const waiting = await pool`select from pg_stat_activity
+        where datname = current_database() and wait_event = 'advisory'`
+      if (waiting.length > 0) break
+    }
+    await call(`PATCH /api/contacts/${String(lead.contact_id)}`, { company: 'New Name' })
+    return { converting }
+  })
+  t.match((await converting).json(), {
+    account: { name: 'New Name' },
+    created: ['account', 'opportunity']
+  })
+  t.equal(await total(call, 'accounts'), 1)
+})
+
 t.test('the account of a company is found in any spelling', async t => {
   for (const [name, ...others] of [
     [
