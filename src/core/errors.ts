@@ -187,10 +187,49 @@ function constrainedField(error: PostgresError): string {
 
 interface PostgresError {
   code?: string
+  syscall?: string
   constraint_name?: string
   table_name?: string
   message: string
 }
+
+/** What postgres.js and sockets report when there is no connection, or none any more. */
+const lostConnection = new Set([
+  'CONNECTION_CLOSED',
+  'CONNECTION_ENDED',
+  'CONNECTION_DESTROYED',
+  'CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN'
+])
+
+/**
+ * Whether an error says that the database is unreachable: the connection failed, or the server
+ * refused or ended it. A missing file is that of a socket only when it was to be connected to.
+ */
+export function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false
+  const { code = '', syscall } = error as unknown as PostgresError
+  return (
+    lostConnection.has(code) ||
+    (code === 'ENOENT' && syscall === 'connect') ||
+    /^08\w{3}$|^57P0\d$|^25P0[34]$/.test(code)
+  )
+}
+
+/**
+ * Whether an error says that the database cannot work as it should, though it responds: disk,
+ * memory or connections are used up (class 53), its files cannot be read or written (58), or it is
+ * read-only.
+ */
+export const isImpaired = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && /^(53|58)\w{3}$|^25006$/.test(String(error.code))
 
 /**
  * An error of Postgres or the connection to it as a problem; undefined for an internal error.
@@ -198,6 +237,12 @@ interface PostgresError {
  */
 export function problemOfDatabase(error: unknown): Problem | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined
+  if (isUnreachable(error)) return unavailable('The database is unreachable.')
+  if (isImpaired(error))
+    return unavailable(
+      'The database is out of resources or cannot write; nothing was saved. Retry later.',
+      impairedSeconds
+    )
   const postgres = error as unknown as PostgresError
   switch (postgres.code) {
     case '23505':
@@ -218,27 +263,12 @@ export function problemOfDatabase(error: unknown): Problem | undefined {
       return unavailable('Another request is changing this record; nothing was saved. Retry.')
     case '57014':
       return unavailable('The database took too long to respond.')
-    case '53300':
-    case '57P01':
-    case '57P02':
-    case '57P03':
-    case '25P03':
-    case '25006':
-    case 'CONNECTION_CLOSED':
-    case 'CONNECTION_ENDED':
-    case 'CONNECTION_DESTROYED':
-    case 'CONNECT_TIMEOUT':
-    case 'ECONNREFUSED':
-    case 'ECONNRESET':
-    case 'ENOENT':
-    case 'EPIPE':
-    case 'ETIMEDOUT':
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return unavailable('The database is unreachable.')
   }
   // class 22: data exceptions
   return postgres.code?.startsWith('22')
     ? new Problem(400, 'invalid', 'A value is out of range.')
     : undefined
 }
+
+/** Resources take longer to come back than a connection. */
+const impairedSeconds = 10

@@ -32,6 +32,7 @@ export class RequestLog extends LogController {
         ms: Math.round(reply.elapsedTime * 10) / 10,
         ip: request.ip,
         user_id: request.principal?.user_id,
+        failure: request.failure,
         ...(error && { aborted: error.message })
       },
       'request'
