@@ -8,10 +8,12 @@ import {
   type TaskList
 } from 'graphile-worker'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Pool } from 'pg'
 import { Context, type Services } from '../core/access/context.ts'
 import { sql } from '../core/db/drizzle.ts'
 import { rowsOf } from '../core/db/sql.ts'
 import type { JobPayload } from '../core/jobs.ts'
+import { closePool, queuePool } from './pool.ts'
 import { tasks, type Task } from './tasks.ts'
 
 /** Milliseconds after which a job leaves its remaining batches to a later turn. */
@@ -44,12 +46,8 @@ const loggerOf = (log: FastifyBaseLogger) =>
     else log.trace(message)
   })
 
-const options = (
-  services: Services,
-  database_url: string,
-  log: FastifyBaseLogger
-): RunnerOptions => ({
-  connectionString: database_url,
+const options = (services: Services, pgPool: Pool, log: FastifyBaseLogger): RunnerOptions => ({
+  pgPool,
   taskList: taskList(services),
   logger: loggerOf(log),
   noHandleSignals: true
@@ -57,6 +55,8 @@ const options = (
 
 /** Milliseconds between attempts to reach a lost database. */
 const retryDelay = 5_000
+/** Milliseconds to wait for the queue, for a server that stopped responding. */
+const queryTimeout = 10_000
 
 /**
  * Runs jobs until it is stopped, which waits for those that have begun. They use `services`; the
@@ -72,15 +72,12 @@ export function startJobs(
   const lost = (error: unknown) => {
     log.error({ err: error }, 'the jobs have lost the connection to the database')
   }
+  const pool = queuePool(database_url, queryTimeout)
   const working = (async () => {
     while (!stopping.signal.aborted) {
       try {
         await releaseAbandoned(services)
-        runner = await run({
-          ...options(services, database_url, log),
-          concurrency: 2,
-          maxPoolSize: 3
-        })
+        runner = await run({ ...options(services, pool, log), concurrency: 2 })
         if (stopping.signal.aborted) await runner.stop()
         await runner.promise // ends by itself when the database is gone for some seconds
       } catch (error) {
@@ -92,14 +89,15 @@ export function startJobs(
   const watch = setInterval(() => {
     releaseAbandoned(services).catch(lost)
   }, abandonment)
-  return {
-    async stop() {
-      clearInterval(watch)
-      stopping.abort()
-      await runner?.stop().catch(() => {}) // it may have ended by itself
-      await working
-    }
+  const stop = async () => {
+    clearInterval(watch)
+    stopping.abort()
+    await runner?.stop().catch(() => {}) // it may have ended by itself
+    await working
+    await closePool(pool)
   }
+  let stopped: Promise<void> | undefined
+  return { stop: async () => await (stopped ??= stop()) }
 }
 
 /** Milliseconds after which a job that has begun is considered abandoned. */
@@ -125,5 +123,10 @@ export const runPendingJobs = async (
   database_url: string,
   log: FastifyBaseLogger
 ): Promise<void> => {
-  await runOnce(options(services, database_url, log))
+  const pool = queuePool(database_url)
+  try {
+    await runOnce(options(services, pool, log))
+  } finally {
+    await closePool(pool)
+  }
 }

@@ -6,7 +6,9 @@ import postgres from 'postgres'
 import t from 'tap'
 import { drizzle, migrate as apply } from '../../src/core/db/drizzle.ts'
 import { migrate } from '../../src/bootstrap/migrations.ts'
+import { version } from '../../src/version.ts'
 import { application, bearer, caller, database, login } from '../support/app.ts'
+import { run, start } from '../support/process.ts'
 
 /** Makes a database as the migrations up to and with `tag` leave it. */
 async function migrateUpTo(url: string, tag: string) {
@@ -83,3 +85,29 @@ t.test('opportunities that are older than pipelines continue in the default one'
   })
   t.equal((await two('POST /api/opportunities', { title: 'next' })).json().stage, 'prospecting')
 })
+
+t.test(
+  'a database of a newer release is refused with one line; running processes go on',
+  async t => {
+    const DATABASE_URL = await database(t)
+    const env = { DATABASE_URL, JWT_SECRET: 'x'.repeat(32), ADMIN_PASSWORD: 'a quiet harbour 47' }
+    const running = await start(t, env)
+    const sql = postgres(DATABASE_URL, { max: 1 })
+    t.teardown(() => sql.end())
+    await sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('newer', ${Date.now() + 1e9})`
+
+    const refused = await start(t, env)
+    const line =
+      `The database was migrated by a newer release than ${version}: start that release, or a ` +
+      'later one\n'
+    t.same([await refused.ended, refused.output()], [1, line])
+    const command = await run(process.execPath, ['scripts/password.ts', 'admin@example.com'], {
+      env
+    })
+    t.same(command, { code: 1, output: line }, 'commands are refused as well')
+
+    t.equal((await running.send('GET /readyz')).status, 200, 'the running process is ready')
+    const credentials = { username: 'admin@example.com', password: env.ADMIN_PASSWORD }
+    t.equal((await running.send('POST /api/auth/login', credentials)).status, 200, 'and works')
+  }
+)
