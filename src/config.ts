@@ -17,6 +17,8 @@ export interface Config {
   trust_proxy: string[]
   /** Requests per minute and client. */
   rate_limit_max: number
+  /** Seconds to serve on after SIGTERM, until a load balancer has turned away. */
+  drain_seconds: number
   log_level: string
   password_cost: PasswordCost
 }
@@ -118,6 +120,7 @@ function admin(env: Environment): Config['admin'] {
 export function configFrom(env: Environment): Config {
   const database_url = url(env, 'DATABASE_URL', ['postgres:', 'postgresql:'])
   const log_level = env.LOG_LEVEL || 'info'
+  const trust_proxy = proxies(env)
   return {
     port: integer(env, 'PORT', 3000, 0, 65_535),
     host: env.HOST || '127.0.0.1',
@@ -127,8 +130,9 @@ export function configFrom(env: Environment): Config {
     jwt_secret: secret(env, database_url),
     admin: admin(env),
     cors_origins: origins(env),
-    trust_proxy: proxies(env),
+    trust_proxy,
     rate_limit_max: integer(env, 'RATE_LIMIT_MAX', 10_000, 1, 100_000_000),
+    drain_seconds: integer(env, 'DRAIN_SECONDS', trust_proxy.length > 0 ? 5 : 1, 0, 120),
     log_level: levels.includes(log_level)
       ? log_level
       : refuse(

@@ -19,6 +19,7 @@ t.test('an invalid setting is named', t => {
     ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
     ['RATE_LIMIT_MAX', { RATE_LIMIT_MAX: '0' }],
     ['LOG_LEVEL', { LOG_LEVEL: 'loud' }],
+    ['DRAIN_SECONDS', { DRAIN_SECONDS: '-1' }],
     ['ADMIN_PASSWORD', { ADMIN_PASSWORD: 'short' }]
   ] as [string, Env][]) {
     t.throws(
@@ -27,6 +28,13 @@ t.test('an invalid setting is named', t => {
       JSON.stringify(env)
     )
   }
+  t.end()
+})
+
+t.test('behind a proxy, five seconds are left to notice a stop; without one, one', t => {
+  t.equal(configFrom({}).drain_seconds, 1)
+  t.equal(configFrom({ TRUST_PROXY: '10.0.0.0/8' }).drain_seconds, 5)
+  t.equal(configFrom({ TRUST_PROXY: '10.0.0.0/8', DRAIN_SECONDS: '0' }).drain_seconds, 0)
   t.end()
 })
 

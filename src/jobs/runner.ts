@@ -58,15 +58,16 @@ const retryDelay = 5_000
 /** Milliseconds to wait for the queue, for a server that stopped responding. */
 const queryTimeout = 10_000
 
+/** `stop` waits for the jobs that have begun. */
+export interface Jobs {
+  stop: () => Promise<void>
+}
+
 /**
  * Runs jobs until it is stopped, which waits for those that have begun. They use `services`; the
  * queue has connections of its own.
  */
-export function startJobs(
-  services: Services,
-  database_url: string,
-  log: FastifyBaseLogger
-): { stop: () => Promise<void> } {
+export function startJobs(services: Services, database_url: string, log: FastifyBaseLogger): Jobs {
   const stopping = new AbortController()
   let runner: Runner | undefined
   const lost = (error: unknown) => {
