@@ -55,6 +55,30 @@ t.test('an invalid setting stops the start with one line', async t => {
   )
 })
 
+t.test('a DATA_DIR that cannot be used stops the start at once with one line', async t => {
+  const data_dir = folder(t)
+  const link = `${data_dir}-link`
+  symlinkSync('nowhere', link)
+  const file = `${data_dir}-file`
+  writeFileSync(file, '')
+  const long = path.join(path.dirname(data_dir), 'x'.repeat(300))
+  const isLinux = process.platform === 'linux'
+  for (const [DATA_DIR, code] of [
+    ...(isLinux ? [['/proc/x', 'ENOENT'] as const] : []),
+    ['/dev/null', 'ENOTDIR'],
+    [file, 'ENOTDIR'],
+    [`${file}/below`, 'ENOTDIR'],
+    [link, 'ENOENT'],
+    [long, 'ENAMETOOLONG']
+  ] as const) {
+    const refused = await start(t, { DATA_DIR })
+    t.equal(await refused.ended, 1)
+    const [line, ...more] = refused.output().split('\n')
+    t.match(line, new RegExp(`^DATA_DIR ${DATA_DIR} cannot be used: ${code}: .`))
+    t.same(more, [''], 'one line')
+  }
+})
+
 t.test('an unusable Postgres is named without its password', async t => {
   const refusal = async (DATABASE_URL: string) => {
     const refused = await start(t, { DATABASE_URL, JWT_SECRET: 'x'.repeat(32) })

@@ -13,7 +13,12 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createPrivateFolder, removeOrphanedFolders, type User } from './private-folders.ts'
+import {
+  createFolder,
+  createPrivateFolder,
+  removeOrphanedFolders,
+  type User
+} from './private-folders.ts'
 import { endServer, hasEnded, inspect, tolerating, until } from './processes.ts'
 
 /**
@@ -71,7 +76,7 @@ export async function startEmbeddedPostgres(
 ): Promise<EmbeddedPostgres> {
   const { durable = true, settings = {}, log = () => {} } = options
   const { initdb, postgres } = await findBinaries()
-  fs.mkdirSync(options.data_dir, { recursive: true })
+  createFolder(options.data_dir)
   // one name for one folder, whatever links lead to it
   const data_dir = fs.realpathSync(options.data_dir)
   const is_new = isNew(data_dir)
@@ -290,7 +295,7 @@ async function launch(
   data_dir: string,
   socket_dir: string,
   log: Log,
-  deadline = Date.now() + 10_000
+  deadline = performance.now() + 10_000
 ): Promise<ChildProcess> {
   await removeStaleLock(data_dir, log)
   const child = spawn(...server)
@@ -319,7 +324,7 @@ async function launch(
   const is_taken = /lock file .* (already exists|is empty)|pre-existing shared memory block/.test(
     problem
   )
-  if (!is_taken || Date.now() > deadline)
+  if (!is_taken || performance.now() > deadline)
     throw new Error(`PostgreSQL did not start on ${data_dir}: ${problem}`)
   await sleep(100)
   return launch(server, data_dir, socket_dir, log, deadline)
