@@ -3,12 +3,24 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import postgres from 'postgres'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { drizzle, migrate as apply } from '../../src/core/db/drizzle.ts'
 import { migrate } from '../../src/bootstrap/migrations.ts'
 import { version } from '../../src/version.ts'
 import { application, bearer, caller, database, login } from '../support/app.ts'
 import { run, start } from '../support/process.ts'
+
+/** A database without any table, and a connection to it. */
+async function emptyDatabase(t: Test) {
+  const url = await database(t)
+  const sql = postgres(url, { max: 1, onnotice: () => {} })
+  t.teardown(() => sql.end())
+  await sql.unsafe(
+    'drop schema public cascade; drop schema drizzle cascade; drop schema graphile_worker ' +
+      'cascade; create schema public'
+  )
+  return { url, sql }
+}
 
 /** Makes a database as the migrations up to and with `tag` leave it. */
 async function migrateUpTo(url: string, tag: string) {
@@ -26,13 +38,7 @@ async function migrateUpTo(url: string, tag: string) {
 }
 
 t.test('opportunities that are older than pipelines continue in the default one', async t => {
-  const url = await database(t)
-  const sql = postgres(url, { max: 1, onnotice: () => {} })
-  t.teardown(() => sql.end())
-  await sql.unsafe(
-    'drop schema public cascade; drop schema drizzle cascade; drop schema graphile_worker ' +
-      'cascade; create schema public'
-  )
+  const { url, sql } = await emptyDatabase(t)
   await migrateUpTo(url, '0002_event_log')
 
   const app = await application(t)
@@ -109,5 +115,53 @@ t.test(
     t.equal((await running.send('GET /readyz')).status, 200, 'the running process is ready')
     const credentials = { username: 'admin@example.com', password: env.ADMIN_PASSWORD }
     t.equal((await running.send('POST /api/auth/login', credentials)).status, 200, 'and works')
+  }
+)
+
+t.test(
+  'opportunities whose status contradicts their stage are corrected, with an event',
+  async t => {
+    const { url, sql } = await emptyDatabase(t)
+    await migrateUpTo(url, '0006_hidden_columns')
+    await sql`insert into organizations (name) values ('One')`
+    const [pipeline] = await sql`insert into pipelines (organization_id, name, is_default)
+    values (1, 'Sales', true) returning id`
+    await sql`insert into stages (organization_id, pipeline_id, key, name, position, probability, kind)
+    select 1, ${pipeline!.id}, kind, kind, 1, probability, kind
+    from (values ('open', 50), ('won', 100), ('lost', 0)) stage (kind, probability)`
+    const closed_at = '2026-01-02T03:04:05.000Z'
+    await sql`insert into opportunities
+      (organization_id, pipeline_id, title, stage, status, probability, closed_at, deleted_at)
+    select 1, ${pipeline!.id}, title, stage, status, 30, closed_at::timestamptz, deleted_at::timestamptz
+    from (values
+      ('right', 'won', 'won', ${closed_at}, null), ('of an older release', 'won', 'open', null, null),
+      ('reopened', 'open', 'won', ${closed_at}, null), ('without a time', 'lost', 'lost', null, null),
+      ('deleted', 'won', 'open', null, ${closed_at})
+    ) row (title, stage, status, closed_at, deleted_at)`
+    await migrate(url)
+    const corrected = await sql`
+    select title, status, probability, version, closed_at is null as is_open, (
+      select changed from events where subject_id = o.id and type = 'opportunity.updated'
+    ) as changed
+    from opportunities o order by id`
+    t.same(
+      corrected.map(row => Object.values(row)),
+      [
+        ['right', 'won', 30, 1, false, null],
+        ['of an older release', 'won', 100, 2, false, ['closed_at', 'probability', 'status']],
+        ['reopened', 'open', 30, 2, true, ['closed_at', 'status']],
+        ['without a time', 'lost', 0, 2, false, ['closed_at', 'probability']],
+        ['deleted', 'won', 100, 2, false, ['closed_at', 'probability', 'status']]
+      ]
+    )
+    await t.rejects(
+      sql`update opportunities set stage = 'won' where title = 'reopened'`,
+      /an opportunity in the stage won cannot be open/,
+      'an older release can no longer win one without closing it'
+    )
+    await t.rejects(
+      sql`update opportunities set closed_at = null where title = 'right'`,
+      /opportunities_closed_at_check/
+    )
   }
 )

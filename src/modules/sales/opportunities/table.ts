@@ -42,7 +42,7 @@ export const filterable = [...indexed, 'lead_id', 'pipeline_id'] as const
 
 /**
  * `stage` is the key of a stage of the pipeline (by a foreign key in drizzle/0004), `status` what
- * that stage means.
+ * that stage means (by the trigger `status_follows_stage`).
  */
 export const opportunities = pgTable(
   'opportunities',
@@ -83,6 +83,7 @@ export const opportunities = pgTable(
     reference('opportunities', t, 'pipeline_id', pipelines),
     reference('opportunities', t, 'assigned_to', users),
     check('opportunities_amount_check', sql`${t.amount} >= 0`),
-    check('opportunities_probability_check', sql`${t.probability} between 0 and 100`)
+    check('opportunities_probability_check', sql`${t.probability} between 0 and 100`),
+    check('opportunities_closed_at_check', sql`(${t.closed_at} is null) = (${t.status} = 'open')`)
   ]
 )
