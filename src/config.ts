@@ -102,13 +102,19 @@ function secret(env: Environment, database_url: string | undefined): string | un
   return text
 }
 
-function admin(env: Environment): Config['admin'] {
-  const username = env.ADMIN_USERNAME || 'admin@example.com'
+/**
+ * An admin to be created; `names` are those of the two settings, for the error. The email is the
+ * user name if that is one. Errors: ConfigError.
+ */
+export function adminFrom(
+  username: string,
+  password: string | undefined,
+  names: { username: string; password: string }
+): Config['admin'] {
   if (username.length > 80 || username.trim() !== username)
-    refuse('ADMIN_USERNAME', 'must have at most 80 characters and no leading or trailing space')
-  const password = env.ADMIN_PASSWORD || undefined
+    refuse(names.username, 'must have at most 80 characters and no leading or trailing space')
   if (password !== undefined && (password.length < 8 || password.length > 128))
-    refuse('ADMIN_PASSWORD', 'must have 8 to 128 characters')
+    refuse(names.password, 'must have 8 to 128 characters')
   return {
     username,
     email: username.includes('@') ? username : `${username}@example.com`,
@@ -128,7 +134,10 @@ export function configFrom(env: Environment): Config {
     redis_url: url(env, 'REDIS_URL', ['redis:', 'rediss:']),
     data_dir: env.DATA_DIR || '.data',
     jwt_secret: secret(env, database_url),
-    admin: admin(env),
+    admin: adminFrom(env.ADMIN_USERNAME || 'admin@example.com', env.ADMIN_PASSWORD || undefined, {
+      username: 'ADMIN_USERNAME',
+      password: 'ADMIN_PASSWORD'
+    }),
     cors_origins: origins(env),
     trust_proxy,
     rate_limit_max: integer(env, 'RATE_LIMIT_MAX', 10_000, 1, 100_000_000),
