@@ -10,7 +10,7 @@ import { Statements } from './statements.ts'
 /** The versions that an `If-Match` allows; undefined: any. */
 export type Versions = number[] | undefined
 
-/** How often an update is tried that other writers overtake. */
+/** How often a write is tried that other writers overtake. */
 const maxAttempts = 3
 
 /** The fields of `values` that are given. */
@@ -18,6 +18,9 @@ const given = (values: object): string[] =>
   Object.keys(values)
     .filter(field => (values as Values)[field] !== undefined)
     .toSorted()
+
+const overtaken = () =>
+  unavailable('Concurrent changes prevented this one; nothing was saved. Retry.')
 
 interface Versioned {
   id: number
@@ -146,14 +149,17 @@ const writes = <R extends Versioned, N extends object, C extends object>(records
       const row = updated ?? (await records.explainUpdate(ctx, id, fields, values, versions))
       if (row) return row
     }
-    throw unavailable('Concurrent updates prevented this change; nothing was saved. Retry.')
+    throw overtaken()
   },
 
   /** Deletes softly: the record can be restored. Errors: 404, 412. */
   async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
     const values = { versions: versions ?? null }
-    if (await records.write(ctx, id, records.statements.remove, values)) return
-    throw stale((await records.get(ctx, id)).version)
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      if (await records.write(ctx, id, records.statements.remove, values)) return
+      await records.get(ctx, id, versions) // it throws, unless the record was restored meanwhile
+    }
+    throw overtaken()
   },
 
   /**
@@ -161,9 +167,14 @@ const writes = <R extends Versioned, N extends object, C extends object>(records
    * unique value has been taken since.
    */
   async restore(ctx: Context, id: number): Promise<R> {
-    const { restore } = records.statements
-    const restored = await records.write(ctx, id, restore, { versions: null })
-    return restored ?? (await records.get(ctx, id))
+    const { restore, get, getAny } = records.statements
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const restored = await records.write(ctx, id, restore, { versions: null })
+      const row = restored ?? (await ctx.read(get, { id }))[0]
+      if (row) return row
+      records.assertFound((await ctx.read(getAny, { id }))[0]) // if so, it was deleted meanwhile
+    }
+    throw overtaken()
   }
 })
 
