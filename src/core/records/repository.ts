@@ -11,7 +11,7 @@ import { Statements } from './statements.ts'
 export type Versions = number[] | undefined
 
 /** How often a write is tried that other writers overtake. */
-const maxAttempts = 3
+const maxAttempts = 10
 
 /** The fields of `values` that are given. */
 const given = (values: object): string[] =>
