@@ -338,7 +338,8 @@ async function removeStaleLock(data_dir: string, log: Log): Promise<void> {
   const lock = path.join(data_dir, 'postmaster.pid')
   const pid = Number(linesOf(lock)[0])
   // emptied by a power failure: a server fills it at once
-  if (pid === 0 && Date.now() - fs.statSync(lock).mtimeMs > 1000) fs.rmSync(lock)
+  const age = () => Math.abs(Date.now() - fs.statSync(lock).mtimeMs) // the clock may be set back
+  if (pid === 0 && age() > 1000) fs.rmSync(lock)
   const holder = inspect(pid)
   if (!holder) return // PostgreSQL itself replaces the lock of a dead process
   // the ID belongs to another program now

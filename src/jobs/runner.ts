@@ -55,6 +55,8 @@ const options = (services: Services, pgPool: Pool, log: FastifyBaseLogger): Runn
 
 /** Milliseconds between attempts to reach a lost database. */
 const retryDelay = 5_000
+/** Milliseconds between looks for jobs that nobody does. */
+const watchInterval = 10_000
 /** Milliseconds to wait for the queue, for a server that stopped responding. */
 const queryTimeout = 10_000
 
@@ -89,7 +91,7 @@ export function startJobs(services: Services, database_url: string, log: Fastify
   })()
   const watch = setInterval(() => {
     releaseAbandoned(services).catch(lost)
-  }, abandonment)
+  }, watchInterval)
   const stop = async () => {
     clearInterval(watch)
     stopping.abort()
@@ -106,15 +108,25 @@ const abandonment = 60_000
 
 /**
  * Releases the jobs of processes that were killed. graphile-worker itself waits four hours, since
- * it does not know that these jobs are short.
+ * it does not know that these jobs are short. Also makes jobs due that would have to wait until a
+ * clock that was set back is where it was: they were added, or failed, in its future.
  */
 async function releaseAbandoned({ database }: Services): Promise<void> {
+  const seconds = abandonment / 1000
   await rowsOf(
     database,
     database.pool,
     sql`select graphile_worker.force_unlock_workers(array(
-      select distinct locked_by from graphile_worker.jobs
-      where locked_at < now() - make_interval(secs => ${abandonment / 1000})))`
+        select distinct locked_by from graphile_worker.jobs
+        where abs(extract(epoch from now() - locked_at)) > ${seconds}))`
+  )
+  await rowsOf(
+    database,
+    database.pool,
+    sql`select graphile_worker.reschedule_jobs(array(
+        select id from graphile_worker.jobs
+        where run_at > now() and locked_at is null and updated_at > now() + interval '1 second'),
+      run_at => now())`
   )
 }
 
