@@ -8,7 +8,7 @@ import { createOrganization } from '../src/bootstrap/organizations.ts'
 import { adminFrom, ConfigError, readConfig } from '../src/config.ts'
 import { Problem, problemOfDatabase } from '../src/core/errors.ts'
 
-const usage = `Usage: npm run organization -- --name <name> --admin <user name> [--password <password>]
+const usage = `Usage: npm run organization -- --name <name> --admin <name> [--password <password>]
 
   --name      Name of the organization.
   --admin     User name of its first admin, who can create other users. It may be an email address.

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { runMigrations } from 'graphile-worker'
 import postgres from 'postgres'
 import { drizzle, migrate as applyPending } from '../core/db/drizzle.ts'
-import { closePool, queuePool } from '../jobs/pool.ts'
+import { closePool, queuePool } from '../core/db/queue-pool.ts'
 import { version } from '../version.ts'
 
 const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))

@@ -75,8 +75,8 @@ export const health = fp<{ services: Services }>(async (app, { services }) => {
         operationId: 'checkReadiness',
         summary: 'Check readiness',
         description:
-          'Queries Postgres. A Postgres that cannot write still serves reads, and Redis is only a ' +
-          'cache: without them, the service is degraded but still ready.',
+          'Queries Postgres. Without Redis, which is only a cache, or with a Postgres that can ' +
+          'only be read, the service is degraded but still ready.',
         tags,
         response: response(200, 'The service is ready.', Ready)
       }

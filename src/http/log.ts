@@ -41,7 +41,7 @@ function describe({ msg = '', request_id, ...line }: Line): string {
 export const terminalFormat: PrettyOptions = {
   ignore: 'pid,hostname,request_id,method,path,status,ms,ip,user_id,failure,aborted',
   translateTime: 'HH:MM:ss',
-  messageFormat: line => describe(line as Line)
+  messageFormat: line => describe(line)
 }
 
 /** One line per request, without headers, bodies and queries: what is not logged cannot leak. */

@@ -11,9 +11,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import { Context, type Services } from '../core/access/context.ts'
 import { sql } from '../core/db/drizzle.ts'
+import { closePool, queuePool } from '../core/db/queue-pool.ts'
 import { rowsOf } from '../core/db/sql.ts'
 import type { JobPayload } from '../core/jobs.ts'
-import { closePool, queuePool } from './pool.ts'
 import { tasks, type Task } from './tasks.ts'
 
 /** Milliseconds after which a job leaves its remaining batches to a later turn. */

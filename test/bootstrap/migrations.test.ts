@@ -100,7 +100,8 @@ t.test(
     const running = await start(t, env)
     const sql = postgres(DATABASE_URL, { max: 1 })
     t.teardown(() => sql.end())
-    await sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('newer', ${Date.now() + 1e9})`
+    await sql`insert into drizzle.__drizzle_migrations (hash, created_at)
+      values ('newer', ${Date.now() + 1e9})`
 
     const refused = await start(t, env)
     const line =
@@ -126,16 +127,20 @@ t.test(
     await sql`insert into organizations (name) values ('One')`
     const [pipeline] = await sql`insert into pipelines (organization_id, name, is_default)
     values (1, 'Sales', true) returning id`
-    await sql`insert into stages (organization_id, pipeline_id, key, name, position, probability, kind)
+    await sql`insert into stages
+      (organization_id, pipeline_id, key, name, position, probability, kind)
     select 1, ${pipeline!.id}, kind, kind, 1, probability, kind
     from (values ('open', 50), ('won', 100), ('lost', 0)) stage (kind, probability)`
     const closed_at = '2026-01-02T03:04:05.000Z'
     await sql`insert into opportunities
       (organization_id, pipeline_id, title, stage, status, probability, closed_at, deleted_at)
-    select 1, ${pipeline!.id}, title, stage, status, 30, closed_at::timestamptz, deleted_at::timestamptz
+    select 1, ${pipeline!.id}, title, stage, status, 30, closed_at::timestamptz,
+      deleted_at::timestamptz
     from (values
-      ('right', 'won', 'won', ${closed_at}, null), ('of an older release', 'won', 'open', null, null),
-      ('reopened', 'open', 'won', ${closed_at}, null), ('without a time', 'lost', 'lost', null, null),
+      ('right', 'won', 'won', ${closed_at}, null),
+      ('of an older release', 'won', 'open', null, null),
+      ('reopened', 'open', 'won', ${closed_at}, null),
+      ('without a time', 'lost', 'lost', null, null),
       ('deleted', 'won', 'open', null, ${closed_at})
     ) row (title, stage, status, closed_at, deleted_at)`
     await migrate(url)

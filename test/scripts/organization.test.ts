@@ -27,7 +27,7 @@ t.test('a second organization is created beside a running server', async t => {
   const created = await create(env, ['--name', 'Acme', '--admin', 'anna'])
   t.equal(created.code, 0, created.output)
   const generated =
-    /^Organization {5}Acme \(\d+\)\nAdmin {12}anna {3}password: (\S{16}) {3}\(shown only now\)\n/.exec(
+    /^Organization +Acme \(\d+\)\nAdmin +anna +password: (\S{16}) +\(shown only now\)\n/.exec(
       created.output
     )?.[1]
   const [first, anna] = [
@@ -70,7 +70,8 @@ t.test('in a given database', async t => {
   const counts = async () =>
     (
       await sql`select (select count(*)::int from organizations) as organizations,
-        (select count(*)::int from users) as users, (select count(*)::int from pipelines) as pipelines`
+        (select count(*)::int from users) as users,
+        (select count(*)::int from pipelines) as pipelines`
     )[0]
 
   await t.test('the password can come from the standard input or the arguments', async t => {
@@ -110,7 +111,7 @@ t.test('in a given database', async t => {
     const both = await Promise.all(
       ['C', 'D'].map(async name => await create(env, ['--name', name, '--admin', 'carl']))
     )
-    t.same(both.map(({ code }) => code).toSorted(), [0, 1])
+    t.same(new Set(both.map(({ code }) => code)), new Set([0, 1]))
     t.same(await counts(), {
       organizations: before!.organizations + 1,
       users: before!.users + 1,
