@@ -15,8 +15,8 @@ const lockTimeout = 60_000
 
 /**
  * Applies pending migrations, all or none. Processes that start together wait for each other.
- * `url`: `postgres://…`. Errors: with a message of one line when a newer release has migrated the
- * database, which this one would fill with what the newer one does not expect.
+ * `url`: `postgres://…`. Errors: with a message of one line; also when a newer release has migrated
+ * the database, which this one would fill with what the newer one does not expect.
  */
 export async function migrate(url: string): Promise<void> {
   const client = postgres(url, {
@@ -30,11 +30,17 @@ export async function migrate(url: string): Promise<void> {
     await assertNoNewerRelease(client)
     // the queue first: our triggers add jobs to it
     await runMigrations({ pgPool: pool })
-    await applyPending(drizzle(client), { migrationsFolder: folder })
+    await applyPending(drizzle(client), { migrationsFolder: folder }).catch(failed)
   } finally {
     await closePool(pool)
     await client.end({ timeout: 5 })
   }
+}
+
+/** Drizzle's own error is the statement that failed; its cause says why. */
+function failed(error: Error): never {
+  const { message } = error.cause instanceof Error ? error.cause : error
+  throw new Error(`The database could not be migrated: ${message}`, { cause: error })
 }
 
 /** When each migration of this release was made, in ms since 1970, as the database has it. */

@@ -170,3 +170,13 @@ t.test(
     )
   }
 )
+
+t.test('a migration that fails stops the start with one line', async t => {
+  const { url, sql } = await emptyDatabase(t)
+  await sql`create table contacts (id int)`
+  const refused = await start(t, { DATABASE_URL: url, JWT_SECRET: 'x'.repeat(32) })
+  t.same(
+    [await refused.ended, refused.output()],
+    [1, 'The database could not be migrated: relation "contacts" already exists\n']
+  )
+})

@@ -1,4 +1,6 @@
 // A Postgres that responds but cannot do its work: full disk, no memory, I/O errors, read-only.
+import { readFileSync } from 'node:fs'
+import { pino } from 'pino'
 import t from 'tap'
 import { application, caller, organization } from '../support/app.ts'
 
@@ -59,5 +61,21 @@ t.test('corrupt data is an internal error: to retry does not help', async t => {
   for (const code of ['XX000', 'XX001']) {
     const failed = await call('POST /api/contacts', { first_name: 'A', last_name: code })
     t.match([failed.statusCode, failed.json().code], [500, 'internal'], code)
+  }
+})
+
+t.test('a missing file is an internal error, a missing socket a lost database', async t => {
+  const silent = pino({ level: 'silent' })
+  const app = await application(t, {}, silent, async app => {
+    app.get('/broken', { config: { public: true }, schema: { hide: true } }, async () =>
+      readFileSync('/nowhere/at/all')
+    )
+  })
+  t.equal((await app.inject('/broken')).statusCode, 500)
+  const lost = await application(t, { database_url: 'postgres://x@%2Fnowhere%2F,/x' })
+  for (const request of ['GET /readyz', 'POST /api/auth/login']) {
+    const body = request.startsWith('POST') ? { username: 'a', password: 'b' } : undefined
+    const answer = await caller(lost)(request, body)
+    t.match([answer.statusCode, answer.headers['retry-after']], [503, '1'], request)
   }
 })
