@@ -51,9 +51,10 @@ async function main() {
       await postgres?.stop()
       process.exit(code)
     })())
-  void postgres?.exited.then(() => {
+  void postgres?.exited.then(reason => {
     if (closing) return
-    logger.fatal('Postgres has stopped. Start again to recover.')
+    const why = reason === undefined ? '' : ` (${reason})`
+    logger.fatal(`Postgres has stopped${why}. Start again to recover.`)
     void close(1, 0)
   })
 

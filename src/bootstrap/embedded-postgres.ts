@@ -23,13 +23,13 @@ import { endServer, hasEnded, inspect, tolerating, until } from './processes.ts'
 
 /**
  * A running server. `url` works for postgres.js, pg and psql; `exited` resolves when the server
- * exits, for whatever reason.
+ * exits, to why it gave up, if it did: a full disk, for example.
  */
 export interface EmbeddedPostgres {
   url: string
   socket_dir: string
   pid: number
-  exited: Promise<void>
+  exited: Promise<string | undefined>
   stop: () => Promise<void>
 }
 
@@ -93,7 +93,12 @@ export async function startEmbeddedPostgres(
     postgres,
     serverArgs(data_dir, socket_dir, { ...SETTINGS, ...(durable ? {} : NOT_DURABLE), ...settings })
   )
-  const child = await launch(server, data_dir, socket_dir, log).catch((error: unknown) => {
+  let panic: string | undefined
+  const watch = (line: string) => {
+    panic = /PANIC: +(.*)/.exec(line)?.[1] ?? panic
+    log(line)
+  }
+  const child = await launch(server, data_dir, socket_dir, watch).catch((error: unknown) => {
     removeSockets()
     throw error
   })
@@ -104,16 +109,20 @@ export async function startEmbeddedPostgres(
     child.kill('SIGINT')
   }
   process.once('exit', stopWithProcess)
-  const exited = new Promise<void>(resolve => {
+  const exited = new Promise<string | undefined>(resolve => {
     child.once('exit', () => {
       process.off('exit', stopWithProcess)
       removeSockets()
-      resolve()
+      resolve(panic)
     })
   })
   const pid = child.pid!
   let stopping: Promise<void> | undefined
-  const stop = () => (stopping ??= endServer(pid, () => hasEnded(child)).then(() => exited))
+  const end = async () => {
+    await endServer(pid, () => hasEnded(child))
+    await exited
+  }
+  const stop = () => (stopping ??= end())
   return { url: socketUrl(socket_dir), socket_dir, pid, exited, stop }
 }
 
@@ -368,7 +377,11 @@ function isServerOn(data_dir: string, args: string): boolean {
 
 function problemIn(output: string): string {
   return (
-    [...output.matchAll(/(?:FATAL|PANIC|HINT|error): +(.*)/g)].map(match => match[1]).join(' ') ||
+    [...output.matchAll(/(?:FATAL|PANIC|HINT|error): +(.*)/g)]
+      .map(match => match[1]!)
+      // said after every interrupted recovery, also one that a full disk interrupted
+      .filter(line => !line.startsWith('This probably means that some data is corrupted'))
+      .join(' ') ||
     output.trim().split('\n').at(-1) ||
     'there was no output'
   )
