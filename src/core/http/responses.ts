@@ -96,10 +96,10 @@ export function setNextLink(
   cursor: string | null
 ): void {
   if (cursor === null) return
-  const [target = '', query] = url.split('?', 2)
+  const [target = '', ...query] = url.split('?')
   // a request to a proxy has an absolute URL, whose host is the caller's choice (RFC 9112 §3.2.2)
   const path = target.startsWith('/') ? target : new URL(target).pathname
-  const parameters = new URLSearchParams(query)
+  const parameters = new URLSearchParams(query.join('?'))
   parameters.set('cursor', cursor)
   reply.header('link', `<${path}?${parameters.toString()}>; rel="next"`)
 }
