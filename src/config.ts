@@ -17,6 +17,8 @@ export interface Config {
   trust_proxy: string[]
   /** Requests per minute and client. */
   rate_limit_max: number
+  /** Slow statements of one organization at a time, in each process. */
+  slow_statements: number
   log_level: string
   password_cost: PasswordCost
 }
@@ -129,6 +131,7 @@ export function configFrom(env: Environment): Config {
     cors_origins: origins(env),
     trust_proxy: proxies(env),
     rate_limit_max: integer(env, 'RATE_LIMIT_MAX', 10_000, 1, 100_000_000),
+    slow_statements: integer(env, 'SLOW_STATEMENTS', 3, 1, 50),
     log_level: levels.includes(log_level)
       ? log_level
       : refuse(

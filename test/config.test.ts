@@ -18,6 +18,7 @@ t.test('an invalid setting is named', t => {
     ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.com/path' }],
     ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
     ['RATE_LIMIT_MAX', { RATE_LIMIT_MAX: '0' }],
+    ['SLOW_STATEMENTS', { SLOW_STATEMENTS: '0' }],
     ['LOG_LEVEL', { LOG_LEVEL: 'loud' }],
     ['ADMIN_PASSWORD', { ADMIN_PASSWORD: 'short' }]
   ] as [string, Env][]) {

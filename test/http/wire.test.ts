@@ -76,5 +76,10 @@ t.test('a client that goes away leaves no error in the log', async t => {
       lines.join('')
     )
   }
-  t.equal((await call('GET /api/contacts?limit=1')).statusCode, 200, 'the process goes on')
+  for (let i = 0; i < 3; i++)
+    t.equal(
+      (await call('GET /api/tags', undefined, { accept: 'text/csv' })).statusCode,
+      200,
+      'aborted exports do not count'
+    )
 })

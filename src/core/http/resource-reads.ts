@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { finished } from 'node:stream'
 import type { Context } from '../access/context.ts'
 import type { Entry } from '../cache/cache.ts'
 import { defined } from '../defined.ts'
@@ -102,6 +103,7 @@ export function mountList(mount: Mount): void {
           ? asCsv(reply, resource.path).send(streamCsv(batches, fields ?? columns, bom))
           : reply.type(`${format}; charset=utf-8`).send(streamNdjson(batches))
       if (format !== 'application/json' && !paged) {
+        finished(reply.raw, await request.ctx.beginExport())
         const batches = stream(request.ctx, listed)
         return send(presentEach(mount, request.ctx, batches, fields, include, rest))
       }

@@ -1,6 +1,7 @@
 import type { SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
+import { setImmediate } from 'node:timers/promises'
 import type { Context } from '../access/context.ts'
 import { columnNamed, defaultsOf } from '../db/columns.ts'
 import { and, getTableName, sql, unionAll } from '../db/drizzle.ts'
@@ -105,6 +106,7 @@ export class Lists<Row> {
       const found = await this.#rows(ctx, { ...query, sort }, keys, batchSize, at)
       if (found.length > 0) yield found
       if (found.length < batchSize) return
+      await setImmediate() // other requests come first
       at = positionIn(keys, found.at(-1)!)
     }
   }
@@ -117,6 +119,13 @@ export class Lists<Row> {
     position?: Position
   ): Promise<Row[]> {
     return await this.#rows(ctx, { ...query, sort }, this.#keysOf(sort), limit, position)
+  }
+
+  /** The first row of a list that an index gives at once: it waits for no turn. */
+  async first(ctx: Context, query: ListQuery): Promise<Row | undefined> {
+    const sorted = { ...query, sort: query.sort ?? newestFirst }
+    const statement = this.#statementOf(sorted, this.#keysOf(sorted.sort))
+    return (await ctx.read(statement, { ...this.#values(query), limit: 1 }))[0]
   }
 
   /** The position of a row in a list of this sort. */
@@ -143,7 +152,7 @@ export class Lists<Row> {
     const values: Values = { record: JSON.stringify({ ...this.#defaults, ...record }) }
     for (const [i, set] of sets.entries())
       for (const [j, { value }] of set.entries()) values[`f${i}_${j}`] = value
-    const matched = (await ctx.one(statement, values))!
+    const matched = (await ctx.read(statement, values))[0]!
     return sets.map((_, i) => matched[`m${i}`]!)
   }
 
@@ -266,13 +275,15 @@ export class Lists<Row> {
     at?: Position
   ): Promise<Row[]> {
     const inNulls = at?.[0] === null && keys[0]!.nullable
-    const nulls = at?.map(value => (value === null ? '0' : '1')).join('')
-    const statement = this.#compiled<Row>(`${shapeOf(query)} ${nulls}`, () =>
-      this.#statement(query, keys, at)
-    )
+    const statement = this.#statementOf(query, keys, at)
     const position = inNulls ? at.slice(1) : (at ?? [])
     const positions = Object.fromEntries(position.map((value, i) => [`k${i}`, value]))
     return await ctx.rows(statement, { ...this.#values(query), limit, ...positions })
+  }
+
+  #statementOf(query: ListQuery, keys: SortKey[], at?: Position): Statement<Row> {
+    const nulls = at?.map(value => (value === null ? '0' : '1')).join('')
+    return this.#compiled<Row>(`${shapeOf(query)} ${nulls}`, () => this.#statement(query, keys, at))
   }
 
   async #count(ctx: Context, query: ListQuery): Promise<number> {
@@ -283,7 +294,7 @@ export class Lists<Row> {
         .from(this.#resource.table)
         .where(and(...this.#where(query)))
     )
-    return (await ctx.one(statement, this.#values(query)))!.total
+    return (await ctx.aggregate(statement, this.#values(query)))[0]!.total
   }
 }
 

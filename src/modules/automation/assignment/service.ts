@@ -69,15 +69,14 @@ export const assignmentRuleService = {
     kinds: Assignable[],
     work: (ctx: Context) => Promise<T>
   ): Promise<T> {
-    const { data } = await records.list(ctx, {
+    const rule = await records.first(ctx, {
       filters: [
         ...equal({ status: 'active' }),
         { field: 'resource', operator: 'in', value: kinds },
         { field: 'team_id', operator: 'null', value: false }
-      ],
-      limit: 1
+      ]
     })
-    return data.length === 0 ? await work(ctx) : await ctx.withLocks(['rotation'], work)
+    return rule ? await ctx.withLocks(['rotation'], work) : await work(ctx)
   },
 
   /**
@@ -91,8 +90,7 @@ export const assignmentRuleService = {
     create: (ctx: Context, input: Input) => Promise<Row>
   ): Promise<Row> {
     if (input.assigned_to !== undefined) return await create(ctx, input)
-    const { data } = await records.list(ctx, { ...activeRules(kind), limit: 1 })
-    if (data.length === 0) return await create(ctx, input)
+    if (!(await records.first(ctx, activeRules(kind)))) return await create(ctx, input)
     return await ctx.transaction(async ctx => {
       const assigned_to = await findAssignee(ctx, kind, input)
       return await create(ctx, { ...input, assigned_to })

@@ -111,6 +111,6 @@ async function assertLinks(ctx: Context, links: Link[], before: Link[] = []): Pr
   const known = new Set(before.map(keyOf))
   const added = links.map((link, i) => ({ ...link, i })).filter(link => !known.has(keyOf(link)))
   if (added.length === 0) return
-  const missing = await ctx.rows<{ i: number }>(missingLinks(added))
+  const missing = await ctx.read<{ i: number }>(missingLinks(added))
   if (missing.length > 0) throw unknownReference(missing.map(({ i }) => `links/${i}/id`))
 }

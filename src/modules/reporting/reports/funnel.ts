@@ -88,7 +88,7 @@ async function walk(
   cohort: SQL,
   steps: string[]
 ): Promise<{ steps: Step[]; all: number }> {
-  const rows = await ctx.rows<Step & { all: number }>(funnelQuery(subject, cohort, steps))
+  const rows = await ctx.aggregate<Step & { all: number }>(funnelQuery(subject, cohort, steps))
   return { steps: rows.map(({ all: _, ...step }) => step), all: rows[0]?.all ?? 0 }
 }
 

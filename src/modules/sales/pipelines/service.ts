@@ -88,7 +88,7 @@ export const pipelineService = {
 }
 
 const findDefault = async (ctx: Context) =>
-  (await records.list(ctx, { filters: equal({ is_default: true }), limit: 1 })).data[0]
+  await records.first(ctx, { filters: equal({ is_default: true }) })
 
 async function unsetDefault(ctx: Context): Promise<void> {
   const pipeline = await findDefault(ctx)
