@@ -117,6 +117,10 @@ const reads = <R extends Versioned>(records: Records<R>, lists: Lists<R>) => ({
   find: async (ctx: Context, ids: number[]): Promise<R[]> =>
     ids.length === 0 ? [] : await ctx.read(records.statements.find, { ids }),
 
+  /** Like `find`, with the deleted records. */
+  findWithDeleted: async (ctx: Context, ids: number[]): Promise<R[]> =>
+    ids.length === 0 ? [] : await ctx.read(records.statements.findAny, { ids }),
+
   /** The changes of a record, deleted or not, newest first. Errors: 404. */
   async history(ctx: Context, id: number, query: ListQuery = {}): Promise<Page<EventRow>> {
     records.assertFound((await ctx.read(records.statements.getAny, { id }))[0])

@@ -13,8 +13,11 @@ import { getTableConfig } from '../db/drizzle.ts'
 import { kebabCase, words } from '../names.ts'
 import type { VirtualFilters } from './filter.ts'
 
-/** Related records that a field refers to: its column, or a list of IDs and the table of those. */
-export type IncludedField = string | { ids: string; of: RecordTable }
+/**
+ * Related records that a field refers to: its column, a list of IDs and the table of those, or a
+ * list of links (`{ type, id }`), of which the names are included.
+ */
+export type IncludedField = string | { ids: string; of: RecordTable } | { links: string }
 
 /**
  * What a resource is. Everything that concerns all resources is derived from this. The type
