@@ -73,6 +73,23 @@ t.test('CSV and NDJSON', async t => {
   )
 })
 
+t.test('CSV has no related records, and does not read them', async t => {
+  const { call } = await organization(app)
+  const { id: account_id } = (await call('POST /api/accounts', { name: 'Corp' })).json()
+  await call('POST /api/contacts', { first_name: 'A', last_name: 'B', account_id })
+  for (const page of ['', '&limit=1']) {
+    const reads = async (accept: string) =>
+      await plansOfWork(
+        app,
+        () =>
+          call(`GET /api/contacts?fields=last_name&include=account${page}`, undefined, { accept }),
+        app.services.database.point
+      )
+    t.same(await reads('text/csv'), [], `CSV${page}`)
+    t.equal((await reads('application/x-ndjson')).length, 1, `NDJSON has them${page}`)
+  }
+})
+
 t.test('on 20,000 rows', async t => {
   const { call, id: organization_id } = await organization(app)
   const sql = app.services.database.pool
