@@ -102,14 +102,15 @@ const inMonth: Example = [
 ]
 export const ForecastReport = ReportOf(
   'forecast',
-  'Open and won opportunities by month of `close_date`.',
+  'Open opportunities by the month of `close_date`, won ones by the month of `closed_at`.',
   Row(
     {
       month: Nullable(
         Type.String({
           maxLength: 7,
           pattern: '^[0-9]{4}-[0-9]{2}$',
-          description: 'Month of `close_date`; null if there is none.',
+          description:
+            'Month of `close_date` if open, of `closed_at` in UTC if won; null if there is none.',
           example: '2024-03'
         })
       ),
