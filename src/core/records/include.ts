@@ -5,7 +5,14 @@ import { Instant, Nullable, Ref, Text } from '../http/schema.ts'
 import type { ListQuery } from './list.ts'
 import { namesOf } from './names.ts'
 import { repository } from './repository.ts'
-import { fieldSchema, referencesOf, resourceNamed, resourceOf, type Resource } from './resource.ts'
+import {
+  allResources,
+  fieldSchema,
+  referencesOf,
+  resourceNamed,
+  resourceOf,
+  type Resource
+} from './resource.ts'
 
 type Row = Record<string, unknown>
 
@@ -40,8 +47,23 @@ export function fieldOf(relation: Relation): string {
   return 'links' in relation ? relation.links : 'id'
 }
 
-/** The relations that a resource declares, resolved through its foreign keys. */
-export function relationsOf(resource: Resource): Relations {
+/**
+ * The relations that a resource declares, resolved through its foreign keys, and those that all
+ * resources have.
+ */
+export const relationsOf = (resource: Resource): Relations => ({
+  ...declaredBy(resource),
+  ...commonTo(resource)
+})
+
+function commonTo({ schema }: Resource): Relations {
+  const relations = allResources().flatMap(target =>
+    (target.namedBy ?? []).map(field => [field, referenceTo(target, field)] as const)
+  )
+  return Object.fromEntries(relations.filter(([field]) => field in (schema?.properties ?? {})))
+}
+
+function declaredBy(resource: Resource): Relations {
   const references = referencesOf(resource)
   const relations = Object.entries(resource.include ?? {}).map(([name, included]) => {
     if (typeof included === 'object' && 'links' in included)

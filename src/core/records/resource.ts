@@ -54,6 +54,8 @@ export interface Definition<
   virtualFilters?: VirtualFilters
   /** Related records, by the names that `include` knows them by. */
   include?: Readonly<Record<string, IncludedField>>
+  /** Fields of any record that name one of these without a foreign key, and can be included. */
+  namedBy?: readonly string[]
   /** Columns that never leave the database, also not in events (see its `CALL watch_records`). */
   hidden?: readonly H[]
   /** The name of a record for people: SQL on its own columns. */

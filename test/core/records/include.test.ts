@@ -34,19 +34,20 @@ t.test('relations that a definition declares carry that permission', async t => 
 })
 
 t.test('a disabled and a deleted user are still named', async t => {
-  const { user: named } = await user('user')
+  const { user: named, call: asNamed } = await user('user')
   const summary = { id: named.id, username: named.username }
   const body = { name: 'Corp', assigned_to: named.id }
-  const { id } = (await call('POST /api/accounts', body)).json()
+  const { id } = (await asNamed('POST /api/accounts', body)).json()
   const team = { name: 'Team', leader_id: named.id, member_ids: [admin.user.id, named.id] }
   const { id: team_id } = (await call('POST /api/teams', team)).json()
   const viewer = await user('viewer')
   const assertNamed = async (when: string) => {
-    const queries = [`accounts/${id}?include=assigned_to`, `accounts?id=${id}&include=assigned_to`]
-    for (const query of queries) {
+    const include = 'include=assigned_to,created_by,updated_by'
+    for (const query of [`accounts/${id}?${include}`, `accounts?id=${id}&${include}`]) {
       const answer = (await viewer.call(`GET /api/${query}`)).json()
       const { included } = answer.data?.[0] ?? answer
-      t.same(included, { assigned_to: summary }, `${when}: ${query}`)
+      const expected = { assigned_to: summary, created_by: summary, updated_by: summary }
+      t.same(included, expected, `${when}: ${query}`)
     }
     const { included } = (await viewer.call(`GET /api/teams/${team_id}?include=members`)).json()
     t.match(included.members, [{ id: admin.user.id }, summary], `${when}: a list of users`)
@@ -55,6 +56,13 @@ t.test('a disabled and a deleted user are still named', async t => {
   await assertNamed('disabled')
   await call(`DELETE /api/users/${named.id}`)
   await assertNamed('deleted')
+})
+
+t.test('any record can be shown with who created it; the system has no name', async t => {
+  const tag = (await call('POST /api/tags?include=created_by', { name: 'Tag' })).json()
+  t.match(tag.included, { created_by: { username: admin.user.username } })
+  const [pipeline] = (await call('GET /api/pipelines?include=created_by')).json().data
+  t.match([pipeline.created_by, pipeline.included], [null, { created_by: undefined }])
 })
 
 t.test('other deleted records are omitted: they are in the list of deleted ones', async t => {
