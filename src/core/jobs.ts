@@ -74,7 +74,7 @@ export async function enqueueRest(
   await addJob(ctx, name, payload, key === null || key.endsWith(rest) ? key : key + rest, 0)
 }
 
-/** Removes what earlier turns left of the job with this key: the one that begins does it as well. */
+/** Removes what earlier turns left of the job with this key, which does it as well. */
 export async function removeRest(ctx: Context, key: string | null): Promise<void> {
   if (key !== null && !key.endsWith(rest))
     await ctx.write([], sql`select from graphile_worker.remove_job(${key + rest})`)

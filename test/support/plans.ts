@@ -8,7 +8,7 @@ function record(sql: postgres.Sql, sent: Sent[]): () => void {
   const recording = <Connection extends postgres.ISql>(connection: Connection) => {
     const real = connection.unsafe.bind(connection)
     connection.unsafe = ((text: string, values: never[], options: object) => {
-      if (!text.startsWith('set local')) sent.push([text, values])
+      if (!/^(begin|set local)/.test(text)) sent.push([text, values])
       return real(text, values, options)
     }) as typeof connection.unsafe
     return connection
@@ -16,7 +16,7 @@ function record(sql: postgres.Sql, sent: Sent[]): () => void {
   const { unsafe, begin } = sql
   recording(sql)
   sql.begin = (async (work: (connection: postgres.TransactionSql) => Promise<unknown>) =>
-    await begin.call(sql, connection => work(recording(connection)))) as typeof sql.begin
+    await begin.call(sql, '', connection => work(recording(connection)))) as typeof sql.begin
   return () => {
     Object.assign(sql, { unsafe, begin })
   }

@@ -83,7 +83,7 @@ t.test('CSV has no related records, and does not read them', async t => {
         app,
         () =>
           call(`GET /api/contacts?fields=last_name&include=account${page}`, undefined, { accept }),
-        app.services.database.point
+        [app.services.database.point]
       )
     t.same(await reads('text/csv'), [], `CSV${page}`)
     t.equal((await reads('application/x-ndjson')).length, 1, `NDJSON has them${page}`)
