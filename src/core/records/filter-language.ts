@@ -3,17 +3,19 @@ import { invalidParameter, Problem, ruleBroken } from '../errors.ts'
 import { explained, Instant, OneOf, Text } from '../http/schema.ts'
 import { ajv, faultOf, urlValidator, type Failure } from '../http/validation.ts'
 import type { Filter, Operator, VirtualFilters } from './filter.ts'
-import { fieldSchema } from './resource.ts'
+import { fieldSchema, type Reference } from './resource.ts'
 
 /**
- * What can be filtered: fields of a record, those of them that are searched, and virtual filters.
- * A resource is one; `{ ...resource, filters: […] }` is one with fewer fields.
+ * What can be filtered: fields of a record, those of them that are searched, virtual filters, and
+ * the filters of related records. A resource is one; `{ ...resource, filters: […] }` is one with
+ * fewer fields.
  */
 export interface FilterContract {
   schema?: TObject
   filters?: readonly string[]
   search?: readonly string[]
   virtualFilters?: VirtualFilters
+  relatedRecords?: () => Record<string, Reference>
 }
 
 interface Condition {
@@ -31,7 +33,7 @@ const descriptions: Record<Operator, (field: string, schema: TSchema) => string>
   lt: (field, schema) => `\`${field}\` is ${isTime(schema) ? 'before' : 'less than'} this value.`,
   lte: (field, schema) =>
     `\`${field}\` is ${isTime(schema) ? 'on or before' : 'less than or equal to'} this value.`,
-  like: field => `\`${field}\` contains this text, ignoring case and accents.`,
+  like: field => `\`${field}\` contains this text, ignoring case, accents and punctuation.`,
   null: field => `\`${field}\` is null (true) or not null (false).`,
   any: field => `\`${field}\` contains at least one of these values, separated by commas.`,
   all: field => `\`${field}\` contains all of these values, separated by commas.`
@@ -60,6 +62,25 @@ function operatorsOf(field: string, schema: TSchema, searchable: boolean): Opera
     ...(schema.nullable ? ['null' as const] : [])
   ]
 }
+
+/** The conditions on the fields of a record. */
+const conditionsOf = ({ schema, filters = [], search = [] }: FilterContract): Condition[] =>
+  filters.flatMap(field => {
+    const of = fieldSchema(schema!, field)
+    return operatorsOf(field, of, search.includes(field)).map(operator => ({
+      field,
+      operator,
+      schema: of
+    }))
+  })
+
+/** The fields that `q` searches: those of the record, and of related ones by their names. */
+export const searchedFields = ({ search = [], relatedRecords }: FilterContract): string[] => [
+  ...search,
+  ...Object.entries(relatedRecords?.() ?? {}).flatMap(([name, { to }]) =>
+    (to.search ?? []).map(field => `${name}.${field}`)
+  )
+]
 
 /** Operators that only stored filters may have: lists offer no ranges of IDs since 0.2. */
 const retiredOperatorsOf = (field: string, schema: TSchema): Operator[] =>
@@ -158,29 +179,29 @@ export class FilterLanguage {
   readonly #retired: TProperties
   #validate: ReturnType<typeof urlValidator> | undefined
 
-  constructor({ schema, filters = [], search = [], virtualFilters = {} }: FilterContract) {
+  constructor(contract: FilterContract) {
+    const { schema, filters = [], virtualFilters = {}, relatedRecords } = contract
     const virtual = Object.entries(virtualFilters).map(([field, { schema }]) => ({
       field,
       operator: 'eq' as const,
       schema
     }))
     const fields = filters.map(field => ({ field, schema: fieldSchema(schema!, field) }))
-    const columns = fields.flatMap(({ field, schema }) =>
-      operatorsOf(field, schema, search.includes(field)).map(operator => ({
-        field,
-        operator,
-        schema
-      }))
+    const columns = conditionsOf(contract)
+    const related = Object.entries(relatedRecords?.() ?? {}).flatMap(([name, { to }]) =>
+      conditionsOf(to)
+        .filter(({ field }) => field !== 'id')
+        .map(one => ({ ...one, field: `${name}.${one.field}` }))
     )
     const retired = fields.flatMap(({ field, schema }) =>
       retiredOperatorsOf(field, schema).map(operator => ({ field, operator, schema }))
     )
     this.parameters = {
       ...Object.fromEntries(virtual.map(({ field, schema }) => [field, Type.Optional(schema)])),
-      ...parametersOf(columns)
+      ...parametersOf([...columns, ...related])
     }
     this.#retired = parametersOf(retired)
-    for (const condition of [...columns, ...retired, ...virtual])
+    for (const condition of [...columns, ...related, ...retired, ...virtual])
       this.#conditions.set(parameterName(condition), condition)
   }
 

@@ -8,7 +8,7 @@ import { repository } from './repository.ts'
 import {
   allResources,
   fieldSchema,
-  referencesOf,
+  includedReference,
   resourceNamed,
   resourceOf,
   type Resource
@@ -64,7 +64,6 @@ function commonTo({ schema }: Resource): Relations {
 }
 
 function declaredBy(resource: Resource): Relations {
-  const references = referencesOf(resource)
   const relations = Object.entries(resource.include ?? {}).map(([name, included]) => {
     if (typeof included === 'object' && 'links' in included)
       return [name, linksOf(resource, included.links)] as const
@@ -75,17 +74,13 @@ function declaredBy(resource: Resource): Relations {
       const schema = Type.Array(Ref(target.summary ?? target.schema!), { maxItems })
       return [name, { ...referenceTo(target, ids), schema }] as const
     }
-    const reference = references.find(
-      ({ table, column }) => table === resource.table && column.name === included
-    )
-    const target = targetOf(resource, name, reference?.to.table)
-    return [name, referenceTo(target, included)] as const
+    return [name, referenceTo(includedReference(resource, name).to, included)] as const
   })
   return Object.fromEntries(relations)
 }
 
-function targetOf(resource: Resource, name: string, table: PgTable | undefined): Resource {
-  const target = table && resourceOf(table)
+function targetOf(resource: Resource, name: string, table: PgTable): Resource {
+  const target = resourceOf(table)
   if (!target) throw new Error(`${resource.name} includes ${name}, which refers to no resource`)
   return target
 }

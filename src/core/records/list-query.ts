@@ -3,8 +3,9 @@ import { defined } from '../defined.ts'
 import { invalidParameter } from '../errors.ts'
 import { bomParameter } from '../http/formats.ts'
 import { explained, OneOf, Text } from '../http/schema.ts'
-import { FilterLanguage, type FilterContract } from './filter-language.ts'
+import { FilterLanguage, searchedFields, type FilterContract } from './filter-language.ts'
 import type { ListQuery, Sort } from './list.ts'
+import { wordsIn } from './search.ts'
 
 /** What a list offers besides filters: its sorts, and the names of what can be included. */
 export interface ListContract extends FilterContract {
@@ -71,7 +72,8 @@ export class ListQueryReader {
   }
 
   #parameters() {
-    const { schema, sorts = [], include = [], search = [] } = this.#contract
+    const { schema, sorts = [], include = [] } = this.#contract
+    const search = searchedFields(this.#contract)
     const directions = sorts.flatMap(field => [field, `-${field}`])
     return defined({
       limit: limitParameter,
@@ -143,16 +145,15 @@ const includeParameter = (names: readonly string[]) =>
 
 const searchParameter = (fields: readonly string[]) =>
   Type.Optional(
-    Text(100, {
+    Text(200, {
       minLength: 1,
       description:
         `Words that must all occur in ${fields.join(', ')}, as whole words or parts of words, ` +
-        'ignoring case and accents. One or two characters match only the beginning of a word.'
+        'ignoring case, accents and punctuation. One or two characters match only the beginning ' +
+        'of a word. Phone numbers can be in any notation. Pasted addresses (`Name <mail>`, ' +
+        '`Last, First`, links) are understood.'
     })
   )
-
-/** The words of a search. */
-export const wordsIn = (text: string): string[] => text.split(/\s+/).filter(word => word !== '')
 
 const namesIn = (text: string | undefined): string[] =>
   text === undefined ? [] : [...new Set(text.split(','))]

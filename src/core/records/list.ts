@@ -1,5 +1,5 @@
 import type { SQL } from 'drizzle-orm'
-import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
 import { setImmediate } from 'node:timers/promises'
 import type { Context } from '../access/context.ts'
@@ -7,15 +7,9 @@ import { columnNamed, defaultsOf } from '../db/columns.ts'
 import { and, getTableName, sql, unionAll } from '../db/drizzle.ts'
 import { build, compile, type Statement, type Values } from '../db/sql.ts'
 import type { Position } from './cursor.ts'
-import {
-  columnCondition,
-  condition,
-  filterShape,
-  searchColumn,
-  type Filter,
-  type VirtualFilters
-} from './filter.ts'
+import { columnCondition, condition, filterShape, type Filter, type Filterable } from './filter.ts'
 import { orderBy, rowsAfter, type SortKey } from './keyset.ts'
+import { hasWord, spellingsOf } from './search.ts'
 
 export interface Sort {
   field: string
@@ -44,12 +38,9 @@ export interface Page<Row> {
   total?: number
 }
 
-/** What a list is a list of: a table, its columns that callers see, and its virtual filters. */
-export interface Listable {
+/** What a list is a list of. */
+export interface Listable extends Filterable {
   name: string
-  table: PgTable
-  columns: Record<string, PgColumn>
-  virtualFilters?: VirtualFilters
 }
 
 const newestFirst: Sort[] = [{ field: 'id', descending: true }]
@@ -61,19 +52,21 @@ const batchSize = 1000
  */
 export class Lists<Row> {
   readonly #resource: Listable
-  readonly #virtualFilters: VirtualFilters
   readonly #shapes = new LRUCache<string, Statement<unknown>>({ max: 500 })
   readonly #defaults: Record<string, unknown>
 
   constructor(resource: Listable) {
     this.#resource = resource
-    this.#virtualFilters = resource.virtualFilters ?? {}
     this.#defaults = defaultsOf(resource.table)
   }
 
-  /** One page. Errors: 400 when the cursor is of another list. */
+  /**
+   * One page. Errors: 400 when the cursor is of another list, 403 for a search in related records
+   * that the caller cannot read.
+   */
   async list(ctx: Context, query: ListQuery = {}): Promise<Page<Row>> {
     const { limit = 50, cursor, sort = newestFirst } = query
+    this.#assertReadable(ctx, query)
     const keys = this.#keysOf(sort)
     const { filters, words, deleted } = query
     const { cursors } = ctx.services
@@ -97,9 +90,13 @@ export class Lists<Row> {
     return total === undefined ? page : { ...page, total }
   }
 
-  /** The whole list in batches: no transaction is held open, one batch at a time is in memory. */
+  /**
+   * The whole list in batches: no transaction is held open, one batch at a time is in memory.
+   * Errors: 403 as `list`.
+   */
   async *stream(ctx: Context, query: ListQuery = {}): AsyncGenerator<Row[]> {
     const { sort = newestFirst } = query
+    this.#assertReadable(ctx, query)
     const keys = this.#keysOf(sort)
     let at: Position | undefined
     for (;;) {
@@ -170,6 +167,14 @@ export class Lists<Row> {
       from jsonb_populate_record(null::${table}, ${record}) ${table}`
   }
 
+  /** A filter by a related record tells as much about it as `include` does. Errors: 403. */
+  #assertReadable(ctx: Context, { filters = [], words = [] }: ListQuery): void {
+    for (const [name, { to }] of Object.entries(this.#resource.relatedRecords?.() ?? {})) {
+      const isUsed = words.length > 0 || filters.some(({ field }) => field.startsWith(`${name}.`))
+      if (isUsed) ctx.require(`${to.path}:read`)
+    }
+  }
+
   #column(field: string): PgColumn {
     const { name, columns } = this.#resource
     const column = columns[field]
@@ -195,11 +200,12 @@ export class Lists<Row> {
       sql`${columnNamed(table, 'organization_id')} = ${sql.placeholder('organization')}`,
       ...(deleted_at ? [sql`${deleted_at} ${presence}`] : []),
       ...filters.map((filter, i) =>
-        condition(table, columns, this.#virtualFilters, filter, valueOf(filter.value, `f${i}`))
+        condition(this.#resource, filter, valueOf(filter.value, `f${i}`))
       ),
-      ...words.map(
-        (word, i) => sql`${searchColumn(table)} like search_pattern(${valueOf(word, `w${i}`)})`
-      )
+      ...words.map((word, i) => {
+        const spellings = spellingsOf(word).map((one, j) => valueOf(one, `w${i}_${j}`))
+        return hasWord(this.#resource, spellings)
+      })
     ]
   }
 
@@ -211,7 +217,9 @@ export class Lists<Row> {
   #values({ filters = [], words = [] }: ListQuery): Values {
     return {
       ...Object.fromEntries(filters.map(({ value }, i) => [`f${i}`, value])),
-      ...Object.fromEntries(words.map((word, i) => [`w${i}`, word]))
+      ...Object.fromEntries(
+        words.flatMap((word, i) => spellingsOf(word).map((one, j) => [`w${i}_${j}`, one]))
+      )
     }
   }
 
@@ -299,7 +307,13 @@ export class Lists<Row> {
 }
 
 const shapeOf = ({ deleted, words, fields, sort, filters }: ListQuery): string =>
-  JSON.stringify([deleted, words?.length, fields, sort, filters?.map(filterShape)])
+  JSON.stringify([
+    deleted,
+    words?.map(word => spellingsOf(word).length),
+    fields,
+    sort,
+    filters?.map(filterShape)
+  ])
 
 const positionIn = <Row>(keys: SortKey[], row: Row): Position =>
   keys.map(({ field }) => (row as Record<string, Position[number]>)[field]!)

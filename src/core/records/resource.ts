@@ -52,6 +52,11 @@ export interface Definition<
   search?: readonly string[]
   /** Filters that are not fields. */
   virtualFilters?: VirtualFilters
+  /**
+   * Names in `include` of single records of other resources that say who or what a record is about:
+   * `q` searches them too, and their filters are filters of the record (`contact.email`).
+   */
+  related?: readonly string[]
   /** Related records, by the names that `include` knows them by. */
   include?: Readonly<Record<string, IncludedField>>
   /** Fields of any record that name one of these without a foreign key, and can be included. */
@@ -83,6 +88,8 @@ export interface Resource<
   path: string
   /** Columns of the record that callers see. */
   columns: Record<string, PgColumn>
+  /** What `related` names, by these names. */
+  relatedRecords: () => Record<string, Reference>
 }
 
 /** A record of a table as it is stored, cached and sent: every column but the hidden ones. */
@@ -118,7 +125,12 @@ export function defineResource<
     label: words(definition.name),
     pluralLabel: words(definition.plural),
     path,
-    columns: visibleColumns(definition.table, definition.hidden)
+    columns: visibleColumns(definition.table, definition.hidden),
+    // when it is asked for: the other resource may be defined later
+    relatedRecords: () => {
+      const { related = [] } = definition
+      return Object.fromEntries(related.map(name => [name, includedReference(resource, name)]))
+    }
   }
   if (definition.access !== undefined) definePermission(`${path}:write`, ['admin'])
   if (definition.access === 'admins') definePermission(`${path}:read`, ['admin'])
@@ -159,6 +171,16 @@ export function referencesOf(from: Resource): Reference[] {
       return to ? [{ from, table, column, to }] : []
     })
   )
+}
+
+/** The foreign key behind a name in `include`. Errors: of the program, if there is none. */
+export function includedReference(resource: Resource, name: string): Reference {
+  const { table, include } = resource
+  const reference = referencesOf(resource).find(
+    one => one.table === table && one.column.name === include?.[name]
+  )
+  if (!reference) throw new Error(`${resource.name} includes ${name}, which refers to no resource`)
+  return reference
 }
 
 /** What points at records of a resource, in the order of definition. */

@@ -127,7 +127,13 @@ t.test('on 20,000 rows', async t => {
 
   for (const resource of ['contacts', 'accounts', 'leads', 'opportunities', 'activities']) {
     const parameters = documentOf(app).paths[`/api/${resource}`]!.get!.parameters!
-    const [sample] = (await call(`GET /api/${resource}?limit=1&sort=id`)).json().data as Row[]
+    const sampleOf = async (resource: string) =>
+      (await call(`GET /api/${resource}?limit=1&sort=id`)).json().data[0] as Row
+    const contact = Object.entries(await sampleOf('contacts'))
+    const sample: Record<string, unknown> = {
+      ...(await sampleOf(resource)),
+      ...Object.fromEntries(contact.map(([field, value]) => [`contact.${field}`, value]))
+    }
     const sorts = /of (.*?);/
       .exec(
         documentOf(app).paths[`/api/${resource}`]!.get!.parameters!.find(
@@ -138,12 +144,12 @@ t.test('on 20,000 rows', async t => {
 
     await t.test(`${resource}: every declared filter uses an index`, async t => {
       for (const { name } of parameters) {
-        const [, field = '', operator = 'eq'] = /^(\w+)(?:\[(\w+)\])?$/.exec(name)!
-        if (!(field in sample!) || operator === 'like') continue
+        const [, field = '', operator = 'eq'] = /^([\w.]+)(?:\[(\w+)\])?$/.exec(name)!
+        if (!(field in sample) || operator === 'like') continue
         const values = parameters.find(parameter => parameter.name === field)?.schema.enum
         const isList = operator === 'any' || operator === 'all'
         const other = /date|_at/.test(field) ? '2026-01-01' : 1
-        const present = values?.[0] ?? (isList ? 1 : sample![field]) ?? other
+        const present = values?.[0] ?? (isList ? 1 : sample[field]) ?? other
         const value = operator === 'null' ? 'true' : present
         for (const plan of await plansOf(
           `/api/${resource}?${name}=${encodeURIComponent(String(value))}`
@@ -171,11 +177,21 @@ t.test('on 20,000 rows', async t => {
     for (const query of [
       'q=last1234',
       'email[like]=mail777',
-      'q=comp%20last17',
-      'phone[like]=%2B4321'
+      'q=comp%20last177',
+      'phone[like]=%2B4321',
+      'q=字节',
+      'q=%2B1%20(555)%20001-2345'
     ]) {
-      for (const plan of await plansOf(`/api/contacts?${query}`))
+      for (const plan of await plansOf(`/api/contacts?${query}`)) {
         t.match(plan, /idx_contacts_search/, query)
+        t.notMatch(plan, /Seq Scan/, query)
+      }
+    }
+    for (const query of ['q=last1234', 'q=mail777%20first77', 'contact.email[like]=mail777']) {
+      for (const plan of await plansOf(`/api/leads?${query}`)) {
+        t.match(plan, /idx_contacts_search/, query)
+        t.match(plan, /idx_leads_contact_id/, query)
+      }
     }
   })
 
