@@ -76,7 +76,7 @@ export function columnCondition(column: PgColumn, filter: Filter, value: SQL): S
   }
 }
 
-/** What filters apply to: a table, its columns that callers see, virtual filters, related records. */
+/** What filters apply to: the columns of a table that callers see, and what it has beside them. */
 export interface Filterable extends Searchable {
   columns: Record<string, PgColumn>
   virtualFilters?: VirtualFilters

@@ -8,7 +8,7 @@ t.test('an invalid list of values is refused with the values that it can have', 
   for (const [query, detail] of [
     [
       'contacts?include=bogus',
-      /up to 5 of account, tags, created_by, updated_by, activities, separated/
+      /up to 5 of account, assigned_to, tags, created_by, updated_by, activities, separated/
     ],
     ['contacts?sort=phone', /up to 3 of id, -id, first_name, .*separated by commas/],
     ['leads?status[in]=nwe', /one or more of new, contacted, .*separated by commas/],

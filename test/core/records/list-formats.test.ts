@@ -130,7 +130,7 @@ t.test('on 20,000 rows', async t => {
     const sampleOf = async (resource: string) =>
       (await call(`GET /api/${resource}?limit=1&sort=id`)).json().data[0] as Row
     const contact = Object.entries(await sampleOf('contacts'))
-    const sample: Record<string, unknown> = {
+    const sample: Record<string, Row[string]> = {
       ...(await sampleOf(resource)),
       ...Object.fromEntries(contact.map(([field, value]) => [`contact.${field}`, value]))
     }
