@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import postgres from 'postgres'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { drizzle, migrate as apply } from '../../src/core/db/drizzle.ts'
 import { migrate } from '../../src/bootstrap/migrations.ts'
 import { application, bearer, caller, database, login } from '../support/app.ts'
@@ -23,7 +23,8 @@ async function migrateUpTo(url: string, tag: string) {
   rmSync(folder, { recursive: true })
 }
 
-t.test('opportunities that are older than pipelines continue in the default one', async t => {
+/** A database as the migrations up to and with `tag` leave it, and a connection to it. */
+async function databaseOf(t: Test, tag: string) {
   const url = await database(t)
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   t.teardown(() => sql.end())
@@ -31,7 +32,12 @@ t.test('opportunities that are older than pipelines continue in the default one'
     'drop schema public cascade; drop schema drizzle cascade; drop schema graphile_worker ' +
       'cascade; create schema public'
   )
-  await migrateUpTo(url, '0002_event_log')
+  await migrateUpTo(url, tag)
+  return { url, sql }
+}
+
+t.test('opportunities that are older than pipelines continue in the default one', async t => {
+  const { url, sql } = await databaseOf(t, '0002_event_log')
 
   const app = await application(t)
   const hash = await app.services.passwords.hash('a quiet harbour 47')
@@ -82,4 +88,38 @@ t.test('opportunities that are older than pipelines continue in the default one'
     to_stage: 'negotiation'
   })
   t.equal((await two('POST /api/opportunities', { title: 'next' })).json().stage, 'prospecting')
+})
+
+t.test('records that are older than the normal form of text are found by it', async t => {
+  const { url, sql } = await databaseOf(t, '0006_hidden_columns')
+  const app = await application(t)
+  const hash = await app.services.passwords.hash('a quiet harbour 47')
+  await sql`insert into organizations (name) values ('One')`
+  await sql`insert into users (organization_id, username, email, password_hash, role)
+    values (1, 'one', 'one@example.com', ${hash}, 'admin')`
+  await sql`insert into contacts (organization_id, first_name, last_name, phone)
+    values (1, '伟', '王', '(555) 123-4567')`
+  await sql`insert into campaigns (organization_id, name) values (1, 'L’Aquila (UK)')`
+  await migrate(url)
+
+  const migrated = await application(t, { database_url: url })
+  const call = caller(migrated, bearer((await login(migrated, 'one')).token))
+  const found = async (list: string, q: string) =>
+    (await call(`GET /api/${list}?q=${encodeURIComponent(q)}`)).json().data.length
+  t.equal(await found('contacts', '王伟'), 1)
+  t.equal(await found('contacts', '+15551234567'), 1)
+  t.equal(await found('campaigns', 'laquila uk'), 1)
+  t.match(
+    (await call('GET /api/contacts/1/history')).json().data,
+    [{ type: 'contact.created' }],
+    'and the migration is no change of a record'
+  )
+  t.equal((await call('GET /api/contacts/1/history')).json().data.length, 1)
+  const searched = await sql`select indexdef from pg_indexes where indexname like '%_search'`
+  t.equal(searched.length, 6, 'each search has its index')
+  for (const { indexdef } of searched)
+    t.match(
+      indexdef,
+      /gin_trgm_ops.* WITH \(gin_pending_list_limit='?512'?\) WHERE \(deleted_at IS NULL\)/
+    )
 })

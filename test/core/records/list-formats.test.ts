@@ -187,7 +187,12 @@ t.test('on 20,000 rows', async t => {
         t.notMatch(plan, /Seq Scan/, query)
       }
     }
-    for (const query of ['q=last1234', 'q=mail777%20first77', 'contact.email[like]=mail777']) {
+    for (const query of [
+      'q=last1234',
+      'q=mail777%20first77',
+      'q=%2B15550012345',
+      'contact.email[like]=mail777'
+    ]) {
       for (const plan of await plansOf(`/api/leads?${query}`)) {
         t.match(plan, /idx_contacts_search/, query)
         t.match(plan, /idx_leads_contact_id/, query)
