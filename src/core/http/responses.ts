@@ -69,7 +69,7 @@ export const requestHeaders = (...names: (keyof typeof conditionalHeaders)[]) =>
     Object.fromEntries(
       names.map(name => {
         const description = conditionalHeaders[name]
-        const schema = Type.String({ maxLength: 200, pattern: '^[\\x20-\\x7e]*$', description })
+        const schema = Type.String({ maxLength: 200, description })
         return [name, Type.Optional(schema)]
       })
     )

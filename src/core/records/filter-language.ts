@@ -1,5 +1,6 @@
 import { Type, type TObject, type TProperties, type TSchema } from '@sinclair/typebox'
-import { invalidParameter, Problem, ruleBroken } from '../errors.ts'
+import { defined } from '../defined.ts'
+import { invalidParameter, Problem, ruleBroken, type Fault } from '../errors.ts'
 import { explained, Instant, OneOf, Text } from '../http/schema.ts'
 import { ajv, faultOf, urlValidator, type Failure } from '../http/validation.ts'
 import type { Filter, Operator, VirtualFilters } from './filter.ts'
@@ -94,10 +95,15 @@ const enumValues = (schema: TSchema) =>
 
 /** The pattern of up to 100 values, separated by commas. */
 function listPattern(schema: TSchema): string {
-  const listOf = (one: string, what: string) =>
-    explained(`^${one}(,${one}){0,99}$`, `must be ${what}, separated by commas`)
+  const listOf = (one: string, what: string, allowed?: string[]) =>
+    explained(
+      `^${one}(,${one}){0,99}$`,
+      `must be ${what}, separated by commas`,
+      allowed ? 'names' : what,
+      defined({ allowed, maximum: 100 })
+    )
   const values = enumValues(schema)
-  if (values) return listOf(`(${values.join('|')})`, `one or more of ${values.join(', ')}`)
+  if (values) return listOf(`(${values.join('|')})`, `one or more of ${values.join(', ')}`, values)
   if (schema.type === 'integer') return listOf('-?[0-9]{1,15}', 'integers')
   if (schema.type === 'number') return listOf('-?[0-9]{1,15}(\\.[0-9]{1,2})?', 'numbers')
   return listOf('[^,\\u0000\\uD800-\\uDFFF]+', 'values')
@@ -135,7 +141,8 @@ function valuesOf(name: string, text: string, schema: TSchema): unknown[] {
   if (outside === undefined) return numbers
   throw invalidParameter(
     name,
-    `query parameter ${name} must be between ${minimum} and ${maximum}, not ${outside}`
+    `query parameter ${name} must be between ${minimum} and ${maximum}, not ${outside}`,
+    { minimum, maximum, value: outside }
   )
 }
 
@@ -233,20 +240,21 @@ export class FilterLanguage {
    * text in the body. Errors: 422.
    */
   parse(text: string, pointer: string): Filter[] {
-    const refused = (details: string[]) => {
-      const detail = details.map(one => one.replace('query parameter ', '')).join(' ')
-      return ruleBroken(pointer, detail.slice(0, 500))
+    const refused = (faults: Pick<Fault, 'detail' | 'code' | 'params'>[]) => {
+      const texts = faults.map(({ detail }) => detail.replace('query parameter ', ''))
+      const filters = faults.map(({ code, params = {} }) => ({ code, params }))
+      return ruleBroken(pointer, texts.join(' ').slice(0, 500), { rule: 'filter', filters })
     }
     const parameters = new URLSearchParams(text)
     const query: Record<string, unknown> = Object.fromEntries(parameters)
     if (parameters.size > Object.keys(query).length)
-      throw refused(['A filter can use each condition only once.'])
+      throw refused([{ code: 'repeated', detail: 'A filter can use each condition only once.' }])
     const { error } = this.#validator()(query) as { error?: Failure[] }
-    if (error) throw refused(error.map(one => faultOf(one, 'querystring').detail))
+    if (error) throw refused(error.map(one => faultOf(one, 'querystring')))
     try {
       return this.read(query)
     } catch (problem) {
-      throw problem instanceof Problem ? refused([problem.detail]) : problem
+      throw problem instanceof Problem ? refused(problem.extra.errors!) : problem
     }
   }
 

@@ -28,7 +28,10 @@ export interface RequestedList extends ListQuery {
 export const listOfNames = (names: readonly string[], max: number, description: string) => {
   const one = `(${names.join('|')})`
   const requirement = `must be up to ${max} of ${names.join(', ')}, separated by commas`
-  const pattern = explained(`^${one}(,${one}){0,${max - 1}}$`, requirement)
+  const pattern = explained(`^${one}(,${one}){0,${max - 1}}$`, requirement, 'names', {
+    allowed: names,
+    maximum: max
+  })
   return Type.Optional(Type.String({ maxLength: 1000, pattern, description }))
 }
 
@@ -163,6 +166,8 @@ function sortIn(text: string): Sort[] {
     .split(',')
     .map(key => ({ field: key.replace(/^-/, ''), descending: key.startsWith('-') }))
   if (new Set(sort.map(({ field }) => field)).size < sort.length)
-    throw invalidParameter('sort', 'sort can use each field only once')
+    throw invalidParameter('sort', 'sort can use each field only once', {
+      expected: 'distinct_fields'
+    })
   return sort
 }

@@ -1,16 +1,17 @@
 import { pascalCase } from '../../core/names.ts'
 import { tagDescription, type ProblemStatus } from '../../core/http/operations.ts'
 import { truncatedInstant } from '../../core/http/schema.ts'
+import { describePartialRecords, type Schemas } from './partial-records.ts'
 
 interface Parameter {
   name: string
   in: string
 }
-interface Response {
+export interface Response {
   headers?: Record<string, unknown>
-  content?: Record<string, unknown>
+  content?: Record<string, { schema: object }>
 }
-interface Operation {
+export interface Operation {
   tags?: string[]
   security?: unknown[]
   requestBody?: unknown
@@ -18,7 +19,7 @@ interface Operation {
   responses: Record<string, Response | Reference>
   'x-problems'?: ProblemStatus[]
 }
-interface Reference {
+export interface Reference {
   $ref: string
 }
 export interface Document {
@@ -66,7 +67,9 @@ export function completeDocument(
   const all = operations.map(([, operation]) => operation)
   const names = new Set(all.flatMap(({ tags = [] }) => tags))
   document.tags = [...names].map(name => ({ name, description: tagDescription(name) ?? name }))
-  shareProperties((document.components?.schemas ?? {}) as Schemas)
+  const schemas = (document.components?.schemas ?? {}) as Schemas
+  shareProperties(schemas)
+  describePartialRecords(all, schemas)
   const parameters = shareParameters(all)
   const responses = { ...shared.responses, ...shareResponses(all) }
   document.components = { ...document.components, ...shared, responses, parameters }
@@ -122,8 +125,6 @@ function problemsOf(method: string, operation: Operation): number[] {
     ...declared
   ]
 }
-
-type Schemas = Record<string, { properties?: Record<string, object> }>
 
 /** How many schemas must have the same property for it to become a schema of its own. */
 const sharedByAtLeast = 6

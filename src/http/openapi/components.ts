@@ -3,12 +3,7 @@ import { problemOf } from '../problems.ts'
 import { commonHeaders, headerReferences, reference, shortNames } from './complete.ts'
 
 const header = (description: string, schema: object) => ({ description, schema })
-const text = (example: string) => ({
-  type: 'string',
-  maxLength: 2000,
-  pattern: '^[\\x20-\\x7e]*$',
-  example
-})
+const text = (example: string) => ({ type: 'string', maxLength: 2000, example })
 const positive = { type: 'integer', format: 'int32', minimum: 1, maximum: 86400, example: 1 }
 
 const byName: Record<string, object> = {
@@ -53,7 +48,12 @@ export const headers = Object.fromEntries(
 const samples: Record<string, errors.Problem[]> = {
   '/api/contacts': [
     errors.invalid([
-      { pointer: '/email', code: 'format', detail: 'email must be an email address' }
+      {
+        pointer: '/email',
+        code: 'format',
+        detail: 'email must be an email address',
+        params: { format: 'email' }
+      }
     ]),
     new errors.Problem(406, 'not_acceptable', 'Supported formats: application/json, text/csv.'),
     problemOf({ statusCode: 413 }),

@@ -107,7 +107,10 @@ function assertValid({
   targets[resource].language.parse(filter, 'filter')
   if ((user_id === null) !== (team_id === null)) return
   const field = user_id === null ? 'user_id' : 'team_id'
-  throw ruleBroken(field, 'A rule must have either a user or a team.')
+  throw ruleBroken(field, 'A rule must have either a user or a team.', {
+    rule: 'either',
+    fields: ['user_id', 'team_id']
+  })
 }
 
 /** The active rules for one kind of record, in the order in which they are tried. */

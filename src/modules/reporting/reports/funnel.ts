@@ -77,7 +77,7 @@ export async function funnel(
 async function pipelineId(ctx: Context, id: number | undefined): Promise<number> {
   if (id === undefined) return (await pipelineService.getDefault(ctx)).id
   const [pipeline] = await pipelineService.find(ctx, [id])
-  if (!pipeline) throw invalidParameter('pipeline_id', 'There is no such pipeline.')
+  if (!pipeline) throw invalidParameter('pipeline_id', 'There is no such pipeline.', { value: id })
   return pipeline.id
 }
 

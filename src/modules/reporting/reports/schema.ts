@@ -61,7 +61,7 @@ const owner = {
 const sums = {
   count,
   amount: sum('Total amount.', 50000),
-  weighted: sum('Sum of amount × probability, rounded to two decimal places.', 37500)
+  weighted: sum('Sum of amount × probability, rounded.', 37500)
 }
 
 const inStage: Example = ['/api/opportunities', 'pipeline_id=1&stage=proposal&assigned_to=1']

@@ -83,7 +83,10 @@ export const stageService = {
       const { key, kind = 'open', required_fields = [], next_stages = null } = input
       const at = `stages/${i}`
       if (keys.indexOf(key) < i)
-        throw ruleBroken(`${at}/key`, `Another stage already has the key ${key}.`)
+        throw ruleBroken(`${at}/key`, `Another stage already has the key ${key}.`, {
+          rule: 'distinct',
+          value: key
+        })
       const others = keys.filter(other => other !== key)
       assertNextStages(next_stages, others, `${at}/next_stages`)
       const probability = probabilityOf(kind, input.probability, `${at}/probability`)
@@ -91,7 +94,7 @@ export const stageService = {
       return { ...input, pipeline_id, kind, required_fields, next_stages, probability, position }
     })
     if (!stages.some(isOpen))
-      throw ruleBroken('stages', 'A pipeline needs at least one open stage.')
+      throw ruleBroken('stages', 'A pipeline needs at least one open stage.', { rule: 'one_open' })
     await records.createMany(ctx, stages)
   },
 
@@ -270,6 +273,13 @@ async function assertTarget(
     `move_to must be another ${kind} stage of this pipeline: ` +
     `${possible.join(', ') || 'there is none'}.`
   throw new Problem(422, 'rule_broken', detail, {
-    errors: [{ parameter: 'move_to', code: 'rule_broken', detail }]
+    errors: [
+      {
+        parameter: 'move_to',
+        code: 'rule_broken',
+        detail,
+        params: { rule: 'unknown_stage', value: move_to, allowed: possible }
+      }
+    ]
   })
 }
