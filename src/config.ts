@@ -4,6 +4,8 @@ import type { PasswordCost } from './core/access/passwords.ts'
 export interface Config {
   port: number
   host: string
+  /** Where clients reach the API, for its document. */
+  public_url: string
   /** undefined: the embedded Postgres, in `data_dir`. */
   database_url: string | undefined
   /** undefined: the cache is only in this process. */
@@ -120,9 +122,11 @@ function admin(env: Environment): Config['admin'] {
 export function configFrom(env: Environment): Config {
   const database_url = url(env, 'DATABASE_URL', ['postgres:', 'postgresql:'])
   const log_level = env.LOG_LEVEL || 'info'
+  const port = integer(env, 'PORT', 3000, 0, 65_535)
   return {
-    port: integer(env, 'PORT', 3000, 0, 65_535),
+    port,
     host: env.HOST || '127.0.0.1',
+    public_url: url(env, 'PUBLIC_URL', ['http:', 'https:']) ?? `http://127.0.0.1:${port}`,
     database_url,
     redis_url: url(env, 'REDIS_URL', ['redis:', 'rediss:']),
     data_dir: env.DATA_DIR || '.data',

@@ -16,6 +16,7 @@ interface Schema {
   items?: Schema
   additionalProperties?: boolean
   oneOf?: Schema[]
+  anyOf?: Schema[]
 }
 type Content = Record<string, { schema: Schema }>
 interface Reference {
@@ -86,13 +87,14 @@ function exampleOf(document: Document, schema: Schema): unknown {
     type,
     properties,
     items,
-    oneOf
+    oneOf,
+    anyOf = oneOf
   } = resolved(document, schema)
   if (example !== undefined) return example
   if (fallback !== undefined) return fallback
   if (values) return values[0]
   if (type === 'array') return items && [exampleOf(document, items)]
-  if (oneOf) return exampleOf(document, oneOf[0]!)
+  if (anyOf) return exampleOf(document, anyOf[0]!)
   if (properties)
     return Object.fromEntries(
       Object.entries(properties)

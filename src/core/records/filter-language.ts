@@ -93,6 +93,15 @@ const parameterName = ({ field, operator }: Condition) =>
 const enumValues = (schema: TSchema) =>
   (schema.enum as (string | null)[] | undefined)?.filter(value => value !== null)
 
+/** A value that a field could have: for IDs and the like, one that exists in most organizations. */
+function exampleOf(schema: TSchema): string | number | boolean {
+  if (schema.type === 'boolean') return true
+  if (isTime(schema)) return '2026-11-22'
+  const example = schema.example as string | number | null | undefined
+  const fallback = isNumber(schema) ? 1 : 'example'
+  return example ?? enumValues(schema)?.[0] ?? fallback
+}
+
 /** The pattern of up to 100 values, separated by commas. */
 function listPattern(schema: TSchema): string {
   const listOf = (one: string, what: string, allowed?: string[]) =>
@@ -112,21 +121,29 @@ function listPattern(schema: TSchema): string {
 /** The schema of one condition as a parameter of a query string. */
 function parameterSchema({ field, operator, schema }: Condition): TSchema {
   const description = descriptions[operator](field, schema)
-  if (operator === 'null') return Type.Boolean({ description })
-  if (operator === 'like') return Text(100, { minLength: 1, description })
+  if (operator === 'null') return Type.Boolean({ description, examples: [true] })
+  const examples = [exampleOf(schema)]
+  if (operator === 'like') return Text(100, { minLength: 1, description, examples })
   if (isListOperator(operator)) {
-    const pattern = listPattern(operator === 'in' ? schema : (schema.items as TSchema))
-    return Type.String({ maxLength: 4000, pattern, description })
+    const one = operator === 'in' ? schema : (schema.items as TSchema)
+    const values = enumValues(one)?.slice(0, 2) ?? [exampleOf(one)]
+    return Type.String({
+      maxLength: 4000,
+      pattern: listPattern(one),
+      description,
+      examples: [values.join(',')]
+    })
   }
   if (isInstant(schema))
     return Instant({
       format: 'date-or-date-time',
-      description: `${description} A date means the whole day in UTC.`
+      description: `${description} A date means the whole day in UTC.`,
+      examples
     })
   const values = enumValues(schema)
-  if (values) return OneOf(values, { description })
+  if (values) return OneOf(values, { description, examples })
   const { nullable: _n, example: _e, minLength: _m, description: _d, ...plain } = schema
-  return Type.Unsafe({ ...plain, description })
+  return Type.Unsafe({ ...plain, description, examples })
 }
 
 /** The values of a list that was validated by a pattern, which knows no bounds. Errors: 400. */
@@ -204,7 +221,12 @@ export class FilterLanguage {
       retiredOperatorsOf(field, schema).map(operator => ({ field, operator, schema }))
     )
     this.parameters = {
-      ...Object.fromEntries(virtual.map(({ field, schema }) => [field, Type.Optional(schema)])),
+      ...Object.fromEntries(
+        virtual.map(({ field, schema }) => [
+          field,
+          Type.Optional({ examples: [exampleOf(schema)], ...schema })
+        ])
+      ),
       ...parametersOf([...columns, ...related])
     }
     this.#retired = parametersOf(retired)

@@ -25,14 +25,19 @@ export interface RequestedList extends ListQuery {
 }
 
 /** A parameter that lists up to `max` of `names`. */
-export const listOfNames = (names: readonly string[], max: number, description: string) => {
+export const listOfNames = (
+  names: readonly string[],
+  max: number,
+  description: string,
+  example = names.slice(0, 3).join(',')
+) => {
   const one = `(${names.join('|')})`
   const requirement = `must be up to ${max} of ${names.join(', ')}, separated by commas`
   const pattern = explained(`^${one}(,${one}){0,${max - 1}}$`, requirement, 'names', {
     allowed: names,
     maximum: max
   })
-  return Type.Optional(Type.String({ maxLength: 1000, pattern, description }))
+  return Type.Optional(Type.String({ maxLength: 1000, pattern, description, examples: [example] }))
 }
 
 export const limitParameter = Type.Optional(
@@ -85,7 +90,8 @@ export class ListQueryReader {
         directions,
         3,
         `Up to three of ${sorts.join(', ')}; a leading minus sign sorts in descending order. ` +
-          'Nulls come last. Default: newest first.'
+          'Nulls come last. Default: newest first.',
+        `-${sorts.at(-1)}`
       ),
       fields: listOfNames(
         Object.keys(schema.properties),
@@ -96,7 +102,8 @@ export class ListQueryReader {
       q: search.length > 0 ? searchParameter(search) : undefined,
       count: Type.Optional(
         OneOf(['exact'], {
-          description: '`exact` also returns the number of rows in the list as `total`.'
+          description: '`exact` also returns the number of rows in the list as `total`.',
+          examples: ['exact']
         })
       ),
       deleted: Type.Optional(
@@ -154,7 +161,8 @@ const searchParameter = (fields: readonly string[]) =>
         `Words that must all occur in ${fields.join(', ')}, as whole words or parts of words, ` +
         'ignoring case, accents and punctuation. One or two characters match only the beginning ' +
         'of a word. Phone numbers can be in any notation. Pasted addresses (`Name <mail>`, ' +
-        '`Last, First`, links) are understood.'
+        '`Last, First`, links) are understood.',
+      examples: ['example']
     })
   )
 

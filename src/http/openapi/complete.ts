@@ -3,9 +3,12 @@ import { tagDescription, type ProblemStatus } from '../../core/http/operations.t
 import { truncatedInstant } from '../../core/http/schema.ts'
 import { describePartialRecords, type Schemas } from './partial-records.ts'
 
-interface Parameter {
+export interface Parameter {
   name: string
   in: string
+  required?: boolean
+  description?: string
+  example?: string | number | boolean
 }
 export interface Response {
   headers?: Record<string, unknown>

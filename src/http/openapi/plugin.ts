@@ -41,12 +41,9 @@ const info = {
   license: { name: 'MIT', url: 'https://opensource.org/license/mit' }
 }
 
-const servers = [
-  {
-    url: '/',
-    description: 'The server that serves this document: local, staging or production.',
-    'x-internal': false
-  }
+/** A full URL: clients that are generated from a file do not know where it came from. */
+const serversAt = (url = 'http://127.0.0.1:3000') => [
+  { url: url.replace(/\/$/, ''), description: 'The API (PUBLIC_URL).', 'x-internal': false }
 ]
 
 const tokenUrl = '/api/auth/token'
@@ -65,15 +62,21 @@ const securitySchemes = {
   }
 } as const
 
+interface Options {
+  version: string
+  /** Default: where `npm start` listens. */
+  public_url: string | undefined
+}
+
 /** The document at `/openapi.json`, generated from the schemas of the routes, and its UI. */
-export const openapi = fp<{ version: string }>(async (app, { version }) => {
+export const openapi = fp<Options>(async (app, { version, public_url }) => {
   for (const schema of [Problem, Event, EventPage, Csv, Ndjson]) app.addSchema(schema)
 
   await app.register(swagger, {
     openapi: {
       openapi: '3.0.3',
       info: { ...info, version, description: introduction },
-      servers,
+      servers: serversAt(public_url),
       components: { securitySchemes }
     },
     refResolver: {

@@ -27,7 +27,10 @@ export const cohortLanguage = new FilterLanguage({
 /** For the funnel, whose second part are the stages of one pipeline. */
 export const pipelineParameter = {
   pipeline_id: Type.Optional(
-    Id({ description: 'Pipeline whose stages are shown. Default: the default pipeline.' })
+    Id({
+      description: 'Pipeline whose stages are shown. Default: the default pipeline.',
+      examples: [1]
+    })
   )
 }
 

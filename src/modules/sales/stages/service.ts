@@ -8,7 +8,13 @@ import { opportunityResource } from '../opportunities/resource.ts'
 import { opportunitiesIn, stageBeingCleared } from './queries.ts'
 import { stageResource } from './resource.ts'
 import { assertNextStages, assertOneOpen, isOpen, probabilityOf, type Stage } from './rules.ts'
-import { maxStages, type NewStage, type PipelineStage, type StageChanges } from './schema.ts'
+import {
+  maxPosition,
+  maxStages,
+  type NewStage,
+  type PipelineStage,
+  type StageChanges
+} from './schema.ts'
 
 export type { Stage } from './rules.ts'
 
@@ -213,13 +219,19 @@ function replaceNext(stage: Stage, key: string, successor: string | undefined): 
 
 /**
  * The position of a new stage of this kind among the others, which are in order; those after it
- * are moved back if there is no room.
+ * are moved back if there is no room, and all get new positions if there is none at the end.
  */
 async function makeRoom(ctx: Context, kind: Stage['kind'], others: Stage[]): Promise<number> {
   const index = kind === 'open' ? others.findLastIndex(isOpen) + 1 : others.length
   const later = others.slice(index)
   const position = others[index - 1]!.position + 1
-  const shift = later.length > 0 ? position + 1 - later[0]!.position : 0
+  const shift = Math.max(0, later.length > 0 ? position + 1 - later[0]!.position : 0)
+  const last = later.length > 0 ? later.at(-1)!.position + shift : position
+  if (last > maxPosition) {
+    const renumbered = others.map(({ id }, i) => ({ id, position: i < index ? i + 1 : i + 2 }))
+    await records.updateMany(ctx, renumbered)
+    return index + 1
+  }
   if (shift > 0) {
     const changes = later.map(({ id, position }) => ({ id, position: position + shift }))
     await records.updateMany(ctx, changes)
