@@ -93,8 +93,8 @@ const successesOf = ({ components }: Document, { responses }: Operation) =>
   )
 
 /**
- * A schema without `$ref`, `oneOf` and `anyOf`: a union has the properties of all its members, and requires
- * the fields that each of them requires.
+ * A schema without `$ref`, `oneOf` and `anyOf`: a union has the properties of all its members, and
+ * requires the fields that each of them requires.
  */
 function resolve(document: Document, { $ref, ...plain }: Schema): Schema {
   const schema = $ref === undefined ? plain : (document.components?.schemas?.[nameOf($ref)] ?? {})

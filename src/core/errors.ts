@@ -53,7 +53,7 @@ export class Problem extends Error {
   }
 }
 
-/** What callers sent is in pointers and details, at any length: here it has that of the document. */
+/** What callers sent is in pointers and details: here with the length that the document allows. */
 const shortened = (text: string, length: number) =>
   text.length > length ? `${text.slice(0, length - 1)}…` : text
 

@@ -9,7 +9,7 @@ import {
   type TUnsafe
 } from '@sinclair/typebox'
 
-/** What a pattern requires: `must …` for people; for programs, a name and the values of the text. */
+/** What a pattern requires: `must …`; for programs, a name and the values of the text. */
 interface Requirement {
   text: string
   params: { expected: string } & Record<string, unknown>

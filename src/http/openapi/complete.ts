@@ -1,35 +1,14 @@
 import { pascalCase } from '../../core/names.ts'
-import { tagDescription, type ProblemStatus } from '../../core/http/operations.ts'
+import { tagDescription } from '../../core/http/operations.ts'
 import { truncatedInstant } from '../../core/http/schema.ts'
+import {
+  reference,
+  type Document,
+  type Operation,
+  type Parameter,
+  type Response
+} from './document.ts'
 import { describePartialRecords, type Schemas } from './partial-records.ts'
-
-export interface Parameter {
-  name: string
-  in: string
-  required?: boolean
-  description?: string
-  example?: string | number | boolean
-}
-export interface Response {
-  headers?: Record<string, unknown>
-  content?: Record<string, { schema: object }>
-}
-export interface Operation {
-  tags?: string[]
-  security?: unknown[]
-  requestBody?: unknown
-  parameters?: (Parameter | Reference)[]
-  responses: Record<string, Response | Reference>
-  'x-problems'?: ProblemStatus[]
-}
-export interface Reference {
-  $ref: string
-}
-export interface Document {
-  paths: Record<string, Record<string, Operation>>
-  components?: Record<string, Record<string, unknown>>
-  tags?: { name: string; description?: string }[]
-}
 
 /** Headers that every response has. */
 export const commonHeaders = [
@@ -39,10 +18,6 @@ export const commonHeaders = [
   'Server-Timing',
   'Access-Control-Allow-Origin'
 ]
-
-export const reference = (kind: string, name: string): Reference => ({
-  $ref: `#/components/${kind}/${name}`
-})
 
 /** References to headers; the components have short names, since every response has them. */
 export const headerReferences = (names: string[]) =>

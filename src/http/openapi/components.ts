@@ -1,6 +1,7 @@
 import * as errors from '../../core/errors.ts'
 import { problemOf } from '../problems.ts'
-import { commonHeaders, headerReferences, reference, shortNames } from './complete.ts'
+import { commonHeaders, headerReferences, shortNames } from './complete.ts'
+import { reference } from './document.ts'
 
 const header = (description: string, schema: object) => ({ description, schema })
 const text = (example: string) => ({ type: 'string', maxLength: 2000, example })

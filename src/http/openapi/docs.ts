@@ -1,7 +1,7 @@
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { docsContentPolicy } from '../security.ts'
-import type { Parameter, Reference } from './complete.ts'
+import type { Parameter, Reference } from './document.ts'
 
 const icon =
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8">' +

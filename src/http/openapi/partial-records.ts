@@ -1,4 +1,4 @@
-import { reference, type Operation, type Reference, type Response } from './complete.ts'
+import { reference, type Operation, type Reference, type Response } from './document.ts'
 
 interface Schema {
   description?: string

@@ -4,9 +4,10 @@ import { Csv, Ndjson } from '../../core/http/resource-reads.ts'
 import { withCompression } from '../../core/http/compression.ts'
 import { json } from '../../core/http/responses.ts'
 import { Event, EventPage, Problem } from '../standard-schemas.ts'
-import { completeDocument, type Document } from './complete.ts'
+import { completeDocument } from './complete.ts'
 import { headers, responses } from './components.ts'
 import { swaggerDocs } from './docs.ts'
+import type { Document } from './document.ts'
 
 const introduction = `The SmartX CRM: contacts, accounts, leads, opportunities and everything a
 sales team does with them, behind one REST API.
