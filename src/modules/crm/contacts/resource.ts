@@ -31,6 +31,7 @@ export const contactResource = defineResource({
     active_since: {
       schema: Instant({
         format: 'date-time-or-duration',
+        examples: ['30d'],
         description:
           'Has activities since this date, since this date and time, or within this duration ' +
           'before now (`12h`, `30d` or `2w`). With `include=activities`, only those are ' +
