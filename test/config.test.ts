@@ -14,6 +14,7 @@ t.test('an invalid setting is named', t => {
     ['JWT_SECRET', { JWT_SECRET: 'short' }],
     ['DATABASE_URL', { DATABASE_URL: 'mysql://x' }],
     ['REDIS_URL', { REDIS_URL: 'localhost' }],
+    ['PUBLIC_URL', { PUBLIC_URL: 'crm.example.com' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: '*' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.com/path' }],
     ['TRUST_PROXY', { TRUST_PROXY: 'true' }],

@@ -332,7 +332,13 @@ t.test(
     t.equal(await tryOut(page, 'contacts-createContact'), '201')
     t.equal(await tryOut(page, 'contacts-getContact'), '200')
     t.equal(await tryOut(page, 'contacts-updateContact'), '200')
+    const listed = page.waitForRequest(request => request.url().includes('/api/contacts?'))
     t.equal(await tryOut(page, 'contacts-listContacts'), '200')
+    t.equal(
+      (await listed).url(),
+      `${origin}/api/contacts?limit=50&deleted=false&bom=false`,
+      'no parameter has a value but its default'
+    )
     t.equal(await tryOut(page, 'contacts-deleteContact'), '204')
     const refusal = page.locator('#operations-contacts-createContact [data-code="409"]')
     t.notMatch(await refusal.innerText(), 'duplicate', 'an error is one line')

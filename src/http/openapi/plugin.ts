@@ -44,7 +44,11 @@ const info = {
 
 /** A full URL: clients that are generated from a file do not know where it came from. */
 const serversAt = (url = 'http://127.0.0.1:3000') => [
-  { url: url.replace(/\/$/, ''), description: 'The API (PUBLIC_URL).', 'x-internal': false }
+  {
+    url: url.replace(/\/$/, ''),
+    description: 'Local, staging or production: PUBLIC_URL.',
+    'x-internal': false
+  }
 ]
 
 const tokenUrl = '/api/auth/token'
