@@ -113,7 +113,9 @@ function admin(env: Environment): Config['admin'] {
     refuse('ADMIN_PASSWORD', 'must have 8 to 128 characters')
   return {
     username,
-    email: username.includes('@') ? username : `${username}@example.com`,
+    email: username.includes('@')
+      ? username
+      : `${username.replaceAll(/[^A-Za-z0-9_.-]/g, '-')}@example.com`,
     password
   }
 }

@@ -32,6 +32,14 @@ t.test('an invalid setting is named', t => {
   t.end()
 })
 
+t.test('the first admin has a valid email address, whatever the name', t => {
+  const emailOf = (ADMIN_USERNAME: string) => configFrom({ ADMIN_USERNAME }).admin.email
+  t.equal(emailOf('maria'), 'maria@example.com')
+  t.equal(emailOf('maria@crm.example'), 'maria@crm.example')
+  t.equal(emailOf('Jörg O. Meier'), 'J-rg-O.-Meier@example.com')
+  t.end()
+})
+
 t.test('an invalid setting stops the start with one line', async t => {
   const refused = await Promise.all(
     [{ PORT: 'http' }, { JWT_SECRET: 'short' }].map(env => start(t, env as Env))

@@ -4,7 +4,7 @@ import { commonHeaders, headerReferences, shortNames } from './complete.ts'
 import { reference } from './document.ts'
 
 const header = (description: string, schema: object) => ({ description, schema })
-const text = (example: string) => ({ type: 'string', maxLength: 2000, example })
+const text = (example: string, maxLength = 2000) => ({ type: 'string', maxLength, example })
 const positive = { type: 'integer', format: 'int32', minimum: 1, maximum: 86400, example: 1 }
 
 const byName: Record<string, object> = {
@@ -28,7 +28,8 @@ const byName: Record<string, object> = {
   Location: header('URL of the new record.', text('/api/contacts/1')),
   Link: header(
     'Link to the next page, if there is one.',
-    text('</api/contacts?cursor=x>; rel="next"')
+    // of the URL's 16 KiB, percent-encoding triples some
+    text('</api/contacts?cursor=x>; rel="next"', 50_000)
   ),
   'Content-Disposition': header(
     'File name; only for CSV.',

@@ -17,7 +17,8 @@ const Row = (dimensions: TProperties, measures: TProperties, [list, filter]: Exa
         description: 'Path of the list that the figures of the row are based on.',
         example: list
       }),
-      filter: Text(20_000, { description: 'Query string of that list.', example: filter })
+      // of the URL's 16 KiB, percent-encoding triples some
+      filter: Text(50_000, { description: 'Query string of that list.', example: filter })
     },
     { additionalProperties: false }
   )

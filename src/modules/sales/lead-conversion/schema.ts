@@ -143,7 +143,7 @@ export const UndoneConversion = Type.Object(
         },
         { additionalProperties: false }
       ),
-      { maxItems: 10, description: 'Changes that were not undone.' }
+      { maxItems: 100, description: 'Changes that were not undone.' }
     )
   },
   {
