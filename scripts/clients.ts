@@ -28,7 +28,15 @@ process.on('exit', () => {
 })
 
 copyFileSync('openapi/openapi.json', path.join(folder, 'openapi.json'))
-run('npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', '--silent', ...packages)
+run(
+  'npm',
+  'install',
+  '--ignore-scripts',
+  '--no-audit',
+  '--no-fund',
+  '--loglevel=error',
+  ...packages
+)
 for (const generator of generators) {
   console.log(`-- ${generator}`)
   const [command, ...args] = generator.split(' ')

@@ -12,7 +12,7 @@ interface Schema {
 interface Parameter {
   name: string
   in: string
-  example?: unknown
+  example?: string | number | boolean
   schema: Schema & { type: string; default?: unknown }
 }
 interface Document {
