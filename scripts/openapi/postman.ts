@@ -73,7 +73,10 @@ export function collectionOf(document: Document): object {
     const inTurn = own.toSorted((a, b) => turnOf(a) - turnOf(b))
     return { name, description, item: inTurn.map(itemOf) }
   })
-  const deletions = requests.filter(({ method, path }) => method === 'DELETE' && isRecord(path))
+  const deletions = requests.filter(
+    ({ method, path }) =>
+      method === 'DELETE' && isRecord(path) && document.paths[listPath(path)]?.post
+  )
   const last = requests.filter(({ operationId }) => isLast(operationId))
   const [changePassword, logout] = last.map(itemOf)
   const cleanUp = {
@@ -101,6 +104,7 @@ export function collectionOf(document: Document): object {
 
 const isLast = (operationId: string) => ending.has(operationId)
 const isRecord = (path: string) => path.endsWith('/{id}')
+const listPath = (path: string) => path.replace(/\/\{id\}$/, '')
 
 /** Creates before it reads, reads before it changes, changes before it deletes and restores. */
 function turnOf({ method, path }: Request): number {
@@ -119,12 +123,13 @@ const setVariable = (name: string, value: string) =>
   `pm.collectionVariables.set('${name}', pm.response.json().${value})`
 
 /** The change of the password to the new one, backward. */
-function changedBack<T extends { request: { body?: { raw?: string } } }>(item: T): T {
+function changedBack<T extends { name: string; request: { body?: { raw?: string } } }>(item: T): T {
   const { body } = item.request
   const raw = body!.raw!.replaceAll(/\{\{(new_)?password\}\}/g, (_, isNew) =>
     isNew ? '{{password}}' : '{{new_password}}'
   )
-  return { ...item, request: { ...item.request, body: { ...body, raw } } }
+  const request = { ...item.request, body: { ...body, raw } }
+  return { ...item, name: 'Change it back', request }
 }
 
 function variablesOf(document: Document, requests: Request[]) {
@@ -134,7 +139,7 @@ function variablesOf(document: Document, requests: Request[]) {
   const { new_password } = new Item(document, change).bodyExample() as Record<string, string>
   const ids = requests
     .filter(({ method, path }) => method === 'GET' && isRecord(path))
-    .map(request => new Item(document, request).idExample())
+    .flatMap(request => new Item(document, request).idExample())
   const values = {
     baseUrl: document.servers[0]!.url,
     username,
@@ -190,9 +195,9 @@ class Item {
   }
 
   /** The variable in the path of a record, and its value in the example. */
-  idExample(): [variable: string, value: unknown] {
+  idExample(): [variable: string, value: unknown][] {
     const [id] = this.#parameters('path')
-    return [idVariable(this.#resource!), id!.schema.example]
+    return this.#resource ? [[idVariable(this.#resource), id!.schema.example]] : []
   }
 
   #resolve<T extends object>(value: (T & { $ref?: undefined }) | Reference): T {
@@ -239,11 +244,11 @@ class Item {
   }
 
   #body() {
-    const { requestBody, security, tags } = this.#request
+    const { requestBody } = this.#request
     if (!requestBody) return {}
     const example = this.bodyExample()
-    const isAboutSession = security.length === 0 || tags[0] === 'auth'
-    const body = isAboutSession ? withCredentials(example) : withRecords(this.#resource!, example)
+    const resource = this.#resource
+    const body = resource ? withRecords(resource, example) : withCredentials(example)
     if (!('application/x-www-form-urlencoded' in requestBody.content!))
       return { body: { mode: 'raw', raw: textOf(body) } }
     const urlencoded = Object.entries(body).map(([key, value]) => ({ key, value }))
@@ -252,7 +257,7 @@ class Item {
 
   #url() {
     const path = this.#request.path.replaceAll(/\{(\w+)\}/g, (_, name) => {
-      if (name === 'id') return `{{${idVariable(this.#resource!)}}}`
+      if (name === 'id' && this.#resource) return `{{${idVariable(this.#resource)}}}`
       const parameter = this.#parameters('path').find(one => one.name === name)!
       return String(parameter.schema.example)
     })

@@ -6,6 +6,7 @@ import {
   type Document,
   type Operation,
   type Parameter,
+  type Reference,
   type Response
 } from './document.ts'
 import { describePartialRecords, type Schemas } from './partial-records.ts'
@@ -185,6 +186,10 @@ function parameterName({ name, in: place }: Parameter): string {
   return place === 'query' ? plain : `${place}.${plain}`
 }
 
+interface Union {
+  anyOf: Partial<Reference>[]
+}
+
 /** The same for responses; they are named after their schemas, without one after their status. */
 function shareResponses(operations: Operation[]): Record<string, unknown> {
   const uses = new Map<string, Use>()
@@ -204,8 +209,9 @@ function shareResponses(operations: Operation[]): Record<string, unknown> {
 }
 
 function responseName(status: string, { content = {} }: Response): string {
-  const { schema } = (Object.values(content)[0] ?? {}) as { schema?: { $ref?: string } }
-  const name = schema?.$ref?.split('/').at(-1)
+  const schema = (Object.values(content)[0]?.schema ?? {}) as Partial<Reference & Union>
+  const members = schema.anyOf ?? [schema]
+  const names = members.flatMap(({ $ref }) => $ref?.split('/').at(-1) ?? [])
   const prefix = status === '201' ? 'New' : ''
-  return name === undefined ? status : prefix + name
+  return names.length === 0 ? status : prefix + names.join('Or')
 }
