@@ -69,7 +69,9 @@ function targetsOf(resource: Resource): Map<string, string> {
     .filter(({ table }) => table === resource.table)
     .map(({ column, to }) => [column.name, to] as const)
   const lists = Object.values(resource.include ?? {}).flatMap(included =>
-    typeof included === 'object' ? [[included.ids, resourceOf(included.of)!] as const] : []
+    typeof included === 'object' && 'ids' in included
+      ? [[included.ids, resourceOf(included.of)!] as const]
+      : []
   )
   return new Map(
     [...single, ...lists].map(([field, to]) => [field, to.name === 'user' ? ownId : idVariable(to)])

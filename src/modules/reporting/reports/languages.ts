@@ -38,7 +38,12 @@ const month = (description: string) =>
   Type.Optional(
     Type.String({
       maxLength: 7,
-      pattern: explained('^[1-9][0-9]{3}-(0[1-9]|1[0-2])$', 'must be a month such as 2024-03'),
+      pattern: explained(
+        '^[1-9][0-9]{3}-(0[1-9]|1[0-2])$',
+        'month',
+        'must be a month, such as 2024-03'
+      ),
+      examples: ['2026-11'],
       description
     })
   )
