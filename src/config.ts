@@ -4,6 +4,8 @@ import type { PasswordCost } from './core/access/passwords.ts'
 export interface Config {
   port: number
   host: string
+  /** Where clients reach the API, for its document. */
+  public_url: string
   /** undefined: the embedded Postgres, in `data_dir`. */
   database_url: string | undefined
   /** undefined: the cache is only in this process. */
@@ -19,6 +21,8 @@ export interface Config {
   rate_limit_max: number
   /** Seconds to serve on after SIGTERM, until a load balancer has turned away. */
   drain_seconds: number
+  /** Slow statements of one organization at a time, in each process. */
+  slow_statements: number
   log_level: string
   password_cost: PasswordCost
 }
@@ -117,7 +121,9 @@ export function adminFrom(
     refuse(names.password, 'must have 8 to 128 characters')
   return {
     username,
-    email: username.includes('@') ? username : `${username}@example.com`,
+    email: username.includes('@')
+      ? username
+      : `${username.replaceAll(/[^A-Za-z0-9_.-]/g, '-')}@example.com`,
     password
   }
 }
@@ -127,9 +133,11 @@ export function configFrom(env: Environment): Config {
   const database_url = url(env, 'DATABASE_URL', ['postgres:', 'postgresql:'])
   const log_level = env.LOG_LEVEL || 'info'
   const trust_proxy = proxies(env)
+  const port = integer(env, 'PORT', 3000, 0, 65_535)
   return {
-    port: integer(env, 'PORT', 3000, 0, 65_535),
+    port,
     host: env.HOST || '127.0.0.1',
+    public_url: url(env, 'PUBLIC_URL', ['http:', 'https:']) ?? `http://127.0.0.1:${port}`,
     database_url,
     redis_url: url(env, 'REDIS_URL', ['redis:', 'rediss:']),
     data_dir: env.DATA_DIR || '.data',
@@ -142,6 +150,7 @@ export function configFrom(env: Environment): Config {
     trust_proxy,
     rate_limit_max: integer(env, 'RATE_LIMIT_MAX', 10_000, 1, 100_000_000),
     drain_seconds: integer(env, 'DRAIN_SECONDS', trust_proxy.length > 0 ? 5 : 1, 0, 120),
+    slow_statements: integer(env, 'SLOW_STATEMENTS', 3, 1, 50),
     log_level: levels.includes(log_level)
       ? log_level
       : refuse(

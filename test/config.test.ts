@@ -14,10 +14,12 @@ t.test('an invalid setting is named', t => {
     ['JWT_SECRET', { JWT_SECRET: 'short' }],
     ['DATABASE_URL', { DATABASE_URL: 'mysql://x' }],
     ['REDIS_URL', { REDIS_URL: 'localhost' }],
+    ['PUBLIC_URL', { PUBLIC_URL: 'crm.example.com' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: '*' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.com/path' }],
     ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
     ['RATE_LIMIT_MAX', { RATE_LIMIT_MAX: '0' }],
+    ['SLOW_STATEMENTS', { SLOW_STATEMENTS: '0' }],
     ['LOG_LEVEL', { LOG_LEVEL: 'loud' }],
     ['DRAIN_SECONDS', { DRAIN_SECONDS: '-1' }],
     ['ADMIN_PASSWORD', { ADMIN_PASSWORD: 'short' }]
@@ -35,6 +37,14 @@ t.test('behind a proxy, five seconds are left to notice a stop; without one, one
   t.equal(configFrom({}).drain_seconds, 1)
   t.equal(configFrom({ TRUST_PROXY: '10.0.0.0/8' }).drain_seconds, 5)
   t.equal(configFrom({ TRUST_PROXY: '10.0.0.0/8', DRAIN_SECONDS: '0' }).drain_seconds, 0)
+  t.end()
+})
+
+t.test('the first admin has a valid email address, whatever the name', t => {
+  const emailOf = (ADMIN_USERNAME: string) => configFrom({ ADMIN_USERNAME }).admin.email
+  t.equal(emailOf('maria'), 'maria@example.com')
+  t.equal(emailOf('maria@crm.example'), 'maria@crm.example')
+  t.equal(emailOf('Jörg O. Meier'), 'J-rg-O.-Meier@example.com')
   t.end()
 })
 

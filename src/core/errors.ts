@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import { defined } from './defined.ts'
 
 /** One fault of a request: a `pointer` (RFC 6901) into the body, or a `parameter` of the URL. */
 export interface Fault {
@@ -6,7 +7,11 @@ export interface Fault {
   parameter?: string
   code: string
   detail: string
+  /** The values in `detail`: with `code`, enough to write it in another language. */
+  params?: Params
 }
+
+type Params = Record<string, unknown>
 
 interface Extra {
   errors?: Fault[]
@@ -38,15 +43,29 @@ export class Problem extends Error {
       type: `/api/problems/${this.code}`,
       title: STATUS_CODES[this.status] ?? 'Error',
       status: this.status,
-      detail: this.detail,
+      detail: shortened(this.detail, 2000),
       instance,
       code: this.code,
       request_id,
-      ...(this.extra.errors && { errors: this.extra.errors }),
+      ...(this.extra.errors && { errors: this.extra.errors.map(sendable) }),
       ...this.extra.members
     }
   }
 }
+
+/** What callers sent is in pointers and details: here with the length that the document allows. */
+const shortened = (text: string, length: number) =>
+  text.length > length ? `${text.slice(0, length - 1)}…` : text
+
+const sendable = ({ pointer, parameter, code, detail, params = {} }: Fault) => ({
+  ...defined({
+    pointer: pointer && shortened(pointer, 500),
+    parameter: parameter && shortened(parameter, 500)
+  }),
+  code,
+  detail: shortened(detail, 2000),
+  params
+})
 
 /** Every `code` of a problem and its meaning. Served at `/api/problems`. */
 export const vocabulary = {
@@ -88,8 +107,8 @@ export const vocabulary = {
 
 export const invalid = (errors: Fault[]) =>
   new Problem(400, 'invalid', errors[0]?.detail ?? 'The request is invalid.', { errors })
-export const invalidParameter = (parameter: string, detail: string) =>
-  invalid([{ parameter, code: 'invalid', detail }])
+export const invalidParameter = (parameter: string, detail: string, params: Params = {}) =>
+  invalid([{ parameter, code: 'invalid', detail, params }])
 export const malformed = (detail: string) => new Problem(400, 'malformed', detail)
 const realm = 'Bearer realm="smartx"'
 
@@ -121,7 +140,7 @@ export interface Match {
 /** A transition that the state of a record does not allow; `allowed` are values that it does. */
 export const impossibleMove = (field: string, detail: string, allowed: readonly string[]) =>
   new Problem(409, 'impossible_move', detail, {
-    errors: [{ pointer: `/${field}`, code: 'impossible_move', detail }],
+    errors: [{ pointer: `/${field}`, code: 'impossible_move', detail, params: { allowed } }],
     members: { allowed }
   })
 export const likelyDuplicates = (matches: Match[]) =>
@@ -150,9 +169,19 @@ export const unknownReference = (fields: string[]) =>
       }))
     }
   )
-export const ruleBroken = (fields: string | string[], detail: string) =>
+/** `params`: the name of the rule, which never changes, and the values in `detail`. */
+export const ruleBroken = (
+  fields: string | string[],
+  detail: string,
+  params: Params & { rule: string }
+) =>
   new Problem(422, 'rule_broken', detail, {
-    errors: [fields].flat().map(field => ({ pointer: `/${field}`, code: 'rule_broken', detail }))
+    errors: [fields].flat().map(field => ({
+      pointer: `/${field}`,
+      code: 'rule_broken',
+      detail,
+      params
+    }))
   })
 export const tooManyRequests = (seconds: number, detail = 'Too many requests.') =>
   new Problem(429, 'too_many_requests', detail, {
@@ -252,7 +281,8 @@ export function problemOfDatabase(error: unknown): Problem | undefined {
     case '23514':
       return ruleBroken(
         constrainedField(postgres),
-        `${constrainedField(postgres)} violates a constraint.`
+        `${constrainedField(postgres)} violates a constraint.`,
+        { rule: 'constraint' }
       )
     case '40001':
     case '40P01':

@@ -13,29 +13,64 @@ import { Context, type Services } from '../core/access/context.ts'
 import { sql } from '../core/db/drizzle.ts'
 import { closePool, queuePool } from '../core/db/queue-pool.ts'
 import { rowsOf } from '../core/db/sql.ts'
-import type { JobPayload } from '../core/jobs.ts'
+import { enqueueRest, flagOf, removeRest, yieldTurn, type JobPayload } from '../core/jobs.ts'
+import { userService } from '../modules/identity/users/service.ts'
 import { tasks, type Task } from './tasks.ts'
 
-/** Milliseconds after which a job leaves its remaining batches to a later turn. */
-const turnTime = 2_000
+/**
+ * Milliseconds after which a job leaves its remaining batches to a later turn, so that jobs of
+ * other organizations do not wait for it.
+ */
+const turnTime = 1_000
 
-/** The tasks as graphile-worker runs them. */
-const taskList = (services: Services): TaskList =>
-  Object.fromEntries(
-    tasks.map(task => [
-      task.job.name,
-      async payload => {
-        await runTurn(services, task, payload as JobPayload)
+/** The tasks as graphile-worker runs them, one of an organization at a time. */
+function taskListOf(services: Services, log: FastifyBaseLogger, running: Set<string>): TaskList {
+  const turnOf =
+    (task: Task): TaskList[string] =>
+    async (payload, { job }) => {
+      const flag = flagOf((payload as JobPayload).organization_id)
+      running.add(flag)
+      try {
+        await runTurn(services, log, task, payload as JobPayload, job.key)
+      } finally {
+        running.delete(flag)
       }
-    ])
-  )
+    }
+  return Object.fromEntries(tasks.map(task => [task.job.name, turnOf(task)]))
+}
 
-async function runTurn(services: Services, { job, run }: Task, payload: JobPayload) {
-  const ctx = Context.system(services, payload.organization_id, payload.user_id)
+async function runTurn(
+  services: Services,
+  log: FastifyBaseLogger,
+  { job, run }: Task,
+  payload: JobPayload,
+  key: string | null
+) {
+  const { organization_id, user_id } = payload
+  const system = Context.system(services, organization_id, user_id)
+  const ctx = job.permission === undefined ? system : await asAuthor(system, job.permission)
+  if (!ctx) {
+    log.warn(
+      { job: job.name, organization_id, user_id },
+      'a job was stopped: its author is disabled or lost the permission for it'
+    )
+    return
+  }
+  await removeRest(system, key)
   const deadline = performance.now() + turnTime
   let rest: JobPayload | undefined = payload
   while (rest && performance.now() < deadline) rest = await run(ctx, rest)
-  if (rest) await job.enqueue(ctx, rest)
+  if (rest) await enqueueRest(system, job, rest, key)
+  await yieldTurn(system)
+}
+
+/** The context of a job's author with their present rights, unless they lost the permission. */
+async function asAuthor(system: Context, permission: string): Promise<Context | undefined> {
+  const { services, organization_id, user_id } = system
+  const role = user_id === null ? 'admin' : await userService.findRole(system, user_id)
+  if (!role) return undefined
+  const ctx = new Context(services, { organization_id, user_id, role, session_id: null })
+  return ctx.can(permission) ? ctx : undefined
 }
 
 /** Messages of graphile-worker matter when something has gone wrong. */
@@ -46,12 +81,16 @@ const loggerOf = (log: FastifyBaseLogger) =>
     else log.trace(message)
   })
 
-const options = (services: Services, pgPool: Pool, log: FastifyBaseLogger): RunnerOptions => ({
-  pgPool,
-  taskList: taskList(services),
-  logger: loggerOf(log),
-  noHandleSignals: true
-})
+function optionsOf(services: Services, pgPool: Pool, log: FastifyBaseLogger): RunnerOptions {
+  const running = new Set<string>()
+  return {
+    pgPool,
+    taskList: taskListOf(services, log, running),
+    forbiddenFlags: () => [...running],
+    logger: loggerOf(log),
+    noHandleSignals: true
+  }
+}
 
 /** Milliseconds between attempts to reach a lost database. */
 const retryDelay = 5_000
@@ -80,7 +119,7 @@ export function startJobs(services: Services, database_url: string, log: Fastify
     while (!stopping.signal.aborted) {
       try {
         await releaseAbandoned(services)
-        runner = await run({ ...options(services, pool, log), concurrency: 2 })
+        runner = await run({ ...optionsOf(services, pool, log), concurrency: 2 })
         if (stopping.signal.aborted) await runner.stop()
         await runner.promise // ends by itself when the database is gone for some seconds
       } catch (error) {
@@ -138,7 +177,7 @@ export const runPendingJobs = async (
 ): Promise<void> => {
   const pool = queuePool(database_url)
   try {
-    await runOnce(options(services, pool, log))
+    await runOnce(optionsOf(services, pool, log))
   } finally {
     await closePool(pool)
   }

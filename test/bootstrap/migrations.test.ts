@@ -37,9 +37,15 @@ async function migrateUpTo(url: string, tag: string) {
   rmSync(folder, { recursive: true })
 }
 
+/** A database as the migrations up to and with `tag` leave it, and a connection to it. */
+async function databaseOf(t: Test, tag: string) {
+  const empty = await emptyDatabase(t)
+  await migrateUpTo(empty.url, tag)
+  return empty
+}
+
 t.test('opportunities that are older than pipelines continue in the default one', async t => {
-  const { url, sql } = await emptyDatabase(t)
-  await migrateUpTo(url, '0002_event_log')
+  const { url, sql } = await databaseOf(t, '0002_event_log')
 
   const app = await application(t)
   const hash = await app.services.passwords.hash('a quiet harbour 47')
@@ -122,8 +128,7 @@ t.test(
 t.test(
   'opportunities whose status contradicts their stage are corrected, with an event',
   async t => {
-    const { url, sql } = await emptyDatabase(t)
-    await migrateUpTo(url, '0006_hidden_columns')
+    const { url, sql } = await databaseOf(t, '0006_hidden_columns')
     await sql`insert into organizations (name) values ('One')`
     const [pipeline] = await sql`insert into pipelines (organization_id, name, is_default)
     values (1, 'Sales', true) returning id`
@@ -179,4 +184,38 @@ t.test('a migration that fails stops the start with one line', async t => {
     [await refused.ended, refused.output()],
     [1, 'The database could not be migrated: relation "contacts" already exists\n']
   )
+})
+
+t.test('records that are older than the normal form of text are found by it', async t => {
+  const { url, sql } = await databaseOf(t, '0006_hidden_columns')
+  const app = await application(t)
+  const hash = await app.services.passwords.hash('a quiet harbour 47')
+  await sql`insert into organizations (name) values ('One')`
+  await sql`insert into users (organization_id, username, email, password_hash, role)
+    values (1, 'one', 'one@example.com', ${hash}, 'admin')`
+  await sql`insert into contacts (organization_id, first_name, last_name, phone)
+    values (1, '伟', '王', '(555) 123-4567')`
+  await sql`insert into campaigns (organization_id, name) values (1, 'L’Aquila (UK)')`
+  await migrate(url)
+
+  const migrated = await application(t, { database_url: url })
+  const call = caller(migrated, bearer((await login(migrated, 'one')).token))
+  const found = async (list: string, q: string) =>
+    (await call(`GET /api/${list}?q=${encodeURIComponent(q)}`)).json().data.length
+  t.equal(await found('contacts', '王伟'), 1)
+  t.equal(await found('contacts', '+15551234567'), 1)
+  t.equal(await found('campaigns', 'laquila uk'), 1)
+  t.match(
+    (await call('GET /api/contacts/1/history')).json().data,
+    [{ type: 'contact.created' }],
+    'and the migration is no change of a record'
+  )
+  t.equal((await call('GET /api/contacts/1/history')).json().data.length, 1)
+  const searched = await sql`select indexdef from pg_indexes where indexname like '%_search'`
+  t.equal(searched.length, 6, 'each search has its index')
+  for (const { indexdef } of searched)
+    t.match(
+      indexdef,
+      /gin_trgm_ops.* WITH \(gin_pending_list_limit='?512'?\) WHERE \(deleted_at IS NULL\)/
+    )
 })

@@ -77,7 +77,8 @@ class Records<R extends Versioned> {
     versions: Versions
   ): Promise<R | undefined> {
     const statement = this.statements.explainUpdate(fields)
-    const row = this.assertFound(await ctx.one(statement, { ...values, id }), versions)
+    const [found] = await ctx.read(statement, { ...values, id })
+    const row = this.assertFound(found, versions)
     const { '?differs': differs, ...rest } = row as unknown as Values
     const checks = Object.keys(rest).filter(key => key.startsWith('?'))
     const dangling = checks.filter(key => rest[key] === false).map(key => key.slice(1))
@@ -100,6 +101,7 @@ const reads = <R extends Versioned>(records: Records<R>, lists: Lists<R>) => ({
 
   // see `Lists`
   after: lists.after.bind(lists),
+  first: lists.first.bind(lists),
   positionOf: lists.positionOf.bind(lists),
   matching: lists.matching.bind(lists),
   wouldMatch: lists.wouldMatch.bind(lists),
@@ -118,6 +120,10 @@ const reads = <R extends Versioned>(records: Records<R>, lists: Lists<R>) => ({
   find: async (ctx: Context, ids: number[]): Promise<R[]> =>
     ids.length === 0 ? [] : await ctx.read(records.statements.find, { ids }),
 
+  /** Like `find`, with the deleted records. */
+  findWithDeleted: async (ctx: Context, ids: number[]): Promise<R[]> =>
+    ids.length === 0 ? [] : await ctx.read(records.statements.findAny, { ids }),
+
   /** The changes of a record, deleted or not, newest first. Errors: 404. */
   async history(ctx: Context, id: number, query: ListQuery = {}): Promise<Page<EventRow>> {
     records.assertFound((await ctx.read(records.statements.getAny, { id }))[0])
@@ -130,10 +136,10 @@ const writes = <R extends Versioned, N extends object, C extends object>(records
   async create(ctx: Context, input: N): Promise<R> {
     const { statements } = records
     const fields = given(input)
-    const row = await ctx.one(statements.insert(fields), input as Values)
+    const [row] = await ctx.write([], statements.insert(fields), input as Values)
     if (row) return row
-    const exist = (await ctx.one(statements.referencesExist(fields), input as Values))!
-    throw unknownReference(Object.keys(exist).filter(field => !exist[field]))
+    const [exist] = await ctx.read(statements.referencesExist(fields), input as Values)
+    throw unknownReference(Object.keys(exist!).filter(field => !exist![field]))
   },
 
   /**
@@ -190,7 +196,8 @@ const bulkWrites = <R extends Versioned, N extends object, C extends object>(
     if (inputs.length === 0) return 0
     const fields = [...new Set(inputs.flatMap(given))].toSorted()
     const values = { inputs: JSON.stringify(inputs) }
-    return (await ctx.one(records.statements.insertMany(fields), values))!.created
+    const [inserted] = await ctx.write([], records.statements.insertMany(fields), values)
+    return inserted!.created
   },
 
   /**

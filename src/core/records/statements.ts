@@ -21,6 +21,8 @@ const identifiers = (columns: PgColumn[]): SQL[] =>
 const commaSeparated = (parts: SQL[]) => sql.join(parts, sql`, `)
 
 const byId = sql`organization_id = ${organization} and id = ${placeholder('id')}::bigint`
+const byIds = sql`organization_id = ${organization}
+  and id = any(${placeholder('ids')}::bigint[])`
 const notDeleted = sql`deleted_at is null`
 const versionMatches = sql`(${placeholder('versions')}::int[] is null
   or version = any(${placeholder('versions')}::int[]))`
@@ -43,6 +45,7 @@ export class Statements<Row> {
   readonly get: Statement<Row>
   readonly getAny: Statement<Row>
   readonly find: Statement<Row>
+  readonly findAny: Statement<Row>
   readonly lock: Statement<Row>
   readonly remove: Statement<Row>
   readonly restore: Statement<Row>
@@ -59,8 +62,8 @@ export class Statements<Row> {
     const select = sql`select ${this.#returning} from ${this.#table}`
     this.get = compile(sql`${select} where ${byId} and ${notDeleted}`)
     this.getAny = compile(sql`${select} where ${byId}`)
-    this.find = compile(sql`${select} where organization_id = ${organization}
-      and id = any(${placeholder('ids')}::bigint[]) and ${notDeleted}`)
+    this.find = compile(sql`${select} where ${byIds} and ${notDeleted}`)
+    this.findAny = compile(sql`${select} where ${byIds}`)
     this.lock = compile(sql`${select} where ${byId} and ${notDeleted} for no key update`)
     this.remove = this.#mark(sql`now()`, notDeleted)
     this.restore = this.#mark(sql`null`, sql`deleted_at is not null`)

@@ -10,16 +10,16 @@ t.teardown(() => other.end())
 
 /** Runs `interfere` before each of the first `times` looks at why an update matched no row. */
 function interfereWithUpdates(times: number, interfere: (n: number) => Promise<unknown>) {
-  const { pool } = app.services.database
-  const send = pool.unsafe.bind(pool)
+  const { point } = app.services.database
+  const send = point.unsafe.bind(point)
   let seen = 0
-  pool.unsafe = ((...[text, ...rest]: Parameters<typeof send>) => {
+  point.unsafe = ((...[text, ...rest]: Parameters<typeof send>) => {
     if (!text.includes('"?differs"') || seen === times) return send(text, ...rest)
     seen++
     return interfere(seen).then(() => send(text, ...rest))
-  }) as typeof pool.unsafe
+  }) as typeof point.unsafe
   return () => {
-    pool.unsafe = send
+    point.unsafe = send
     return seen
   }
 }
@@ -42,18 +42,20 @@ t.test('an update that is overtaken again and again is a 503 that changes nothin
   const contact = { first_name: 'A', last_name: 'B', position: 'Buyer' }
   const { id } = (await call('POST /api/contacts', contact)).json()
   // the value is there when the update looks, and another one when it looks for the reason
-  const { pool } = app.services.database
-  const send = pool.unsafe.bind(pool)
-  pool.unsafe = ((...[text, ...rest]: Parameters<typeof send>) =>
-    text.startsWith('update')
-      ? other`update contacts set position = 'Buyer' where id = ${id}`.then(() =>
-          send(text, ...rest)
-        )
-      : other`update contacts set position = 'Seller' where id = ${id}`.then(() =>
-          send(text, ...rest)
-        )) as typeof pool.unsafe
+  const { pool, point } = app.services.database
+  const interfering = (sql: typeof pool, position: string) => {
+    const send = sql.unsafe.bind(sql)
+    sql.unsafe = ((...args: Parameters<typeof send>) =>
+      other`update contacts set position = ${position} where id = ${id}`.then(() =>
+        send(...args)
+      )) as typeof sql.unsafe
+    return () => {
+      sql.unsafe = send
+    }
+  }
+  const restore = [interfering(pool, 'Buyer'), interfering(point, 'Seller')]
   const answer = await call(`PATCH /api/contacts/${id}`, { position: 'Buyer' })
-  pool.unsafe = send
+  for (const undo of restore) undo()
   t.match([answer.statusCode, answer.json().code], [503, 'unavailable'])
   t.match((await other`select position, version from contacts where id = ${id}`)[0], {
     position: 'Seller',

@@ -94,6 +94,7 @@ async function assertNotBelow(ctx: Context, id: number, parent_id: number): Prom
   if (cycle)
     throw ruleBroken(
       'parent_account_id',
-      'An account cannot be its own parent, directly or indirectly.'
+      'An account cannot be its own parent, directly or indirectly.',
+      { rule: 'no_cycle' }
     )
 }

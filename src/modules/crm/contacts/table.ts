@@ -9,6 +9,7 @@ import {
   searchText
 } from '../../../core/db/columns.ts'
 import { pgTable, varchar } from '../../../core/db/drizzle.ts'
+import { users } from '../../identity/users/table.ts'
 import { accounts } from '../accounts/table.ts'
 
 export const searchable = ['first_name', 'last_name', 'email', 'phone', 'company'] as const
@@ -21,6 +22,7 @@ export const filterable = [
   'phone',
   'company',
   'account_id',
+  'assigned_to',
   'created_by',
   'created_at',
   'updated_at'
@@ -37,13 +39,16 @@ export const contacts = pgTable(
     company: varchar({ length: 100 }),
     position: varchar({ length: 100 }),
     account_id: identifier(),
+    assigned_to: identifier(),
     tags: idList(),
-    search_text: searchText(searchable)
+    // both orders of a name: Chinese, Japanese and Korean write it as one word, family name first
+    search_text: searchText(['last_name', ...searchable], ['phone'])
   },
   t => [
     ...recordKeys('contacts', t),
     idListIndex('contacts', t, 'tags'),
     ...listIndexes('contacts', t, filterable),
-    reference('contacts', t, 'account_id', accounts)
+    reference('contacts', t, 'account_id', accounts),
+    reference('contacts', t, 'assigned_to', users)
   ]
 )

@@ -75,8 +75,8 @@ export const opportunities = pgTable(
     index('idx_opportunities_pipeline')
       .on(t.organization_id, t.pipeline_id, t.stage, t.assigned_to, t.amount, t.probability, t.id)
       .where(sql`${t.deleted_at} is null`),
-    index('idx_opportunities_forecast')
-      .on(t.organization_id, t.close_date, t.status, t.amount, t.probability)
+    index('idx_opportunities_months')
+      .on(t.organization_id, t.close_date, t.closed_at, t.status, t.amount, t.probability)
       .where(sql`${t.deleted_at} is null`),
     reference('opportunities', t, 'lead_id', leads),
     reference('opportunities', t, 'account_id', accounts),
