@@ -36,6 +36,11 @@ t.test('core imports nothing but core', async t => {
     for (const to of importsOf(file)) t.match(to, /^core\//, `${file} → ${to}`)
 })
 
+t.test('modules import core and each other', async t => {
+  for (const file of inModules)
+    for (const to of importsOf(file)) t.match(to, /^(core|modules)\//, `${file} → ${to}`)
+})
+
 /** Names of resources that have another meaning in core: a role, and the entity tag of HTTP. */
 const otherTerms = new Set(['user', 'tag'])
 

@@ -12,5 +12,5 @@ export async function withAttempts<T>(
     const result = await attempt()
     if (result !== undefined) return result
   }
-  throw unavailable('Concurrent updates prevented this change; nothing was saved. Retry.')
+  throw unavailable('Concurrent changes prevented this one; nothing was saved. Retry.')
 }

@@ -58,13 +58,18 @@ export const movedAt = () => instant().notNull().defaultNow()
 const plainText = customType<{ data: string }>({ dataType: () => 'text' })
 
 /**
- * The text that `q` and `[like]` search: these columns, lower-case and without accents, generated
- * by Postgres.
+ * The text that `q` and `[like]` search: the words of these columns in their normal form, generated
+ * by Postgres. Of `phones`, which are among them, it has the digits as one word as well.
  */
-export const searchText = (columns: readonly string[]) =>
-  plainText()
+export function searchText(columns: readonly string[], phones: readonly string[] = []) {
+  const parts = [
+    ...columns.map(name => `"${name}"`),
+    ...phones.map(name => `search_phone("${name}")`)
+  ]
+  return plainText()
     .notNull()
-    .generatedAlwaysAs(sql.raw(`search_text(${columns.map(name => `"${name}"`).join(', ')})`))
+    .generatedAlwaysAs(sql.raw(`search_text(${parts.join(', ')})`))
+}
 
 type Keys = Pick<RecordTable, 'id' | 'organization_id' | 'deleted_at'> & {
   search_text?: AnyPgColumn

@@ -21,6 +21,8 @@ const identifiers = (columns: PgColumn[]): SQL[] =>
 const commaSeparated = (parts: SQL[]) => sql.join(parts, sql`, `)
 
 const byId = sql`organization_id = ${organization} and id = ${placeholder('id')}::bigint`
+const byIds = sql`organization_id = ${organization}
+  and id = any(${placeholder('ids')}::bigint[])`
 const notDeleted = sql`deleted_at is null`
 const versionMatches = sql`(${placeholder('versions')}::int[] is null
   or version = any(${placeholder('versions')}::int[]))`
@@ -47,10 +49,11 @@ export class Statements<Row> {
   readonly get: Statement<Row>
   readonly getAny: Statement<Row>
   readonly find: Statement<Row>
+  readonly findAny: Statement<Row>
   readonly lock: Statement<Row>
   readonly remove: Statement<Row>
   readonly restore: Statement<Row>
-  /** For each required reference of a deleted record, whether its record exists. */
+  /** For each required reference of a record, deleted or not, whether its record exists. */
   readonly parentsRemain: Statement<Record<string, boolean>>
 
   constructor(resource: Resource) {
@@ -71,8 +74,8 @@ export class Statements<Row> {
     const select = sql`select ${this.#returning} from ${this.#table}`
     this.get = compile(sql`${select} where ${byId} and ${notDeleted}`)
     this.getAny = compile(sql`${select} where ${byId}`)
-    this.find = compile(sql`${select} where organization_id = ${organization}
-      and id = any(${placeholder('ids')}::bigint[]) and ${notDeleted}`)
+    this.find = compile(sql`${select} where ${byIds} and ${notDeleted}`)
+    this.findAny = compile(sql`${select} where ${byIds}`)
     this.lock = compile(sql`${select} where ${byId} and ${notDeleted} for no key update`)
     this.remove = this.#mark(sql`now()`, notDeleted)
     const parents = this.#references.filter(({ column }) => column.notNull)
@@ -82,7 +85,7 @@ export class Statements<Row> {
     this.parentsRemain = compile(
       sql`select ${commaSeparated(
         parents.map(({ column, remains }) => sql`${remains} as ${sql.identifier(column.name)}`)
-      )} from ${this.#table} where ${byId} and ${isDeleted}`
+      )} from ${this.#table} where ${byId}`
     )
   }
 

@@ -104,6 +104,32 @@ t.test('undoing a conversion', async t => {
     await call(`DELETE /api/activities/${activity.id}`)
   })
 
+  await t.test('reports each field that has changed since, however many', async t => {
+    const filled = {
+      industry: 'A',
+      website: 'A',
+      phone: 'A',
+      address: 'A',
+      city: 'A',
+      state: 'A',
+      country: 'A',
+      postal_code: 'A',
+      email: 'a@example.com',
+      annual_revenue: 1,
+      employee_count: 1
+    }
+    const { id } = await create(call, 'accounts', { name: 'Filled' })
+    const lead = await createLead(call, null)
+    await convert(lead.id, { account: { id, ...filled }, opportunity: null })
+    const changed = Object.entries(filled).map(([field, value]) => [
+      field,
+      typeof value === 'number' ? 2 : `b${value}`
+    ])
+    await call(`PATCH /api/accounts/${id}`, Object.fromEntries(changed))
+    const [left] = (await undo(lead.id)).left as { reason: string }[]
+    for (const field of Object.keys(filled)) t.match(left!.reason, field)
+  })
+
   await t.test('keeps records that others refer to', async t => {
     const campaign = await create(call, 'campaigns', { name: 'C' })
     for (const [part, use, reason] of [

@@ -65,7 +65,8 @@ export const accountService = {
       if (await isBelow(ctx, parent_id, id))
         throw ruleBroken(
           'parent_account_id',
-          'An account cannot be its own parent, directly or indirectly.'
+          'An account cannot be its own parent, directly or indirectly.',
+          { rule: 'no_cycle' }
         )
       return await records.update(ctx, id, changes, versions)
     })

@@ -61,7 +61,7 @@ export const accounts = pgTable(
     parent_account_id: identifier(),
     assigned_to: identifier(),
     tags: idList(),
-    search_text: searchText(searchable)
+    search_text: searchText(searchable, ['phone'])
   },
   t => [
     ...recordKeys('accounts', t),

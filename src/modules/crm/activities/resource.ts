@@ -43,6 +43,10 @@ export const activityResource = defineResource({
     },
     mine: mine(activities.assigned_to)
   },
-  include: { assigned_to: 'assigned_to', tags: { ids: 'tags', of: tags } },
+  include: {
+    assigned_to: 'assigned_to',
+    tags: { ids: 'tags', of: tags },
+    links: { links: 'links' }
+  },
   title: sql`${activities.subject}`
 })

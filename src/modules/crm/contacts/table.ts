@@ -11,6 +11,7 @@ import {
   searchText
 } from '../../../core/db/columns.ts'
 import { pgTable, sql, varchar } from '../../../core/db/drizzle.ts'
+import { users } from '../../identity/users/table.ts'
 import { accounts } from '../accounts/table.ts'
 
 export const searchable = ['first_name', 'last_name', 'email', 'phone', 'company'] as const
@@ -23,6 +24,7 @@ export const filterable = [
   'phone',
   'company',
   'account_id',
+  'assigned_to',
   'created_by',
   'created_at',
   'updated_at'
@@ -46,8 +48,10 @@ export const contacts = pgTable(
     company: varchar({ length: 100 }),
     position: varchar({ length: 100 }),
     account_id: identifier(),
+    assigned_to: identifier(),
     tags: idList(),
-    search_text: searchText(searchable)
+    // both orders of a name: Chinese, Japanese and Korean write it as one word, family name first
+    search_text: searchText(['last_name', ...searchable], ['phone'])
   },
   t => [
     ...recordKeys('contacts', t),
@@ -55,6 +59,7 @@ export const contacts = pgTable(
     ...listIndexes('contacts', t, filterable),
     keyIndex('contacts', t, 'email', contactKeys.email(t.email)),
     keyIndex('contacts', t, 'person', contactKeys.person(t.first_name, t.last_name, t.company)),
-    reference('contacts', t, 'account_id', accounts)
+    reference('contacts', t, 'account_id', accounts),
+    reference('contacts', t, 'assigned_to', users)
   ]
 )

@@ -27,7 +27,7 @@ export async function carryOut(ctx: Context, lead: Lead, plan: Plan) {
   const owner = user === undefined ? {} : { assigned_to: user }
   const account = await settle(ctx, accountPart, plan.account, owner, {})
   const account_id = account?.record.id ?? null
-  const contact = await settle(ctx, contactPart, plan.contact, {}, { account_id })
+  const contact = await settle(ctx, contactPart, plan.contact, owner, { account_id })
   const person = contact && `${contact.record.first_name} ${contact.record.last_name}`
   const title = account?.record.name ?? person ?? `Lead ${lead.id}`
   const opportunity = await settle(

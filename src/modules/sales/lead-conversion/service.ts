@@ -177,7 +177,7 @@ function assertVersion({ version }: Lead, versions: Versions): void {
 
 /** The conversion of a lead, unless it was undone. */
 const findConversion = async (ctx: Context, lead_id: number): Promise<Row | undefined> =>
-  (await records.list(ctx, { filters: equal({ lead_id }), limit: 1 })).data[0]
+  await records.first(ctx, { filters: equal({ lead_id }) })
 
 /** A conversion with its records as they are now. */
 async function present(
