@@ -41,6 +41,11 @@ t.test('core imports nothing but core', async t => {
     for (const to of importsOf(file)) t.match(to, /^core\//, `${file} → ${to}`)
 })
 
+t.test('modules import core and each other', async t => {
+  for (const file of inModules)
+    for (const to of importsOf(file)) t.match(to, /^(core|modules)\//, `${file} → ${to}`)
+})
+
 /** Names of resources that have another meaning in core: a role, and the entity tag of HTTP. */
 const otherTerms = new Set(['user', 'tag'])
 
@@ -207,7 +212,7 @@ t.test('what names no permission, or one that is not defined, stops the start', 
     load: async () => new Map<number, object[]>()
   }
   await t.rejects(
-    start(async app => await resourceRoutes(app, tagResource, tagService, { related })),
+    start(async app => void (await resourceRoutes(app, tagResource, tagService, { related }))),
     /the permission stage:read is not defined/,
     'of related records'
   )

@@ -64,7 +64,7 @@ await admin.unsafe(`
   create table quotes (like contacts including defaults including identity);
   alter table quotes
     drop first_name, drop last_name, drop email, drop phone, drop company, drop position, drop tags,
-    drop search_text, drop account_id,
+    drop search_text, drop account_id, drop assigned_to,
     add title varchar(200) not null, add margin varchar(20) default 'secret margin',
     add opportunity_id bigint,
     add search_text text not null generated always as (search_text("title")) stored,
