@@ -9,6 +9,7 @@ interface Schema {
   properties?: Record<string, Schema>
   items?: Schema
   oneOf?: Schema[]
+  anyOf?: Schema[]
   minimum?: number
   minLength?: number
   minItems?: number
@@ -92,15 +93,17 @@ const successesOf = ({ components }: Document, { responses }: Operation) =>
   )
 
 /**
- * A schema without `$ref` and `oneOf`: a union has the properties of all its members, and requires
- * the fields that each of them requires.
+ * A schema without `$ref`, `oneOf` and `anyOf`: a union has the properties of all its members, and
+ * requires the fields that each of them requires.
  */
 function resolve(document: Document, { $ref, ...plain }: Schema): Schema {
   const schema = $ref === undefined ? plain : (document.components?.schemas?.[nameOf($ref)] ?? {})
-  if (!schema.oneOf) return schema
-  const members = schema.oneOf.map(member => resolve(document, member))
+  const union = schema.oneOf ?? schema.anyOf
+  if (!union) return schema
+  const members = union.map(member => resolve(document, member))
   return {
     ...members[0],
+    nullable: members.some(({ nullable }) => nullable),
     properties: Object.assign({}, ...members.map(({ properties }) => properties)),
     required: members
       .map(({ required = [] }) => required)

@@ -1,5 +1,6 @@
-// Writes openapi/openapi.json from the schemas of the routes. With --check, it writes nothing and
-// exits with 1 if the file is out of date or breaks clients of the last commits.
+// Writes openapi/openapi.json from the schemas of the routes, and openapi/postman.json from that.
+// With --check, it writes nothing and exits with 1 if a file is out of date, or if the document
+// breaks clients of the last commits.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { pino } from 'pino'
@@ -7,6 +8,7 @@ import { buildApp } from '../src/app.ts'
 import { version } from '../src/version.ts'
 import { breakingChanges, type Document } from './breaking.ts'
 import { formatDocument } from './openapi/format.ts'
+import { collectionOf, type Document as Described } from './openapi/postman.ts'
 
 interface Accepted {
   version: string
@@ -16,11 +18,17 @@ interface Accepted {
 const file = 'openapi/openapi.json'
 const acceptedFile = 'openapi/accepted-breaking-changes.json'
 const text = formatDocument(await buildDocument())
+const files = {
+  [file]: text,
+  'openapi/postman.json': formatDocument(collectionOf(JSON.parse(text) as Described))
+}
 
-if (!process.argv.includes('--check')) writeFileSync(file, text)
-else if (!existsSync(file) || readFileSync(file, 'utf8') !== text)
-  fail(`${file} is out of date. Run npm run openapi and commit it.`)
+if (!process.argv.includes('--check'))
+  for (const [name, content] of Object.entries(files)) writeFileSync(name, content)
 else {
+  for (const [name, content] of Object.entries(files))
+    if (!existsSync(name) || readFileSync(name, 'utf8') !== content)
+      fail(`${name} is out of date. Run npm run openapi and commit it.`)
   // in CI, HEAD has the new document already, and its parent the one to compare with
   for (const commit of ['HEAD', 'HEAD^']) {
     const committed = readDocument(commit)
@@ -44,6 +52,7 @@ async function buildDocument(): Promise<object> {
     {
       database_url: 'postgres://127.0.0.1/none',
       redis_url: undefined,
+      slow_statements: 3,
       jwt_secret: 'an unused secret of at least 32 bytes',
       cors_origins: [],
       trust_proxy: [],

@@ -4,6 +4,8 @@ import type { PasswordCost } from './core/access/passwords.ts'
 export interface Config {
   port: number
   host: string
+  /** Where clients reach the API, for its document. */
+  public_url: string
   /** undefined: the embedded Postgres, in `data_dir`. */
   database_url: string | undefined
   /** undefined: the cache is only in this process. */
@@ -17,6 +19,10 @@ export interface Config {
   trust_proxy: string[]
   /** Requests per minute and client. */
   rate_limit_max: number
+  /** Seconds to serve on after SIGTERM, until a load balancer has turned away. */
+  drain_seconds: number
+  /** Slow statements of one organization at a time, in each process. */
+  slow_statements: number
   log_level: string
   password_cost: PasswordCost
 }
@@ -100,16 +106,24 @@ function secret(env: Environment, database_url: string | undefined): string | un
   return text
 }
 
-function admin(env: Environment): Config['admin'] {
-  const username = env.ADMIN_USERNAME || 'admin@example.com'
+/**
+ * An admin to be created; `names` are those of the two settings, for the error. The email is the
+ * user name if that is one. Errors: ConfigError.
+ */
+export function adminFrom(
+  username: string,
+  password: string | undefined,
+  names: { username: string; password: string }
+): Config['admin'] {
   if (username.length > 80 || username.trim() !== username)
-    refuse('ADMIN_USERNAME', 'must have at most 80 characters and no leading or trailing space')
-  const password = env.ADMIN_PASSWORD || undefined
+    refuse(names.username, 'must have at most 80 characters and no leading or trailing space')
   if (password !== undefined && (password.length < 8 || password.length > 128))
-    refuse('ADMIN_PASSWORD', 'must have 8 to 128 characters')
+    refuse(names.password, 'must have 8 to 128 characters')
   return {
     username,
-    email: username.includes('@') ? username : `${username}@example.com`,
+    email: username.includes('@')
+      ? username
+      : `${username.replaceAll(/[^A-Za-z0-9_.-]/g, '-')}@example.com`,
     password
   }
 }
@@ -118,17 +132,25 @@ function admin(env: Environment): Config['admin'] {
 export function configFrom(env: Environment): Config {
   const database_url = url(env, 'DATABASE_URL', ['postgres:', 'postgresql:'])
   const log_level = env.LOG_LEVEL || 'info'
+  const trust_proxy = proxies(env)
+  const port = integer(env, 'PORT', 3000, 0, 65_535)
   return {
-    port: integer(env, 'PORT', 3000, 0, 65_535),
+    port,
     host: env.HOST || '127.0.0.1',
+    public_url: url(env, 'PUBLIC_URL', ['http:', 'https:']) ?? `http://127.0.0.1:${port}`,
     database_url,
     redis_url: url(env, 'REDIS_URL', ['redis:', 'rediss:']),
     data_dir: env.DATA_DIR || '.data',
     jwt_secret: secret(env, database_url),
-    admin: admin(env),
+    admin: adminFrom(env.ADMIN_USERNAME || 'admin@example.com', env.ADMIN_PASSWORD || undefined, {
+      username: 'ADMIN_USERNAME',
+      password: 'ADMIN_PASSWORD'
+    }),
     cors_origins: origins(env),
-    trust_proxy: proxies(env),
+    trust_proxy,
     rate_limit_max: integer(env, 'RATE_LIMIT_MAX', 10_000, 1, 100_000_000),
+    drain_seconds: integer(env, 'DRAIN_SECONDS', trust_proxy.length > 0 ? 5 : 1, 0, 120),
+    slow_statements: integer(env, 'SLOW_STATEMENTS', 3, 1, 50),
     log_level: levels.includes(log_level)
       ? log_level
       : refuse(

@@ -4,17 +4,27 @@ import { boot } from './bootstrap/boot.ts'
 import { readConfig, type Config } from './config.ts'
 import { createFirstAdmin } from './bootstrap/first-admin.ts'
 import { isLostConnection } from './core/db/workarounds.ts'
+import { terminalFormat } from './http/log.ts'
 import { closeGracefully } from './http/shutdown.ts'
+import type { Jobs } from './jobs/runner.ts'
 
-/** Milliseconds after which a process that has not closed exits. */
-const hardLimit = 25_000
-/** Milliseconds for which a process that shuts down serves on, while it is not ready. */
-const drainTime = 500
+/** Milliseconds after which a process that does not receive requests any more exits. */
+const hardLimit = 20_000
 
 async function main() {
   const config = readConfig()
   const logger = await logTo(config.log_level)
 
+  // until there is something to close
+  let close = async (code: number, _drainTime: number): Promise<void> => {
+    process.exit(code)
+  }
+  process.on('SIGTERM', () => {
+    void close(0, config.drain_seconds * 1_000)
+  })
+  process.on('SIGINT', () => {
+    void close(0, 0)
+  })
   process.on('unhandledRejection', error => {
     if (!isLostConnection(error)) throw error
     logger.warn({ err: error }, 'a connection was lost while it was being opened')
@@ -24,30 +34,27 @@ async function main() {
     logger.debug(line)
   })
   const app = await buildApp(settings, logger)
-  let jobs: { stop: () => Promise<void> } | undefined
+  let jobs: Jobs | undefined
   app.addHook('onClose', async () => {
     await jobs?.stop() // before the connections that they use
   })
 
   let closing: Promise<void> | undefined
-  const close = (code: number, grace: number) =>
-    (closing ??= (async () => {
+  close = async (code, drainTime) =>
+    await (closing ??= (async () => {
+      void jobs?.stop() // requests are finished meanwhile
       setTimeout(() => {
-        process.exit(1)
-      }, hardLimit).unref()
-      await closeGracefully(app, grace)
+        logger.warn('Not everything could be finished in time.')
+        process.exit(code)
+      }, drainTime + hardLimit).unref()
+      await closeGracefully(app, drainTime)
       await postgres?.stop()
       process.exit(code)
     })())
-  process.on('SIGTERM', () => {
-    void close(0, drainTime)
-  })
-  process.on('SIGINT', () => {
-    void close(0, 0)
-  })
-  void postgres?.exited.then(() => {
+  void postgres?.exited.then(reason => {
     if (closing) return
-    logger.fatal('Postgres has stopped. Start again to recover.')
+    const why = reason === undefined ? '' : ` (${reason})`
+    logger.fatal(`Postgres has stopped${why}. Start again to recover.`)
     void close(1, 0)
   })
 
@@ -59,27 +66,22 @@ async function main() {
     app.starting = false
     print(address, config, created)
     const { startJobs } = await import('./jobs/runner.ts') // nothing waits for them
-    jobs = startJobs(app.services, settings.database_url, logger)
+    if (!closing) jobs = startJobs(app.services, settings.database_url, logger)
   } catch (error) {
-    const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-    printError(
-      isTaken
-        ? `Port ${config.port} of ${config.host} is in use: set PORT to another one, or to 0 ` +
-            'for any'
-        : error
-    )
+    if (!closing) printError(isPortInUse(error) ? portInUse(config) : error)
     await close(1, 0)
   }
 }
+
+const isPortInUse = (error: unknown) => (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+const portInUse = ({ port, host }: Config) =>
+  `Port ${port} of ${host} is in use: set PORT to another one, or to 0 for any`
 
 /** Logs JSON lines, written in batches; on a terminal, lines for people. */
 async function logTo(level: string) {
   if (process.stdout.isTTY) {
     const { default: pretty } = await import('pino-pretty')
-    return pino(
-      { level },
-      pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss' })
-    )
+    return pino({ level }, pretty({ ...terminalFormat, sync: true }))
   }
   const destination = pino.destination({ sync: true, minLength: 2048, periodicFlush: 250 })
   process.on('exit', () => {

@@ -7,7 +7,7 @@ import { redisCache } from './core/cache/redis.ts'
 import { createDatabase, type DatabaseOptions } from './core/db/connections.ts'
 import { cursors } from './core/records/cursor.ts'
 
-export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
+export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost' | 'slow_statements'> & {
   database_url: string
   jwt_secret: string
   database?: DatabaseOptions
@@ -15,7 +15,7 @@ export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
 
 /** Creates what exists once per process. Nothing is connected before it is first used. */
 export function createServices(config: ServicesConfig): Services {
-  const { database_url, redis_url, jwt_secret, password_cost, database } = config
+  const { database_url, redis_url, jwt_secret, password_cost, slow_statements, database } = config
   const keyFor = (purpose: string) =>
     createHmac('sha256', jwt_secret).update(purpose).digest('base64')
   const cache =
@@ -23,7 +23,7 @@ export function createServices(config: ServicesConfig): Services {
       ? new Cache()
       : new Cache(forget => redisCache(redis_url, keyFor('cache'), forget))
   return {
-    database: createDatabase(database_url, database),
+    database: createDatabase(database_url, { slow_statements, ...database }),
     cache,
     cursors: cursors(keyFor('cursors')),
     passwords: passwords(password_cost),

@@ -1,8 +1,13 @@
 // The rules of the code: what imports what, who writes, and that nothing is forgotten.
 import { readdirSync, readFileSync } from 'node:fs'
+import { Type } from '@sinclair/typebox'
 import t from 'tap'
 import { allResources, referencesOf } from '../src/core/records/resource.ts'
-import { application } from './support/app.ts'
+import { resourceRoutes } from '../src/core/http/resource-routes.ts'
+import { tagResource } from '../src/modules/crm/tags/resource.ts'
+import { tagService } from '../src/modules/crm/tags/service.ts'
+import { application, type App } from './support/app.ts'
+import { hiddenColumnMistakes } from './support/hidden.ts'
 import {
   filesBelow,
   functionLengthsIn,
@@ -34,6 +39,11 @@ const templatesOf = (file: string) =>
 t.test('core imports nothing but core', async t => {
   for (const file of files.filter(file => file.startsWith('core/')))
     for (const to of importsOf(file)) t.match(to, /^core\//, `${file} → ${to}`)
+})
+
+t.test('modules import core and each other', async t => {
+  for (const file of inModules)
+    for (const to of importsOf(file)) t.match(to, /^(core|modules)\//, `${file} → ${to}`)
 })
 
 /** Names of resources that have another meaning in core: a role, and the entity tag of HTTP. */
@@ -183,31 +193,39 @@ t.test('every resource with routes has its line in app.ts, below its own path', 
     if (schema) t.match(sourceOf('app.ts'), `prefix: '/api/${path}'`, path)
 })
 
-t.test('a route that declares neither a permission nor public stops the start', async t => {
-  const app = await application(t, { database_url: 'postgres://nobody@localhost/none' })
-  // a started application accepts no routes, so the hook is called as Fastify would call it
-  t.throws(() => {
-    app.get('/forgotten', async () => '')
-  })
+t.test('what names no permission, or one that is not defined, stops the start', async t => {
+  const config = { database_url: 'postgres://nobody@localhost/none' }
+  const start = async (extend: (app: App) => Promise<void>) =>
+    await application(t, config, undefined, extend)
+  await t.rejects(
+    start(async app => void app.get('/forgotten', async () => '')),
+    /declares neither a permission nor that it is public/
+  )
+  const misspelled = { config: { permission: 'contact:read' } }
+  await t.rejects(
+    start(async app => void app.get('/misspelled', misspelled, async () => '')),
+    /the permission contact:read is not defined/
+  )
+  const related = {
+    schema: Type.Object({}),
+    permission: 'stage:read',
+    load: async () => new Map<number, object[]>()
+  }
+  await t.rejects(
+    start(async app => void (await resourceRoutes(app, tagResource, tagService, { related }))),
+    /the permission stage:read is not defined/,
+    'of related records'
+  )
 })
 
-t.test('record tables log their events without the columns that their resource hides', async t => {
+t.test('columns are hidden in rows and in events, or described', async t => {
   const app = await application(t)
   const sql = app.services.database.pool
-  const triggers = await sql<{ table: string; name: string; hidden: string }[]>`
-    select tgrelid::regclass::text as table, tgname as name,
-      split_part(encode(tgargs, 'escape'), '\\000', 2) as hidden
-    from pg_trigger where tgname like 'events_of_%' and tgname <> 'events_of_truncate'`
-  const recordTables = await sql<{ name: string }[]>`
-    select table_name as name from information_schema.columns
+  t.same(await hiddenColumnMistakes(sql), [])
+  const [{ count } = { count: 0 }] = await sql<{ count: number }[]>`
+    select count(*) as count from information_schema.columns
     where table_schema = 'public' and column_name = 'deleted_at'`
-  t.ok(recordTables.length >= 15, `${recordTables.length} record tables`)
-  for (const { name } of recordTables) {
-    const own = triggers.filter(({ table }) => table === name)
-    t.equal(own.length, 3, `${name} logs inserts, updates and deletes`)
-    const { plural, hidden = [] } = allResources().find(({ plural }) => plural === name)!
-    for (const trigger of own) t.equal(trigger.hidden, hidden.join(), `${plural} ${trigger.name}`)
-  }
+  t.equal(allResources().length, count, 'every record table has a resource')
 })
 
 t.test('the database has an index for each foreign key', async t => {

@@ -14,11 +14,14 @@ t.test('an invalid setting is named', t => {
     ['JWT_SECRET', { JWT_SECRET: 'short' }],
     ['DATABASE_URL', { DATABASE_URL: 'mysql://x' }],
     ['REDIS_URL', { REDIS_URL: 'localhost' }],
+    ['PUBLIC_URL', { PUBLIC_URL: 'crm.example.com' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: '*' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.com/path' }],
     ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
     ['RATE_LIMIT_MAX', { RATE_LIMIT_MAX: '0' }],
+    ['SLOW_STATEMENTS', { SLOW_STATEMENTS: '0' }],
     ['LOG_LEVEL', { LOG_LEVEL: 'loud' }],
+    ['DRAIN_SECONDS', { DRAIN_SECONDS: '-1' }],
     ['ADMIN_PASSWORD', { ADMIN_PASSWORD: 'short' }]
   ] as [string, Env][]) {
     t.throws(
@@ -27,6 +30,21 @@ t.test('an invalid setting is named', t => {
       JSON.stringify(env)
     )
   }
+  t.end()
+})
+
+t.test('behind a proxy, five seconds are left to notice a stop; without one, one', t => {
+  t.equal(configFrom({}).drain_seconds, 1)
+  t.equal(configFrom({ TRUST_PROXY: '10.0.0.0/8' }).drain_seconds, 5)
+  t.equal(configFrom({ TRUST_PROXY: '10.0.0.0/8', DRAIN_SECONDS: '0' }).drain_seconds, 0)
+  t.end()
+})
+
+t.test('the first admin has a valid email address, whatever the name', t => {
+  const emailOf = (ADMIN_USERNAME: string) => configFrom({ ADMIN_USERNAME }).admin.email
+  t.equal(emailOf('maria'), 'maria@example.com')
+  t.equal(emailOf('maria@crm.example'), 'maria@crm.example')
+  t.equal(emailOf('Jörg O. Meier'), 'J-rg-O.-Meier@example.com')
   t.end()
 })
 
@@ -45,6 +63,30 @@ t.test('an invalid setting stops the start with one line', async t => {
       'JWT_SECRET must have at least 32 bytes, not 5\n'
     ]
   )
+})
+
+t.test('a DATA_DIR that cannot be used stops the start at once with one line', async t => {
+  const data_dir = folder(t)
+  const link = `${data_dir}-link`
+  symlinkSync('nowhere', link)
+  const file = `${data_dir}-file`
+  writeFileSync(file, '')
+  const long = path.join(path.dirname(data_dir), 'x'.repeat(300))
+  const isLinux = process.platform === 'linux'
+  for (const [DATA_DIR, code] of [
+    ...(isLinux ? [['/proc/x', 'ENOENT'] as const] : []),
+    ['/dev/null', 'ENOTDIR'],
+    [file, 'ENOTDIR'],
+    [`${file}/below`, 'ENOTDIR'],
+    [link, 'ENOENT'],
+    [long, 'ENAMETOOLONG']
+  ] as const) {
+    const refused = await start(t, { DATA_DIR })
+    t.equal(await refused.ended, 1)
+    const [line, ...more] = refused.output().split('\n')
+    t.match(line, new RegExp(`^DATA_DIR ${DATA_DIR} cannot be used: ${code}: .`))
+    t.same(more, [''], 'one line')
+  }
 })
 
 t.test('an unusable Postgres is named without its password', async t => {

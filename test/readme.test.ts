@@ -93,6 +93,13 @@ t.test('the tour works as written', async t => {
   t.match(outputs[14], /"kind":"activity"[^]*"kind":"link"/)
   t.match(outputs[15], /"report":"pipeline"[^]*step,step_name,measure/)
   t.match(readFileSync(path.join(DATA_DIR, 'forecast.svg'), 'utf8'), /^<svg/)
+
+  const another = blocks.find(({ title }) => title === 'organization')!.text
+  const created = spawnSync('bash', ['-c', another], {
+    env: { ...process.env, ...env },
+    encoding: 'utf8'
+  })
+  t.match(created.stdout, /Organization +Acme \(\d+\)\nAdmin +anna +password: /, created.stderr)
 })
 
 t.test('the new resource works as written', async t => {

@@ -74,7 +74,8 @@ const opportunities = (
     close_date: `current_date - 365 + ${pseudoRandom('n', 545, 11)}`,
     assigned_to: randomId(ids.user, 12),
     created_at: randomInstant(13),
-    moved_at: 'now()'
+    moved_at: 'now()',
+    closed_at: `case when stage.kind <> 'open' then now() end`
   },
   joins: `
     join stages stage

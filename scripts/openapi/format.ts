@@ -1,8 +1,8 @@
 /**
  * Number of levels that are broken into lines, by top-level key: each part of an operation has a
- * line of its own, and so has each component.
+ * line of its own, and so has each component and each part of a request of the collection.
  */
-const depths: Record<string, number> = { paths: 4, components: 3 }
+const depths: Record<string, number> = { paths: 4, components: 3, item: 5 }
 
 /** Formats the document compactly, in lines that make readable diffs. */
 export const formatDocument = (document: object): string => `${format(document, 2, depths)}\n`

@@ -193,7 +193,7 @@ export class DemoData {
     }
   }
 
-  contact(recency: number, accounts: AccountRef[]) {
+  contact(recency: number, owners: number[], accounts: AccountRef[]) {
     const account = maybe(0.85, () => pickEarlier(accounts, recency))
     const sameCountry = maybe(0.8, () =>
       locales.find(({ country }) => country === account?.country)
@@ -210,6 +210,7 @@ export class DemoData {
       company: account?.name ?? null,
       position: maybe(0.8, () => en.person.jobTitle()),
       account_id: account?.id ?? null,
+      assigned_to: maybe(0.9, () => en.helpers.arrayElement(owners)),
       tags: this.#tags(),
       created_at: this.#at(recency)
     }

@@ -115,9 +115,9 @@ async function createAccounts({ data, plan, users, writer }: Seeding): Promise<A
   )
 }
 
-const createContacts = async ({ data, plan, writer }: Seeding, accounts: AccountRef[]) =>
+const createContacts = async ({ data, plan, users, writer }: Seeding, accounts: AccountRef[]) =>
   (await writer.create('contacts', plan.contacts, contactService, ['id', 'account_id'], recency =>
-    data.contact(recency, accounts)
+    data.contact(recency, users, accounts)
   )) as ContactRef[]
 
 /** The account of each contact, by the ID of the contact. */

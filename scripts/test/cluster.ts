@@ -58,11 +58,15 @@ async function startServer(): Promise<{ server: EmbeddedPostgres; remove: () => 
 const start = async (data_dir: string) =>
   await startEmbeddedPostgres({ data_dir, durable: false, settings: { max_connections: '200' } })
 
-/** Hash of `drizzle/` and the version of the job queue, which has migrations of its own. */
+/** Row-level security for one role (see `test/core/db/tenants.test.ts`). */
+const detector = readFileSync('scripts/test/detector.sql', 'utf8')
+
+/** Hash of what makes the template; the job queue has migrations of its own. */
 function hashOfMigrations(): string {
   const hash = createHash('sha256')
   for (const name of readdirSync('drizzle', { recursive: true, encoding: 'utf8' }).toSorted())
     if (/\.(sql|json)$/.test(name)) hash.update(readFileSync(path.join('drizzle', name)))
+  hash.update(detector)
   hash.update(readFileSync('node_modules/graphile-worker/package.json'))
   return hash.digest('hex').slice(0, 12)
 }
@@ -83,6 +87,10 @@ async function createTemplate(admin: postgres.Sql, url: string, template: string
   await admin.unsafe(`create database ${draft}`)
   // slow to load, and rarely needed
   const { migrate } = await import('../../src/bootstrap/migrations.ts')
-  await migrate(url.replace(/postgres$/, draft))
+  const draftUrl = url.replace(/postgres$/, draft)
+  await migrate(draftUrl)
+  const database = postgres(draftUrl, { max: 1, onnotice: () => {} })
+  await database.unsafe(detector)
+  await database.end()
   await admin.unsafe(`alter database ${draft} rename to ${template}`)
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import postgres from 'postgres'
 import { ConfigError, type Config } from '../config.ts'
@@ -7,28 +7,39 @@ import { socketUrl, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { closeServices, createServices } from '../services.ts'
 import type { Services } from '../core/access/context.ts'
 import { migrate } from './migrations.ts'
+import { createFolder } from './private-folders.ts'
 
 /**
  * Starts the embedded Postgres if the configuration names no other, and migrates the database.
  * `settings`: the configuration with its open points decided.
  */
 export async function boot(config: Config, log: (line: string) => void) {
+  const { data_dir } = config
   const embedded =
     config.database_url === undefined
-      ? await startEmbeddedPostgres({ data_dir: postgresFolder(config.data_dir), log })
+      ? await inFolder(data_dir, () =>
+          startEmbeddedPostgres({ data_dir: postgresFolder(data_dir), log })
+        )
       : undefined
-  const settings = {
-    ...config,
-    database_url: config.database_url ?? embedded!.url,
-    jwt_secret: config.jwt_secret ?? storedSecret(config.data_dir)
-  }
+  const database_url = config.database_url ?? embedded!.url
   try {
-    await migrate(settings.database_url)
+    const jwt_secret = config.jwt_secret ?? (await inFolder(data_dir, () => storedSecret(data_dir)))
+    await migrate(database_url)
+    return { settings: { ...config, database_url, jwt_secret }, postgres: embedded }
   } catch (error) {
     await embedded?.stop()
     throw config.database_url === undefined ? error : explained(error, config.database_url)
   }
-  return { settings, postgres: embedded }
+}
+
+/** Does work in DATA_DIR. Errors: those of the file system as a ConfigError that names it. */
+async function inFolder<T>(data_dir: string, work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error
+    throw new ConfigError(`DATA_DIR ${path.resolve(data_dir)} cannot be used: ${error.message}`)
+  }
 }
 
 /** For commands: runs `work` on the data of `npm start`, also while a server is running there. */
@@ -102,7 +113,7 @@ const postgresFolder = (data_dir: string) => path.resolve(data_dir, 'postgres')
 /** The secret of a single process: generated at its first start and kept beside its data. */
 function storedSecret(data_dir: string): string {
   const file = path.resolve(data_dir, 'jwt-secret')
-  mkdirSync(path.dirname(file), { recursive: true })
+  createFolder(path.dirname(file))
   try {
     writeFileSync(file, randomBytes(48).toString('base64'), { mode: 0o600, flag: 'wx' })
   } catch (error) {

@@ -13,18 +13,23 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createPrivateFolder, removeOrphanedFolders, type User } from './private-folders.ts'
+import {
+  createFolder,
+  createPrivateFolder,
+  removeOrphanedFolders,
+  type User
+} from './private-folders.ts'
 import { endServer, hasEnded, inspect, tolerating, until } from './processes.ts'
 
 /**
  * A running server. `url` works for postgres.js, pg and psql; `exited` resolves when the server
- * exits, for whatever reason.
+ * exits, to why it gave up, if it did: a full disk, for example.
  */
 export interface EmbeddedPostgres {
   url: string
   socket_dir: string
   pid: number
-  exited: Promise<void>
+  exited: Promise<string | undefined>
   stop: () => Promise<void>
 }
 
@@ -71,7 +76,7 @@ export async function startEmbeddedPostgres(
 ): Promise<EmbeddedPostgres> {
   const { durable = true, settings = {}, log = () => {} } = options
   const { initdb, postgres } = await findBinaries()
-  fs.mkdirSync(options.data_dir, { recursive: true })
+  createFolder(options.data_dir)
   // one name for one folder, whatever links lead to it
   const data_dir = fs.realpathSync(options.data_dir)
   const is_new = isNew(data_dir)
@@ -88,7 +93,12 @@ export async function startEmbeddedPostgres(
     postgres,
     serverArgs(data_dir, socket_dir, { ...SETTINGS, ...(durable ? {} : NOT_DURABLE), ...settings })
   )
-  const child = await launch(server, data_dir, socket_dir, log).catch((error: unknown) => {
+  let panic: string | undefined
+  const watch = (line: string) => {
+    panic = /PANIC: +(.*)/.exec(line)?.[1] ?? panic
+    log(line)
+  }
+  const child = await launch(server, data_dir, socket_dir, watch).catch((error: unknown) => {
     removeSockets()
     throw error
   })
@@ -99,16 +109,20 @@ export async function startEmbeddedPostgres(
     child.kill('SIGINT')
   }
   process.once('exit', stopWithProcess)
-  const exited = new Promise<void>(resolve => {
+  const exited = new Promise<string | undefined>(resolve => {
     child.once('exit', () => {
       process.off('exit', stopWithProcess)
       removeSockets()
-      resolve()
+      resolve(panic)
     })
   })
   const pid = child.pid!
   let stopping: Promise<void> | undefined
-  const stop = () => (stopping ??= endServer(pid, () => hasEnded(child)).then(() => exited))
+  const end = async () => {
+    await endServer(pid, () => hasEnded(child))
+    await exited
+  }
+  const stop = () => (stopping ??= end())
   return { url: socketUrl(socket_dir), socket_dir, pid, exited, stop }
 }
 
@@ -290,7 +304,7 @@ async function launch(
   data_dir: string,
   socket_dir: string,
   log: Log,
-  deadline = Date.now() + 10_000
+  deadline = performance.now() + 10_000
 ): Promise<ChildProcess> {
   await removeStaleLock(data_dir, log)
   const child = spawn(...server)
@@ -319,7 +333,7 @@ async function launch(
   const is_taken = /lock file .* (already exists|is empty)|pre-existing shared memory block/.test(
     problem
   )
-  if (!is_taken || Date.now() > deadline)
+  if (!is_taken || performance.now() > deadline)
     throw new Error(`PostgreSQL did not start on ${data_dir}: ${problem}`)
   await sleep(100)
   return launch(server, data_dir, socket_dir, log, deadline)
@@ -333,7 +347,8 @@ async function removeStaleLock(data_dir: string, log: Log): Promise<void> {
   const lock = path.join(data_dir, 'postmaster.pid')
   const pid = Number(linesOf(lock)[0])
   // emptied by a power failure: a server fills it at once
-  if (pid === 0 && Date.now() - fs.statSync(lock).mtimeMs > 1000) fs.rmSync(lock)
+  const age = () => Math.abs(Date.now() - fs.statSync(lock).mtimeMs) // the clock may be set back
+  if (pid === 0 && age() > 1000) fs.rmSync(lock)
   const holder = inspect(pid)
   if (!holder) return // PostgreSQL itself replaces the lock of a dead process
   // the ID belongs to another program now
@@ -362,7 +377,11 @@ function isServerOn(data_dir: string, args: string): boolean {
 
 function problemIn(output: string): string {
   return (
-    [...output.matchAll(/(?:FATAL|PANIC|HINT|error): +(.*)/g)].map(match => match[1]).join(' ') ||
+    [...output.matchAll(/(?:FATAL|PANIC|HINT|error): +(.*)/g)]
+      .map(match => match[1]!)
+      // said after every interrupted recovery, also one that a full disk interrupted
+      .filter(line => !line.startsWith('This probably means that some data is corrupted'))
+      .join(' ') ||
     output.trim().split('\n').at(-1) ||
     'there was no output'
   )

@@ -1,12 +1,24 @@
-// Folders that only one user can enter, named after the process that created them.
+// Folders, most of them for one user only and named after the process that created them.
 import fs from 'node:fs'
 import path from 'node:path'
-import { inspect } from './processes.ts'
+import { inspect, tolerating } from './processes.ts'
 
 /** The user that owns the data. */
 export interface User {
   uid: number
   gid: number
+}
+
+/**
+ * Creates a folder with its parents, if it is missing. Not by the `recursive` of Node, which never
+ * returns where a parent exists and takes no folders, such as /proc or a link to nothing.
+ */
+export function createFolder(folder: string): void {
+  if (fs.existsSync(folder)) return
+  createFolder(path.dirname(folder))
+  tolerating(['EEXIST'], () => {
+    fs.mkdirSync(folder)
+  })
 }
 
 /** Creates a folder that only the user can enter; its name has the ID of this process. */

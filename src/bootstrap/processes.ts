@@ -37,7 +37,7 @@ export async function endServer(pid: number, isGone: () => boolean): Promise<voi
       tolerating(['ESRCH'], () => {
         process.kill(pid, signal)
       })
-    return until(isGone, Date.now() + milliseconds)
+    return until(isGone, performance.now() + milliseconds)
   }
   if (
     (await endsWithin('SIGINT', 10_000)) ||
@@ -48,10 +48,10 @@ export async function endServer(pid: number, isGone: () => boolean): Promise<voi
   throw new Error(`PostgreSQL ${pid} did not stop`)
 }
 
-/** Polls until `condition` holds: true; false when `deadline` (ms since the epoch) passes first. */
+/** Polls until `condition` holds: true; false when `deadline` (by `performance.now`) passes. */
 export async function until(condition: () => boolean, deadline = Infinity): Promise<boolean> {
   if (condition()) return true
-  if (Date.now() > deadline) return false
+  if (performance.now() > deadline) return false
   await sleep(10)
   return until(condition, deadline)
 }

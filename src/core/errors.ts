@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import { defined } from './defined.ts'
 
 /** One fault of a request: a `pointer` (RFC 6901) into the body, or a `parameter` of the URL. */
 export interface Fault {
@@ -6,7 +7,11 @@ export interface Fault {
   parameter?: string
   code: string
   detail: string
+  /** The values in `detail`: with `code`, enough to write it in another language. */
+  params?: Params
 }
+
+type Params = Record<string, unknown>
 
 interface Extra {
   errors?: Fault[]
@@ -38,15 +43,29 @@ export class Problem extends Error {
       type: `/api/problems/${this.code}`,
       title: STATUS_CODES[this.status] ?? 'Error',
       status: this.status,
-      detail: this.detail,
+      detail: shortened(this.detail, 2000),
       instance,
       code: this.code,
       request_id,
-      ...(this.extra.errors && { errors: this.extra.errors }),
+      ...(this.extra.errors && { errors: this.extra.errors.map(sendable) }),
       ...this.extra.members
     }
   }
 }
+
+/** What callers sent is in pointers and details: here with the length that the document allows. */
+const shortened = (text: string, length: number) =>
+  text.length > length ? `${text.slice(0, length - 1)}…` : text
+
+const sendable = ({ pointer, parameter, code, detail, params = {} }: Fault) => ({
+  ...defined({
+    pointer: pointer && shortened(pointer, 500),
+    parameter: parameter && shortened(parameter, 500)
+  }),
+  code,
+  detail: shortened(detail, 2000),
+  params
+})
 
 /** Every `code` of a problem and its meaning. Served at `/api/problems`. */
 export const vocabulary = {
@@ -88,8 +107,8 @@ export const vocabulary = {
 
 export const invalid = (errors: Fault[]) =>
   new Problem(400, 'invalid', errors[0]?.detail ?? 'The request is invalid.', { errors })
-export const invalidParameter = (parameter: string, detail: string) =>
-  invalid([{ parameter, code: 'invalid', detail }])
+export const invalidParameter = (parameter: string, detail: string, params: Params = {}) =>
+  invalid([{ parameter, code: 'invalid', detail, params }])
 export const malformed = (detail: string) => new Problem(400, 'malformed', detail)
 const realm = 'Bearer realm="smartx"'
 
@@ -121,7 +140,7 @@ export interface Match {
 /** A transition that the state of a record does not allow; `allowed` are values that it does. */
 export const impossibleMove = (field: string, detail: string, allowed: readonly string[]) =>
   new Problem(409, 'impossible_move', detail, {
-    errors: [{ pointer: `/${field}`, code: 'impossible_move', detail }],
+    errors: [{ pointer: `/${field}`, code: 'impossible_move', detail, params: { allowed } }],
     members: { allowed }
   })
 export const likelyDuplicates = (matches: Match[]) =>
@@ -150,9 +169,19 @@ export const unknownReference = (fields: string[]) =>
       }))
     }
   )
-export const ruleBroken = (fields: string | string[], detail: string) =>
+/** `params`: the name of the rule, which never changes, and the values in `detail`. */
+export const ruleBroken = (
+  fields: string | string[],
+  detail: string,
+  params: Params & { rule: string }
+) =>
   new Problem(422, 'rule_broken', detail, {
-    errors: [fields].flat().map(field => ({ pointer: `/${field}`, code: 'rule_broken', detail }))
+    errors: [fields].flat().map(field => ({
+      pointer: `/${field}`,
+      code: 'rule_broken',
+      detail,
+      params
+    }))
   })
 export const tooManyRequests = (seconds: number, detail = 'Too many requests.') =>
   new Problem(429, 'too_many_requests', detail, {
@@ -187,10 +216,49 @@ function constrainedField(error: PostgresError): string {
 
 interface PostgresError {
   code?: string
+  syscall?: string
   constraint_name?: string
   table_name?: string
   message: string
 }
+
+/** What postgres.js and sockets report when there is no connection, or none any more. */
+const lostConnection = new Set([
+  'CONNECTION_CLOSED',
+  'CONNECTION_ENDED',
+  'CONNECTION_DESTROYED',
+  'CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN'
+])
+
+/**
+ * Whether an error says that the database is unreachable: the connection failed, or the server
+ * refused or ended it. A missing file is that of a socket only when it was to be connected to.
+ */
+export function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false
+  const { code = '', syscall } = error as unknown as PostgresError
+  return (
+    lostConnection.has(code) ||
+    (code === 'ENOENT' && syscall === 'connect') ||
+    /^08\w{3}$|^57P0\d$|^25P0[34]$/.test(code)
+  )
+}
+
+/**
+ * Whether an error says that the database cannot work as it should, though it responds: disk,
+ * memory or connections are used up (class 53), its files cannot be read or written (58), or it is
+ * read-only.
+ */
+export const isImpaired = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && /^(53|58)\w{3}$|^25006$/.test(String(error.code))
 
 /**
  * An error of Postgres or the connection to it as a problem; undefined for an internal error.
@@ -198,6 +266,12 @@ interface PostgresError {
  */
 export function problemOfDatabase(error: unknown): Problem | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined
+  if (isUnreachable(error)) return unavailable('The database is unreachable.')
+  if (isImpaired(error))
+    return unavailable(
+      'The database is out of resources or cannot write; nothing was saved. Retry later.',
+      impairedSeconds
+    )
   const postgres = error as unknown as PostgresError
   switch (postgres.code) {
     case '23505':
@@ -207,7 +281,8 @@ export function problemOfDatabase(error: unknown): Problem | undefined {
     case '23514':
       return ruleBroken(
         constrainedField(postgres),
-        `${constrainedField(postgres)} violates a constraint.`
+        `${constrainedField(postgres)} violates a constraint.`,
+        { rule: 'constraint' }
       )
     case '40001':
     case '40P01':
@@ -218,27 +293,12 @@ export function problemOfDatabase(error: unknown): Problem | undefined {
       return unavailable('Another request is changing this record; nothing was saved. Retry.')
     case '57014':
       return unavailable('The database took too long to respond.')
-    case '53300':
-    case '57P01':
-    case '57P02':
-    case '57P03':
-    case '25P03':
-    case '25006':
-    case 'CONNECTION_CLOSED':
-    case 'CONNECTION_ENDED':
-    case 'CONNECTION_DESTROYED':
-    case 'CONNECT_TIMEOUT':
-    case 'ECONNREFUSED':
-    case 'ECONNRESET':
-    case 'ENOENT':
-    case 'EPIPE':
-    case 'ETIMEDOUT':
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return unavailable('The database is unreachable.')
   }
   // class 22: data exceptions
   return postgres.code?.startsWith('22')
     ? new Problem(400, 'invalid', 'A value is out of range.')
     : undefined
 }
+
+/** Resources take longer to come back than a connection. */
+const impairedSeconds = 10

@@ -11,9 +11,14 @@ export interface JobPayload {
 export interface Job<Payload extends object> {
   name: string
   /**
+   * The permission that its author must have whenever it runs. Without one, it completes in the
+   * name of the system what its author was allowed to do when it was added.
+   */
+  permission?: string
+  /**
    * Adds work that is done soon after the transaction of `ctx` (or after `delay` seconds), and not
    * at all if that fails. Of jobs with the same `key` that have not begun only the last one is
-   * kept: they should be alike. After a crash work may be done twice.
+   * kept: it must do what the others would have done. After a crash work may be done twice.
    */
   enqueue: (
     ctx: Context,
@@ -22,14 +27,67 @@ export interface Job<Payload extends object> {
   ) => Promise<void>
 }
 
-/** Defines a kind of background work by its name in the queue. */
-export const defineJob = <Payload extends object>(name: string): Job<Payload> => ({
+/** Marks the jobs of an organization. */
+export const flagOf = (organization_id: number) => `organization/${organization_id}`
+
+async function addJob(
+  ctx: Context,
+  name: string,
+  payload: object,
+  key: string | null,
+  delay: number
+): Promise<void> {
+  const text = JSON.stringify({ ...payload, organization_id: ctx.organization_id })
+  await ctx.write(
+    [],
+    sql`select from graphile_worker.add_job(${name}, ${text}::text::json,
+      flags => array[${flagOf(ctx.organization_id)}], job_key => ${key},
+      run_at => now() + make_interval(secs => ${delay}))`
+  )
+}
+
+/**
+ * Defines a kind of background work by its name in the queue, and the permission that its author
+ * must have.
+ */
+export const defineJob = <Payload extends object>(
+  name: string,
+  permission?: string
+): Job<Payload> => ({
   name,
+  ...(permission !== undefined && { permission }),
   async enqueue(ctx, payload, { key, delay = 0 } = {}) {
-    const { organization_id } = ctx
-    const text = JSON.stringify({ ...payload, organization_id })
-    const job_key = key === undefined ? null : `${name}/${organization_id}/${key}`
-    await ctx.rows(sql`select graphile_worker.add_job(${name}, ${text}::text::json,
-      run_at => now() + make_interval(secs => ${delay}), job_key => ${job_key})`)
+    const jobKey = key === undefined ? null : `${name}/${ctx.organization_id}/${key}`
+    await addJob(ctx, name, payload, jobKey, delay)
   }
 })
+
+const rest = '/rest'
+
+/** Adds what a turn left of a job that has this key, if any. */
+export async function enqueueRest(
+  ctx: Context,
+  { name }: Job<never>,
+  payload: JobPayload,
+  key: string | null
+): Promise<void> {
+  await addJob(ctx, name, payload, key === null || key.endsWith(rest) ? key : key + rest, 0)
+}
+
+/** Removes what earlier turns left of the job with this key, which does it as well. */
+export async function removeRest(ctx: Context, key: string | null): Promise<void> {
+  if (key !== null && !key.endsWith(rest))
+    await ctx.write([], sql`select from graphile_worker.remove_job(${key + rest})`)
+}
+
+/** Puts the waiting jobs of an organization behind those of all others. */
+export async function yieldTurn(ctx: Context): Promise<void> {
+  await ctx.write(
+    [],
+    sql`select from graphile_worker.reschedule_jobs(
+      array(select id from graphile_worker.jobs
+        where flags ? ${flagOf(ctx.organization_id)} and locked_at is null and run_at <= now()
+        limit 1000),
+      run_at => now())`
+  )
+}

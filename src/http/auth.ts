@@ -2,7 +2,7 @@ import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Context, type Principal, type Services } from '../core/access/context.ts'
-import { allows, roles } from '../core/access/permissions.ts'
+import { allows, assertPermission, roles } from '../core/access/permissions.ts'
 import { forbidden, unauthenticated } from '../core/errors.ts'
 import { tokenLifetime } from '../modules/identity/auth/service.ts'
 import { expiredToken, Principals, type Credential } from './principals.ts'
@@ -91,7 +91,7 @@ export const authentication = fp<{ services: Services; secret: string }>(
 
 /**
  * Refuses requests without the permission that their route declares. A route that declares neither
- * a permission nor that it is public stops the start of the app.
+ * a permission nor that it is public stops the start of the app, as does an undefined permission.
  */
 export const authorization = fp(async app => {
   const granted = new Map<string, readonly string[]>()
@@ -103,6 +103,7 @@ export const authorization = fp(async app => {
       throw new Error(
         `${String(method)} ${url} declares neither a permission nor that it is public`
       )
+    assertPermission(permission)
     granted.set(
       permission,
       roles.filter(role => allows(role, permission))

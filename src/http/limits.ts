@@ -1,6 +1,7 @@
 import rateLimit from '@fastify/rate-limit'
 import fp from 'fastify-plugin'
 import { tooManyRequests } from '../core/errors.ts'
+import { RequestCounts } from './request-counts.ts'
 
 const windowSeconds = 60
 
@@ -10,7 +11,7 @@ const windowSeconds = 60
  * authorization, so that refused requests count as well.
  */
 export const limits = fp<{ max: number }>(async (app, { max }) => {
-  await app.register(rateLimit, { global: false, cache: 10_000 })
+  await app.register(rateLimit, { global: false, store: RequestCounts })
   const count = app.createRateLimit({
     max,
     timeWindow: windowSeconds * 1000,

@@ -4,6 +4,7 @@ import {
   type FastifyReply,
   type FastifyRequest
 } from 'fastify'
+import type { PrettyOptions } from 'pino-pretty'
 import { pathOf } from './problems.ts'
 
 /** A logger that is its own child: one for each request costs more than logging its ID. */
@@ -12,6 +13,35 @@ export function withoutChildren(logger: FastifyBaseLogger): FastifyBaseLogger {
     child: () => only
   })
   return only
+}
+
+/** What a line of the log may have; see `requestCompleted`. */
+interface Line {
+  msg?: string
+  request_id?: string
+  method?: string
+  path?: string
+  status?: number
+  ms?: number
+  user_id?: number
+  failure?: string
+  aborted?: string
+}
+
+/** A request in one line: `GET /api/contacts 200 3.1 ms (9f2c4a0d11-7)`. */
+function describe({ msg = '', request_id, ...line }: Line): string {
+  const what = line.method
+    ? [line.method, line.path, line.status, line.ms, 'ms', line.failure ?? line.aborted]
+    : [msg]
+  const id = request_id === undefined ? undefined : `(${request_id})`
+  return [...what, id].filter(part => part !== undefined).join(' ')
+}
+
+/** Options of pino-pretty for a terminal: one line per request, and the stacks of errors. */
+export const terminalFormat: PrettyOptions = {
+  ignore: 'pid,hostname,request_id,method,path,status,ms,ip,user_id,failure,aborted',
+  translateTime: 'HH:MM:ss',
+  messageFormat: line => describe(line)
 }
 
 /** One line per request, without headers, bodies and queries: what is not logged cannot leak. */
@@ -32,6 +62,7 @@ export class RequestLog extends LogController {
         ms: Math.round(reply.elapsedTime * 10) / 10,
         ip: request.ip,
         user_id: request.principal?.user_id,
+        failure: request.failure,
         ...(error && { aborted: error.message })
       },
       'request'

@@ -5,6 +5,13 @@ import Router from 'find-my-way'
 import { STATUS_CODES } from 'node:http'
 import { malformed, Problem, problemOfDatabase, type vocabulary } from '../core/errors.ts'
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Why the request failed with a status of the class 5xx. */
+    failure: string | undefined
+  }
+}
+
 type Code = keyof typeof vocabulary
 
 /** Errors that Fastify finds before a handler runs, by status. */
@@ -25,7 +32,8 @@ export function problemOf(error: unknown): Problem {
   const known = problemOfDatabase(error)
   if (known) return known
   const { statusCode = 500, message } = error as Partial<FastifyError>
-  const [code, detail = message ?? ''] = framework[statusCode] ?? []
+  // a malformed path is repeated in its message
+  const [code, detail = message?.slice(0, 500) ?? ''] = framework[statusCode] ?? []
   if (code) return new Problem(statusCode, code, detail)
   if (statusCode >= 400 && statusCode < 500)
     return new Problem(
@@ -38,7 +46,8 @@ export function problemOf(error: unknown): Problem {
 
 /**
  * Sends anything thrown as application/problem+json. `instance` is the path without its query,
- * which may contain anything.
+ * which may contain anything. What was not thrown as a problem is logged as an error; a problem,
+ * such as a stop that was requested, is not.
  */
 export function sendProblem(
   error: unknown,
@@ -46,7 +55,10 @@ export function sendProblem(
   reply: FastifyReply
 ): FastifyReply {
   const problem = explainWeakTag(problemOf(error), request)
-  if (problem.status >= 500) request.log.error({ request_id: request.id, err: error }, 'failed')
+  if (problem.status >= 500) {
+    request.failure = problem.detail
+    if (error !== problem) request.log.error({ request_id: request.id, err: error }, 'failed')
+  }
   return reply
     .code(problem.status)
     .headers(problem.extra.headers ?? {})
@@ -88,6 +100,7 @@ export function querystringParser(text: string): Record<string, unknown> {
 
 /** One handler for everything thrown, and 405 with `Allow` for a path that exists. */
 export const problems = fp(async app => {
+  app.decorateRequest('failure', undefined)
   app.addHook('preValidation', (request, _reply, done) => {
     const isBroken = request.query === brokenQuery
     done(isBroken ? malformed('The percent-encoding of the query string is invalid.') : undefined)

@@ -52,7 +52,19 @@ export const Problem = Type.Object(
             detail: Text(2000, {
               description: 'Human-readable explanation.',
               example: 'email must be an email address'
-            })
+            }),
+            params: Type.Object(
+              {},
+              {
+                additionalProperties: true,
+                description:
+                  'Values in `detail`, such as `minimum`, `allowed` or `known`. For ' +
+                  '`rule_broken`, `rule` is the name of the rule; for `pattern`, `expected` is ' +
+                  'the name of what is expected. With `code`, enough to write the text in ' +
+                  'another language.',
+                example: { format: 'email' }
+              }
+            )
           },
           { additionalProperties: false }
         ),

@@ -8,32 +8,69 @@ import {
   type TaskList
 } from 'graphile-worker'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Pool } from 'pg'
 import { Context, type Services } from '../core/access/context.ts'
 import { sql } from '../core/db/drizzle.ts'
+import { closePool, queuePool } from '../core/db/queue-pool.ts'
 import { rowsOf } from '../core/db/sql.ts'
-import type { JobPayload } from '../core/jobs.ts'
+import { enqueueRest, flagOf, removeRest, yieldTurn, type JobPayload } from '../core/jobs.ts'
+import { userService } from '../modules/identity/users/service.ts'
 import { tasks, type Task } from './tasks.ts'
 
-/** Milliseconds after which a job leaves its remaining batches to a later turn. */
-const turnTime = 2_000
+/**
+ * Milliseconds after which a job leaves its remaining batches to a later turn, so that jobs of
+ * other organizations do not wait for it.
+ */
+const turnTime = 1_000
 
-/** The tasks as graphile-worker runs them. */
-const taskList = (services: Services): TaskList =>
-  Object.fromEntries(
-    tasks.map(task => [
-      task.job.name,
-      async payload => {
-        await runTurn(services, task, payload as JobPayload)
+/** The tasks as graphile-worker runs them, one of an organization at a time. */
+function taskListOf(services: Services, log: FastifyBaseLogger, running: Set<string>): TaskList {
+  const turnOf =
+    (task: Task): TaskList[string] =>
+    async (payload, { job }) => {
+      const flag = flagOf((payload as JobPayload).organization_id)
+      running.add(flag)
+      try {
+        await runTurn(services, log, task, payload as JobPayload, job.key)
+      } finally {
+        running.delete(flag)
       }
-    ])
-  )
+    }
+  return Object.fromEntries(tasks.map(task => [task.job.name, turnOf(task)]))
+}
 
-async function runTurn(services: Services, { job, run }: Task, payload: JobPayload) {
-  const ctx = Context.system(services, payload.organization_id, payload.user_id)
+async function runTurn(
+  services: Services,
+  log: FastifyBaseLogger,
+  { job, run }: Task,
+  payload: JobPayload,
+  key: string | null
+) {
+  const { organization_id, user_id } = payload
+  const system = Context.system(services, organization_id, user_id)
+  const ctx = job.permission === undefined ? system : await asAuthor(system, job.permission)
+  if (!ctx) {
+    log.warn(
+      { job: job.name, organization_id, user_id },
+      'a job was stopped: its author is disabled or lost the permission for it'
+    )
+    return
+  }
+  await removeRest(system, key)
   const deadline = performance.now() + turnTime
   let rest: JobPayload | undefined = payload
   while (rest && performance.now() < deadline) rest = await run(ctx, rest)
-  if (rest) await job.enqueue(ctx, rest)
+  if (rest) await enqueueRest(system, job, rest, key)
+  await yieldTurn(system)
+}
+
+/** The context of a job's author with their present rights, unless they lost the permission. */
+async function asAuthor(system: Context, permission: string): Promise<Context | undefined> {
+  const { services, organization_id, user_id } = system
+  const role = user_id === null ? 'admin' : await userService.findRole(system, user_id)
+  if (!role) return undefined
+  const ctx = new Context(services, { organization_id, user_id, role, session_id: null })
+  return ctx.can(permission) ? ctx : undefined
 }
 
 /** Messages of graphile-worker matter when something has gone wrong. */
@@ -44,43 +81,45 @@ const loggerOf = (log: FastifyBaseLogger) =>
     else log.trace(message)
   })
 
-const options = (
-  services: Services,
-  database_url: string,
-  log: FastifyBaseLogger
-): RunnerOptions => ({
-  connectionString: database_url,
-  taskList: taskList(services),
-  logger: loggerOf(log),
-  noHandleSignals: true
-})
+function optionsOf(services: Services, pgPool: Pool, log: FastifyBaseLogger): RunnerOptions {
+  const running = new Set<string>()
+  return {
+    pgPool,
+    taskList: taskListOf(services, log, running),
+    forbiddenFlags: () => [...running],
+    logger: loggerOf(log),
+    noHandleSignals: true
+  }
+}
 
 /** Milliseconds between attempts to reach a lost database. */
 const retryDelay = 5_000
+/** Milliseconds between looks for jobs that nobody does. */
+const watchInterval = 10_000
+/** Milliseconds to wait for the queue, for a server that stopped responding. */
+const queryTimeout = 10_000
+
+/** `stop` waits for the jobs that have begun. */
+export interface Jobs {
+  stop: () => Promise<void>
+}
 
 /**
  * Runs jobs until it is stopped, which waits for those that have begun. They use `services`; the
  * queue has connections of its own.
  */
-export function startJobs(
-  services: Services,
-  database_url: string,
-  log: FastifyBaseLogger
-): { stop: () => Promise<void> } {
+export function startJobs(services: Services, database_url: string, log: FastifyBaseLogger): Jobs {
   const stopping = new AbortController()
   let runner: Runner | undefined
   const lost = (error: unknown) => {
     log.error({ err: error }, 'the jobs have lost the connection to the database')
   }
+  const pool = queuePool(database_url, queryTimeout)
   const working = (async () => {
     while (!stopping.signal.aborted) {
       try {
         await releaseAbandoned(services)
-        runner = await run({
-          ...options(services, database_url, log),
-          concurrency: 2,
-          maxPoolSize: 3
-        })
+        runner = await run({ ...optionsOf(services, pool, log), concurrency: 2 })
         if (stopping.signal.aborted) await runner.stop()
         await runner.promise // ends by itself when the database is gone for some seconds
       } catch (error) {
@@ -91,15 +130,16 @@ export function startJobs(
   })()
   const watch = setInterval(() => {
     releaseAbandoned(services).catch(lost)
-  }, abandonment)
-  return {
-    async stop() {
-      clearInterval(watch)
-      stopping.abort()
-      await runner?.stop().catch(() => {}) // it may have ended by itself
-      await working
-    }
+  }, watchInterval)
+  const stop = async () => {
+    clearInterval(watch)
+    stopping.abort()
+    await runner?.stop().catch(() => {}) // it may have ended by itself
+    await working
+    await closePool(pool)
   }
+  let stopped: Promise<void> | undefined
+  return { stop: async () => await (stopped ??= stop()) }
 }
 
 /** Milliseconds after which a job that has begun is considered abandoned. */
@@ -107,15 +147,25 @@ const abandonment = 60_000
 
 /**
  * Releases the jobs of processes that were killed. graphile-worker itself waits four hours, since
- * it does not know that these jobs are short.
+ * it does not know that these jobs are short. Also makes jobs due that would have to wait until a
+ * clock that was set back is where it was: they were added, or failed, in its future.
  */
 async function releaseAbandoned({ database }: Services): Promise<void> {
+  const seconds = abandonment / 1000
   await rowsOf(
     database,
     database.pool,
     sql`select graphile_worker.force_unlock_workers(array(
-      select distinct locked_by from graphile_worker.jobs
-      where locked_at < now() - make_interval(secs => ${abandonment / 1000})))`
+        select distinct locked_by from graphile_worker.jobs
+        where abs(extract(epoch from now() - locked_at)) > ${seconds}))`
+  )
+  await rowsOf(
+    database,
+    database.pool,
+    sql`select graphile_worker.reschedule_jobs(array(
+        select id from graphile_worker.jobs
+        where run_at > now() and locked_at is null and updated_at > now() + interval '1 second'),
+      run_at => now())`
   )
 }
 
@@ -125,5 +175,10 @@ export const runPendingJobs = async (
   database_url: string,
   log: FastifyBaseLogger
 ): Promise<void> => {
-  await runOnce(options(services, database_url, log))
+  const pool = queuePool(database_url)
+  try {
+    await runOnce(optionsOf(services, pool, log))
+  } finally {
+    await closePool(pool)
+  }
 }

@@ -3,10 +3,24 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import postgres from 'postgres'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { drizzle, migrate as apply } from '../../src/core/db/drizzle.ts'
 import { migrate } from '../../src/bootstrap/migrations.ts'
+import { version } from '../../src/version.ts'
 import { application, bearer, caller, database, login } from '../support/app.ts'
+import { run, start } from '../support/process.ts'
+
+/** A database without any table, and a connection to it. */
+async function emptyDatabase(t: Test) {
+  const url = await database(t)
+  const sql = postgres(url, { max: 1, onnotice: () => {} })
+  t.teardown(() => sql.end())
+  await sql.unsafe(
+    'drop schema public cascade; drop schema drizzle cascade; drop schema graphile_worker ' +
+      'cascade; create schema public'
+  )
+  return { url, sql }
+}
 
 /** Makes a database as the migrations up to and with `tag` leave it. */
 async function migrateUpTo(url: string, tag: string) {
@@ -23,18 +37,23 @@ async function migrateUpTo(url: string, tag: string) {
   rmSync(folder, { recursive: true })
 }
 
-t.test('opportunities that are older than pipelines continue in the default one', async t => {
-  const url = await database(t)
-  const sql = postgres(url, { max: 1, onnotice: () => {} })
-  t.teardown(() => sql.end())
-  await sql.unsafe(
-    'drop schema public cascade; drop schema drizzle cascade; drop schema graphile_worker ' +
-      'cascade; create schema public'
-  )
-  await migrateUpTo(url, '0002_event_log')
+/** A database as the migrations up to and with `tag` leave it, and a connection to it. */
+async function databaseOf(t: Test, tag: string) {
+  const empty = await emptyDatabase(t)
+  await migrateUpTo(empty.url, tag)
+  return empty
+}
 
+/** The same, and the hash of a password. */
+async function earlierRelease(t: Test, tag: string) {
+  const { url, sql } = await databaseOf(t, tag)
   const app = await application(t)
   const hash = await app.services.passwords.hash('a quiet harbour 47')
+  return { url, sql, hash }
+}
+
+t.test('opportunities that are older than pipelines continue in the default one', async t => {
+  const { url, sql, hash } = await earlierRelease(t, '0002_event_log')
   await sql`insert into organizations (name) values ('One'), ('Two')`
   await sql`insert into users (organization_id, username, email, password_hash, role)
     values (1, 'one', 'one@example.com', ${hash}, 'admin'),
@@ -82,4 +101,153 @@ t.test('opportunities that are older than pipelines continue in the default one'
     to_stage: 'negotiation'
   })
   t.equal((await two('POST /api/opportunities', { title: 'next' })).json().stage, 'prospecting')
+})
+
+t.test('activities of leads that were converted before follow them', async t => {
+  const { url, sql, hash } = await earlierRelease(t, '0006_hidden_columns')
+  await sql`insert into organizations (name) values ('One')`
+  await sql`insert into users (organization_id, username, email, password_hash, role)
+    values (1, 'one', 'one@example.com', ${hash}, 'admin')`
+  await sql`insert into accounts (organization_id, name) values (1, 'Zenith Ltd')`
+  await sql`insert into contacts (organization_id, first_name, last_name) values (1, 'A', 'B')`
+  await sql`insert into leads (organization_id, status) values (1, 'converted'), (1, 'new')`
+  await sql`insert into activities (organization_id, type, subject, links)
+    values (1, 'note', 'N', '[{"type": "lead", "id": 1}]'),
+    (1, 'note', 'N', '[{"type": "lead", "id": 2}]')`
+  await sql`insert into conversions
+    (organization_id, lead_id, account_id, contact_id, lead_before, traces)
+    values (1, 1, 1, 1, '{"status": "new", "contact_id": null, "unqualified_reason": null}', '{}')`
+  await migrate(url)
+
+  const migrated = await application(t, { database_url: url })
+  const call = caller(migrated, bearer((await login(migrated, 'one')).token))
+  for (const type of ['account', 'contact'])
+    t.match((await call(`GET /api/activities?${type}_id=1&count=exact`)).json(), {
+      data: [{ id: 1 }],
+      total: 1
+    })
+  t.equal((await call('DELETE /api/leads/1/conversion')).statusCode, 200)
+  t.same((await call('GET /api/activities?account_id=1')).json().data, [])
+})
+
+t.test(
+  'a database of a newer release is refused with one line; running processes go on',
+  async t => {
+    const DATABASE_URL = await database(t)
+    const env = { DATABASE_URL, JWT_SECRET: 'x'.repeat(32), ADMIN_PASSWORD: 'a quiet harbour 47' }
+    const running = await start(t, env)
+    const sql = postgres(DATABASE_URL, { max: 1 })
+    t.teardown(() => sql.end())
+    await sql`insert into drizzle.__drizzle_migrations (hash, created_at)
+      values ('newer', ${Date.now() + 1e9})`
+
+    const refused = await start(t, env)
+    const line =
+      `The database was migrated by a newer release than ${version}: start that release, or a ` +
+      'later one\n'
+    t.same([await refused.ended, refused.output()], [1, line])
+    const command = await run(process.execPath, ['scripts/password.ts', 'admin@example.com'], {
+      env
+    })
+    t.same(command, { code: 1, output: line }, 'commands are refused as well')
+
+    t.equal((await running.send('GET /readyz')).status, 200, 'the running process is ready')
+    const credentials = { username: 'admin@example.com', password: env.ADMIN_PASSWORD }
+    t.equal((await running.send('POST /api/auth/login', credentials)).status, 200, 'and works')
+  }
+)
+
+t.test(
+  'opportunities whose status contradicts their stage are corrected, with an event',
+  async t => {
+    const { url, sql } = await databaseOf(t, '0006_hidden_columns')
+    await sql`insert into organizations (name) values ('One')`
+    const [pipeline] = await sql`insert into pipelines (organization_id, name, is_default)
+    values (1, 'Sales', true) returning id`
+    await sql`insert into stages
+      (organization_id, pipeline_id, key, name, position, probability, kind)
+    select 1, ${pipeline!.id}, kind, kind, 1, probability, kind
+    from (values ('open', 50), ('won', 100), ('lost', 0)) stage (kind, probability)`
+    const closed_at = '2026-01-02T03:04:05.000Z'
+    await sql`insert into opportunities
+      (organization_id, pipeline_id, title, stage, status, probability, closed_at, deleted_at)
+    select 1, ${pipeline!.id}, title, stage, status, 30, closed_at::timestamptz,
+      deleted_at::timestamptz
+    from (values
+      ('right', 'won', 'won', ${closed_at}, null),
+      ('of an older release', 'won', 'open', null, null),
+      ('reopened', 'open', 'won', ${closed_at}, null),
+      ('without a time', 'lost', 'lost', null, null),
+      ('deleted', 'won', 'open', null, ${closed_at})
+    ) row (title, stage, status, closed_at, deleted_at)`
+    await migrate(url)
+    const corrected = await sql`
+    select title, status, probability, version, closed_at is null as is_open, (
+      select changed from events where subject_id = o.id and type = 'opportunity.updated'
+    ) as changed
+    from opportunities o order by id`
+    t.same(
+      corrected.map(row => Object.values(row)),
+      [
+        ['right', 'won', 30, 1, false, null],
+        ['of an older release', 'won', 100, 2, false, ['closed_at', 'probability', 'status']],
+        ['reopened', 'open', 30, 2, true, ['closed_at', 'status']],
+        ['without a time', 'lost', 0, 2, false, ['closed_at', 'probability']],
+        ['deleted', 'won', 100, 2, false, ['closed_at', 'probability', 'status']]
+      ]
+    )
+    await t.rejects(
+      sql`update opportunities set stage = 'won' where title = 'reopened'`,
+      /an opportunity in the stage won cannot be open/,
+      'an older release can no longer win one without closing it'
+    )
+    await t.rejects(
+      sql`update opportunities set closed_at = null where title = 'right'`,
+      /opportunities_closed_at_check/
+    )
+  }
+)
+
+t.test('a migration that fails stops the start with one line', async t => {
+  const { url, sql } = await emptyDatabase(t)
+  await sql`create table contacts (id int)`
+  const refused = await start(t, { DATABASE_URL: url, JWT_SECRET: 'x'.repeat(32) })
+  t.same(
+    [await refused.ended, refused.output()],
+    [1, 'The database could not be migrated: relation "contacts" already exists\n']
+  )
+})
+
+t.test('records that are older than the normal form of text are found by it', async t => {
+  const { url, sql } = await databaseOf(t, '0006_hidden_columns')
+  const app = await application(t)
+  const hash = await app.services.passwords.hash('a quiet harbour 47')
+  await sql`insert into organizations (name) values ('One')`
+  await sql`insert into users (organization_id, username, email, password_hash, role)
+    values (1, 'one', 'one@example.com', ${hash}, 'admin')`
+  await sql`insert into contacts (organization_id, first_name, last_name, phone)
+    values (1, '伟', '王', '(555) 123-4567')`
+  await sql`insert into campaigns (organization_id, name) values (1, 'L’Aquila (UK)')`
+  await migrate(url)
+
+  const migrated = await application(t, { database_url: url })
+  const call = caller(migrated, bearer((await login(migrated, 'one')).token))
+  const found = async (list: string, q: string) =>
+    (await call(`GET /api/${list}?q=${encodeURIComponent(q)}`)).json().data.length
+  t.equal(await found('contacts', '王伟'), 1)
+  t.equal(await found('contacts', '+15551234567'), 1)
+  t.equal(await found('campaigns', 'laquila uk'), 1)
+  t.match(
+    (await call('GET /api/contacts/1/history')).json().data,
+    [{ type: 'contact.created' }],
+    'and the migration is no change of a record'
+  )
+  t.equal((await call('GET /api/contacts/1/history')).json().data.length, 1)
+  const searched = await sql`select indexdef from pg_indexes where indexname like '%_search'`
+  t.equal(searched.length, 6, 'each search has its index')
+  for (const { indexdef } of searched)
+    t.match(
+      indexdef,
+      /gin_trgm_ops.* WITH \(gin_pending_list_limit='?512'?\) WHERE \(deleted_at IS NULL\)/
+    )
 })

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { chromium, type Page } from 'playwright-core'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { createOrganization } from '../../src/bootstrap/organizations.ts'
-import { application, bearer, caller, type App } from '../support/app.ts'
+import { application, bearer, caller, longTimeouts, type App } from '../support/app.ts'
 
 interface Schema {
   $ref?: string
@@ -16,6 +16,7 @@ interface Schema {
   items?: Schema
   additionalProperties?: boolean
   oneOf?: Schema[]
+  anyOf?: Schema[]
 }
 type Content = Record<string, { schema: Schema }>
 interface Reference {
@@ -55,8 +56,8 @@ interface Request extends Operation {
 const credentials = { username: 'admin@example.com', password: 'correct horse battery' }
 const browser = '/usr/bin/chromium'
 /** An application whose first admin is the one of the examples. */
-async function installation(t: Parameters<typeof application>[0]): Promise<App> {
-  const app = await application(t)
+async function installation(t: Test, config: Parameters<typeof application>[1] = {}): Promise<App> {
+  const app = await application(t, config)
   await createOrganization(app.services, 'SmartX', { ...credentials, email: credentials.username })
   return app
 }
@@ -86,13 +87,14 @@ function exampleOf(document: Document, schema: Schema): unknown {
     type,
     properties,
     items,
-    oneOf
+    oneOf,
+    anyOf = oneOf
   } = resolved(document, schema)
   if (example !== undefined) return example
   if (fallback !== undefined) return fallback
   if (values) return values[0]
   if (type === 'array') return items && [exampleOf(document, items)]
-  if (oneOf) return exampleOf(document, oneOf[0]!)
+  if (anyOf) return exampleOf(document, anyOf[0]!)
   if (properties)
     return Object.fromEntries(
       Object.entries(properties)
@@ -210,8 +212,13 @@ t.test(
   }
 )
 
-t.test('every operation works with its examples', async t => {
-  const app = await installation(t)
+/** Sends the example of every operation. `around` may do something before and after a request. */
+async function sendExamples(
+  t: Test,
+  app: App,
+  around: <T>(request: Request, send: () => Promise<T>) => Promise<T> = async (_, send) =>
+    await send()
+) {
   const document = documentOf(app)
   interface Session {
     token: string
@@ -239,16 +246,35 @@ t.test('every operation works with its examples', async t => {
     const plain = isForm ? Buffer.from(new URLSearchParams(example).toString()) : example
     const isRefresh = request.operationId === 'refreshSession'
     const body = isRefresh ? { refresh_token: session.refresh_token } : plain
-    const answer = await caller(app, bearer(session.token))(
-      asked,
-      body,
-      type === undefined ? {} : { 'content-type': type }
-    )
+    const call = caller(app, bearer(session.token))
+    const headers: Record<string, string> = type === undefined ? {} : { 'content-type': type }
+    const answer = await around(request, async () => await call(asked, body, headers))
     t.ok(answer.statusCode >= 200 && answer.statusCode < 300, `${asked} → ${answer.statusCode}`, {
       body: answer.body
     })
     if (request.operationId === 'changePassword') session = answer.json<Session>()
   }
+}
+
+t.test('every operation works with its examples', async t => {
+  await sendExamples(t, await installation(t))
+})
+
+t.test('only lists and reports wait for the slow statements of their organization', async t => {
+  const timeouts = { ...longTimeouts, turn: 100 }
+  const app = await installation(t, { database: { strict_locks: true, timeouts } })
+  const { lists } = app.services.database.turns
+  const isSlow = ({ method, path }: Request) =>
+    method === 'GET' && !/^\/(api\/auth\/.*|api\/\w+\/\{id\})$/.test(path)
+  await sendExamples(t, app, async (request, send) => {
+    if (isSlow(request)) return await send()
+    const ends = await Promise.all([1, 2, 3].map(async () => await lists.begin(1)))
+    try {
+      return await send()
+    } finally {
+      for (const end of ends) end()
+    }
+  })
 })
 
 t.test(
@@ -306,7 +332,13 @@ t.test(
     t.equal(await tryOut(page, 'contacts-createContact'), '201')
     t.equal(await tryOut(page, 'contacts-getContact'), '200')
     t.equal(await tryOut(page, 'contacts-updateContact'), '200')
+    const listed = page.waitForRequest(request => request.url().includes('/api/contacts?'))
     t.equal(await tryOut(page, 'contacts-listContacts'), '200')
+    t.equal(
+      (await listed).url(),
+      `${origin}/api/contacts?limit=50&deleted=false&bom=false`,
+      'no parameter has a value but its default'
+    )
     t.equal(await tryOut(page, 'contacts-deleteContact'), '204')
     const refusal = page.locator('#operations-contacts-createContact [data-code="409"]')
     t.notMatch(await refusal.innerText(), 'duplicate', 'an error is one line')

@@ -121,3 +121,16 @@ t.test('a form that is sent back after another change is refused', async t => {
   const sent = await call(`PUT /api/tags/${tag.id}`, { ...tag, name: 'Renamed' })
   t.match([sent.statusCode, sent.json().errors[0]], [409, { pointer: '/version' }])
 })
+
+t.test('a record sent back with a stale If-Match is a 412 with the current ETag', async t => {
+  const tag = (await call('POST /api/tags', { name: 'Stale' })).json()
+  const current = await call(`PATCH /api/tags/${tag.id}`, { color: '#ffffff' })
+  for (const method of ['PUT', 'PATCH']) {
+    const body = { ...tag, name: 'Renamed' }
+    const sent = await call(`${method} /api/tags/${tag.id}`, body, { 'if-match': '"1"' })
+    t.match([sent.statusCode, sent.headers.etag], [412, '"2"'], method)
+    const fixed = await call(`${method} /api/tags/${tag.id}`, body, { 'if-match': '"1", "2"' })
+    t.equal(fixed.statusCode, 409, `${method} with the current version`)
+  }
+  t.same((await call(`GET /api/tags/${tag.id}`)).json(), current.json(), 'nothing has changed')
+})

@@ -231,6 +231,16 @@ t.test('accounts cannot form cycles', async t => {
     [200, 422],
     'not even by two concurrent updates'
   )
+  await call(`DELETE /api/accounts/${middle}`)
+  const around = { parent_account_id: bottom }
+  t.equal((await call(`PATCH /api/accounts/${top}`, around)).statusCode, 200)
+  t.match(
+    (await call(`POST /api/accounts/${middle}/restore`)).json(),
+    { status: 409, code: 'conflict', detail: /is now below it/ },
+    'nor by restoring one'
+  )
+  await call(`PATCH /api/accounts/${top}`, { parent_account_id: null })
+  t.equal((await call(`POST /api/accounts/${middle}/restore`)).statusCode, 200)
 })
 
 t.test('users', async t => {

@@ -141,6 +141,12 @@ t.test('breaking changes are distinguished from additions', async t => {
   t.same(breaking({ record: { oneOf: [kinds[0], { ...kinds[1], required: ['id'] }] } }), [
     'Lead.note is no longer always there'
   ])
+  const { required: _, ...partial } = before.components!.schemas!.Lead!
+  t.same(
+    breaking({ record: { anyOf: [before.components!.schemas!.Lead!, partial] } }),
+    ['Lead.id is no longer always there', 'Lead.note is no longer always there'],
+    'a partial record may lack any field'
+  )
   t.same(breaking({ record: { required: ['id'], properties: { id: { type: 'integer' } } } }), [
     'Lead.note is no longer always there',
     'Lead.note is gone'

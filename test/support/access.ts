@@ -2,27 +2,8 @@ import type { Test } from 'tap'
 import { allResources } from '../../src/core/records/resource.ts'
 import { caller, organization, type App, type Call } from './app.ts'
 import { documentOf, type Operation } from './document.ts'
-
-type Ids = Record<string, number>
-/** The body that creates a record of a path, given the IDs of those created before, by path. */
-type Sample = (ids: Ids) => object
-
-const samples: Record<string, Sample> = {
-  contacts: () => ({ first_name: 'A', last_name: 'B' }),
-  accounts: () => ({ name: 'A' }),
-  leads: () => ({}),
-  opportunities: () => ({ title: 'A' }),
-  activities: () => ({ type: 'call', subject: 'A' }),
-  campaigns: () => ({ name: 'A' }),
-  'campaign-members': ids => ({ campaign_id: ids.campaigns, contact_id: ids.contacts }),
-  tags: () => ({ name: 'A' }),
-  pipelines: () => ({ name: 'A' }),
-  stages: ids => ({ pipeline_id: ids.pipelines, key: 'a', name: 'A', probability: 1 }),
-  teams: () => ({ name: 'A' }),
-  territories: () => ({ name: 'A', filter: 'country=A' }),
-  'scoring-models': () => ({ name: 'A' }),
-  'assignment-rules': ids => ({ name: 'A', resource: 'leads', user_id: ids.users })
-}
+import { holds, ours, plant, textFields, theirs, type Sample } from './plant.ts'
+import { formatsOf, readAll } from './reads.ts'
 
 /**
  * Tries every operation of the document without a token, as a viewer, as a user, and as an admin of
@@ -31,16 +12,21 @@ const samples: Record<string, Sample> = {
 export async function assertAccess(
   t: Test,
   app: App,
-  more: Record<string, Sample> = {}
+  more: [string, Sample][] = []
 ): Promise<string[]> {
   const { call, user } = await organization(app)
   const other = await organization(app)
   const [writer, viewer] = [await user('user'), await user('viewer')]
-  const ids: Ids = { users: writer.user.id }
-  for (const [path, sample] of Object.entries({ ...samples, ...more }))
-    ids[path] = (await call(`POST /api/${path}`, sample(ids))).json().id
+
+  await plant(other.call, theirs, more)
+  const before = await readAll(app, other.call)
+  const ids = await plant(call, ours, more)
   const converted = await call(`POST /api/leads/${ids.leads}/conversion`, {})
   t.equal(converted.statusCode, 201, 'the lead has a conversion to be read')
+  for (const [request, answer] of await readAll(app, other.call))
+    t.equal(answer, before.get(request), `${request} does not depend on another organization`)
+  for (const [request, answer] of await readAll(app, call))
+    if (showsText(request)) t.ok(holds(answer, ours), `${request} shows our own data`)
 
   const tried: string[] = []
   for (const [path, operations] of Object.entries(documentOf(app).paths)) {
@@ -53,7 +39,8 @@ export async function assertAccess(
         request,
         area,
         isPublic: !operation.security?.length,
-        ids,
+        isOurs: path.includes('{id}'),
+        formats: formatsOf(app, operation),
         body: exampleOf(app, operation),
         nobody: caller(app),
         viewer: viewer.call,
@@ -65,6 +52,12 @@ export async function assertAccess(
   return tried
 }
 
+/** Whether a request lists records that have text. */
+const showsText = (request: string) =>
+  allResources().some(
+    ({ path }) => textFields(path).length > 0 && request.startsWith(`GET /api/${path}?count`)
+  )
+
 function exampleOf(app: App, { requestBody }: Operation): object | undefined {
   const reference = requestBody?.content['application/json']?.schema.$ref
   if (reference === undefined) return undefined
@@ -75,7 +68,9 @@ interface Attempt {
   request: string
   area: string
   isPublic: boolean
-  ids: Ids
+  /** Whether it names a record of ours. */
+  isOurs: boolean
+  formats: string[]
   body: object | undefined
   nobody: Call
   viewer: Call
@@ -84,7 +79,7 @@ interface Attempt {
 }
 
 async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
-  const { request, area, isPublic, ids, body, nobody, viewer, writer, other } = attempt
+  const { request, area, isPublic, body, nobody, viewer, writer } = attempt
   const assertStatus = async (call: Call, expected: number, who: string) => {
     t.equal((await call(request, body)).statusCode, expected, `${request} ${who}`)
   }
@@ -103,10 +98,16 @@ async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
   if (!isRead && access !== undefined) await assertStatus(writer, 403, 'as a user')
   if (isRead && access === 'admins')
     await assertStatus(writer, forbidsReading ? 403 : 200, 'as a user')
-  if (new RegExp(`/${ids[area]}(/|$)`).test(request))
-    await assertStatus(other, 404, 'of another organization')
-  else if (isRead) {
-    const { body: shown } = await other(request)
-    t.notMatch(shown, new RegExp(`"id":${ids[area]},`), `${request} shows nothing to strangers`)
+  await assertNothingShown(t, attempt)
+}
+
+/** An admin of another organization gets none of our data, in no format. */
+async function assertNothingShown(t: Test, attempt: Attempt): Promise<void> {
+  const { request, isOurs, formats, body, other } = attempt
+  for (const accept of formats) {
+    const answer = await other(request, body, { accept })
+    const what = `${request} as ${accept}`
+    if (isOurs) t.equal(answer.statusCode, 404, `${what} of another organization`)
+    t.notOk(holds(answer.body, ours), `${what} shows nothing to strangers`)
   }
 }

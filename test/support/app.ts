@@ -29,7 +29,14 @@ export async function database(t: Test): Promise<string> {
 }
 
 /** For slow and busy machines. Tests of the timeouts themselves use the default ones. */
-const longTimeouts = { statement: 60_000, lock: 40_000, answer: 70_000, transaction: 90_000 }
+export const longTimeouts = {
+  statement: 60_000,
+  aggregate: 60_000,
+  lock: 40_000,
+  answer: 70_000,
+  turn: 60_000,
+  transaction: 90_000
+}
 
 /**
  * An application on a database of its own, unless `database_url` names one. Passwords are hashed as
@@ -50,6 +57,7 @@ export async function application(
       cors_origins: [],
       trust_proxy: [],
       rate_limit_max: 1_000_000,
+      slow_statements: 3,
       password_cost: { memory: 8, passes: 1 },
       database: { strict_locks: true, timeouts: longTimeouts },
       ...config

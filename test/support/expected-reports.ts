@@ -33,6 +33,12 @@ const leadSteps = [
   { key: 'converted', name: 'Converted' }
 ]
 
+/** When an opportunity was won, or is expected to be. */
+export function dayOf({ transitions, close_date }: Opportunity): string | null {
+  const { at, moved_at } = transitions.at(-1)!
+  return at.kind === 'won' ? moved_at : close_date
+}
+
 export const expectedReports = {
   pipeline: (data: SalesData, found: Opportunity[]) => ({
     data: grouped(
@@ -63,7 +69,7 @@ export const expectedReports = {
       data: grouped(
         expected,
         opportunity => ({
-          month: opportunity.close_date?.slice(0, 7) ?? null,
+          month: dayOf(opportunity)?.slice(0, 7) ?? null,
           ...status(opportunity)
         }),
         sums
@@ -152,9 +158,8 @@ export const expectedReports = {
   }
 }
 
-/** A deleted lead has no source. */
-const sourceOf = ({ lead }: Opportunity) =>
-  lead === undefined || lead.deleted ? null : lead.source
+/** A deleted lead is still the source of what came from it. */
+const sourceOf = ({ lead }: Opportunity) => lead?.source ?? null
 
 /** The duration of each completed stay at a place, in seconds. */
 const staysAt =

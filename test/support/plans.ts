@@ -1,24 +1,42 @@
+import type postgres from 'postgres'
 import type { App } from './app.ts'
 
-/** The plans of the statements that `work` sends to a connection, by default the pool. */
+type Sent = [text: string, values: unknown[]]
+
+/** Records what is sent to a connection, also in transactions, until the result is called. */
+function record(sql: postgres.Sql, sent: Sent[]): () => void {
+  const recording = <Connection extends postgres.ISql>(connection: Connection) => {
+    const real = connection.unsafe.bind(connection)
+    connection.unsafe = ((text: string, values: never[], options: object) => {
+      if (!/^(begin|set local)/.test(text)) sent.push([text, values])
+      return real(text, values, options)
+    }) as typeof connection.unsafe
+    return connection
+  }
+  const { unsafe, begin } = sql
+  recording(sql)
+  sql.begin = (async (work: (connection: postgres.TransactionSql) => Promise<unknown>) =>
+    await begin.call(sql, '', connection => work(recording(connection)))) as typeof sql.begin
+  return () => {
+    Object.assign(sql, { unsafe, begin })
+  }
+}
+
+/** The plans of the statements that `work` sends to connections, by default but `point`. */
 export async function plansOf(
   app: App,
   work: () => Promise<{ statusCode: number; body: string }>,
-  sql = app.services.database.pool
+  connections = [app.services.database.pool, app.services.database.lists]
 ): Promise<string[]> {
-  const sent: [string, unknown[]][] = []
-  const real = sql.unsafe.bind(sql)
-  sql.unsafe = ((text: string, values: never[], options: object) => {
-    sent.push([text, values])
-    return real(text, values, options)
-  }) as typeof sql.unsafe
+  const sent: Sent[] = []
+  const restore = connections.map(sql => record(sql, sent))
   const answer = await work().finally(() => {
-    sql.unsafe = real
+    for (const one of restore) one()
   })
   if (answer.statusCode !== 200) throw new Error(answer.body)
   return await Promise.all(
     sent.map(async ([text, values]) =>
-      (await real(`explain ${text}`, values as never[]))
+      (await connections[0]!.unsafe(`explain ${text}`, values as never[]))
         .map(row => String(row['QUERY PLAN']))
         .join('\n')
     )

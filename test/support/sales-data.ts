@@ -200,11 +200,12 @@ export async function generateSales(
       close_date,
       amount: cents === null ? null : cents / 100
     }),
-    ({ pipeline_id, key, kind, probability }: Stage) => ({
+    ({ pipeline_id, key, kind, probability }: Stage, moved_at) => ({
       pipeline_id,
       stage: key,
       status: kind,
-      probability
+      probability,
+      closed_at: kind === 'open' ? null : moved_at
     })
   )
 
@@ -256,9 +257,12 @@ async function store<
   records: Records,
   generated: W[],
   fields: (generated: W) => object,
-  standing: (at: Place) => object
+  standing: (at: Place, moved_at: string) => object
 ): Promise<(W & { id: number })[]> {
-  const placed = ({ at, moved_at }: Transition<Place>) => ({ moved_at, ...standing(at) })
+  const placed = ({ at, moved_at }: Transition<Place>) => ({
+    moved_at,
+    ...standing(at, moved_at)
+  })
   await records.createMany(
     ctx,
     generated.map(generated => {

@@ -2,7 +2,7 @@ import type { SQL } from 'drizzle-orm'
 import type { Cache } from '../cache/cache.ts'
 import type { Connection, Database } from '../db/connections.ts'
 import { sql } from '../db/drizzle.ts'
-import { assertLockOrder, lockOrder, parseLock, type Lock } from '../db/locks.ts'
+import { assertLockOrder, compareLocks, parseLock, type Lock } from '../db/locks.ts'
 import {
   rowsOf,
   run,
@@ -98,15 +98,11 @@ export class Context {
     return this.#transaction?.connection ?? this.services.database.point
   }
 
-  /** For everything else. */
-  get #pool(): Connection {
-    return this.#transaction?.connection ?? this.services.database.pool
-  }
-
   #values(values: Values): Values {
     return { organization: this.organization_id, actor: this.user_id, ...values }
   }
 
+  /** Runs a query on a connection that was waited for, if that was necessary. */
   async #run<Row>(connection: Connection, query: Runnable<Row>, values: Values): Promise<Row[]> {
     const { database } = this.services
     const all = this.#values(values)
@@ -116,11 +112,44 @@ export class Context {
   }
 
   /**
-   * The rows of a query. The placeholders `organization` and `actor` are filled in, `values` are
-   * those of the others. Errors: 503 when the database does not respond in time.
+   * The rows of a query that can be slow, in the turn of the organization. The placeholders
+   * `organization` and `actor` are filled in, `values` are those of the others. Errors: 503 when
+   * the database does not respond in time, 429 when too many queries of the organization wait.
    */
   async rows<Row>(query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
-    return await this.#run(this.#pool, query, values)
+    if (this.#transaction) return await this.#run(this.#transaction.connection, query, values)
+    const { lists, turns } = this.services.database
+    return await turns.lists.run(
+      this.organization_id,
+      async () => await this.#run(lists, query, values)
+    )
+  }
+
+  /**
+   * The rows of a query that reads many records to return few: a count or a report. It has a
+   * shorter time limit than others. Errors: as `rows`.
+   */
+  async aggregate<Row>(query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
+    if (this.#transaction) return await this.rows(query, values)
+    const { lists, turns, timeouts } = this.services.database
+    const limit = `set local statement_timeout = ${timeouts.aggregate}`
+    return await turns.lists.run(
+      this.organization_id,
+      async () =>
+        (await lists.begin(async connection => {
+          const limited = connection.unsafe(limit).execute() // sent now, not when awaited
+          const [, rows] = await Promise.all([limited, this.#run(connection, query, values)])
+          return rows
+        })) as Row[]
+    )
+  }
+
+  /**
+   * Waits until the organization may stream one more list; returns what ends that. Errors: 429 when
+   * it streams too many.
+   */
+  async beginExport(): Promise<() => void> {
+    return await this.services.database.turns.exports.begin(this.organization_id)
   }
 
   /** The first row of a query, or undefined. Errors: as `rows`. */
@@ -135,8 +164,8 @@ export class Context {
 
   /** The number of rows that `source`, such as `from … where …`, selects. Errors: as `rows`. */
   async count(source: SQL): Promise<number> {
-    const found = await this.one<{ count: number }>(sql`select count(*) as count ${source}`)
-    return found!.count
+    const found = await this.aggregate<{ count: number }>(sql`select count(*) as count ${source}`)
+    return found[0]!.count
   }
 
   /**
@@ -145,13 +174,16 @@ export class Context {
    */
   async write<Row>(keys: string[], query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
     const all = this.#values(values)
-    const sent = isStatement(query)
-      ? send(this.#pool, query, all)
-      : sendQuery<Row>(this.#pool, query, all)
-    const { answer } = this.services.database.timeouts
-    if (!this.#transaction) return await this.#invalidating(() => keys, sent, answer)
+    const send = (connection: Connection) => sendTo<Row>(connection, query, all)
+    const { pool, timeouts } = this.services.database
+    if (!this.#transaction)
+      return await this.#invalidating(
+        () => keys,
+        () => send(pool),
+        timeouts.answer
+      )
     for (const key of keys) this.#transaction.changed.add(key)
-    return withoutHoles(await withTimeout(answer, sent))
+    return withoutHoles(await withTimeout(timeouts.answer, send(this.#transaction.connection)))
   }
 
   /** Drops a key from the cache: now, or after the commit if a transaction is open. */
@@ -165,10 +197,11 @@ export class Context {
     if (this.#transaction) return await work(this)
     const changed = new Set<string>()
     const { pool, timeouts } = this.services.database
-    const committed = pool.begin(
-      async connection => await work(this.#within({ connection, changed, locks: [] }))
-    ) as Promise<Result>
-    return await this.#invalidating(() => [...changed], committed, timeouts.transaction)
+    const commit = async () =>
+      (await pool.begin(
+        async connection => await work(this.#within({ connection, changed, locks: [] }))
+      )) as Result
+    return await this.#invalidating(() => [...changed], commit, timeouts.transaction)
   }
 
   #within(transaction: Transaction): Context {
@@ -181,40 +214,44 @@ export class Context {
    */
   async withLocks<Result>(locks: Lock[], work: (ctx: Context) => Promise<Result>): Promise<Result> {
     return await this.transaction(async ctx => {
-      for (const lock of locks.toSorted(inDeclaredOrder)) await ctx.#lock(lock)
+      for (const lock of locks.toSorted(compareLocks)) await ctx.#lock(lock)
       return await work(ctx)
     })
   }
 
   async #lock(lock: Lock): Promise<void> {
     const { locks } = this.#transaction!
-    const { name, shared } = parseLock(lock)
-    if (locks.includes(name) || locks.includes(lock)) return
+    const { name, shared, key } = parseLock(lock)
+    if (locks.includes(lock) || (shared && locks.includes(name))) return
     if (this.services.database.strict_locks) assertLockOrder(locks, lock)
     const mode = sql.raw(shared ? '_shared' : '')
+    const hashed = key === '' ? name : `${name}/${key}`
     await this.rows(
-      sql`select pg_advisory_xact_lock${mode}(hashtextextended(${name}, ${this.organization_id}))`
+      sql`select pg_advisory_xact_lock${mode}(hashtextextended(${hashed}, ${this.organization_id}))`
     )
     locks.push(lock)
   }
 
   /**
-   * Waits for a write and then for the cache to forget what it changed, whatever its outcome: a
-   * connection lost at the commit does not tell whether there was one. A write that timed out may
-   * still be committed, and is forgotten once more when it has been.
+   * Waits for a write in the turn of the organization, and then for the cache to forget what it
+   * changed, whatever its outcome: a connection lost at the commit does not tell whether there was
+   * one. A write that timed out may still be committed, and is forgotten once more when it has
+   * been.
    */
   async #invalidating<Result>(
     keys: () => string[],
-    write: PromiseLike<Result>,
+    write: () => PromiseLike<Result>,
     milliseconds: number
   ): Promise<Result> {
     const forget = async () => {
       if (keys().length > 0) await this.services.cache.invalidate(keys())
     }
+    const endTurn = await this.services.database.turns.writes.begin(this.organization_id)
     const finished = (async () => {
       try {
-        return withoutHoles(await write)
+        return withoutHoles(await write())
       } finally {
+        endTurn()
         await forget()
       }
     })()
@@ -227,5 +264,5 @@ export class Context {
   }
 }
 
-const inDeclaredOrder = (a: Lock, b: Lock): number =>
-  lockOrder.indexOf(parseLock(a).name) - lockOrder.indexOf(parseLock(b).name)
+const sendTo = <Row>(connection: Connection, query: Runnable<Row>, values: Values) =>
+  isStatement(query) ? send(connection, query, values) : sendQuery<Row>(connection, query, values)

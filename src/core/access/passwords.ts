@@ -52,5 +52,7 @@ export async function assertUncommon(password: string, field: string): Promise<v
       new Set(dictionary['passwords-common'].map(String).filter(word => word.length >= 8))
   )
   if ((await common).has(password.toLowerCase()))
-    throw ruleBroken(field, 'This password is too common. Choose another one.')
+    throw ruleBroken(field, 'This password is too common. Choose another one.', {
+      rule: 'common_password'
+    })
 }

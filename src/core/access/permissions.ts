@@ -1,20 +1,23 @@
 export const roles = ['admin', 'user', 'viewer'] as const
 export type Role = (typeof roles)[number]
 
-const readers: readonly Role[] = roles
-const writers: readonly Role[] = ['admin', 'user']
-const exceptions = new Map<string, readonly Role[]>()
+/** Those who read, and those who write, unless a resource restricts it. */
+export const readers: readonly Role[] = roles
+export const writers: readonly Role[] = ['admin', 'user']
 
-/**
- * Grants a permission, `resource:read` or `resource:write`, to these roles and no others. Without
- * it, every role reads, and every role but `viewer` writes.
- */
+const permissions = new Map<string, readonly Role[]>()
+
+/** Defines a permission, such as `resource:read`, and grants it to these roles and no others. */
 export function definePermission(permission: string, granted: readonly Role[]): void {
-  exceptions.set(permission, granted)
+  permissions.set(permission, granted)
+}
+
+/** Errors: of the program, for a permission that nobody defined; it stops the start. */
+export function assertPermission(permission: string): void {
+  if (!permissions.has(permission)) throw new Error(`the permission ${permission} is not defined`)
 }
 
 /** Whether a role has a permission. What is not granted is denied. */
 export function allows(role: Role, permission: string): boolean {
-  const usual = permission.endsWith(':read') ? readers : writers
-  return (exceptions.get(permission) ?? usual).includes(role)
+  return permissions.get(permission)?.includes(role) ?? false
 }

@@ -39,7 +39,7 @@ class RedisCache implements SharedCache {
   readonly #redis: Redis
   readonly #subscriber: Redis
   readonly #secret: string
-  /** When Redis may be used again, in milliseconds since 1970. */
+  /** When Redis may be used again, by `performance.now`: the time of day can be set back. */
   #pausedUntil = 0
   /** Keys whose invalidation has not reached Redis, and since when; then Redis is not read. */
   readonly #owed = new Map<string, number>()
@@ -102,7 +102,7 @@ class RedisCache implements SharedCache {
 
   async invalidate(keys: string[]): Promise<void> {
     const isDone = !this.#isPaused() && (await this.#send(keys))
-    if (!isDone) for (const key of keys) this.#owed.set(key, Date.now())
+    if (!isDone) for (const key of keys) this.#owed.set(key, performance.now())
   }
 
   healthy(): boolean {
@@ -116,7 +116,7 @@ class RedisCache implements SharedCache {
   }
 
   #isPaused(): boolean {
-    return Date.now() < this.#pausedUntil
+    return performance.now() < this.#pausedUntil
   }
 
   #isUsable(): boolean {
@@ -124,13 +124,13 @@ class RedisCache implements SharedCache {
   }
 
   #fail(): void {
-    this.#pausedUntil = Date.now() + pause
+    this.#pausedUntil = performance.now() + pause
   }
 
   /** Sends owed invalidations once Redis responds again; expired entries are owed no longer. */
   async #settle(): Promise<void> {
     for (const [key, since] of this.#owed)
-      if (Date.now() - since > 2 * lifetime) this.#owed.delete(key)
+      if (performance.now() - since > 2 * lifetime) this.#owed.delete(key)
     const keys = [...this.#owed.keys()].slice(0, maxOwedPerRound)
     if (keys.length === 0 || this.#isPaused() || !(await this.#send(keys))) return
     for (const key of keys) this.#owed.delete(key)

@@ -58,13 +58,18 @@ export const movedAt = () => instant().notNull().defaultNow()
 const plainText = customType<{ data: string }>({ dataType: () => 'text' })
 
 /**
- * The text that `q` and `[like]` search: these columns, lower-case and without accents, generated
- * by Postgres.
+ * The text that `q` and `[like]` search: the words of these columns in their normal form, generated
+ * by Postgres. Of `phones`, which are among them, it has the digits as one word as well.
  */
-export const searchText = (columns: readonly string[]) =>
-  plainText()
+export function searchText(columns: readonly string[], phones: readonly string[] = []) {
+  const parts = [
+    ...columns.map(name => `"${name}"`),
+    ...phones.map(name => `search_phone("${name}")`)
+  ]
+  return plainText()
     .notNull()
-    .generatedAlwaysAs(sql.raw(`search_text(${columns.map(name => `"${name}"`).join(', ')})`))
+    .generatedAlwaysAs(sql.raw(`search_text(${parts.join(', ')})`))
+}
 
 type Keys = Pick<RecordTable, 'id' | 'organization_id' | 'deleted_at'> & {
   search_text?: AnyPgColumn
@@ -113,6 +118,10 @@ export function listIndexes<T extends Keys>(
       .where(alive(t))
   )
 }
+
+/** The index that finds records by a key: an expression, such as a name without its accents. */
+export const keyIndex = (table: string, t: Keys, name: string, key: SQL) =>
+  index(`idx_${table}_${name}_key`).on(t.organization_id, key).where(alive(t))
 
 /** A foreign key within the organization: a record cannot point into another one. */
 export function reference<T extends Keys>(

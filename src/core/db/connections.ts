@@ -1,20 +1,36 @@
 import postgres from 'postgres'
+import { PointReads } from './point-reads.ts'
 import { defaultTimeouts, type Timeouts } from './timeouts.ts'
+import { Turns } from './turns.ts'
 
 export type Sql = postgres.Sql
 export type Connection = postgres.Sql | postgres.TransactionSql
 
 /**
  * `point`: one connection on which short reads by key are pipelined (twice the throughput of a
- * pool; one slow query on it delays all others). `pool`: everything that can be slow.
+ * pool; one slow query on it delays all others). `pool`: writes, logins and sessions. `lists`:
+ * everything that can be slow, so that nothing else waits for it.
  */
 export interface Database {
   point: Sql
   pool: Sql
+  lists: Sql
+  pointReads: PointReads
+  turns: OrganizationTurns
   timeouts: Timeouts
   /** Whether taking locks out of their declared order throws (see `locks.ts`); true in tests. */
   strict_locks: boolean
   close: () => Promise<void>
+}
+
+/** What organizations take turns in, so that none of them can starve another one. */
+export interface OrganizationTurns {
+  /** Statements outside of a transaction on `pool`, and whole transactions. */
+  writes: Turns
+  /** Statements on `lists`. */
+  lists: Turns
+  /** Lists that are streamed to their end. */
+  exports: Turns
 }
 
 /** `2026-11-22 09:27:06.5+00`, as Postgres prints it in UTC, to `2026-11-22T09:27:06.500Z`. */
@@ -46,41 +62,76 @@ const session = ({ statement, lock }: Timeouts) => ({
   client_connection_check_interval: 1_000
 })
 
+/** Milliseconds for which a short read by key waits for a lock before it leaves `point`. */
+const pointLock = 50
+/** Connections of `pool` that writes leave to logins and sessions. */
+const reserved = 2
+/** Requests of one organization that may wait for their turn. */
+const queue = 100
+
 export interface DatabaseOptions {
-  /** Connections in the pool. */
+  /** Connections in the pool of writes, at least 3. */
   pool?: number
+  /** Slow statements of one organization at a time; twice as many of all. */
+  slow_statements?: number
   timeouts?: Partial<Timeouts>
   strict_locks?: boolean
 }
 
-/** Opens both kinds of connection; nothing is sent before the first query. `url`: `postgres://…` */
+/** Opens all connections; nothing is sent before the first query. `url`: `postgres://…` */
 export function createDatabase(url: string, options: DatabaseOptions = {}): Database {
-  const { pool: max = 8, strict_locks = false } = options
+  const { pool: max = 8, slow_statements = 3, strict_locks = false } = options
   const timeouts = { ...defaultTimeouts, ...options.timeouts }
-  const point = postgres(url, {
-    ...settings,
-    max: 1,
-    connection: { ...session(timeouts), application_name: 'smartx-point' }
+  const open = (name: string, max: number, parameters: object) =>
+    postgres(url, {
+      ...settings,
+      max,
+      connection: { ...session(timeouts), application_name: name, ...parameters }
+    })
+  // one cached plan for both a rare name and a common one is wrong for one of them
+  const customPlans = { plan_cache_mode: 'force_custom_plan' }
+  const point = open('smartx-point', 1, { lock_timeout: pointLock })
+  const pool = open('smartx', max, customPlans)
+  const slow = 2 * slow_statements
+  const lists = open('smartx-lists', slow, {
+    ...customPlans,
+    // reports hash and sort; with the default 4 MB they spill to disk at some 100,000 rows
+    work_mem: '16MB'
   })
-  const pool = postgres(url, {
-    ...settings,
-    max,
-    connection: {
-      ...session(timeouts),
-      application_name: 'smartx',
-      // one cached plan for both a rare name and a common one is wrong for one of them
-      plan_cache_mode: 'force_custom_plan',
-      // reports hash and sort; with the default 4 MB they spill to disk at some 100,000 rows
-      work_mem: '16MB'
-    }
-  })
+  const { turn: wait } = timeouts
+  const writing = max - reserved
   return {
     point,
     pool,
+    lists,
+    pointReads: new PointReads(point, pool),
+    turns: {
+      writes: new Turns({
+        total: writing,
+        perKey: Math.max(1, writing - reserved),
+        queue,
+        wait,
+        refusal: 'Your organization has too many writes in progress.'
+      }),
+      lists: new Turns({
+        total: slow,
+        perKey: slow_statements,
+        queue,
+        wait,
+        refusal: 'Your organization has too many slow requests in progress.'
+      }),
+      exports: new Turns({
+        total: Infinity,
+        perKey: 2,
+        queue: 10,
+        wait,
+        refusal: 'Your organization has two exports in progress.'
+      })
+    },
     timeouts,
     strict_locks,
     close: async () => {
-      await Promise.all([point.end({ timeout: 5 }), pool.end({ timeout: 5 })])
+      await Promise.all([point, pool, lists].map(async sql => await sql.end({ timeout: 5 })))
     }
   }
 }

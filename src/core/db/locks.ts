@@ -6,6 +6,7 @@
  * - `admins`: changes that could leave an organization without an admin
  * - `sales_process`: shared by changes that enter a stage, exclusive for changes of stages
  * - `rotation`: turns of teams, one queue for all teams
+ * - `creation`, by keys: records that are only created if there is none with the key
  * - `scoring`: shared by what is scored, exclusive for changes of how it is scored
  * - `rescoring`: one batch at a time
  * - `hierarchy`: changes of parents, which must not form a cycle
@@ -14,18 +15,37 @@ export const lockOrder = [
   'admins',
   'sales_process',
   'rotation',
+  'creation',
   'scoring',
   'rescoring',
   'hierarchy'
 ] as const
 
 export type LockName = (typeof lockOrder)[number]
-/** `scoring:shared` is held by any number of transactions at a time, `scoring` by one. */
-export type Lock = LockName | `${LockName}:shared`
+/**
+ * `scoring:shared` is held by any number of transactions at a time, `scoring` by one;
+ * `creation/<key>` by one for each key. Locks of one name are taken in the order of their keys.
+ */
+export type Lock = LockName | `${LockName}:shared` | `${LockName}/${string}`
 
-export const parseLock = (lock: Lock): { name: LockName; shared: boolean } => {
-  const [name, mode] = lock.split(':') as [LockName, 'shared' | undefined]
-  return { name, shared: mode === 'shared' }
+interface ParsedLock {
+  name: LockName
+  shared: boolean
+  /** Empty without a key. */
+  key: string
+}
+
+export function parseLock(lock: Lock): ParsedLock {
+  const [, name, mode, key = ''] = /^(\w+)(:shared)?(?:\/(.*))?$/s.exec(lock)!
+  return { name: name as LockName, shared: mode !== undefined, key }
+}
+
+/** The order of two locks: that of their names, then of their keys. */
+export function compareLocks(a: Lock, b: Lock): number {
+  const [first, second] = [parseLock(a), parseLock(b)]
+  const byName = lockOrder.indexOf(first.name) - lockOrder.indexOf(second.name)
+  if (byName !== 0 || first.key === second.key) return byName
+  return first.key < second.key ? -1 : 1
 }
 
 /**
@@ -33,11 +53,10 @@ export const parseLock = (lock: Lock): { name: LockName; shared: boolean } => {
  * already, or the same one, shared, which two transactions could hold while both want it alone.
  */
 export function assertLockOrder(held: readonly Lock[], wanted: Lock): void {
-  const { name, shared } = parseLock(wanted)
   for (const lock of held) {
-    const other = parseLock(lock)
-    const isUpgrade = other.name === name && other.shared && !shared
-    if (isUpgrade || lockOrder.indexOf(other.name) > lockOrder.indexOf(name))
+    const order = compareLocks(lock, wanted)
+    const isUpgrade = order === 0 && parseLock(lock).shared && !parseLock(wanted).shared
+    if (isUpgrade || order > 0)
       throw new Error(`lock ${wanted} is taken after ${lock}: see lockOrder in core/db/locks.ts`)
   }
 }

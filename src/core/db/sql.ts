@@ -100,21 +100,37 @@ export function sendQuery<Row>(
 
 /** The rows of a compiled statement, within the time limit. Errors: as `send`, or 503. */
 export const run = async <Row>(
-  { timeouts }: Database,
+  database: Database,
   connection: Connection,
   statement: Statement<Row>,
   values: Values = {}
 ): Promise<Row[]> =>
-  withoutHoles(await withTimeout(timeouts.answer, send(connection, statement, values)))
+  await answer(database, connection, statement.text, connection =>
+    send(connection, statement, values)
+  )
 
 /** The rows of a query, within the time limit. Errors: as `run`. */
-export const rowsOf = async <Row>(
-  { timeouts }: Database,
+export async function rowsOf<Row>(
+  database: Database,
   connection: Connection,
   query: Queryable,
   values: Values = {}
-): Promise<Row[]> =>
-  withoutHoles(await withTimeout(timeouts.answer, sendQuery<Row>(connection, query, values)))
+): Promise<Row[]> {
+  const { sql: text, params } = toQuery(query)
+  return await answer(database, connection, text, connection =>
+    sendText(connection, shapeOf<Row>(text), params, values)
+  )
+}
+
+async function answer<Row>(
+  { point, pointReads, timeouts }: Database,
+  connection: Connection,
+  text: string,
+  sendOn: (connection: Connection) => PromiseLike<Row[]>
+): Promise<Row[]> {
+  const rows = connection === point ? pointReads.run(text, sendOn) : sendOn(connection)
+  return withoutHoles(await withTimeout(timeouts.answer, rows))
+}
 
 /** Runs `work` in a transaction of its own. Errors: as `run`. */
 export const begin = async <T>(
@@ -143,6 +159,6 @@ export const oursWithDeleted = (table: PgTable, alias = getTableName(table)): SQ
 
 /**
  * A record table of all organizations. Only for verifying a credential, before there is a context;
- * everything else reads `ours`.
+ * everything else reads `ours`. The comment tells the row-level security of the tests so.
  */
-export const acrossOrganizations = (table: PgTable): SQL => sql`${table}`
+export const acrossOrganizations = (table: PgTable): SQL => sql`${table} /* of all organizations */`

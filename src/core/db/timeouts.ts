@@ -4,18 +4,24 @@ import { unavailable } from '../errors.ts'
 export interface Timeouts {
   /** One statement, enforced by Postgres. */
   statement: number
+  /** A count or a report, which must not take the place of lists for long. */
+  aggregate: number
   /** One lock, enforced by Postgres. */
   lock: number
   /** The answer to one statement, for a server that stopped answering; longer than `statement`. */
   answer: number
+  /** The turn of an organization. */
+  turn: number
   /** A whole transaction; shorter than the keep-alive of an idle client connection. */
   transaction: number
 }
 
 export const defaultTimeouts: Timeouts = {
   statement: 5_000,
+  aggregate: 3_000,
   lock: 2_000,
   answer: 7_000,
+  turn: 3_000,
   transaction: 9_000
 }
 

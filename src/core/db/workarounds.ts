@@ -1,4 +1,4 @@
-import { problemOfDatabase } from '../errors.ts'
+import { isUnreachable } from '../errors.ts'
 
 /**
  * postgres.js 3.4.9 (porsager/postgres#1181): when a statement fails after it has sent rows, the
@@ -13,4 +13,4 @@ export const withoutHoles = <T>(result: T): T =>
  * postgres.js 3.4.9: when a server dies while a connection to it is being opened, a rejection
  * reaches nobody; the queries get errors of their own. Returns whether `error` is such a one.
  */
-export const isLostConnection = (error: unknown): boolean => problemOfDatabase(error) !== undefined
+export const isLostConnection = (error: unknown): boolean => isUnreachable(error)

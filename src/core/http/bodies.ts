@@ -62,7 +62,8 @@ export function assertUnchanged(body: object, record: object): void {
     errors: names.map(name => ({
       pointer: `/${name}`,
       code: 'conflict',
-      detail: `is ${JSON.stringify((record as Json)[name] ?? null)} and cannot be changed`
+      detail: `is ${JSON.stringify((record as Json)[name] ?? null)} and cannot be changed`,
+      params: { current: (record as Json)[name] ?? null }
     }))
   })
 }

@@ -45,7 +45,7 @@ export const asCsv = (reply: FastifyReply, name: string) =>
 /** What a spreadsheet takes for a cell: depending on its locale, it also splits text at `;`. */
 const cell = /[^;|\t\r\n]+/g
 /** A formula, also behind white space and invisible characters; in ASCII or full width. */
-const formula = /^'*[\p{Z}\p{C}]*'*[=+\-@\uFF0B\uFF0D\uFF1D\uFF20]/u
+const formula = /^['\p{Z}\p{C}]*[=+\-@\uFF0B\uFF0D\uFF1D\uFF20]/u
 const phoneNumber = /^[+-]?[\d ()./-]+$/
 
 /**

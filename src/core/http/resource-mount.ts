@@ -52,7 +52,9 @@ export function withIncluded(schema: TObject, relations: Relations): TObject {
   const properties = names.map(name => [name, Type.Optional(relations[name]!.schema)] as const)
   const included = Type.Object(Object.fromEntries(properties), {
     additionalProperties: false,
-    description: 'Related records requested with `include`. Deleted records are omitted.'
+    description:
+      'Related records requested with `include`. Deleted records are omitted, unless only their ' +
+      'names are returned.'
   })
   const { $id, description } = schema
   return Type.Object(

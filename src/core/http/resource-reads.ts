@@ -1,14 +1,15 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { finished } from 'node:stream'
 import type { Context } from '../access/context.ts'
 import type { Entry } from '../cache/cache.ts'
 import { defined } from '../defined.ts'
 import { pascalCase, withArticle } from '../names.ts'
-import { fieldOf, loadRelated } from '../records/include.ts'
 import { PageQuery } from '../records/list-query.ts'
 import type { ListQuery } from '../records/list.ts'
 import { asCsv, formatOf, formats, streamCsv, streamNdjson } from './formats.ts'
 import { etagOf, hasCurrent } from './preconditions.ts'
+import { columnsFor, isPresented, present, recordQuery } from './presentation.ts'
 import { operation, type Mount } from './resource-mount.ts'
 import {
   emptyResponse,
@@ -24,32 +25,6 @@ import {
 } from './responses.ts'
 import { Ref } from './schema.ts'
 
-/** The columns to read for the fields to return: those of the relations as well. */
-const columnsFor = (
-  { relations }: Mount,
-  fields: readonly string[] | undefined,
-  include: string[]
-) => fields && [...new Set([...fields, ...include.map(name => fieldOf(relations[name]!))])]
-
-/** Rows with only the requested fields, and the related records in `included`. */
-async function present(
-  { relations }: Mount,
-  ctx: Context,
-  rows: object[],
-  fields: readonly string[] | undefined,
-  include: string[],
-  query: ListQuery = {}
-): Promise<object[]> {
-  if (!fields && include.length === 0) return rows
-  const records = rows as Record<string, unknown>[]
-  const related =
-    include.length > 0 ? await loadRelated(ctx, records, relations, include, query) : []
-  return records.map((row, i) => ({
-    ...(fields ? Object.fromEntries(fields.map(field => [field, row[field]])) : row),
-    ...defined({ included: related[i] })
-  }))
-}
-
 const text = (name: string, format: string, example: string, description: string) =>
   Type.String({ $id: name, description, format, example, maxLength: Number.MAX_SAFE_INTEGER })
 
@@ -59,7 +34,7 @@ export const Csv = text(
   'csv',
   'id,name\r\n1,Example\r\n',
   'A header line, then one line per row. Text that a spreadsheet would run as a formula is ' +
-    'prefixed with an apostrophe.'
+    'prefixed with an apostrophe. Related records are omitted.'
 )
 export const Ndjson = text(
   'Ndjson',
@@ -94,19 +69,20 @@ export function mountList(mount: Mount): void {
     async (request, reply) => {
       const requested = query.read(request.query as Record<string, unknown>)
       const { include, paged, fields, bom, ...rest } = requested
-      const read = columnsFor(mount, fields, include)
-      const listed = { ...rest, ...defined({ fields: read }) }
       const format = formatOf(request.headers.accept, formats)
+      const shown = { ...defined({ fields }), include: format === 'text/csv' ? [] : include }
+      const listed = { ...rest, ...defined({ fields: columnsFor(mount.relations, shown) }) }
       const send = (batches: AsyncIterable<object[]>) =>
         format === 'text/csv'
           ? asCsv(reply, resource.path).send(streamCsv(batches, fields ?? columns, bom))
           : reply.type(`${format}; charset=utf-8`).send(streamNdjson(batches))
       if (format !== 'application/json' && !paged) {
+        finished(reply.raw, await request.ctx.beginExport())
         const batches = stream(request.ctx, listed)
-        return send(presentEach(mount, request.ctx, batches, fields, include, rest))
+        return send(presentEach(batches, rows => present(mount, request.ctx, rows, shown, rest)))
       }
       const { data, ...page } = await list(request.ctx, listed)
-      const rows = await present(mount, request.ctx, data, fields, include, rest)
+      const rows = await present(mount, request.ctx, data, shown, rest)
       setNextLink(request, reply, page.next_cursor)
       if (format !== 'application/json') return send(once(rows))
       return reply.type(json).send(JSON.stringify({ data: rows, ...page }))
@@ -115,14 +91,10 @@ export function mountList(mount: Mount): void {
 }
 
 async function* presentEach(
-  mount: Mount,
-  ctx: Context,
   batches: AsyncIterable<object[]>,
-  fields: readonly string[] | undefined,
-  include: string[],
-  query: ListQuery
+  presented: (rows: object[]) => Promise<object[]>
 ) {
-  for await (const rows of batches) yield await present(mount, ctx, rows, fields, include, query)
+  for await (const rows of batches) yield await presented(rows)
 }
 
 async function* once<T>(value: T) {
@@ -141,11 +113,10 @@ const entryOf = (row: Identified, body: object = row): Entry => ({
 })
 
 export function mountGet(mount: Mount): void {
-  const { app, resource, service, schema: record, query, params } = mount
+  const { app, resource, service, schema: record, params } = mount
   const { get, cacheKey } = service
   if (!get) return
   const { label } = resource
-  const { fields, include } = query.schema.properties
   const { config, schema } = operation(mount, 'read', {
     operationId: `get${pascalCase(resource.name)}`,
     summary: `Get ${withArticle(label)}`,
@@ -160,7 +131,7 @@ export function mountGet(mount: Mount): void {
     schema: {
       ...schema,
       params,
-      querystring: Type.Object(defined({ fields, include }), { additionalProperties: false }),
+      querystring: recordQuery(mount),
       headers: requestHeaders('if-none-match', 'cache-control'),
       response
     }
@@ -170,9 +141,7 @@ export function mountGet(mount: Mount): void {
   app.get('/:id', options, (request, reply) => {
     const { ctx } = request
     const id = idOf(request)
-    const requested = request.query as { fields?: string; include?: string }
-    if (requested.fields !== undefined || requested.include !== undefined)
-      return sendPresented(mount, request, reply, id)
+    if (isPresented(request)) return sendPresented(mount, request, reply, id)
     const send = (entry: Entry) => sendEntry(request, reply, entry)
     if (cacheKey === undefined || request.headers['cache-control']?.includes('no-cache'))
       return load(ctx, id).then(send)
@@ -188,10 +157,10 @@ async function sendPresented(
   reply: FastifyReply,
   id: number
 ) {
-  const { fields, include } = mount.query.read(request.query as Record<string, unknown>)
+  const presentation = mount.query.read(request.query as Record<string, unknown>)
   const row = await mount.service.get!(request.ctx, id)
-  const [presented] = await present(mount, request.ctx, [row], fields, include)
-  if (include.length === 0) return sendEntry(request, reply, entryOf(row, presented))
+  const [presented] = await present(mount, request.ctx, [row], presentation)
+  if (presentation.include.length === 0) return sendEntry(request, reply, entryOf(row, presented))
   // an included record changes without this one: no ETag covers both
   return reply.type(json).send(JSON.stringify(presented))
 }

@@ -1,5 +1,6 @@
 import { Type, type Static, type TObject } from '@sinclair/typebox'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { assertPermission } from '../access/permissions.ts'
 import type { RecordTable } from '../db/columns.ts'
 import { relationsOf, type Owned } from '../records/include.ts'
 import { ListQueryReader } from '../records/list-query.ts'
@@ -7,6 +8,7 @@ import { fixedFields, serverSetFields, type Resource } from '../records/resource
 import { declareFixedFields } from './bodies.ts'
 import { withCompression } from './compression.ts'
 import { defineTag } from './operations.ts'
+import { recordQuery, sendWritten } from './presentation.ts'
 import {
   sampleOf,
   withIncluded,
@@ -16,9 +18,21 @@ import {
 } from './resource-mount.ts'
 import { mountGet, mountHistory, mountList } from './resource-reads.ts'
 import { mountCreate, mountRemove, mountRestore, mountUpdate } from './resource-writes.ts'
-import { idParameter } from './responses.ts'
+import { idParameter, type Identified } from './responses.ts'
 import { PageOf } from './schema.ts'
 import { declareServerSetFields } from './validation.ts'
+
+/** For further routes that write a record of the resource and respond with it. */
+export interface RecordResponses {
+  /** Their query string. */
+  recordQuery: TObject
+  /** Carries out the write and sends its record. Errors: those of the write, 403. */
+  sendWritten: (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    write: () => Promise<Identified>
+  ) => Promise<FastifyReply>
+}
 
 /**
  * Mounts a route for each operation that the service has. `owned` are related records that no
@@ -29,8 +43,8 @@ export async function resourceRoutes<S extends TObject, N extends TObject, C ext
   resource: Pick<Resource<RecordTable, string, S, N, C>, keyof Resource>,
   service: Operations<Static<S>, Static<N>, Static<C>>,
   owned: Record<string, Owned> = {}
-): Promise<void> {
-  await mount(app, resource, service as unknown as Service, owned)
+): Promise<RecordResponses> {
+  return await mount(app, resource, service as unknown as Service, owned)
 }
 
 async function mount(
@@ -38,9 +52,10 @@ async function mount(
   resource: Resource,
   service: Service,
   owned: Record<string, Owned>
-): Promise<void> {
+): Promise<RecordResponses> {
   const { schema = Type.Object({}), create, update, path, description } = resource
   const relations = { ...relationsOf(resource), ...owned }
+  for (const { permission } of Object.values(relations)) assertPermission(permission)
   for (const one of [withIncluded(schema, relations), PageOf(schema), create, update])
     if (one?.$id) app.addSchema(one)
   if (create?.$id) declareServerSetFields(create.$id, serverSetFields(resource))
@@ -66,4 +81,8 @@ async function mount(
   await withCompression(app, app => {
     mountHistory({ ...shared, app })
   })
+  return {
+    recordQuery: recordQuery(shared),
+    sendWritten: (request, reply, write) => sendWritten(shared, request, reply, write)
+  }
 }

@@ -1,15 +1,16 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { stale } from '../errors.ts'
 import { pascalCase, withArticle } from '../names.ts'
 import { assertUnchanged, repeatsFixedFields } from './bodies.ts'
 import { versionsOf } from './preconditions.ts'
+import { recordQuery, sendWritten } from './presentation.ts'
 import { operation, type Mount } from './resource-mount.ts'
 import {
   createdResponse,
   emptyResponse,
   idOf,
   recordResponse,
-  requestHeaders,
-  sendRecord
+  requestHeaders
 } from './responses.ts'
 import { Ref } from './schema.ts'
 
@@ -32,12 +33,21 @@ export function mountCreate(mount: Mount): void {
   const response = createdResponse(`The new ${resource.label}.`, Ref(schema))
   app.post(
     '',
-    { config, schema: { ...declared, body: Ref(resource.create), response } },
-    async (request, reply) => {
-      const row = await create(request.ctx, request.body as never)
-      reply.code(201).header('location', `${app.prefix}/${row.id}`)
-      return sendRecord(reply, row)
-    }
+    {
+      config,
+      schema: {
+        ...declared,
+        querystring: recordQuery(mount),
+        body: Ref(resource.create),
+        response
+      }
+    },
+    async (request, reply) =>
+      await sendWritten(mount, request, reply, async () => {
+        const row = await create(request.ctx, request.body as never)
+        reply.code(201).header('location', `${app.prefix}/${row.id}`)
+        return row
+      })
   )
 }
 
@@ -53,6 +63,7 @@ export function mountUpdate(mount: Mount): void {
     'is a 409.'
   const contract = {
     params,
+    querystring: recordQuery(mount),
     body: Ref(resource.update),
     headers: requestHeaders('if-match'),
     response: recordResponse(`The ${label}.`, Ref(schema))
@@ -61,9 +72,15 @@ export function mountUpdate(mount: Mount): void {
     const { ctx, body } = request
     const id = idOf(request)
     const versions = versionsOf(request)
-    if (get && repeatsFixedFields(body as object))
-      assertUnchanged(body as object, await get(ctx, id))
-    return sendRecord(reply, await update(ctx, id, body as never, versions))
+    return await sendWritten(mount, request, reply, async () => {
+      if (get && repeatsFixedFields(body as object)) {
+        const record = await get(ctx, id)
+        // a stale record also repeats stale values, and only a 412 has the current ETag
+        if (versions && !versions.includes(record.version)) throw stale(record.version)
+        assertUnchanged(body as object, record)
+      }
+      return await update(ctx, id, body as never, versions)
+    })
   }
 
   const put = operation(
@@ -142,7 +159,8 @@ export function mountRestore(mount: Mount): void {
   const response = recordResponse(`The ${label}.`, Ref(schema))
   app.post(
     '/:id/restore',
-    { config, schema: { ...declared, params, response } },
-    async (request, reply) => sendRecord(reply, await restore(request.ctx, idOf(request)))
+    { config, schema: { ...declared, params, querystring: recordQuery(mount), response } },
+    async (request, reply) =>
+      await sendWritten(mount, request, reply, () => restore(request.ctx, idOf(request)))
   )
 }

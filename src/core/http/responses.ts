@@ -57,19 +57,22 @@ export const idParameter = (example: unknown = 1) =>
 export const idOf = (request: FastifyRequest) => (request.params as { id: number }).id
 
 const conditionalHeaders = {
-  'if-match': 'Proceed only if the record still has this ETag; otherwise, respond with 412.',
-  'if-none-match': 'Respond with 304 if the record still has this ETag.',
-  'cache-control': '`no-cache` bypasses the cache.',
-  prefer: '`handling=lenient` proceeds despite likely duplicates (RFC 7240).'
-}
+  'if-match': [
+    'Proceed only if the record still has this ETag; otherwise, respond with 412.',
+    '"1"'
+  ],
+  'if-none-match': ['Respond with 304 if the record still has this ETag.', '"1"'],
+  'cache-control': ['`no-cache` bypasses the cache.', 'no-cache'],
+  prefer: ['`handling=lenient` proceeds despite likely duplicates (RFC 7240).', 'handling=lenient']
+} as const
 
 /** Request headers that make a request conditional; `preconditions` reads them. */
 export const requestHeaders = (...names: (keyof typeof conditionalHeaders)[]) =>
   Type.Object(
     Object.fromEntries(
       names.map(name => {
-        const description = conditionalHeaders[name]
-        const schema = Type.String({ maxLength: 200, pattern: '^[\\x20-\\x7e]*$', description })
+        const [description, example] = conditionalHeaders[name]
+        const schema = Type.String({ maxLength: 200, description, examples: [example] })
         return [name, Type.Optional(schema)]
       })
     )
@@ -96,10 +99,10 @@ export function setNextLink(
   cursor: string | null
 ): void {
   if (cursor === null) return
-  const [target = '', query] = url.split('?', 2)
+  const [target = '', ...query] = url.split('?')
   // a request to a proxy has an absolute URL, whose host is the caller's choice (RFC 9112 §3.2.2)
   const path = target.startsWith('/') ? target : new URL(target).pathname
-  const parameters = new URLSearchParams(query)
+  const parameters = new URLSearchParams(query.join('?'))
   parameters.set('cursor', cursor)
   reply.header('link', `<${path}?${parameters.toString()}>; rel="next"`)
 }

@@ -9,23 +9,45 @@ import {
   type TUnsafe
 } from '@sinclair/typebox'
 
-const anyText = '^[^\\u0000\\uD800-\\uDFFF]*$'
-// only one way to match: with allErrors it runs on text of any length, before its length is checked
-const visibleText = '^\\s*[^\\s\\u0000\\uD800-\\uDFFF][^\\u0000\\uD800-\\uDFFF]*$'
+/** What a pattern requires: `must …`; for programs, a name and the values of the text. */
+interface Requirement {
+  text: string
+  params: { expected: string } & Record<string, unknown>
+}
 
-const requirements = new Map([
-  [anyText, 'must not contain NUL or unpaired surrogates'],
-  [visibleText, 'must not be blank or contain NUL or unpaired surrogates']
-])
+const requirements = new Map<string, Requirement>()
 
-/** What a pattern requires, for errors: `must …`; undefined if nothing was said about it. */
-export const requirementOf = (pattern: string): string | undefined => requirements.get(pattern)
+/** What a pattern requires, for errors; undefined if nothing was said about it. */
+export const requirementOf = (pattern: string): Requirement | undefined => requirements.get(pattern)
 
-/** A pattern that errors explain by what it requires: `must …`. */
-export function explained(pattern: string, requirement: string): string {
-  requirements.set(pattern, requirement)
+/**
+ * A pattern that errors explain by what it requires: in words, `must …`, and by a name that never
+ * changes, with the values of the text.
+ */
+export function explained(
+  pattern: string,
+  text: string,
+  expected: string,
+  values: Record<string, unknown> = {}
+): string {
+  requirements.set(pattern, { text, params: { expected, ...values } })
   return pattern
 }
+
+const anyText = explained(
+  '^[^\\u0000\\uD800-\\uDFFF]*$',
+  'must not contain NUL or unpaired surrogates',
+  'text'
+)
+// only one way to match: with allErrors it runs on text of any length, before its length is checked
+const visibleText = explained(
+  '^\\s*[^\\s\\u0000\\uD800-\\uDFFF][^\\u0000\\uD800-\\uDFFF]*$',
+  'must not be blank or contain NUL or unpaired surrogates',
+  'visible_text'
+)
+
+/** The keyword of numbers that have at most so many decimal places. */
+export const maxDecimals = 'x-decimals'
 
 /** The keyword of schemas whose instants are truncated to milliseconds when they are validated. */
 export const truncatedInstant = 'truncatedInstant'
@@ -44,7 +66,8 @@ export const Key = (maxLength: number, options: StringOptions = {}) =>
     pattern: explained(
       '^[a-z][a-z0-9_]*$',
       'must start with a lowercase letter and contain only lowercase letters, digits and ' +
-        'underscores'
+        'underscores',
+      'key'
     ),
     ...options
   })
@@ -62,9 +85,22 @@ export const Instant = (options: StringOptions = {}) =>
   Type.String({ format: 'date-time', maxLength: 40, [truncatedInstant]: true, ...options })
 export const DateOnly = (options: StringOptions = {}) =>
   Type.String({ format: 'date', maxLength: 10, ...options })
-/** An amount with two decimals, checked by decimal arithmetic rather than by dividing floats. */
-export const Money = (maximum: number, options: SchemaOptions = {}) =>
-  Type.Number({ format: 'double', multipleOf: 0.01, minimum: 0, maximum, ...options })
+/**
+ * An amount with two decimals. Not by `multipleOf`, which validators check by dividing floats: they
+ * refuse 4.35.
+ */
+export const Money = (
+  maximum: number,
+  { description = 'Amount.', ...options }: SchemaOptions = {}
+) =>
+  Type.Number({
+    format: 'double',
+    [maxDecimals]: 2,
+    minimum: 0,
+    maximum,
+    description: `${description} Up to two decimal places.`,
+    ...options
+  })
 export const OneOf = <const T extends readonly string[]>(values: T, options: SchemaOptions = {}) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options })
 

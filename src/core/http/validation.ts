@@ -2,14 +2,18 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import type { DataValidationCxt } from 'ajv/dist/types/index.js'
 import formats from 'ajv-formats'
 import type { Fault } from '../errors.ts'
-import { requirementOf, truncatedInstant } from './schema.ts'
+import { maxDecimals, requirementOf, truncatedInstant } from './schema.ts'
 
 type Json = Record<string, unknown>
 /** An error of Ajv, or one of our own in the same form. */
 export type Failure = Pick<
   ErrorObject,
   'keyword' | 'instancePath' | 'schemaPath' | 'params' | 'message'
-> & { parentSchema?: { $id?: string; pattern?: string; properties?: object }; data?: unknown }
+> & {
+  parentSchema?: { $id?: string; pattern?: string; properties?: object }
+  schema?: unknown
+  data?: unknown
+}
 
 /** A date that Postgres accepts: not in the year 0, which ISO 8601 has and calendars do not. */
 function isDay(text: string): boolean {
@@ -56,18 +60,14 @@ export function ajv(coerceTypes: boolean) {
       return true
     }
   })
-  // Ajv divides floats, and 0.29 / 0.01 is not an integer: count decimals in decimal notation
-  ajv.removeKeyword('multipleOf')
   ajv.addKeyword({
-    keyword: 'multipleOf',
+    keyword: maxDecimals,
     type: 'number',
     schemaType: 'number',
-    error: { message: ({ schema }) => `must be a multiple of ${schema}` },
-    validate: (step: number, value: number) => Number(value.toFixed(decimals(step))) === value
+    validate: (decimals: number, value: number) => Number(value.toFixed(decimals)) === value
   })
   return ajv
 }
-const decimals = (step: number) => String(step).split('.')[1]?.length ?? 0
 
 /** Numbers and booleans in a URL have one spelling: `1`, not `01`, `1.0`, `1e0`, `+1` or ` 1`. */
 const spellings: Record<string, RegExp> = {
@@ -137,41 +137,85 @@ const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 
 const bodyText = (body: unknown) =>
   body === undefined || body === null ? 'is missing: send a JSON object' : 'must be a JSON object'
 
-/** What an error of Ajv means to the caller, by keyword; others have Ajv's own message. */
-const detailTexts: Record<string, (failure: Failure, path: string) => string | undefined> = {
+/** What an error of Ajv means to the caller: in words, and the values that are in them. */
+interface Explanation {
+  text: string
+  params?: Json
+  /** Default: the keyword. */
+  code?: string
+}
+
+const atLeast = ({ keyword, params }: Failure, noun: string): Explanation => ({
+  text: `must have at least ${counted(params.limit as number, noun)}`,
+  params: { [keyword]: params.limit }
+})
+const atMost = ({ keyword, params }: Failure, noun: string): Explanation => ({
+  text: `must have at most ${counted(params.limit as number, noun)}`,
+  params: { [keyword]: params.limit }
+})
+
+/** By keyword; others have Ajv's own message. */
+const explanations: Record<string, (failure: Failure, path: string) => Explanation> = {
   additionalProperties: ({ params, parentSchema }) => {
     const fields = serverSet.get(parentSchema?.$id ?? '')
-    const isServerSet = fields?.has(params.additionalProperty as string)
-    if (isServerSet) return 'is set by the server and must be omitted'
-    const known = Object.keys(parentSchema?.properties ?? {}).map(name => name.split('[', 1)[0])
-    return known.length > 0 ? `is unknown; known: ${[...new Set(known)].join(', ')}` : 'is unknown'
+    if (fields?.has(params.additionalProperty as string)) {
+      const text = 'is set by the server and must be omitted'
+      return { code: 'unknown', text, params: { server_set: true } }
+    }
+    const known = Object.keys(parentSchema?.properties ?? {})
+    const names = [...new Set(known.map(name => name.split('[', 1)[0]))]
+    const text = known.length > 0 ? `is unknown; known: ${names.join(', ')}` : 'is unknown'
+    return { code: 'unknown', text, params: { known } }
   },
-  required: () => 'is required',
-  minProperties: () => 'must contain at least one field to change',
-  pattern: ({ parentSchema }) =>
-    requirementOf(parentSchema?.pattern ?? '') ?? 'has an invalid format',
-  minLength: ({ params }) =>
-    params.limit === 1
-      ? 'must not be empty'
-      : `must have at least ${counted(params.limit as number, 'character')}`,
-  maxLength: ({ params }) => `must have at most ${counted(params.limit as number, 'character')}`,
-  minItems: ({ params }) => `must have at least ${counted(params.limit as number, 'item')}`,
-  maxItems: ({ params }) => `must have at most ${counted(params.limit as number, 'item')}`,
-  uniqueItems: () => 'must not contain duplicates',
-  minimum: ({ params }) => `must be at least ${params.limit}`,
-  maximum: ({ params }) => `must be at most ${params.limit}`,
-  format: ({ params }) =>
-    formatTexts[params.format as string] ?? `must match the format "${String(params.format)}"`,
-  type: ({ params, data }, path) =>
-    path === '' ? bodyText(data) : typeTexts[params.type as string],
-  enum: ({ params }) =>
-    `must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`
+  required: () => ({ text: 'is required' }),
+  minProperties: ({ params }) => ({
+    text: 'must contain at least one field to change',
+    params: { minProperties: params.limit }
+  }),
+  pattern: ({ parentSchema }) => {
+    const pattern = parentSchema?.pattern ?? ''
+    return requirementOf(pattern) ?? { text: 'has an invalid format', params: { pattern } }
+  },
+  minLength: failure =>
+    failure.params.limit === 1
+      ? { text: 'must not be empty', params: { minLength: 1 } }
+      : atLeast(failure, 'character'),
+  maxLength: failure => atMost(failure, 'character'),
+  minItems: failure => atLeast(failure, 'item'),
+  maxItems: failure => atMost(failure, 'item'),
+  uniqueItems: () => ({ text: 'must not contain duplicates' }),
+  minimum: ({ params }) => ({
+    text: `must be at least ${params.limit}`,
+    params: { minimum: params.limit }
+  }),
+  maximum: ({ params }) => ({
+    text: `must be at most ${params.limit}`,
+    params: { maximum: params.limit }
+  }),
+  // clients know it by the code of the keyword that checked it at first
+  [maxDecimals]: ({ schema }) => ({
+    code: 'multipleOf',
+    text: `must have at most ${counted(schema as number, 'decimal place')}`,
+    params: { decimals: schema }
+  }),
+  format: ({ params: { format } }) => ({
+    text: formatTexts[format as string] ?? `must match the format "${String(format)}"`,
+    params: { format }
+  }),
+  type: ({ params: { type }, data }, path) => ({
+    text: path === '' ? bodyText(data) : typeTexts[type as string]!,
+    params: { type }
+  }),
+  enum: ({ params: { allowedValues } }) => ({
+    text: `must be one of ${(allowedValues as unknown[]).map(String).join(', ')}`,
+    params: { allowed: allowedValues }
+  })
 }
 
 /** The part of a request that an error is in: how it is named, and where it points. */
 const parts: Record<
   string,
-  { label: string; place: (path: string) => Omit<Fault, 'code' | 'detail'> }
+  { label: string; place: (path: string) => Pick<Fault, 'pointer' | 'parameter'> }
 > = {
   body: { label: '', place: path => ({ pointer: path }) },
   querystring: { label: 'query parameter ', place: path => ({ parameter: path.slice(1) }) },
@@ -183,13 +227,18 @@ export function faultOf(failure: Failure, part: string): Fault {
   const { keyword, instancePath, params, message = 'is not valid' } = failure
   const property = (params.missingProperty ?? params.additionalProperty) as string | undefined
   const path = property === undefined ? instancePath : `${instancePath}/${escapePointer(property)}`
-  const text = detailTexts[keyword]?.(failure, path) ?? message
+  const {
+    text,
+    code = keyword,
+    params: values = {}
+  } = explanations[keyword]?.(failure, path) ?? { text: message }
   const { label, place } = parts[part] ?? parts.params!
   const name = path === '' ? 'The body' : `${label}${path.slice(1)}`
   return {
     ...place(path),
-    code: keyword === 'additionalProperties' ? 'unknown' : keyword,
-    detail: `${name} ${text}`.slice(0, 500)
+    code,
+    detail: `${name} ${text}`.slice(0, 500),
+    params: values
   }
 }
 

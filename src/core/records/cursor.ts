@@ -31,7 +31,8 @@ export function cursors(secret: string): Cursors {
       ) {
         throw invalidParameter(
           'cursor',
-          'The cursor does not belong to this list: use it with the same filters and sort order.'
+          'The cursor does not belong to this list: use it with the same filters and sort order.',
+          { expected: 'cursor_of_this_list' }
         )
       }
       return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Position

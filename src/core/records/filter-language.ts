@@ -1,19 +1,22 @@
 import { Type, type TObject, type TProperties, type TSchema } from '@sinclair/typebox'
-import { invalidParameter, Problem, ruleBroken } from '../errors.ts'
+import { defined } from '../defined.ts'
+import { invalidParameter, Problem, ruleBroken, type Fault } from '../errors.ts'
 import { explained, Instant, OneOf, Text } from '../http/schema.ts'
 import { ajv, faultOf, urlValidator, type Failure } from '../http/validation.ts'
 import type { Filter, Operator, VirtualFilters } from './filter.ts'
-import { fieldSchema } from './resource.ts'
+import { fieldSchema, type Reference } from './resource.ts'
 
 /**
- * What can be filtered: fields of a record, those of them that are searched, and virtual filters.
- * A resource is one; `{ ...resource, filters: […] }` is one with fewer fields.
+ * What can be filtered: fields of a record, those of them that are searched, virtual filters, and
+ * the filters of related records. A resource is one; `{ ...resource, filters: […] }` is one with
+ * fewer fields.
  */
 export interface FilterContract {
   schema?: TObject
   filters?: readonly string[]
   search?: readonly string[]
   virtualFilters?: VirtualFilters
+  relatedRecords?: () => Record<string, Reference>
 }
 
 interface Condition {
@@ -31,7 +34,7 @@ const descriptions: Record<Operator, (field: string, schema: TSchema) => string>
   lt: (field, schema) => `\`${field}\` is ${isTime(schema) ? 'before' : 'less than'} this value.`,
   lte: (field, schema) =>
     `\`${field}\` is ${isTime(schema) ? 'on or before' : 'less than or equal to'} this value.`,
-  like: field => `\`${field}\` contains this text, ignoring case and accents.`,
+  like: field => `\`${field}\` contains this text, ignoring case, accents and punctuation.`,
   null: field => `\`${field}\` is null (true) or not null (false).`,
   any: field => `\`${field}\` contains at least one of these values, separated by commas.`,
   all: field => `\`${field}\` contains all of these values, separated by commas.`
@@ -61,6 +64,25 @@ function operatorsOf(field: string, schema: TSchema, searchable: boolean): Opera
   ]
 }
 
+/** The conditions on the fields of a record. */
+const conditionsOf = ({ schema, filters = [], search = [] }: FilterContract): Condition[] =>
+  filters.flatMap(field => {
+    const of = fieldSchema(schema!, field)
+    return operatorsOf(field, of, search.includes(field)).map(operator => ({
+      field,
+      operator,
+      schema: of
+    }))
+  })
+
+/** The fields that `q` searches: those of the record, and of related ones by their names. */
+export const searchedFields = ({ search = [], relatedRecords }: FilterContract): string[] => [
+  ...search,
+  ...Object.entries(relatedRecords?.() ?? {}).flatMap(([name, { to }]) =>
+    (to.search ?? []).map(field => `${name}.${field}`)
+  )
+]
+
 /** Operators that only stored filters may have: lists offer no ranges of IDs since 0.2. */
 const retiredOperatorsOf = (field: string, schema: TSchema): Operator[] =>
   isId(schema) ? ranges.filter(operator => field !== 'id' || operator !== 'gt') : []
@@ -71,12 +93,26 @@ const parameterName = ({ field, operator }: Condition) =>
 const enumValues = (schema: TSchema) =>
   (schema.enum as (string | null)[] | undefined)?.filter(value => value !== null)
 
+/** A value that a field could have: for IDs and the like, one that exists in most organizations. */
+function exampleOf(schema: TSchema): string | number | boolean {
+  if (schema.type === 'boolean') return true
+  if (isTime(schema)) return '2026-11-22'
+  const example = schema.example as string | number | null | undefined
+  const fallback = isNumber(schema) ? 1 : 'example'
+  return example ?? enumValues(schema)?.[0] ?? fallback
+}
+
 /** The pattern of up to 100 values, separated by commas. */
 function listPattern(schema: TSchema): string {
-  const listOf = (one: string, what: string) =>
-    explained(`^${one}(,${one}){0,99}$`, `must be ${what}, separated by commas`)
+  const listOf = (one: string, what: string, allowed?: string[]) =>
+    explained(
+      `^${one}(,${one}){0,99}$`,
+      `must be ${what}, separated by commas`,
+      allowed ? 'names' : what,
+      defined({ allowed, maximum: 100 })
+    )
   const values = enumValues(schema)
-  if (values) return listOf(`(${values.join('|')})`, `one or more of ${values.join(', ')}`)
+  if (values) return listOf(`(${values.join('|')})`, `one or more of ${values.join(', ')}`, values)
   if (schema.type === 'integer') return listOf('-?[0-9]{1,15}', 'integers')
   if (schema.type === 'number') return listOf('-?[0-9]{1,15}(\\.[0-9]{1,2})?', 'numbers')
   return listOf('[^,\\u0000\\uD800-\\uDFFF]+', 'values')
@@ -85,21 +121,29 @@ function listPattern(schema: TSchema): string {
 /** The schema of one condition as a parameter of a query string. */
 function parameterSchema({ field, operator, schema }: Condition): TSchema {
   const description = descriptions[operator](field, schema)
-  if (operator === 'null') return Type.Boolean({ description })
-  if (operator === 'like') return Text(100, { minLength: 1, description })
+  if (operator === 'null') return Type.Boolean({ description, examples: [true] })
+  const examples = [exampleOf(schema)]
+  if (operator === 'like') return Text(100, { minLength: 1, description, examples })
   if (isListOperator(operator)) {
-    const pattern = listPattern(operator === 'in' ? schema : (schema.items as TSchema))
-    return Type.String({ maxLength: 4000, pattern, description })
+    const one = operator === 'in' ? schema : (schema.items as TSchema)
+    const values = enumValues(one)?.slice(0, 2) ?? [exampleOf(one)]
+    return Type.String({
+      maxLength: 4000,
+      pattern: listPattern(one),
+      description,
+      examples: [values.join(',')]
+    })
   }
   if (isInstant(schema))
     return Instant({
       format: 'date-or-date-time',
-      description: `${description} A date means the whole day in UTC.`
+      description: `${description} A date means the whole day in UTC.`,
+      examples
     })
   const values = enumValues(schema)
-  if (values) return OneOf(values, { description })
+  if (values) return OneOf(values, { description, examples })
   const { nullable: _n, example: _e, minLength: _m, description: _d, ...plain } = schema
-  return Type.Unsafe({ ...plain, description })
+  return Type.Unsafe({ ...plain, description, examples })
 }
 
 /** The values of a list that was validated by a pattern, which knows no bounds. Errors: 400. */
@@ -114,7 +158,8 @@ function valuesOf(name: string, text: string, schema: TSchema): unknown[] {
   if (outside === undefined) return numbers
   throw invalidParameter(
     name,
-    `query parameter ${name} must be between ${minimum} and ${maximum}, not ${outside}`
+    `query parameter ${name} must be between ${minimum} and ${maximum}, not ${outside}`,
+    { minimum, maximum, value: outside }
   )
 }
 
@@ -158,29 +203,34 @@ export class FilterLanguage {
   readonly #retired: TProperties
   #validate: ReturnType<typeof urlValidator> | undefined
 
-  constructor({ schema, filters = [], search = [], virtualFilters = {} }: FilterContract) {
+  constructor(contract: FilterContract) {
+    const { schema, filters = [], virtualFilters = {}, relatedRecords } = contract
     const virtual = Object.entries(virtualFilters).map(([field, { schema }]) => ({
       field,
       operator: 'eq' as const,
       schema
     }))
     const fields = filters.map(field => ({ field, schema: fieldSchema(schema!, field) }))
-    const columns = fields.flatMap(({ field, schema }) =>
-      operatorsOf(field, schema, search.includes(field)).map(operator => ({
-        field,
-        operator,
-        schema
-      }))
+    const columns = conditionsOf(contract)
+    const related = Object.entries(relatedRecords?.() ?? {}).flatMap(([name, { to }]) =>
+      conditionsOf(to)
+        .filter(({ field }) => field !== 'id')
+        .map(one => ({ ...one, field: `${name}.${one.field}` }))
     )
     const retired = fields.flatMap(({ field, schema }) =>
       retiredOperatorsOf(field, schema).map(operator => ({ field, operator, schema }))
     )
     this.parameters = {
-      ...Object.fromEntries(virtual.map(({ field, schema }) => [field, Type.Optional(schema)])),
-      ...parametersOf(columns)
+      ...Object.fromEntries(
+        virtual.map(({ field, schema }) => [
+          field,
+          Type.Optional({ examples: [exampleOf(schema)], ...schema })
+        ])
+      ),
+      ...parametersOf([...columns, ...related])
     }
     this.#retired = parametersOf(retired)
-    for (const condition of [...columns, ...retired, ...virtual])
+    for (const condition of [...columns, ...related, ...retired, ...virtual])
       this.#conditions.set(parameterName(condition), condition)
   }
 
@@ -212,20 +262,21 @@ export class FilterLanguage {
    * text in the body. Errors: 422.
    */
   parse(text: string, pointer: string): Filter[] {
-    const refused = (details: string[]) => {
-      const detail = details.map(one => one.replace('query parameter ', '')).join(' ')
-      return ruleBroken(pointer, detail.slice(0, 500))
+    const refused = (faults: Pick<Fault, 'detail' | 'code' | 'params'>[]) => {
+      const texts = faults.map(({ detail }) => detail.replace('query parameter ', ''))
+      const filters = faults.map(({ code, params = {} }) => ({ code, params }))
+      return ruleBroken(pointer, texts.join(' ').slice(0, 500), { rule: 'filter', filters })
     }
     const parameters = new URLSearchParams(text)
     const query: Record<string, unknown> = Object.fromEntries(parameters)
     if (parameters.size > Object.keys(query).length)
-      throw refused(['A filter can use each condition only once.'])
+      throw refused([{ code: 'repeated', detail: 'A filter can use each condition only once.' }])
     const { error } = this.#validator()(query) as { error?: Failure[] }
-    if (error) throw refused(error.map(one => faultOf(one, 'querystring').detail))
+    if (error) throw refused(error.map(one => faultOf(one, 'querystring')))
     try {
       return this.read(query)
     } catch (problem) {
-      throw problem instanceof Problem ? refused([problem.detail]) : problem
+      throw problem instanceof Problem ? refused(problem.extra.errors!) : problem
     }
   }
 

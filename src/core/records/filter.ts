@@ -1,9 +1,10 @@
 import type { TSchema } from '@sinclair/typebox'
 import { Type } from '@sinclair/typebox'
 import type { SQL } from 'drizzle-orm'
-import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import { sql } from '../db/drizzle.ts'
 import { actor } from '../db/sql.ts'
+import { refersTo, searchColumn, type Searchable } from './search.ts'
 
 export const operators = [
   'eq',
@@ -57,7 +58,7 @@ const comparison = {
   lte: sql.raw('<=')
 }
 
-/** A filter as a condition on its column. `like` ignores case and accents. */
+/** A filter as a condition on its column. `like` ignores case, accents and punctuation. */
 export function columnCondition(column: PgColumn, filter: Filter, value: SQL): SQL {
   switch (filter.operator) {
     case 'in':
@@ -75,18 +76,20 @@ export function columnCondition(column: PgColumn, filter: Filter, value: SQL): S
   }
 }
 
-/** The text of a record that `q` and `like` search by its trigram index. */
-export const searchColumn = (table: PgTable): PgColumn =>
-  (table as unknown as { search_text: PgColumn }).search_text
+/** What filters apply to: the columns of a table that callers see, and what it has beside them. */
+export interface Filterable extends Searchable {
+  columns: Record<string, PgColumn>
+  virtualFilters?: VirtualFilters
+}
 
 /** A filter as a condition on a row of the table, in a form that its indexes serve. */
-export function condition(
-  table: PgTable,
-  columns: Record<string, PgColumn>,
-  virtualFilters: VirtualFilters,
-  filter: Filter,
-  value: SQL
-): SQL {
+export function condition(filterable: Filterable, filter: Filter, value: SQL): SQL {
+  const { table, columns, virtualFilters = {}, relatedRecords } = filterable
+  const [name, field] = filter.field.split('.') as [string, string?]
+  if (field !== undefined) {
+    const reference = relatedRecords!()[name]!
+    return refersTo(reference, condition(reference.to, { ...filter, field }, value))
+  }
   const column = columns[filter.field]
   if (column) {
     const exact = columnCondition(column, filter, value)

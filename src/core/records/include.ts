@@ -1,17 +1,25 @@
-import { Type, type TSchema } from '@sinclair/typebox'
+import { Type, type TObject, type TSchema } from '@sinclair/typebox'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import type { Context } from '../access/context.ts'
-import { Ref } from '../http/schema.ts'
+import { Instant, Nullable, Ref, Text } from '../http/schema.ts'
 import type { ListQuery } from './list.ts'
+import { namesOf } from './names.ts'
 import { repository } from './repository.ts'
-import { fieldSchema, referencesOf, resourceOf, type Resource } from './resource.ts'
+import {
+  allResources,
+  fieldSchema,
+  includedReference,
+  resourceNamed,
+  resourceOf,
+  type Resource
+} from './resource.ts'
 
 type Row = Record<string, unknown>
 
 /** What every related record needs: its schema as it is included, and the right to see it. */
 interface Shown {
   schema: TSchema
-  permission?: string
+  permission: string
 }
 
 /** Records that a field refers to, by ID or by a list of IDs. */
@@ -25,16 +33,40 @@ export interface Owned extends Shown {
   load: (ctx: Context, ids: number[], query: ListQuery) => Promise<Map<number, object[]>>
 }
 
-export type Relation = Referenced | Owned
+/** Records of several types that a field lists as `{ type, id }`: their names. */
+interface Linked extends Shown {
+  links: string
+}
+
+export type Relation = Referenced | Owned | Linked
 export type Relations = Record<string, Relation>
 
 /** The field that a relation needs to be read. */
-export const fieldOf = (relation: Relation): string => ('field' in relation ? relation.field : 'id')
+export function fieldOf(relation: Relation): string {
+  if ('field' in relation) return relation.field
+  return 'links' in relation ? relation.links : 'id'
+}
 
-/** The relations that a resource declares, resolved through its foreign keys. */
-export function relationsOf(resource: Resource): Relations {
-  const references = referencesOf(resource)
+/**
+ * The relations that a resource declares, resolved through its foreign keys, and those that all
+ * resources have.
+ */
+export const relationsOf = (resource: Resource): Relations => ({
+  ...declaredBy(resource),
+  ...commonTo(resource)
+})
+
+function commonTo({ schema }: Resource): Relations {
+  const relations = allResources().flatMap(target =>
+    (target.namedBy ?? []).map(field => [field, referenceTo(target, field)] as const)
+  )
+  return Object.fromEntries(relations.filter(([field]) => field in (schema?.properties ?? {})))
+}
+
+function declaredBy(resource: Resource): Relations {
   const relations = Object.entries(resource.include ?? {}).map(([name, included]) => {
+    if (typeof included === 'object' && 'links' in included)
+      return [name, linksOf(resource, included.links)] as const
     if (typeof included === 'object') {
       const { ids, of } = included
       const target = targetOf(resource, name, of)
@@ -42,23 +74,20 @@ export function relationsOf(resource: Resource): Relations {
       const schema = Type.Array(Ref(target.summary ?? target.schema!), { maxItems })
       return [name, { ...referenceTo(target, ids), schema }] as const
     }
-    const reference = references.find(
-      ({ table, column }) => table === resource.table && column.name === included
-    )
-    const target = targetOf(resource, name, reference?.to.table)
-    return [name, referenceTo(target, included)] as const
+    return [name, referenceTo(includedReference(resource, name).to, included)] as const
   })
   return Object.fromEntries(relations)
 }
 
-function targetOf(resource: Resource, name: string, table: PgTable | undefined): Resource {
-  const target = table && resourceOf(table)
+function targetOf(resource: Resource, name: string, table: PgTable): Resource {
+  const target = resourceOf(table)
   if (!target) throw new Error(`${resource.name} includes ${name}, which refers to no resource`)
   return target
 }
 
+/** A summary says who or what it was, so it is also there for a deleted record. */
 function referenceTo(target: Resource, field: string): Referenced {
-  const { find } = repository(target)
+  const { find, findWithDeleted } = repository(target)
   const { summary } = target
   if (!summary) {
     const permission = `${target.path}:read`
@@ -68,14 +97,42 @@ function referenceTo(target: Resource, field: string): Referenced {
   return {
     field,
     schema: Ref(summary),
-    find: async (ctx, ids) => (await find(ctx, ids)).map(row => pick(row, names) as { id: number })
+    permission: `${target.path}:summary`,
+    find: async (ctx, ids) =>
+      (await findWithDeleted(ctx, ids)).map(row => pick(row, names) as { id: number })
   }
+}
+
+/** Linked records are only named, and so are deleted ones. */
+function linksOf({ schema, path }: Resource, links: string): Linked {
+  const { items, maxItems } = fieldSchema(schema!, links)
+  const link = Type.Object(
+    {
+      ...(items as TObject).properties,
+      name: Text(400, { description: 'Name of the record.', example: 'John Doe' }),
+      deleted_at: Nullable(
+        Instant({ description: 'Time of deletion; null if not deleted.', example: null })
+      )
+    },
+    { additionalProperties: false }
+  )
+  const description = 'The linked records that the caller may read, by name.'
+  // each type of record needs its own permission as well: see loadLinked
+  return { links, schema: Type.Array(link, { maxItems, description }), permission: `${path}:read` }
 }
 
 const pick = (row: object, names: string[]): Row =>
   Object.fromEntries(names.map(name => [name, (row as Row)[name]]))
 
-/** The requested relations of each row, in the order of the rows: one query for each relation. */
+/** Errors: 403 for a relation that the caller may not read. */
+export function assertReadable(ctx: Context, relations: Relations, requested: string[]): void {
+  for (const name of requested) ctx.require(relations[name]!.permission)
+}
+
+/**
+ * The requested relations of each row, in the order of the rows: one query for each relation, or
+ * for each type of record that one links to. Errors: as `assertReadable`.
+ */
 export async function loadRelated(
   ctx: Context,
   rows: Row[],
@@ -83,16 +140,11 @@ export async function loadRelated(
   requested: string[],
   query: ListQuery
 ): Promise<Row[]> {
+  assertReadable(ctx, relations, requested)
   const loaded = await Promise.all(
-    requested.map(async name => {
-      const relation = relations[name]!
-      if (relation.permission) ctx.require(relation.permission)
-      const relatedTo =
-        'field' in relation
-          ? await loadReferenced(ctx, rows, relation)
-          : await loadOwned(ctx, rows, relation, query)
-      return [name, relatedTo] as const
-    })
+    requested.map(
+      async name => [name, await relatedBy(ctx, rows, relations[name]!, query)] as const
+    )
   )
   return rows.map(row =>
     Object.fromEntries(
@@ -101,6 +153,12 @@ export async function loadRelated(
         .filter(([, related]) => related !== undefined)
     )
   )
+}
+
+async function relatedBy(ctx: Context, rows: Row[], relation: Relation, query: ListQuery) {
+  if ('field' in relation) return await loadReferenced(ctx, rows, relation)
+  if ('links' in relation) return await loadLinked(ctx, rows, relation)
+  return await loadOwned(ctx, rows, relation, query)
 }
 
 async function loadReferenced(ctx: Context, rows: Row[], { field, find }: Referenced) {
@@ -120,4 +178,30 @@ async function loadOwned(ctx: Context, rows: Row[], { load }: Owned, query: List
     query
   )
   return (row: Row) => byId.get(row.id as number) ?? []
+}
+
+interface Link {
+  type: string
+  id: number
+}
+
+/** The names of linked records, as far as the caller may read those. */
+async function loadLinked(ctx: Context, rows: Row[], { links }: Linked) {
+  const linksIn = (row: Row) => row[links] as Link[]
+  const readable = rows
+    .flatMap(linksIn)
+    .filter(({ type }) => ctx.can(`${resourceNamed(type).path}:read`))
+  const found = await Promise.all(
+    [...Map.groupBy(readable, ({ type }) => type)].map(async ([type, group]) => {
+      const ids = new Set(group.map(({ id }) => id))
+      const named = await namesOf(ctx, type, [...ids])
+      return [type, new Map(named.map(record => [record.id, record]))] as const
+    })
+  )
+  const byType = new Map(found)
+  return (row: Row) =>
+    linksIn(row).flatMap(({ type, id }) => {
+      const record = byType.get(type)?.get(id)
+      return record ? [{ type, ...record }] : []
+    })
 }

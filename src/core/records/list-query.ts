@@ -3,8 +3,9 @@ import { defined } from '../defined.ts'
 import { invalidParameter } from '../errors.ts'
 import { bomParameter } from '../http/formats.ts'
 import { explained, OneOf, Text } from '../http/schema.ts'
-import { FilterLanguage, type FilterContract } from './filter-language.ts'
+import { FilterLanguage, searchedFields, type FilterContract } from './filter-language.ts'
 import type { ListQuery, Sort } from './list.ts'
+import { wordsIn } from './search.ts'
 
 /** What a list offers besides filters: its sorts, and the names of what can be included. */
 export interface ListContract extends FilterContract {
@@ -24,11 +25,19 @@ export interface RequestedList extends ListQuery {
 }
 
 /** A parameter that lists up to `max` of `names`. */
-export const listOfNames = (names: readonly string[], max: number, description: string) => {
+export const listOfNames = (
+  names: readonly string[],
+  max: number,
+  description: string,
+  example = names.slice(0, 3).join(',')
+) => {
   const one = `(${names.join('|')})`
   const requirement = `must be up to ${max} of ${names.join(', ')}, separated by commas`
-  const pattern = explained(`^${one}(,${one}){0,${max - 1}}$`, requirement)
-  return Type.Optional(Type.String({ maxLength: 1000, pattern, description }))
+  const pattern = explained(`^${one}(,${one}){0,${max - 1}}$`, requirement, 'names', {
+    allowed: names,
+    maximum: max
+  })
+  return Type.Optional(Type.String({ maxLength: 1000, pattern, description, examples: [example] }))
 }
 
 export const limitParameter = Type.Optional(
@@ -71,7 +80,8 @@ export class ListQueryReader {
   }
 
   #parameters() {
-    const { schema, sorts = [], include = [], search = [] } = this.#contract
+    const { schema, sorts = [], include = [] } = this.#contract
+    const search = searchedFields(this.#contract)
     const directions = sorts.flatMap(field => [field, `-${field}`])
     return defined({
       limit: limitParameter,
@@ -80,7 +90,8 @@ export class ListQueryReader {
         directions,
         3,
         `Up to three of ${sorts.join(', ')}; a leading minus sign sorts in descending order. ` +
-          'Nulls come last. Default: newest first.'
+          'Nulls come last. Default: newest first.',
+        `-${sorts.at(-1)}`
       ),
       fields: listOfNames(
         Object.keys(schema.properties),
@@ -91,7 +102,8 @@ export class ListQueryReader {
       q: search.length > 0 ? searchParameter(search) : undefined,
       count: Type.Optional(
         OneOf(['exact'], {
-          description: '`exact` also returns the number of rows in the list as `total`.'
+          description: '`exact` also returns the number of rows in the list as `total`.',
+          examples: ['exact']
         })
       ),
       deleted: Type.Optional(
@@ -139,20 +151,24 @@ export class ListQueryReader {
 }
 
 const includeParameter = (names: readonly string[]) =>
-  listOfNames(names, 5, `Related records to return in \`included\`: ${names.join(', ')}.`)
+  listOfNames(
+    names,
+    names.length,
+    `Related records to return in \`included\`: ${names.join(', ')}.`
+  )
 
 const searchParameter = (fields: readonly string[]) =>
   Type.Optional(
-    Text(100, {
+    Text(200, {
       minLength: 1,
       description:
         `Words that must all occur in ${fields.join(', ')}, as whole words or parts of words, ` +
-        'ignoring case and accents. One or two characters match only the beginning of a word.'
+        'ignoring case, accents and punctuation. One or two characters match only the beginning ' +
+        'of a word. Phone numbers can be in any notation. Pasted addresses (`Name <mail>`, ' +
+        '`Last, First`, links) are understood.',
+      examples: ['example']
     })
   )
-
-/** The words of a search. */
-export const wordsIn = (text: string): string[] => text.split(/\s+/).filter(word => word !== '')
 
 const namesIn = (text: string | undefined): string[] =>
   text === undefined ? [] : [...new Set(text.split(','))]
@@ -162,6 +178,8 @@ function sortIn(text: string): Sort[] {
     .split(',')
     .map(key => ({ field: key.replace(/^-/, ''), descending: key.startsWith('-') }))
   if (new Set(sort.map(({ field }) => field)).size < sort.length)
-    throw invalidParameter('sort', 'sort can use each field only once')
+    throw invalidParameter('sort', 'sort can use each field only once', {
+      expected: 'distinct_fields'
+    })
   return sort
 }

@@ -1,20 +1,15 @@
 import type { SQL } from 'drizzle-orm'
-import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
+import { setImmediate } from 'node:timers/promises'
 import type { Context } from '../access/context.ts'
 import { columnNamed, defaultsOf } from '../db/columns.ts'
 import { and, getTableName, sql, unionAll } from '../db/drizzle.ts'
 import { build, compile, type Statement, type Values } from '../db/sql.ts'
 import type { Position } from './cursor.ts'
-import {
-  columnCondition,
-  condition,
-  filterShape,
-  searchColumn,
-  type Filter,
-  type VirtualFilters
-} from './filter.ts'
+import { columnCondition, condition, filterShape, type Filter, type Filterable } from './filter.ts'
 import { orderBy, rowsAfter, type SortKey } from './keyset.ts'
+import { hasWord, spellingsOf } from './search.ts'
 
 export interface Sort {
   field: string
@@ -43,12 +38,9 @@ export interface Page<Row> {
   total?: number
 }
 
-/** What a list is a list of: a table, its columns that callers see, and its virtual filters. */
-export interface Listable {
+/** What a list is a list of. */
+export interface Listable extends Filterable {
   name: string
-  table: PgTable
-  columns: Record<string, PgColumn>
-  virtualFilters?: VirtualFilters
 }
 
 const newestFirst: Sort[] = [{ field: 'id', descending: true }]
@@ -60,19 +52,21 @@ const batchSize = 1000
  */
 export class Lists<Row> {
   readonly #resource: Listable
-  readonly #virtualFilters: VirtualFilters
   readonly #shapes = new LRUCache<string, Statement<unknown>>({ max: 500 })
   readonly #defaults: Record<string, unknown>
 
   constructor(resource: Listable) {
     this.#resource = resource
-    this.#virtualFilters = resource.virtualFilters ?? {}
     this.#defaults = defaultsOf(resource.table)
   }
 
-  /** One page. Errors: 400 when the cursor is of another list. */
+  /**
+   * One page. Errors: 400 when the cursor is of another list, 403 for a search in related records
+   * that the caller cannot read.
+   */
   async list(ctx: Context, query: ListQuery = {}): Promise<Page<Row>> {
     const { limit = 50, cursor, sort = newestFirst } = query
+    this.#assertReadable(ctx, query)
     const keys = this.#keysOf(sort)
     const { filters, words, deleted } = query
     const { cursors } = ctx.services
@@ -96,15 +90,20 @@ export class Lists<Row> {
     return total === undefined ? page : { ...page, total }
   }
 
-  /** The whole list in batches: no transaction is held open, one batch at a time is in memory. */
+  /**
+   * The whole list in batches: no transaction is held open, one batch at a time is in memory.
+   * Errors: 403 as `list`.
+   */
   async *stream(ctx: Context, query: ListQuery = {}): AsyncGenerator<Row[]> {
     const { sort = newestFirst } = query
+    this.#assertReadable(ctx, query)
     const keys = this.#keysOf(sort)
     let at: Position | undefined
     for (;;) {
       const found = await this.#rows(ctx, { ...query, sort }, keys, batchSize, at)
       if (found.length > 0) yield found
       if (found.length < batchSize) return
+      await setImmediate() // other requests come first
       at = positionIn(keys, found.at(-1)!)
     }
   }
@@ -117,6 +116,13 @@ export class Lists<Row> {
     position?: Position
   ): Promise<Row[]> {
     return await this.#rows(ctx, { ...query, sort }, this.#keysOf(sort), limit, position)
+  }
+
+  /** The first row of a list that an index gives at once: it waits for no turn. */
+  async first(ctx: Context, query: ListQuery): Promise<Row | undefined> {
+    const sorted = { ...query, sort: query.sort ?? newestFirst }
+    const statement = this.#statementOf(sorted, this.#keysOf(sorted.sort))
+    return (await ctx.read(statement, { ...this.#values(query), limit: 1 }))[0]
   }
 
   /** The position of a row in a list of this sort. */
@@ -143,7 +149,7 @@ export class Lists<Row> {
     const values: Values = { record: JSON.stringify({ ...this.#defaults, ...record }) }
     for (const [i, set] of sets.entries())
       for (const [j, { value }] of set.entries()) values[`f${i}_${j}`] = value
-    const matched = (await ctx.one(statement, values))!
+    const matched = (await ctx.read(statement, values))[0]!
     return sets.map((_, i) => matched[`m${i}`]!)
   }
 
@@ -159,6 +165,14 @@ export class Lists<Row> {
     const record = sql`${sql.placeholder('record')}::text::jsonb`
     return sql`select ${sql.join(matches, sql`, `)}
       from jsonb_populate_record(null::${table}, ${record}) ${table}`
+  }
+
+  /** A filter by a related record tells as much about it as `include` does. Errors: 403. */
+  #assertReadable(ctx: Context, { filters = [], words = [] }: ListQuery): void {
+    for (const [name, { to }] of Object.entries(this.#resource.relatedRecords?.() ?? {})) {
+      const isUsed = words.length > 0 || filters.some(({ field }) => field.startsWith(`${name}.`))
+      if (isUsed) ctx.require(`${to.path}:read`)
+    }
   }
 
   #column(field: string): PgColumn {
@@ -186,11 +200,12 @@ export class Lists<Row> {
       sql`${columnNamed(table, 'organization_id')} = ${sql.placeholder('organization')}`,
       ...(deleted_at ? [sql`${deleted_at} ${presence}`] : []),
       ...filters.map((filter, i) =>
-        condition(table, columns, this.#virtualFilters, filter, valueOf(filter.value, `f${i}`))
+        condition(this.#resource, filter, valueOf(filter.value, `f${i}`))
       ),
-      ...words.map(
-        (word, i) => sql`${searchColumn(table)} like search_pattern(${valueOf(word, `w${i}`)})`
-      )
+      ...words.map((word, i) => {
+        const spellings = spellingsOf(word).map((one, j) => valueOf(one, `w${i}_${j}`))
+        return hasWord(this.#resource, spellings)
+      })
     ]
   }
 
@@ -202,7 +217,9 @@ export class Lists<Row> {
   #values({ filters = [], words = [] }: ListQuery): Values {
     return {
       ...Object.fromEntries(filters.map(({ value }, i) => [`f${i}`, value])),
-      ...Object.fromEntries(words.map((word, i) => [`w${i}`, word]))
+      ...Object.fromEntries(
+        words.flatMap((word, i) => spellingsOf(word).map((one, j) => [`w${i}_${j}`, one]))
+      )
     }
   }
 
@@ -266,13 +283,15 @@ export class Lists<Row> {
     at?: Position
   ): Promise<Row[]> {
     const inNulls = at?.[0] === null && keys[0]!.nullable
-    const nulls = at?.map(value => (value === null ? '0' : '1')).join('')
-    const statement = this.#compiled<Row>(`${shapeOf(query)} ${nulls}`, () =>
-      this.#statement(query, keys, at)
-    )
+    const statement = this.#statementOf(query, keys, at)
     const position = inNulls ? at.slice(1) : (at ?? [])
     const positions = Object.fromEntries(position.map((value, i) => [`k${i}`, value]))
     return await ctx.rows(statement, { ...this.#values(query), limit, ...positions })
+  }
+
+  #statementOf(query: ListQuery, keys: SortKey[], at?: Position): Statement<Row> {
+    const nulls = at?.map(value => (value === null ? '0' : '1')).join('')
+    return this.#compiled<Row>(`${shapeOf(query)} ${nulls}`, () => this.#statement(query, keys, at))
   }
 
   async #count(ctx: Context, query: ListQuery): Promise<number> {
@@ -283,12 +302,18 @@ export class Lists<Row> {
         .from(this.#resource.table)
         .where(and(...this.#where(query)))
     )
-    return (await ctx.one(statement, this.#values(query)))!.total
+    return (await ctx.aggregate(statement, this.#values(query)))[0]!.total
   }
 }
 
 const shapeOf = ({ deleted, words, fields, sort, filters }: ListQuery): string =>
-  JSON.stringify([deleted, words?.length, fields, sort, filters?.map(filterShape)])
+  JSON.stringify([
+    deleted,
+    words?.map(word => spellingsOf(word).length),
+    fields,
+    sort,
+    filters?.map(filterShape)
+  ])
 
 const positionIn = <Row>(keys: SortKey[], row: Row): Position =>
   keys.map(({ field }) => (row as Record<string, Position[number]>)[field]!)

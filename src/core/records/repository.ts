@@ -1,17 +1,18 @@
 import type { Context } from '../access/context.ts'
+import { withAttempts } from '../attempts.ts'
 import type { RecordTable } from '../db/columns.ts'
 import type { Statement, Values } from '../db/sql.ts'
-import { notFound, stale, unavailable, unknownReference } from '../errors.ts'
+import { conflict, notFound, stale, unknownReference } from '../errors.ts'
 import { eventsOf, type EventRow } from './events.ts'
 import { Lists, type ListQuery, type Page } from './list.ts'
-import type { Changes, New, Resource, Row } from './resource.ts'
+import { referencesOf, type Changes, type New, type Resource, type Row } from './resource.ts'
 import { Statements } from './statements.ts'
 
 /** The versions that an `If-Match` allows; undefined: any. */
 export type Versions = number[] | undefined
 
-/** How often an update is tried that other writers overtake. */
-const maxAttempts = 3
+/** How often a write is tried that other writers overtake. */
+const maxAttempts = 10
 
 /** The fields of `values` that are given. */
 const given = (values: object): string[] =>
@@ -26,11 +27,13 @@ interface Versioned {
 
 /** What the operations on the records of one resource share. */
 class Records<R extends Versioned> {
+  readonly resource: Resource
   readonly name: string
   readonly label: string
   readonly statements: Statements<R>
 
   constructor(resource: Resource) {
+    this.resource = resource
     this.name = resource.name
     this.label = resource.label
     this.statements = new Statements<R>(resource)
@@ -45,6 +48,14 @@ class Records<R extends Versioned> {
     if (!row) throw notFound(this.label)
     if (versions && !versions.includes(row.version)) throw stale(row.version)
     return row
+  }
+
+  /** Errors: 404, 409 for a record that requires one that is deleted. */
+  async assertRestorable(ctx: Context, id: number): Promise<void> {
+    const [remain] = await ctx.read(this.statements.parentsRemain, { id })
+    if (!remain) throw notFound(this.label)
+    const missing = referencesOf(this.resource).find(({ column }) => remain[column.name] === false)
+    if (missing) throw conflict(`The ${missing.to.label} was deleted: restore it first.`)
   }
 
   /** One record. Errors: 404, 412. */
@@ -74,7 +85,8 @@ class Records<R extends Versioned> {
     versions: Versions
   ): Promise<R | undefined> {
     const statement = this.statements.explainUpdate(fields)
-    const row = this.assertFound(await ctx.one(statement, { ...values, id }), versions)
+    const [found] = await ctx.read(statement, { ...values, id })
+    const row = this.assertFound(found, versions)
     const { '?differs': differs, ...rest } = row as unknown as Values
     const checks = Object.keys(rest).filter(key => key.startsWith('?'))
     const dangling = checks.filter(key => rest[key] === false).map(key => key.slice(1))
@@ -97,6 +109,7 @@ const reads = <R extends Versioned>(records: Records<R>, lists: Lists<R>) => ({
 
   // see `Lists`
   after: lists.after.bind(lists),
+  first: lists.first.bind(lists),
   positionOf: lists.positionOf.bind(lists),
   matching: lists.matching.bind(lists),
   wouldMatch: lists.wouldMatch.bind(lists),
@@ -115,6 +128,10 @@ const reads = <R extends Versioned>(records: Records<R>, lists: Lists<R>) => ({
   find: async (ctx: Context, ids: number[]): Promise<R[]> =>
     ids.length === 0 ? [] : await ctx.read(records.statements.find, { ids }),
 
+  /** Like `find`, with the deleted records. */
+  findWithDeleted: async (ctx: Context, ids: number[]): Promise<R[]> =>
+    ids.length === 0 ? [] : await ctx.read(records.statements.findAny, { ids }),
+
   /** The changes of a record, deleted or not, newest first. Errors: 404. */
   async history(ctx: Context, id: number, query: ListQuery = {}): Promise<Page<EventRow>> {
     records.assertFound((await ctx.read(records.statements.getAny, { id }))[0])
@@ -127,10 +144,10 @@ const writes = <R extends Versioned, N extends object, C extends object>(records
   async create(ctx: Context, input: N): Promise<R> {
     const { statements } = records
     const fields = given(input)
-    const row = await ctx.one(statements.insert(fields), input as Values)
+    const [row] = await ctx.write([], statements.insert(fields), input as Values)
     if (row) return row
-    const exist = (await ctx.one(statements.referencesExist(fields), input as Values))!
-    throw unknownReference(Object.keys(exist).filter(field => !exist[field]))
+    const [exist] = await ctx.read(statements.referencesExist(fields), input as Values)
+    throw unknownReference(Object.keys(exist!).filter(field => !exist![field]))
   },
 
   /**
@@ -141,29 +158,35 @@ const writes = <R extends Versioned, N extends object, C extends object>(records
     const fields = given(changes)
     if (fields.length === 0) return await records.get(ctx, id, versions)
     const values = { ...changes, versions: versions ?? null }
-    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    return await withAttempts(maxAttempts, async () => {
       const updated = await records.write(ctx, id, records.statements.update(fields), values)
-      const row = updated ?? (await records.explainUpdate(ctx, id, fields, values, versions))
-      if (row) return row
-    }
-    throw unavailable('Concurrent updates prevented this change; nothing was saved. Retry.')
+      return updated ?? (await records.explainUpdate(ctx, id, fields, values, versions))
+    })
   },
 
   /** Deletes softly: the record can be restored. Errors: 404, 412. */
   async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
     const values = { versions: versions ?? null }
-    if (await records.write(ctx, id, records.statements.remove, values)) return
-    throw stale((await records.get(ctx, id)).version)
+    await withAttempts(maxAttempts, async () => {
+      const removed = await records.write(ctx, id, records.statements.remove, values)
+      // it throws, unless the record was restored meanwhile
+      if (!removed) await records.get(ctx, id, versions)
+      return removed
+    })
   },
 
   /**
    * Restores a deleted record; one that is not deleted stays as it is. Errors: 404, 409 when a
-   * unique value has been taken since.
+   * unique value has been taken since, or when a record that it requires is deleted.
    */
   async restore(ctx: Context, id: number): Promise<R> {
-    const { restore } = records.statements
-    const restored = await records.write(ctx, id, restore, { versions: null })
-    return restored ?? (await records.get(ctx, id))
+    const { restore, get } = records.statements
+    return await withAttempts(maxAttempts, async () => {
+      const restored = await records.write(ctx, id, restore, { versions: null })
+      const row = restored ?? (await ctx.read(get, { id }))[0]
+      if (!row) await records.assertRestorable(ctx, id)
+      return row
+    })
   }
 })
 
@@ -179,7 +202,8 @@ const bulkWrites = <R extends Versioned, N extends object, C extends object>(
     if (inputs.length === 0) return 0
     const fields = [...new Set(inputs.flatMap(given))].toSorted()
     const values = { inputs: JSON.stringify(inputs) }
-    return (await ctx.one(records.statements.insertMany(fields), values))!.created
+    const [inserted] = await ctx.write([], records.statements.insertMany(fields), values)
+    return inserted!.created
   },
 
   /**

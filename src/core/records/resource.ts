@@ -1,7 +1,7 @@
 import type { TObject, TSchema } from '@sinclair/typebox'
 import type { InferInsertModel, InferSelectModel, SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
-import { definePermission } from '../access/permissions.ts'
+import { definePermission, readers, writers } from '../access/permissions.ts'
 import {
   columnNamed,
   visibleColumns,
@@ -13,8 +13,11 @@ import { getTableConfig } from '../db/drizzle.ts'
 import { kebabCase, words } from '../names.ts'
 import type { VirtualFilters } from './filter.ts'
 
-/** Related records that a field refers to: its column, or a list of IDs and the table of those. */
-export type IncludedField = string | { ids: string; of: RecordTable }
+/**
+ * Related records that a field refers to: its column, a list of IDs and the table of those, or a
+ * list of links (`{ type, id }`), of which the names are included.
+ */
+export type IncludedField = string | { ids: string; of: RecordTable } | { links: string }
 
 /**
  * What a resource is. Everything that concerns all resources is derived from this. The type
@@ -41,7 +44,7 @@ export interface Definition<
   schema?: S
   create?: N
   update?: C
-  /** What anyone in the organization may see of a record; without it, `<plural>:read` is needed. */
+  /** What every role may see of a record where it is included in another: `<path>:summary`. */
   summary?: TObject
   /** Fields that lists are filtered by, sorted by, and searched in. */
   filters?: readonly string[]
@@ -49,8 +52,15 @@ export interface Definition<
   search?: readonly string[]
   /** Filters that are not fields. */
   virtualFilters?: VirtualFilters
+  /**
+   * Names in `include` of single records of other resources that say who or what a record is about:
+   * `q` searches them too, and their filters are filters of the record (`contact.email`).
+   */
+  related?: readonly string[]
   /** Related records, by the names that `include` knows them by. */
   include?: Readonly<Record<string, IncludedField>>
+  /** Fields of any record that name one of these without a foreign key, and can be included. */
+  namedBy?: readonly string[]
   /** Columns that never leave the database, also not in events (see its `CALL watch_records`). */
   hidden?: readonly H[]
   /** The name of a record for people: SQL on its own columns. */
@@ -78,6 +88,8 @@ export interface Resource<
   path: string
   /** Columns of the record that callers see. */
   columns: Record<string, PgColumn>
+  /** What `related` names, by these names. */
+  relatedRecords: () => Record<string, Reference>
 }
 
 /** A record of a table as it is stored, cached and sent: every column but the hidden ones. */
@@ -113,10 +125,17 @@ export function defineResource<
     label: words(definition.name),
     pluralLabel: words(definition.plural),
     path,
-    columns: visibleColumns(definition.table, definition.hidden)
+    columns: visibleColumns(definition.table, definition.hidden),
+    // when it is asked for: the other resource may be defined later
+    relatedRecords: () => {
+      const { related = [] } = definition
+      return Object.fromEntries(related.map(name => [name, includedReference(resource, name)]))
+    }
   }
-  if (definition.access !== undefined) definePermission(`${path}:write`, ['admin'])
-  if (definition.access === 'admins') definePermission(`${path}:read`, ['admin'])
+  const { access } = definition
+  definePermission(`${path}:read`, access === 'admins' ? ['admin'] : readers)
+  definePermission(`${path}:write`, access === undefined ? writers : ['admin'])
+  if (definition.summary) definePermission(`${path}:summary`, readers)
   resources.set(definition.name, resource)
   return resource
 }
@@ -154,6 +173,16 @@ export function referencesOf(from: Resource): Reference[] {
       return to ? [{ from, table, column, to }] : []
     })
   )
+}
+
+/** The foreign key behind a name in `include`. Errors: of the program, if there is none. */
+export function includedReference(resource: Resource, name: string): Reference {
+  const { table, include } = resource
+  const reference = referencesOf(resource).find(
+    one => one.table === table && one.column.name === include?.[name]
+  )
+  if (!reference) throw new Error(`${resource.name} includes ${name}, which refers to no resource`)
+  return reference
 }
 
 /** What points at records of a resource, in the order of definition. */

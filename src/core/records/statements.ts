@@ -21,15 +21,21 @@ const identifiers = (columns: PgColumn[]): SQL[] =>
 const commaSeparated = (parts: SQL[]) => sql.join(parts, sql`, `)
 
 const byId = sql`organization_id = ${organization} and id = ${placeholder('id')}::bigint`
+const byIds = sql`organization_id = ${organization}
+  and id = any(${placeholder('ids')}::bigint[])`
 const notDeleted = sql`deleted_at is null`
 const versionMatches = sql`(${placeholder('versions')}::int[] is null
   or version = any(${placeholder('versions')}::int[]))`
 const nextVersion = sql`version = version + 1, updated_at = now(), updated_by = ${actor}`
 
-/** A foreign key, and the condition that the record it points at exists or that it is null. */
+/**
+ * A foreign key, and the condition that the record it points at exists or that it is null: for a
+ * new value, and for the stored one.
+ */
 interface CheckedReference {
   column: PgColumn
   exists: SQL
+  remains: SQL
 }
 
 /** The statements for the records of one table, compiled once for each set of fields. */
@@ -43,9 +49,12 @@ export class Statements<Row> {
   readonly get: Statement<Row>
   readonly getAny: Statement<Row>
   readonly find: Statement<Row>
+  readonly findAny: Statement<Row>
   readonly lock: Statement<Row>
   readonly remove: Statement<Row>
   readonly restore: Statement<Row>
+  /** For each required reference of a record, deleted or not, whether its record exists. */
+  readonly parentsRemain: Statement<Record<string, boolean>>
 
   constructor(resource: Resource) {
     this.#table = sql`${sql.identifier(getTableName(resource.table))}`
@@ -54,22 +63,36 @@ export class Statements<Row> {
     this.#references = getTableConfig(resource.table).foreignKeys.map(key => {
       const { columns, foreignTable } = key.reference()
       const column = columnNamed(resource.table, columns.at(-1)!.name)
-      return { column, exists: this.#exists(column, getTableName(foreignTable)) }
+      const target = getTableName(foreignTable)
+      const stored = sql`${this.#table}.${sql.identifier(column.name)}`
+      return {
+        column,
+        exists: this.#exists(parameter(column), target),
+        remains: this.#exists(stored, target)
+      }
     })
     const select = sql`select ${this.#returning} from ${this.#table}`
     this.get = compile(sql`${select} where ${byId} and ${notDeleted}`)
     this.getAny = compile(sql`${select} where ${byId}`)
-    this.find = compile(sql`${select} where organization_id = ${organization}
-      and id = any(${placeholder('ids')}::bigint[]) and ${notDeleted}`)
+    this.find = compile(sql`${select} where ${byIds} and ${notDeleted}`)
+    this.findAny = compile(sql`${select} where ${byIds}`)
     this.lock = compile(sql`${select} where ${byId} and ${notDeleted} for no key update`)
     this.remove = this.#mark(sql`now()`, notDeleted)
-    this.restore = this.#mark(sql`null`, sql`deleted_at is not null`)
+    const parents = this.#references.filter(({ column }) => column.notNull)
+    const isDeleted = sql`deleted_at is not null`
+    const remain = parents.map(({ remains }) => remains)
+    this.restore = this.#mark(sql`null`, and(isDeleted, ...remain)!)
+    this.parentsRemain = compile(
+      sql`select ${commaSeparated(
+        parents.map(({ column, remains }) => sql`${remains} as ${sql.identifier(column.name)}`)
+      )} from ${this.#table} where ${byId}`
+    )
   }
 
-  #exists(column: PgColumn, target: string): SQL {
-    return sql`(${parameter(column)} is null or exists (
+  #exists(value: SQL, target: string): SQL {
+    return sql`(${value} is null or exists (
       select from ${sql.identifier(target)} target
-      where target.organization_id = ${organization} and target.id = ${parameter(column)}
+      where target.organization_id = ${organization} and target.id = ${value}
         and target.deleted_at is null))`
   }
 

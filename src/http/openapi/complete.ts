@@ -1,31 +1,15 @@
 import { pascalCase } from '../../core/names.ts'
-import { tagDescription, type ProblemStatus } from '../../core/http/operations.ts'
+import { tagDescription } from '../../core/http/operations.ts'
 import { truncatedInstant } from '../../core/http/schema.ts'
-
-interface Parameter {
-  name: string
-  in: string
-}
-interface Response {
-  headers?: Record<string, unknown>
-  content?: Record<string, unknown>
-}
-interface Operation {
-  tags?: string[]
-  security?: unknown[]
-  requestBody?: unknown
-  parameters?: (Parameter | Reference)[]
-  responses: Record<string, Response | Reference>
-  'x-problems'?: ProblemStatus[]
-}
-interface Reference {
-  $ref: string
-}
-export interface Document {
-  paths: Record<string, Record<string, Operation>>
-  components?: Record<string, Record<string, unknown>>
-  tags?: { name: string; description?: string }[]
-}
+import {
+  reference,
+  type Document,
+  type Operation,
+  type Parameter,
+  type Reference,
+  type Response
+} from './document.ts'
+import { describePartialRecords, type Schemas } from './partial-records.ts'
 
 /** Headers that every response has. */
 export const commonHeaders = [
@@ -35,10 +19,6 @@ export const commonHeaders = [
   'Server-Timing',
   'Access-Control-Allow-Origin'
 ]
-
-export const reference = (kind: string, name: string): Reference => ({
-  $ref: `#/components/${kind}/${name}`
-})
 
 /** References to headers; the components have short names, since every response has them. */
 export const headerReferences = (names: string[]) =>
@@ -66,7 +46,9 @@ export function completeDocument(
   const all = operations.map(([, operation]) => operation)
   const names = new Set(all.flatMap(({ tags = [] }) => tags))
   document.tags = [...names].map(name => ({ name, description: tagDescription(name) ?? name }))
-  shareProperties((document.components?.schemas ?? {}) as Schemas)
+  const schemas = (document.components?.schemas ?? {}) as Schemas
+  shareProperties(schemas)
+  describePartialRecords(all, schemas)
   const parameters = shareParameters(all)
   const responses = { ...shared.responses, ...shareResponses(all) }
   document.components = { ...document.components, ...shared, responses, parameters }
@@ -122,8 +104,6 @@ function problemsOf(method: string, operation: Operation): number[] {
     ...declared
   ]
 }
-
-type Schemas = Record<string, { properties?: Record<string, object> }>
 
 /** How many schemas must have the same property for it to become a schema of its own. */
 const sharedByAtLeast = 6
@@ -206,6 +186,10 @@ function parameterName({ name, in: place }: Parameter): string {
   return place === 'query' ? plain : `${place}.${plain}`
 }
 
+interface Union {
+  anyOf: Partial<Reference>[]
+}
+
 /** The same for responses; they are named after their schemas, without one after their status. */
 function shareResponses(operations: Operation[]): Record<string, unknown> {
   const uses = new Map<string, Use>()
@@ -225,8 +209,9 @@ function shareResponses(operations: Operation[]): Record<string, unknown> {
 }
 
 function responseName(status: string, { content = {} }: Response): string {
-  const { schema } = (Object.values(content)[0] ?? {}) as { schema?: { $ref?: string } }
-  const name = schema?.$ref?.split('/').at(-1)
+  const schema = (Object.values(content)[0]?.schema ?? {}) as Partial<Reference & Union>
+  const members = schema.anyOf ?? [schema]
+  const names = members.flatMap(({ $ref }) => $ref?.split('/').at(-1) ?? [])
   const prefix = status === '201' ? 'New' : ''
-  return name === undefined ? status : prefix + name
+  return names.length === 0 ? status : prefix + names.join('Or')
 }

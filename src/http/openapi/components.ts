@@ -1,14 +1,10 @@
 import * as errors from '../../core/errors.ts'
 import { problemOf } from '../problems.ts'
-import { commonHeaders, headerReferences, reference, shortNames } from './complete.ts'
+import { commonHeaders, headerReferences, shortNames } from './complete.ts'
+import { reference } from './document.ts'
 
 const header = (description: string, schema: object) => ({ description, schema })
-const text = (example: string) => ({
-  type: 'string',
-  maxLength: 2000,
-  pattern: '^[\\x20-\\x7e]*$',
-  example
-})
+const text = (example: string, maxLength = 2000) => ({ type: 'string', maxLength, example })
 const positive = { type: 'integer', format: 'int32', minimum: 1, maximum: 86400, example: 1 }
 
 const byName: Record<string, object> = {
@@ -32,7 +28,8 @@ const byName: Record<string, object> = {
   Location: header('URL of the new record.', text('/api/contacts/1')),
   Link: header(
     'Link to the next page, if there is one.',
-    text('</api/contacts?cursor=x>; rel="next"')
+    // of the URL's 16 KiB, percent-encoding triples some
+    text('</api/contacts?cursor=x>; rel="next"', 50_000)
   ),
   'Content-Disposition': header(
     'File name; only for CSV.',
@@ -53,7 +50,12 @@ export const headers = Object.fromEntries(
 const samples: Record<string, errors.Problem[]> = {
   '/api/contacts': [
     errors.invalid([
-      { pointer: '/email', code: 'format', detail: 'email must be an email address' }
+      {
+        pointer: '/email',
+        code: 'format',
+        detail: 'email must be an email address',
+        params: { format: 'email' }
+      }
     ]),
     new errors.Problem(406, 'not_acceptable', 'Supported formats: application/json, text/csv.'),
     problemOf({ statusCode: 413 }),

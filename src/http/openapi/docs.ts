@@ -1,6 +1,7 @@
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { docsContentPolicy } from '../security.ts'
+import type { Parameter, Reference } from './document.ts'
 
 const icon =
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8">' +
@@ -26,6 +27,28 @@ const unfold = `addEventListener('click', ({ target }) => {
   cell?.closest('tr').classList.toggle('open')
 })`
 
+interface Shown {
+  servers?: object[]
+  paths: Record<string, Record<string, { parameters?: (Parameter | Reference)[] }>>
+  components: { parameters: Record<string, Parameter> }
+}
+
+/**
+ * The document for those who try requests: on the server that they are at, and without examples of
+ * optional parameters, since Swagger UI would fill in all of them.
+ */
+function forTrying(document: object): Shown {
+  const shown = structuredClone(document) as Shown
+  const operations = Object.values(shown.paths).flatMap(path => Object.values(path))
+  const own = operations.flatMap(({ parameters = [] }) => parameters)
+  for (const parameter of [...own, ...Object.values(shown.components.parameters)]) {
+    if ('$ref' in parameter || parameter.required || parameter.example === undefined) continue
+    parameter.description += ` Example: \`${parameter.example}\`.`
+    delete parameter.example
+  }
+  return { ...shown, servers: [{ url: '/' }] }
+}
+
 /** Swagger UI at `/docs`. */
 export async function swaggerDocs(app: FastifyInstance): Promise<void> {
   app.addHook('onRoute', route => {
@@ -35,8 +58,11 @@ export async function swaggerDocs(app: FastifyInstance): Promise<void> {
     reply.header('content-security-policy', docsContentPolicy)
     done()
   })
+  let shown: Shown | undefined
   await app.register(swaggerUi, {
     routePrefix: '/docs',
+    transformSpecification: document => (shown ??= forTrying(document)),
+    transformSpecificationClone: false,
     uiConfig: {
       layout: 'BaseLayout',
       docExpansion: 'none',

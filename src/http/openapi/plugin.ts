@@ -4,9 +4,10 @@ import { Csv, Ndjson } from '../../core/http/resource-reads.ts'
 import { withCompression } from '../../core/http/compression.ts'
 import { json } from '../../core/http/responses.ts'
 import { Event, EventPage, Problem } from '../standard-schemas.ts'
-import { completeDocument, type Document } from './complete.ts'
+import { completeDocument } from './complete.ts'
 import { headers, responses } from './components.ts'
 import { swaggerDocs } from './docs.ts'
+import type { Document } from './document.ts'
 
 const introduction = `The SmartX CRM: contacts, accounts, leads, opportunities and everything a
 sales team does with them, behind one REST API.
@@ -41,10 +42,11 @@ const info = {
   license: { name: 'MIT', url: 'https://opensource.org/license/mit' }
 }
 
-const servers = [
+/** A full URL: clients that are generated from a file do not know where it came from. */
+const serversAt = (url = 'http://127.0.0.1:3000') => [
   {
-    url: '/',
-    description: 'The server that serves this document: local, staging or production.',
+    url: url.replace(/\/$/, ''),
+    description: 'Local, staging or production: PUBLIC_URL.',
     'x-internal': false
   }
 ]
@@ -65,15 +67,21 @@ const securitySchemes = {
   }
 } as const
 
+interface Options {
+  version: string
+  /** Default: where `npm start` listens. */
+  public_url: string | undefined
+}
+
 /** The document at `/openapi.json`, generated from the schemas of the routes, and its UI. */
-export const openapi = fp<{ version: string }>(async (app, { version }) => {
+export const openapi = fp<Options>(async (app, { version, public_url }) => {
   for (const schema of [Problem, Event, EventPage, Csv, Ndjson]) app.addSchema(schema)
 
   await app.register(swagger, {
     openapi: {
       openapi: '3.0.3',
       info: { ...info, version, description: introduction },
-      servers,
+      servers: serversAt(public_url),
       components: { securitySchemes }
     },
     refResolver: {

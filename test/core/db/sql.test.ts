@@ -21,9 +21,10 @@ for (const { id } of [mine, others]) {
 }
 await analyze(app)
 
+/** Postgres names the table of a column where a query has a subquery, inlined or not. */
 const planOf = async (query: SQL) =>
   (await ctx.rows<{ 'QUERY PLAN': string }>(sql`explain (costs off) ${query}`))
-    .map(row => row['QUERY PLAN'])
+    .map(row => row['QUERY PLAN'].replaceAll('leads.', ''))
     .join('\n')
 
 t.test('ours() has the rows of the organization that are not deleted', async t => {
@@ -77,5 +78,28 @@ t.test('locks are taken in their declared order only', async t => {
   )
   await ctx.withLocks([second, first], async () => {
     t.pass('locks given in another order are sorted')
+  })
+})
+
+t.test('locks with keys are taken in the order of their keys, and exclude equal keys', async t => {
+  const last = lockOrder.at(-1)!
+  t.doesNotThrow(() => {
+    assertLockOrder([lockOrder[0], `${last}/a`], `${last}/b`)
+  })
+  t.throws(() => {
+    assertLockOrder([`${last}/b`], `${last}/a`)
+  }, /is taken after/)
+  await ctx.withLocks([`${last}/b:shared/c`, `${last}/a`, `${last}/a`], async ctx => {
+    await ctx.withLocks([`${last}/a`], async () => {
+      t.pass('keys given in another order are sorted, and one that is held is not waited for')
+    })
+  })
+  const isFree = async (ctx: Context, key: string) =>
+    (await ctx.one<{ free: boolean }>(sql`select pg_try_advisory_xact_lock(
+        hashtextextended(${`${last}/${key}`}, ${ctx.organization_id})) as free`))!.free
+  await ctx.withLocks([`${last}/a`], async () => {
+    t.equal(await isFree(ctx, 'a'), false)
+    t.equal(await isFree(ctx, 'b'), true)
+    t.equal(await isFree(Context.system(app.services, others.id), 'a'), true)
   })
 })

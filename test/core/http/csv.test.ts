@@ -28,7 +28,8 @@ t.test('a formula is preceded by an apostrophe, wherever a spreadsheet may find 
     ['a; =1+1', "a;' =1+1"],
     ['a\n=1+1|@x', "a\n'=1+1|'@x"],
     ["'=1+1", "''=1+1"],
-    ["' =1+1", "'' =1+1"]
+    ["' =1+1", "'' =1+1"],
+    [" ' '=1+1", "' ' '=1+1"]
   ] as const)
     t.equal(cellOf(text), expected, JSON.stringify(text))
 })
@@ -53,7 +54,7 @@ t.test('other text is as it is', async t => {
 const restored = (cell: string) =>
   cell.replaceAll(/[^;|\t\r\n]+/g, part => {
     const rest = part.slice(1)
-    const isFormula = /^'*[\p{Z}\p{C}]*'*[=+\-@\uFF0B\uFF0D\uFF1D\uFF20]/u.test(rest)
+    const isFormula = /^['\p{Z}\p{C}]*[=+\-@\uFF0B\uFF0D\uFF1D\uFF20]/u.test(rest)
     return part.startsWith("'") && isFormula && !/^[+-]?[\d ()./-]+$/.test(rest) ? rest : part
   })
 

@@ -17,6 +17,7 @@ import { defineResource } from '../../../src/core/records/resource.ts'
 import { opportunities } from '../../../src/modules/sales/opportunities/table.ts'
 import { assertAccess } from '../../support/access.ts'
 import { application, database, organization } from '../../support/app.ts'
+import { hiddenColumnMistakes } from '../../support/hidden.ts'
 import { documentOf } from '../../support/document.ts'
 import { behavesLikeARecord } from '../../support/record.ts'
 
@@ -63,7 +64,7 @@ await admin.unsafe(`
   create table quotes (like contacts including defaults including identity);
   alter table quotes
     drop first_name, drop last_name, drop email, drop phone, drop company, drop position, drop tags,
-    drop search_text, drop account_id,
+    drop search_text, drop account_id, drop assigned_to,
     add title varchar(200) not null, add margin varchar(20) default 'secret margin',
     add opportunity_id bigint,
     add search_text text not null generated always as (search_text("title")) stored,
@@ -128,6 +129,24 @@ t.test('its hidden column leaves the database in no way', async t => {
   t.equal(events.length, 0, 'events')
 })
 
+t.test(
+  'a hidden column that its trigger does not know is found, and so is the reverse',
+  async t => {
+    const sql = app.services.database.pool
+    t.same(await hiddenColumnMistakes(sql), [])
+    const watchAgain = async (hidden: string) =>
+      await admin.unsafe(`
+      drop trigger events_of_insert on quotes; drop trigger events_of_update on quotes;
+      drop trigger events_of_delete on quotes; drop trigger events_of_truncate on quotes;
+      call watch_records('quotes', 'quote', '${hidden}')`)
+    await watchAgain('{}')
+    t.same(await hiddenColumnMistakes(sql), ['quotes.margin is hidden, but not in events'])
+    await watchAgain('{margin,title}')
+    t.same(await hiddenColumnMistakes(sql), ['quotes.title is hidden only in events'])
+    await watchAgain('{margin}')
+  }
+)
+
 t.test('the timeline of an opportunity names it', async t => {
   const { call } = await organization(app)
   const opportunity = (await call('POST /api/opportunities', { title: 'Sale' })).json()
@@ -161,7 +180,7 @@ t.test('undoing a conversion leaves an opportunity that it refers to', async t =
 })
 
 t.test('the access matrix covers it', async t => {
-  const requests = await assertAccess(t, app, { quotes: () => ({ title: 'Offer' }) })
+  const requests = await assertAccess(t, app, [['quotes', () => ({})]])
   const operations = Object.entries(documentOf(app).paths)
     .filter(([path]) => path.startsWith('/api/quotes'))
     .flatMap(([, methods]) => Object.keys(methods))

@@ -6,7 +6,10 @@ const app = await application(t)
 t.test('an invalid list of values is refused with the values that it can have', async t => {
   const { call } = await organization(app)
   for (const [query, detail] of [
-    ['contacts?include=bogus', /up to 5 of account, tags, activities, separated by commas/],
+    [
+      'contacts?include=bogus',
+      /up to 6 of account, assigned_to, tags, created_by, updated_by, activities, separated/
+    ],
     ['contacts?sort=phone', /up to 3 of id, -id, first_name, .*separated by commas/],
     ['leads?status[in]=nwe', /one or more of new, contacted, .*separated by commas/],
     ['leads?score[in]=x', /integers, separated by commas/],

@@ -73,6 +73,23 @@ t.test('CSV and NDJSON', async t => {
   )
 })
 
+t.test('CSV has no related records, and does not read them', async t => {
+  const { call } = await organization(app)
+  const { id: account_id } = (await call('POST /api/accounts', { name: 'Corp' })).json()
+  await call('POST /api/contacts', { first_name: 'A', last_name: 'B', account_id })
+  for (const page of ['', '&limit=1']) {
+    const reads = async (accept: string) =>
+      await plansOfWork(
+        app,
+        () =>
+          call(`GET /api/contacts?fields=last_name&include=account${page}`, undefined, { accept }),
+        [app.services.database.point]
+      )
+    t.same(await reads('text/csv'), [], `CSV${page}`)
+    t.equal((await reads('application/x-ndjson')).length, 1, `NDJSON has them${page}`)
+  }
+})
+
 t.test('on 20,000 rows', async t => {
   const { call, id: organization_id } = await organization(app)
   const sql = app.services.database.pool
@@ -110,7 +127,13 @@ t.test('on 20,000 rows', async t => {
 
   for (const resource of ['contacts', 'accounts', 'leads', 'opportunities', 'activities']) {
     const parameters = documentOf(app).paths[`/api/${resource}`]!.get!.parameters!
-    const [sample] = (await call(`GET /api/${resource}?limit=1&sort=id`)).json().data as Row[]
+    const sampleOf = async (resource: string) =>
+      (await call(`GET /api/${resource}?limit=1&sort=id`)).json().data[0] as Row
+    const contact = Object.entries(await sampleOf('contacts'))
+    const sample: Record<string, Row[string]> = {
+      ...(await sampleOf(resource)),
+      ...Object.fromEntries(contact.map(([field, value]) => [`contact.${field}`, value]))
+    }
     const sorts = /of (.*?);/
       .exec(
         documentOf(app).paths[`/api/${resource}`]!.get!.parameters!.find(
@@ -121,12 +144,12 @@ t.test('on 20,000 rows', async t => {
 
     await t.test(`${resource}: every declared filter uses an index`, async t => {
       for (const { name } of parameters) {
-        const [, field = '', operator = 'eq'] = /^(\w+)(?:\[(\w+)\])?$/.exec(name)!
-        if (!(field in sample!) || operator === 'like') continue
+        const [, field = '', operator = 'eq'] = /^([\w.]+)(?:\[(\w+)\])?$/.exec(name)!
+        if (!(field in sample) || operator === 'like') continue
         const values = parameters.find(parameter => parameter.name === field)?.schema.enum
         const isList = operator === 'any' || operator === 'all'
         const other = /date|_at/.test(field) ? '2026-01-01' : 1
-        const present = values?.[0] ?? (isList ? 1 : sample![field]) ?? other
+        const present = values?.[0] ?? (isList ? 1 : sample[field]) ?? other
         const value = operator === 'null' ? 'true' : present
         for (const plan of await plansOf(
           `/api/${resource}?${name}=${encodeURIComponent(String(value))}`
@@ -154,11 +177,26 @@ t.test('on 20,000 rows', async t => {
     for (const query of [
       'q=last1234',
       'email[like]=mail777',
-      'q=comp%20last17',
-      'phone[like]=%2B4321'
+      'q=comp%20last177',
+      'phone[like]=%2B4321',
+      'q=字节',
+      'q=%2B1%20(555)%20001-2345'
     ]) {
-      for (const plan of await plansOf(`/api/contacts?${query}`))
+      for (const plan of await plansOf(`/api/contacts?${query}`)) {
         t.match(plan, /idx_contacts_search/, query)
+        t.notMatch(plan, /Seq Scan/, query)
+      }
+    }
+    for (const query of [
+      'q=last1234',
+      'q=mail777%20first77',
+      'q=%2B15550012345',
+      'contact.email[like]=mail777'
+    ]) {
+      for (const plan of await plansOf(`/api/leads?${query}`)) {
+        t.match(plan, /idx_contacts_search/, query)
+        t.match(plan, /idx_leads_contact_id/, query)
+      }
     }
   })
 

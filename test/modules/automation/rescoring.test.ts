@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { application, caller, database, login, organization, work } from '../../support/app.ts'
+import { start } from '../../support/process.ts'
 import { type Lead, rule, create, model } from './scoring.ts'
 
 const app = await application(t)
@@ -82,28 +82,8 @@ t.test('rescoring 5,000 leads reads an index in batches, and no writer waits for
 t.test('a process runs its own jobs and those of a killed process', async t => {
   const DATABASE_URL = await database(t)
   const beside = await application(t, { database_url: DATABASE_URL })
-  const child = spawn(process.execPath, ['src/main.ts'], {
-    env: {
-      PATH: process.env.PATH,
-      DATABASE_URL,
-      JWT_SECRET: 'x'.repeat(32),
-      ADMIN_PASSWORD: 'a quiet harbour 47',
-      PORT: '0'
-    }
-  })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', data => {
-      output += String(data)
-    })
-  const ended = new Promise<number | null>(resolve => {
-    child.on('close', resolve)
-  })
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await ended
-  })
-  while (!output.includes('Documentation') && child.exitCode === null) await sleep(20)
+  const env = { DATABASE_URL, JWT_SECRET: 'x'.repeat(32), ADMIN_PASSWORD: 'a quiet harbour 47' }
+  const { child, ended, output } = await start(t, env)
   const { token } = await login(beside, 'admin@example.com', 'a quiet harbour 47')
   const call = caller(beside, { authorization: `Bearer ${token}` })
   const { id } = await create(call, '/api/leads', { source: 'website' })
@@ -114,27 +94,18 @@ t.test('a process runs its own jobs and those of a killed process', async t => {
   const becomes = async (score: number) => {
     const deadline = performance.now() + 40_000
     while (performance.now() < deadline && (await scoreNow()) !== score) await sleep(20)
-    t.equal(await scoreNow(), score, output)
+    t.equal(await scoreNow(), score, output())
   }
   await becomes(70)
   child.kill('SIGTERM')
-  t.equal(await ended, 0, output)
+  t.equal(await ended, 0, output())
 
   await call(`PATCH /api/scoring-models/${model_id}`, {
     rules: [rule('source', 'eq', 'website', 71)]
   })
   await beside.services.database
     .pool`update graphile_worker._private_jobs set locked_at = now() - interval '2 minutes',
-      locked_by = 'a dead one', attempts = 1`
-  const again = spawn(process.execPath, ['src/main.ts'], {
-    env: { PATH: process.env.PATH, DATABASE_URL, JWT_SECRET: 'x'.repeat(32), PORT: '0' }
-  })
-  const gone = new Promise(resolve => {
-    again.on('close', resolve)
-  })
-  t.teardown(async () => {
-    again.kill('SIGKILL')
-    await gone
-  })
+      locked_by = 'a killed worker', attempts = 1`
+  await start(t, env)
   await becomes(71)
 })

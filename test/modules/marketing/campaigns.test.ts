@@ -154,6 +154,17 @@ t.test('members', async t => {
       status: 409,
       code: 'duplicate'
     })
+    const deleted = (await campaign(call)).id
+    const orphan = await create(call, 'campaign-members', { campaign_id: deleted, contact_id })
+    await call(`DELETE /api/campaign-members/${orphan.id}`)
+    await call(`DELETE /api/campaigns/${deleted}`)
+    t.match((await call(`POST /api/campaign-members/${orphan.id}/restore`)).json(), {
+      status: 409,
+      code: 'conflict',
+      detail: 'The campaign was deleted: restore it first.'
+    })
+    await call(`POST /api/campaigns/${deleted}/restore`)
+    t.equal((await call(`POST /api/campaign-members/${orphan.id}/restore`)).statusCode, 200)
     const {
       data: [shown]
     } = (

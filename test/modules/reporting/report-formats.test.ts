@@ -157,11 +157,12 @@ t.test('every report reads an index', async t => {
           timestamptz '2026-01-01' + n * interval '1 hour' from generate_series(1, 5000) n`
       await sql`insert into opportunities
         (organization_id, pipeline_id, title, amount, probability, close_date, stage, status,
-        lead_id, created_at)
+        closed_at, lead_id, created_at)
         select ${id}, (select id from pipelines where organization_id = ${id}),
           'The sale of many things ' || n, n / 100.0, n % 101, date '2026-01-01' + n % 700,
           (array['prospecting', 'proposal', 'won', 'lost'])[1 + n % 4],
           (array['open', 'open', 'won', 'lost'])[1 + n % 4],
+          (array[null, null, now(), now()])[1 + n % 4],
           (select min(id) from leads where organization_id = ${id}) + n - 1,
           timestamptz '2026-01-01' + n * interval '1 hour' from generate_series(1, 5000) n`
       await sql`insert into activities

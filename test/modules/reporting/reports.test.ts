@@ -1,15 +1,14 @@
 import t from 'tap'
-import { application, organization, type Call } from '../../support/app.ts'
-import { expectedReports } from '../../support/expected-reports.ts'
+import { application, organization } from '../../support/app.ts'
+import { dayOf, expectedReports } from '../../support/expected-reports.ts'
 import {
   generateSales,
   type Activity,
   type Lead,
   type Opportunity
 } from '../../support/sales-data.ts'
-import { type Row, report, names } from './reports.ts'
+import { addedUp, listed, names, report, type Row } from './reports.ts'
 
-type Stored = Record<'amount' | 'probability' | 'duration_minutes', number | null>
 const app = await application(t)
 /** Rows as texts that can be compared, whatever the order of the rows and of their fields. */
 const numbers = (rows: Row[]) =>
@@ -17,38 +16,6 @@ const numbers = (rows: Row[]) =>
     .map(({ list: _l, filter: _f, ...row }) => JSON.stringify(row, Object.keys(row).toSorted()))
     .toSorted()
 const expected = (rows: object[]) => numbers(rows as Row[])
-/** The whole list of a cell, page by page. */
-async function listed(call: Call, { list, filter }: Row): Promise<Stored[]> {
-  const rows: Stored[] = []
-  for (let cursor = ''; ;) {
-    const answer = await call(`GET ${list}?${filter}&limit=100${cursor}`)
-    if (answer.statusCode !== 200) throw new Error(`${list}?${filter}: ${answer.body}`)
-    const page = answer.json<{ data: Stored[]; next_cursor: string | null }>()
-    rows.push(...page.data)
-    if (page.next_cursor === null) return rows
-    cursor = `&cursor=${page.next_cursor}`
-  }
-}
-const cents = (amount: number | null) => Math.round((amount ?? 0) * 100)
-const sum = (values: number[]) => values.reduce((a, b) => a + b, 0)
-/** The numbers of a row as its list says them. */
-function addedUp(row: Row, rows: Stored[]) {
-  return {
-    count: rows.length,
-    ...(typeof row.amount === 'number' && {
-      amount: sum(rows.map(({ amount }) => cents(amount))) / 100
-    }),
-    ...(typeof row.weighted === 'number' && {
-      weighted:
-        Math.round(sum(rows.map(({ amount, probability }) => cents(amount) * probability!)) / 100) /
-        100
-    }),
-    ...(typeof row.minutes === 'number' && {
-      minutes: sum(rows.map(({ duration_minutes }) => duration_minutes ?? 0))
-    })
-  }
-}
-
 t.test('every report equals the expected one, and every cell the list that it names', async t => {
   const organizations = await Promise.all(
     [1, 2, 3].map(async seed => {
@@ -77,6 +44,10 @@ t.test('every report equals the expected one, and every cell the list that it na
     const everything = () => true
     const closes = (close_date: string | null, from: string, to: string) =>
       close_date !== null && close_date >= from && close_date <= to
+    const isClosedWithin = ({ transitions }: Opportunity, from: string, to: string) => {
+      const { at, moved_at } = transitions.at(-1)!
+      return at.kind !== 'open' && moved_at >= from && moved_at <= to
+    }
     interface Question<W> {
       query: string
       holds: (generated: W) => boolean
@@ -116,7 +87,17 @@ t.test('every report equals the expected one, and every cell the list that it na
       {
         query: 'close_date[lt]=2026-05-12&lead_source=website',
         holds: ({ close_date, lead }) =>
-          closes(close_date, '', '2026-05-11') && lead?.source === 'website' && !lead.deleted
+          closes(close_date, '', '2026-05-11') && lead?.source === 'website'
+      },
+      {
+        query: 'closed_at[gte]=2026-05-12T10:00:00%2B02:00&closed_at[lte]=2026-07-20',
+        holds: opportunity => isClosedWithin(opportunity, '2026-05-12T08', '2026-07-21')
+      },
+      {
+        query: 'closed_at[gte]=2026-05-12&closed_at[lte]=2026-07-20T23:00:00Z&status=won',
+        holds: opportunity =>
+          at(opportunity).kind === 'won' &&
+          isClosedWithin(opportunity, '2026-05-12', '2026-07-20T23:00:00.000Z')
       },
       {
         query: 'close_date[null]=true&entered_stage=proposal',
@@ -135,6 +116,27 @@ t.test('every report equals the expected one, and every cell the list that it na
         )
       )
     }
+    const isIn = (opportunity: Opportunity, from: string, to: string) => {
+      const month = dayOf(opportunity)?.slice(0, 7)
+      return month !== undefined && month >= from && month <= to
+    }
+    for (const { query, holds } of [
+      { query: 'month[gte]=2026-05&month[lte]=2026-07', holds: everything },
+      {
+        query: 'month[gte]=2026-05&closed_at[gte]=2026-05-20T12:00:00Z&month[lte]=9999-12',
+        holds: (opportunity: Opportunity) =>
+          isClosedWithin(opportunity, '2026-05-20T12:00:00.000Z', '9')
+      }
+    ])
+      await check(
+        `forecast?${query}`,
+        expectedReports.forecast(
+          data,
+          data.opportunities
+            .filter(holds)
+            .filter(one => isIn(one, '2026-05', query.includes('2026-07') ? '2026-07' : '9'))
+        )
+      )
     await check(
       `pipeline?pipeline_id=${second}`,
       expectedReports.pipeline(
@@ -285,6 +287,7 @@ t.test('invalid parameters are refused', async t => {
     'pipeline?nonsense=1',
     'pipeline?limit=5',
     'forecast?close_date[gte]=soon',
+    'forecast?month[gte]=2026-13',
     'funnel?created_at=yesterday',
     'funnel?stage=won',
     'sources?source=website',

@@ -77,11 +77,11 @@ t.test('undoing a conversion', async t => {
     const account = await create(call, 'accounts', { name: 'Partly' })
     const lead = await createLead(call, null)
     const { contact, opportunity } = await convert(lead.id, {
-      account: { id: account.id, city: 'Bonn', state: 'NRW' },
+      account: { id: account.id, city: 'Bonn', state: 'NRW', country: 'Germany' },
       contact: person,
       opportunity: {}
     })
-    await call(`PATCH /api/accounts/${account.id}`, { city: 'Ulm' })
+    await call(`PATCH /api/accounts/${account.id}`, { city: 'Ulm', country: 'DE' })
     await call(`PATCH /api/opportunities/${opportunity.id}`, { amount: 5 })
     const other = await create(call, 'contacts', person)
     await call(`PATCH /api/leads/${lead.id}`, { contact_id: other.id })
@@ -97,11 +97,37 @@ t.test('undoing a conversion', async t => {
         { type: 'lead', reason: /contact_id/ },
         { type: 'opportunity', id: opportunity.id, reason: 'It has since changed.' },
         { type: 'contact', id: contact.id, reason: 'It is used by activities.' },
-        { type: 'account', id: account.id, reason: 'city has since changed.' }
+        { type: 'account', id: account.id, reason: 'city and country have since changed.' }
       ]
     })
     t.match(await get(call, `accounts/${account.id}`), { city: 'Ulm', state: null })
     await call(`DELETE /api/activities/${activity.id}`)
+  })
+
+  await t.test('reports each field that has changed since, however many', async t => {
+    const filled = {
+      industry: 'A',
+      website: 'A',
+      phone: 'A',
+      address: 'A',
+      city: 'A',
+      state: 'A',
+      country: 'A',
+      postal_code: 'A',
+      email: 'a@example.com',
+      annual_revenue: 1,
+      employee_count: 1
+    }
+    const { id } = await create(call, 'accounts', { name: 'Filled' })
+    const lead = await createLead(call, null)
+    await convert(lead.id, { account: { id, ...filled }, opportunity: null })
+    const changed = Object.entries(filled).map(([field, value]) => [
+      field,
+      typeof value === 'number' ? 2 : `b${value}`
+    ])
+    await call(`PATCH /api/accounts/${id}`, Object.fromEntries(changed))
+    const [left] = (await undo(lead.id)).left as { reason: string }[]
+    for (const field of Object.keys(filled)) t.match(left!.reason, field)
   })
 
   await t.test('keeps records that others refer to', async t => {

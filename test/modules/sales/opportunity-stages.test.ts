@@ -201,3 +201,19 @@ t.test('the stage of an opportunity', async t => {
     })
   })
 })
+
+t.test('a restored opportunity has the status that its stage has by then', async t => {
+  const { call } = await organizationWithPipelines(app)
+  const { id } = (
+    await call('POST /api/opportunities', { title: 'Sale', stage: 'proposal' })
+  ).json()
+  await call(`DELETE /api/opportunities/${id}`)
+  const [stage] = (await call('GET /api/stages?key=proposal')).json().data
+  t.equal((await call(`PATCH /api/stages/${stage.id}`, { kind: 'won' })).statusCode, 200)
+  t.match((await call(`POST /api/opportunities/${id}/restore`)).json(), {
+    stage: 'proposal',
+    status: 'won',
+    probability: 100,
+    closed_at: String
+  })
+})

@@ -187,7 +187,16 @@ t.test('pipelines', async t => {
       status: 409,
       detail: /pipeline was deleted/
     })
+    const [stage] = (
+      await call(`GET /api/stages?pipeline_id=${partners}&kind=open&limit=1&sort=-position`)
+    ).json<{ data: { id: number }[] }>().data
+    await call(`DELETE /api/stages/${stage!.id}`)
+    t.match((await call(`POST /api/stages/${stage!.id}/restore`)).json(), {
+      status: 409,
+      detail: /pipeline was deleted/
+    })
     await call(`POST /api/pipelines/${partners}/restore`)
+    t.equal((await call(`POST /api/stages/${stage!.id}/restore`)).statusCode, 200)
     t.equal((await call(`POST /api/opportunities/${id}/restore`)).statusCode, 200)
   })
 

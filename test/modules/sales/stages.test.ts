@@ -22,6 +22,37 @@ t.test('stages', async t => {
       })
     ).json()
 
+  await t.test('positions stay within their maximum, and in order', async t => {
+    const { id } = (await call('POST /api/pipelines', { name: 'Full' })).json()
+    const order = async () => (await stagesOf(id)).map(({ key, position }) => [key, position])
+    const before = (await stagesOf(id)).map(({ key }) => key)
+    for (const [i, one] of (await stagesOf(id)).toReversed().entries())
+      await call(`PATCH /api/stages/${one.id}`, { position: 1_000_000 - i })
+    const closed = { pipeline_id: id, name: 'A', kind: 'lost' }
+    t.equal((await call('POST /api/stages', { ...closed, key: 'last' })).statusCode, 201)
+    t.same(
+      await order(),
+      [...before, 'last'].map((key, i) => [key, i + 1])
+    )
+
+    const [won, ...lost] = (await stagesOf(id)).filter(({ kind }) => kind !== 'open').toReversed()
+    for (const one of [won!, ...lost])
+      await call(`PATCH /api/stages/${one.id}`, { position: 1_000_000 })
+    const open = (await stagesOf(id)).findLast(({ kind }) => kind === 'open')!
+    await call(`PATCH /api/stages/${open.id}`, { position: 999_999 })
+    const added = { pipeline_id: id, key: 'next', name: 'B', probability: 10 }
+    t.equal((await call('POST /api/stages', added)).statusCode, 201)
+    const after = await order()
+    t.equal(
+      after.findIndex(([key]) => key === 'next'),
+      after.findIndex(([key]) => key === open.key) + 1
+    )
+    t.same(
+      after.map(([, position]) => position),
+      after.map((_, i) => i + 1)
+    )
+  })
+
   await t.test('a new stage is placed after the others of its kind', async t => {
     const { id } = (
       await call('POST /api/pipelines', {

@@ -69,15 +69,14 @@ export const assignmentRuleService = {
     kinds: Assignable[],
     work: (ctx: Context) => Promise<T>
   ): Promise<T> {
-    const { data } = await records.list(ctx, {
+    const rule = await records.first(ctx, {
       filters: [
         ...equal({ status: 'active' }),
         { field: 'resource', operator: 'in', value: kinds },
         { field: 'team_id', operator: 'null', value: false }
-      ],
-      limit: 1
+      ]
     })
-    return data.length === 0 ? await work(ctx) : await ctx.withLocks(['rotation'], work)
+    return rule ? await ctx.withLocks(['rotation'], work) : await work(ctx)
   },
 
   /**
@@ -91,8 +90,7 @@ export const assignmentRuleService = {
     create: (ctx: Context, input: Input) => Promise<Row>
   ): Promise<Row> {
     if (input.assigned_to !== undefined) return await create(ctx, input)
-    const { data } = await records.list(ctx, { ...activeRules(kind), limit: 1 })
-    if (data.length === 0) return await create(ctx, input)
+    if (!(await records.first(ctx, activeRules(kind)))) return await create(ctx, input)
     return await ctx.transaction(async ctx => {
       const assigned_to = await findAssignee(ctx, kind, input)
       return await create(ctx, { ...input, assigned_to })
@@ -109,7 +107,10 @@ function assertValid({
   targets[resource].language.parse(filter, 'filter')
   if ((user_id === null) !== (team_id === null)) return
   const field = user_id === null ? 'user_id' : 'team_id'
-  throw ruleBroken(field, 'A rule must have either a user or a team.')
+  throw ruleBroken(field, 'A rule must have either a user or a team.', {
+    rule: 'either',
+    fields: ['user_id', 'team_id']
+  })
 }
 
 /** The active rules for one kind of record, in the order in which they are tried. */

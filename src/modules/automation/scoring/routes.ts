@@ -15,7 +15,10 @@ const routes: FastifyPluginAsyncTypebox = async app => {
 const ScoreQuery = Type.Object(
   {
     model: Type.Optional(
-      Id({ description: 'Scoring model ID; it may be a draft. Default: the active model.' })
+      Id({
+        description: 'Scoring model ID; it may be a draft. Default: the active model.',
+        examples: [1]
+      })
     )
   },
   { additionalProperties: false }

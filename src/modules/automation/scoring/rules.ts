@@ -30,10 +30,16 @@ function compileRule(
   const { prefix, fields, language } = languages[subject]
   const name = field.slice(prefix.length)
   if (!fields.includes(name))
-    throw ruleBroken(`${pointer}/field`, `A rule can only use ${ruleFields.join(', ')}.`)
+    throw ruleBroken(`${pointer}/field`, `A rule can only use ${ruleFields.join(', ')}.`, {
+      rule: 'field',
+      allowed: ruleFields
+    })
   const parameter = operator === 'eq' ? name : `${name}[${operator}]`
   if (!language.has(parameter))
-    throw ruleBroken(`${pointer}/operator`, `There is no filter ${parameter}.`)
+    throw ruleBroken(`${pointer}/operator`, `There is no filter ${parameter}.`, {
+      rule: 'operator',
+      filter: parameter
+    })
   const text = new URLSearchParams([[parameter, value]]).toString()
   const filters = language.parse(text, `${pointer}/value`)
   return { subject, field: name, filters, points }

@@ -29,7 +29,8 @@ const rule = {
     maxLength: 63,
     pattern: explained(
       '^(contact\\.)?[a-z_]+$',
-      'must be a field of the lead, or of its contact with the prefix `contact.`'
+      'must be a field of the lead, or of its contact with the prefix `contact.`',
+      'field'
     ),
     description: `Field of the lead or of its contact: ${ruleFields.join(', ')}.`,
     example: 'contact.company'

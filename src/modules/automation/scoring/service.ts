@@ -145,7 +145,7 @@ export const scoringModelService = {
     const model =
       model_id === undefined ? await findActive(ctx) : (await records.find(ctx, [model_id]))[0]
     if (!model && model_id !== undefined)
-      throw invalidParameter('model', 'There is no such scoring model.')
+      throw invalidParameter('model', 'There is no such scoring model.', { value: model_id })
     const { explanation } = rulesOf(model ?? { rules: [] })
     const row = await ctx.one(explanation, { id: lead_id })
     if (!row) throw notFound('lead')
@@ -163,7 +163,11 @@ export const scoringModelService = {
 
 /** The error for a score that is set manually although a model computes it. */
 export const computedScore = (model: Model) =>
-  ruleBroken('score', `The score is computed by the scoring model ${model.name} and cannot be set.`)
+  ruleBroken(
+    'score',
+    `The score is computed by the scoring model ${model.name} and cannot be set.`,
+    { rule: 'computed', model: model.name }
+  )
 
 const grade = ({ bands }: Model, score: number): Score => ({
   score,
@@ -176,7 +180,10 @@ const deactivate = async (ctx: Context, { id }: Model) =>
 function assertValid({ rules, bands }: Static<typeof ScoringModelChanges>): void {
   if (rules) assertRules(rules)
   if (bands && !(bands.A > bands.B && bands.B > bands.C))
-    throw ruleBroken('bands', 'The bands must be in descending order: A above B above C.')
+    throw ruleBroken('bands', 'The bands must be in descending order: A above B above C.', {
+      rule: 'descending',
+      fields: ['A', 'B', 'C']
+    })
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Context } from '../../../core/access/context.ts'
 import { defined } from '../../../core/defined.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
-import { ruleBroken } from '../../../core/errors.ts'
+import { conflict, ruleBroken } from '../../../core/errors.ts'
 import type { Filter } from '../../../core/records/filter.ts'
 import type { ListQuery } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
@@ -62,8 +62,26 @@ export const accountService = {
       return await records.update(ctx, id, changes, versions)
     // one at a time: two changes that are valid by themselves can form a cycle together
     return await ctx.withLocks(['hierarchy'], async ctx => {
-      await assertNotBelow(ctx, id, parent_id)
+      if (await isBelow(ctx, parent_id, id))
+        throw ruleBroken(
+          'parent_account_id',
+          'An account cannot be its own parent, directly or indirectly.',
+          { rule: 'no_cycle' }
+        )
       return await records.update(ctx, id, changes, versions)
+    })
+  },
+
+  /** Restores an account. Errors: 404, 409 when its parent has since been put below it. */
+  async restore(ctx: Context, id: number) {
+    return await ctx.withLocks(['hierarchy'], async ctx => {
+      const account = await records.restore(ctx, id)
+      const { parent_account_id } = account
+      if (parent_account_id !== null && (await isBelow(ctx, parent_account_id, id)))
+        throw conflict(
+          `Its parent, account ${parent_account_id}, is now below it: change that first.`
+        )
+      return account
     })
   }
 }
@@ -81,19 +99,15 @@ async function withTerritoryFilters(ctx: Context, query: ListQuery): Promise<Lis
   return { ...query, filters: filters.flat() }
 }
 
-/** Errors: 422 if the account `parent_id` is `id` or below it. */
-async function assertNotBelow(ctx: Context, id: number, parent_id: number): Promise<void> {
-  const cycle = await ctx.one(sql`
+/** Whether an account is another one or below it. */
+async function isBelow(ctx: Context, id: number, other: number): Promise<boolean> {
+  const found = await ctx.one(sql`
     with recursive ancestors (id) as (
-      select ${parent_id}::bigint
+      select ${id}::bigint
       union
       select account.parent_account_id
       from ${ours(accounts, 'account')} join ancestors on account.id = ancestors.id
       where account.parent_account_id is not null
-    ) select from ancestors where id = ${id}`)
-  if (cycle)
-    throw ruleBroken(
-      'parent_account_id',
-      'An account cannot be its own parent, directly or indirectly.'
-    )
+    ) select from ancestors where id = ${other}`)
+  return found !== undefined
 }

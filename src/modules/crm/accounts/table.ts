@@ -1,7 +1,9 @@
+import type { SQL, SQLWrapper } from 'drizzle-orm'
 import {
   identifier,
   idList,
   idListIndex,
+  keyIndex,
   listIndexes,
   money,
   record,
@@ -32,6 +34,12 @@ export const filterable = [
   'updated_at'
 ] as const
 
+/** Keys of accounts that are probably the same, of columns or values. */
+export const accountKeys = {
+  name: (name: SQLWrapper): SQL => sql`match_key(${name})`,
+  website: (website: SQLWrapper): SQL => sql`website_host(${website})`
+}
+
 export const accounts = pgTable(
   'accounts',
   {
@@ -53,12 +61,14 @@ export const accounts = pgTable(
     parent_account_id: identifier(),
     assigned_to: identifier(),
     tags: idList(),
-    search_text: searchText(searchable)
+    search_text: searchText(searchable, ['phone'])
   },
   t => [
     ...recordKeys('accounts', t),
     idListIndex('accounts', t, 'tags'),
     ...listIndexes('accounts', t, filterable),
+    keyIndex('accounts', t, 'name', accountKeys.name(t.name)),
+    keyIndex('accounts', t, 'website', accountKeys.website(t.website)),
     reference('accounts', t, 'parent_account_id', t),
     reference('accounts', t, 'assigned_to', users),
     check('accounts_annual_revenue_check', sql`${t.annual_revenue} >= 0`),

@@ -36,7 +36,7 @@ export const newestActivities = Object.fromEntries(
     compile<Row>(sql`
       select subject.id as subject_id, ${columns}
       from unnest(${placeholder('ids')}::bigint[]) subject (id), lateral (
-        select ${activityLinks.activity_id}, ${activityLinks.occurred_at}
+        select distinct ${activityLinks.occurred_at}, ${activityLinks.activity_id}
         from ${ours(activityLinks)}
         where ${linkColumn(type)} = subject.id
           and ${activityLinks.occurred_at} >= ${since(sql`${placeholder('since')}`)}

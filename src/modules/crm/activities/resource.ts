@@ -12,7 +12,12 @@ import { activities, activityLinks, filterable, linkable, searchable, type Link 
 export const linkColumn = (type: Link['type']) => activityLinks[`${type}_id`]
 
 const linkedTo = (type: Link['type']): VirtualFilter => ({
-  schema: Id({ description: `Linked to this ${type}.` }),
+  schema: Id({
+    description:
+      type === 'lead'
+        ? 'Linked to this lead.'
+        : `Linked to this ${type}, or to a lead that was converted into it.`
+  }),
   condition: id => sql`exists (select from ${ours(activityLinks)}
     where ${activityLinks.activity_id} = ${activities.id} and ${linkColumn(type)} = ${id})`
 })
@@ -38,6 +43,10 @@ export const activityResource = defineResource({
     },
     mine: mine(activities.assigned_to)
   },
-  include: { assigned_to: 'assigned_to', tags: { ids: 'tags', of: tags } },
+  include: {
+    assigned_to: 'assigned_to',
+    tags: { ids: 'tags', of: tags },
+    links: { links: 'links' }
+  },
   title: sql`${activities.subject}`
 })

@@ -2,20 +2,14 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { problems } from '../../../core/http/operations.ts'
 import { versionsOf } from '../../../core/http/preconditions.ts'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
-import {
-  idOf,
-  idParameter,
-  recordResponse,
-  requestHeaders,
-  sendRecord
-} from '../../../core/http/responses.ts'
+import { idOf, idParameter, recordResponse, requestHeaders } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { activityResource } from './resource.ts'
 import { Activity, Completion } from './schema.ts'
 import { activityService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  await resourceRoutes(app, activityResource, activityService)
+  const { recordQuery, sendWritten } = await resourceRoutes(app, activityResource, activityService)
 
   app.addSchema(Completion)
   app.post(
@@ -31,6 +25,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         tags: [activityResource.path],
         ...problems(409, 422),
         params: idParameter(),
+        querystring: recordQuery,
         body: Ref(Completion),
         headers: requestHeaders('if-match'),
         response: recordResponse('The activity.', Ref(Activity))
@@ -39,7 +34,9 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     async (request, reply) => {
       const { ctx, body } = request
       const versions = versionsOf(request)
-      return sendRecord(reply, await activityService.complete(ctx, idOf(request), body, versions))
+      return await sendWritten(request, reply, () =>
+        activityService.complete(ctx, idOf(request), body, versions)
+      )
     }
   )
 }

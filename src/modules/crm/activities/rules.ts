@@ -24,14 +24,20 @@ const completionIsInThePast = rule(['completed_at'], ({ before, after }) => {
   const { completed_at } = after
   if (!completed_at || !hasChanged({ before, after }, 'completed_at')) return
   if (Date.parse(completed_at) > Date.now() + clockTolerance)
-    throw ruleBroken('completed_at', '`completed_at` must not be in the future.')
+    throw ruleBroken('completed_at', '`completed_at` must not be in the future.', {
+      rule: 'not_in_future'
+    })
 })
 
 const onlyCompletedHasTime = rule(['status', 'completed_at'], ({ before, after }) => {
   const { status, completed_at } = after
   if (status === 'completed' || !completed_at) return
   if (!hasChanged({ before, after }, 'completed_at')) return
-  throw ruleBroken('completed_at', '`completed_at` is only allowed when the activity is completed.')
+  throw ruleBroken(
+    'completed_at',
+    '`completed_at` is only allowed when the activity is completed.',
+    { rule: 'only_when', field: 'status', values: ['completed'] }
+  )
 })
 
 /** What must hold whenever an activity is created or updated. */

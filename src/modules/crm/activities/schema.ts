@@ -48,7 +48,9 @@ const fields = {
   assigned_to: Nullable(Id({ description: 'User assigned to the activity.', example: 1 })),
   links: Type.Array(Link, {
     maxItems: 50,
-    description: 'Records that the activity is linked to.',
+    description:
+      'Records that the activity is linked to. Through a converted lead it is also among the ' +
+      'activities of the records that the lead was converted into.',
     example: [{ type: 'contact', id: 1 }]
   }),
   tags: TagIds()

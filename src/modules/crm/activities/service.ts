@@ -107,10 +107,12 @@ async function assertLinks(ctx: Context, links: Link[], before: Link[] = []): Pr
   const keys = links.map(keyOf)
   const repeated = keys.findIndex((key, i) => keys.indexOf(key) < i)
   if (repeated >= 0)
-    throw ruleBroken(`links/${repeated}`, 'An activity can be linked to a record only once.')
+    throw ruleBroken(`links/${repeated}`, 'An activity can be linked to a record only once.', {
+      rule: 'distinct'
+    })
   const known = new Set(before.map(keyOf))
   const added = links.map((link, i) => ({ ...link, i })).filter(link => !known.has(keyOf(link)))
   if (added.length === 0) return
-  const missing = await ctx.rows<{ i: number }>(missingLinks(added))
+  const missing = await ctx.read<{ i: number }>(missingLinks(added))
   if (missing.length > 0) throw unknownReference(missing.map(({ i }) => `links/${i}/id`))
 }

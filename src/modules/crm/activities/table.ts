@@ -51,7 +51,7 @@ export interface Link {
 }
 
 /**
- * `links` is what callers see, and part of each event; a trigger (drizzle/0004) fills
+ * `links` is what callers see, and part of each event; a trigger (drizzle/0007) fills
  * `activity_links` from it.
  */
 export const activities = pgTable(
@@ -90,7 +90,10 @@ export const activities = pgTable(
 
 /**
  * The links of activities that are not deleted: each points at one record, in the column of its
- * kind. An activity occurred when it was completed, otherwise when it was created.
+ * kind. An activity occurred when it was completed, otherwise when it was created. Triggers
+ * (drizzle/0007) also link the activities of a converted lead to what it became, in one row, as
+ * long as the conversion lasts: `via_lead_id` is the lead then. An activity may thus be linked to
+ * one record several times.
  */
 export const activityLinks = pgTable(
   'activity_links',
@@ -102,7 +105,8 @@ export const activityLinks = pgTable(
     lead_id: identifier(),
     account_id: identifier(),
     opportunity_id: identifier(),
-    occurred_at: instant().notNull()
+    occurred_at: instant().notNull(),
+    via_lead_id: identifier()
   },
   t => [
     primaryKey({
@@ -135,9 +139,13 @@ export const activityLinks = pgTable(
         .on(t.organization_id, t.occurred_at, t[name])
         .where(sql`${t[name]} is not null`)
     ]),
+    index('idx_activity_links_via_lead_id')
+      .on(t.organization_id, t.via_lead_id)
+      .where(sql`${t.via_lead_id} is not null`),
     check(
       'activity_links_subject_check',
-      sql`num_nonnulls(${t.contact_id}, ${t.lead_id}, ${t.account_id}, ${t.opportunity_id}) = 1`
+      sql`${t.via_lead_id} is not null
+        or num_nonnulls(${t.contact_id}, ${t.lead_id}, ${t.account_id}, ${t.opportunity_id}) = 1`
     )
   ]
 )

@@ -1,6 +1,7 @@
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
 import { Id, Instant } from '../../../core/http/schema.ts'
+import { mine } from '../../../core/records/filter.ts'
 import { defineResource } from '../../../core/records/resource.ts'
 import { campaignMembers } from '../../marketing/campaign-members/table.ts'
 import { since } from '../activities/since.ts'
@@ -30,6 +31,7 @@ export const contactResource = defineResource({
     active_since: {
       schema: Instant({
         format: 'date-time-or-duration',
+        examples: ['30d'],
         description:
           'Has activities since this date, since this date and time, or within this duration ' +
           'before now (`12h`, `30d` or `2w`). With `include=activities`, only those are ' +
@@ -38,8 +40,13 @@ export const contactResource = defineResource({
       condition: text => sql`exists (select from ${ours(activityLinks)}
         where ${activityLinks.contact_id} = ${contacts.id}
           and ${activityLinks.occurred_at} >= ${since(text)})`
-    }
+    },
+    mine: mine(contacts.assigned_to)
   },
-  include: { account: 'account_id', tags: { ids: 'tags', of: tags } },
+  include: {
+    account: 'account_id',
+    assigned_to: 'assigned_to',
+    tags: { ids: 'tags', of: tags }
+  },
   title: sql`${contacts.first_name} || ' ' || ${contacts.last_name}`
 })

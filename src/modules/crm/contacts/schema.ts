@@ -23,6 +23,7 @@ const fields = {
   ),
   position: Nullable(Text(100, { description: 'Job title.', example: 'Head of Purchasing' })),
   account_id: Nullable(Id({ description: 'Account that the person belongs to.', example: 1 })),
+  assigned_to: Nullable(Id({ description: 'User assigned to the contact.', example: 1 })),
   tags: TagIds()
 }
 

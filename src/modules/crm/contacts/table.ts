@@ -1,14 +1,17 @@
+import type { SQL, SQLWrapper } from 'drizzle-orm'
 import {
   identifier,
   idList,
   idListIndex,
+  keyIndex,
   listIndexes,
   record,
   recordKeys,
   reference,
   searchText
 } from '../../../core/db/columns.ts'
-import { pgTable, varchar } from '../../../core/db/drizzle.ts'
+import { pgTable, sql, varchar } from '../../../core/db/drizzle.ts'
+import { users } from '../../identity/users/table.ts'
 import { accounts } from '../accounts/table.ts'
 
 export const searchable = ['first_name', 'last_name', 'email', 'phone', 'company'] as const
@@ -21,10 +24,18 @@ export const filterable = [
   'phone',
   'company',
   'account_id',
+  'assigned_to',
   'created_by',
   'created_at',
   'updated_at'
 ] as const
+
+/** Keys of contacts that are probably the same, of columns or values. */
+export const contactKeys = {
+  email: (email: SQLWrapper): SQL => sql`lower(${email})`,
+  person: (first: SQLWrapper, last: SQLWrapper, company: SQLWrapper): SQL =>
+    sql`(match_key(${first}) || ' ' || match_key(${last}) || ' ' || match_key(${company}))`
+}
 
 export const contacts = pgTable(
   'contacts',
@@ -37,13 +48,18 @@ export const contacts = pgTable(
     company: varchar({ length: 100 }),
     position: varchar({ length: 100 }),
     account_id: identifier(),
+    assigned_to: identifier(),
     tags: idList(),
-    search_text: searchText(searchable)
+    // both orders of a name: Chinese, Japanese and Korean write it as one word, family name first
+    search_text: searchText(['last_name', ...searchable], ['phone'])
   },
   t => [
     ...recordKeys('contacts', t),
     idListIndex('contacts', t, 'tags'),
     ...listIndexes('contacts', t, filterable),
-    reference('contacts', t, 'account_id', accounts)
+    keyIndex('contacts', t, 'email', contactKeys.email(t.email)),
+    keyIndex('contacts', t, 'person', contactKeys.person(t.first_name, t.last_name, t.company)),
+    reference('contacts', t, 'account_id', accounts),
+    reference('contacts', t, 'assigned_to', users)
   ]
 )

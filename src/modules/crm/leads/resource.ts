@@ -35,6 +35,7 @@ export const leadResource = defineResource({
     },
     mine: mine(leads.assigned_to)
   },
+  related: ['contact'],
   include: {
     contact: 'contact_id',
     assigned_to: 'assigned_to',

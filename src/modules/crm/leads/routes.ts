@@ -2,19 +2,14 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { problems } from '../../../core/http/operations.ts'
 import { versionsOf } from '../../../core/http/preconditions.ts'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
-import {
-  idParameter,
-  recordResponse,
-  requestHeaders,
-  sendRecord
-} from '../../../core/http/responses.ts'
+import { idParameter, recordResponse, requestHeaders } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { leadResource } from './resource.ts'
 import { Lead, Qualification } from './schema.ts'
 import { leadService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
-  await resourceRoutes(app, leadResource, leadService)
+  const { recordQuery, sendWritten } = await resourceRoutes(app, leadResource, leadService)
 
   app.addSchema(Qualification)
   app.post(
@@ -31,15 +26,17 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         tags: [leadResource.path],
         ...problems(409, 422),
         params: idParameter(),
+        querystring: recordQuery,
         body: Ref(Qualification),
         headers: requestHeaders('if-match'),
         response: recordResponse('The lead.', Ref(Lead))
       }
     },
     async (request, reply) => {
+      const { ctx, body } = request
       const { id } = request.params
       const versions = versionsOf(request)
-      return sendRecord(reply, await leadService.qualify(request.ctx, id, request.body, versions))
+      return await sendWritten(request, reply, () => leadService.qualify(ctx, id, body, versions))
     }
   )
 }

@@ -18,7 +18,8 @@ const viaConversion = 'To convert a lead, use POST /api/leads/{id}/conversion.'
 const settable = statuses.filter(status => status !== 'converted')
 
 const newLeadIsNotConverted = rule(['status'], ({ before, after, names }) => {
-  if (!before && after.status === 'converted') throw ruleBroken(names.status, viaConversion)
+  if (!before && after.status === 'converted')
+    throw ruleBroken(names.status, viaConversion, { rule: 'via_conversion' })
 })
 
 const conversionIsNoStatusChange = rule(['status'], ({ before, after, names }) => {
@@ -41,7 +42,8 @@ const onlyUnqualifiedHasReason = rule(
     if (reason === before?.unqualified_reason) return
     throw ruleBroken(
       names.reason,
-      `\`${names.reason}\` is only allowed when the lead is unqualified.`
+      `\`${names.reason}\` is only allowed when the lead is unqualified.`,
+      { rule: 'only_when', field: names.status, values: ['unqualified'] }
     )
   }
 )

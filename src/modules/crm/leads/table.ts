@@ -17,9 +17,7 @@ export const statuses = ['new', 'contacted', 'qualified', 'unqualified', 'conver
 export const outcomes = ['qualified', 'unqualified'] as const
 export const grades = ['A', 'B', 'C', 'D'] as const
 
-export const filterable = [
-  'contact_id',
-  'source',
+const indexed = [
   'status',
   'score',
   'grade',
@@ -28,6 +26,8 @@ export const filterable = [
   'created_at',
   'updated_at'
 ] as const
+/** `contact_id` and `source` have indexes of their own, with the deleted leads. */
+export const filterable = ['contact_id', 'source', ...indexed] as const
 
 export const leads = pgTable(
   'leads',
@@ -48,7 +48,10 @@ export const leads = pgTable(
   t => [
     ...recordKeys('leads', t),
     idListIndex('leads', t, 'tags'),
-    ...listIndexes('leads', t, filterable),
+    ...listIndexes('leads', t, indexed),
+    // an opportunity still has the contact and the source of a lead that was deleted
+    index('idx_leads_contact_id_all').on(t.organization_id, t.contact_id, t.id),
+    index('idx_leads_source_all').on(t.organization_id, t.source, t.id),
     // what the reports count, by an index-only scan
     index('idx_leads_report')
       .on(t.organization_id, t.source, t.status, t.id)

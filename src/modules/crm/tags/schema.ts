@@ -17,7 +17,11 @@ const fields = {
   color: Nullable(
     Type.String({
       maxLength: 7,
-      pattern: explained('^#[0-9a-f]{6}$', 'must be a color in lowercase, such as #49cc90'),
+      pattern: explained(
+        '^#[0-9a-f]{6}$',
+        'must be a color in lowercase, such as #49cc90',
+        'color'
+      ),
       description: 'Color, as #rrggbb in lowercase.',
       example: '#49cc90'
     })

@@ -17,7 +17,9 @@ function typesOfFields(resource: Resource): Map<string, string> {
     .filter(({ table }) => table === resource.table)
     .map(({ column, to }) => [column.name, to.name] as const)
   const lists = Object.values(resource.include ?? {}).flatMap(included =>
-    typeof included === 'object' ? [[included.ids, resourceOf(included.of)!.name] as const] : []
+    typeof included === 'object' && 'ids' in included
+      ? [[included.ids, resourceOf(included.of)!.name] as const]
+      : []
   )
   return new Map([...references, ...lists])
 }

@@ -1,7 +1,7 @@
 import type { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { oursWithDeleted } from '../../../core/db/sql.ts'
-import { resourceNamed } from '../../../core/records/resource.ts'
+import { namesOf } from '../../../core/records/names.ts'
 import { stages } from '../../sales/stages/table.ts'
 
 /** The name of a record for people, by its type and ID; a stage by `<pipeline>/<key>`. */
@@ -12,15 +12,11 @@ interface Named {
   name: string
 }
 
-/** The names of records, deleted ones included: what happened to them has happened. */
-function namesQuery(type: string, ids: number[]) {
-  if (type === 'stage')
-    return sql`select pipeline_id || '/' || key as id, name from ${oursWithDeleted(stages)}
-      where pipeline_id = any(${sql.param(ids)}::bigint[])`
-  const { table, title } = resourceNamed(type)
-  return sql`select ${table.id} as id, ${title ?? table.id}::text as name
-    from ${oursWithDeleted(table)} where ${table.id} = any(${sql.param(ids)}::bigint[])`
-}
+/** The stages of pipelines, deleted ones included: what happened in them has happened. */
+const stageNames = async (ctx: Context, pipelines: number[]) =>
+  await ctx.read<Named>(sql`
+    select pipeline_id || '/' || key as id, name from ${oursWithDeleted(stages)}
+    where pipeline_id = any(${sql.param(pipelines)}::bigint[])`)
 
 /**
  * Runs `write` twice: to see which names it needs, and with them. One query for each type of
@@ -35,7 +31,8 @@ export async function withNames<Text>(ctx: Context, write: (name: NameOf) => Tex
   })
   const found = await Promise.all(
     [...wanted].map(async ([type, ids]) => {
-      const rows = await ctx.read<Named>(namesQuery(type, [...ids]))
+      const find = type === 'stage' ? stageNames(ctx, [...ids]) : namesOf(ctx, type, [...ids])
+      const rows: Named[] = await find
       return rows.map(({ id, name }): [string, string] => [`${type} ${id}`, name])
     })
   )

@@ -128,7 +128,9 @@ export const authService = {
     )
     const isCorrect = await services.passwords.verify(current, user?.password_hash)
     if (!isCorrect || !user)
-      throw ruleBroken('current_password', 'The current password is incorrect.')
+      throw ruleBroken('current_password', 'The current password is incorrect.', {
+        rule: 'current_password'
+      })
     await clearFailures(services, id, address, isKnown)
     await assertUncommon(next, 'new_password')
     const password_hash = await userService.changePassword(ctx, id, next, user.password_hash)

@@ -15,6 +15,7 @@ export const userResource = defineResource({
   filters: ['id', ...filterable],
   sorts: ['id', 'username', 'email', 'created_at', 'updated_at'],
   search: searchable,
+  namedBy: ['created_by', 'updated_by'],
   hidden: ['password_hash'],
   title: sql`${users.username}`,
   access: 'admins'

@@ -1,11 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { definePermission, roles } from '../../../core/access/permissions.ts'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import { pageResponse, sendPage } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
-import { wordsIn } from '../../../core/records/list-query.ts'
+import { wordsIn } from '../../../core/records/search.ts'
 import { userResource } from './resource.ts'
 import { DirectoryQuery, UserSummary, UserSummaryPage } from './schema.ts'
 import { userService } from './service.ts'
+
+definePermission('directory:read', roles)
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   for (const schema of [UserSummary, UserSummaryPage]) app.addSchema(schema)
@@ -25,8 +28,9 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       }
     },
     async (request, reply) => {
-      const { q = '', ...page } = request.query
-      const found = await userService.directory(request.ctx, { ...page, words: wordsIn(q) })
+      const { q, ...page } = request.query
+      const words = q === undefined ? [] : wordsIn(q)
+      const found = await userService.directory(request.ctx, { ...page, words })
       return sendPage(request, reply, found)
     }
   )

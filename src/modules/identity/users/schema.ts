@@ -68,7 +68,8 @@ export const DirectoryQuery = Type.Object(
     q: Type.Optional(
       Text(100, {
         minLength: 1,
-        description: 'Words that must all occur in the username, ignoring case and accents.'
+        description: 'Words that must all occur in the username, ignoring case and accents.',
+        examples: ['maria']
       })
     )
   },

@@ -1,6 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { assertUncommon } from '../../../core/access/passwords.ts'
+import type { Role } from '../../../core/access/permissions.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { organization, ours } from '../../../core/db/sql.ts'
 import { conflict } from '../../../core/errors.ts'
@@ -100,6 +101,12 @@ export const userService = {
       sort: [{ field: 'username', descending: false }],
       filters: [...equal({ status: 'active' }), ...named]
     })
+  },
+
+  /** The role of an active user; undefined for one who is disabled or deleted. */
+  async findRole(ctx: Context, id: number): Promise<Role | undefined> {
+    const [user] = await records.find(ctx, [id])
+    return user?.status === 'active' ? user.role : undefined
   },
 
   /** Those of the users that work can be assigned to: the active ones, in the order given. */

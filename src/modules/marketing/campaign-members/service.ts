@@ -18,7 +18,10 @@ export const campaignMemberService = {
     const { contact_id = null, lead_id = null, status } = input
     if ((contact_id === null) === (lead_id === null)) {
       const field = contact_id === null ? 'contact_id' : 'lead_id'
-      throw ruleBroken(field, 'A member must be either a contact or a lead.')
+      throw ruleBroken(field, 'A member must be either a contact or a lead.', {
+        rule: 'either',
+        fields: ['contact_id', 'lead_id']
+      })
     }
     return await records.create(ctx, { ...input, responded_at: responseTime(status) })
   },

@@ -53,17 +53,17 @@ export const sources = ['contacts', 'leads'] as const
 
 export const AddedMembers = Type.Object(
   {
-    resource: OneOf(sources, { description: 'Records to add.', example: 'contacts' }),
+    resource: OneOf(sources, { description: 'Records to add.', example: 'leads' }),
     filter: Text(1000, {
       description: 'Filters of their list, as a query string. Empty: all.',
-      example: 'company[like]=example'
+      example: 'source=website'
     })
   },
   {
     $id: 'AddedMembers',
     additionalProperties: false,
     description: 'Members to add.',
-    example: { resource: 'contacts', filter: 'company[like]=example' }
+    example: { resource: 'leads', filter: 'source=website' }
   }
 )
 

@@ -1,4 +1,5 @@
 import type { Static } from '@sinclair/typebox'
+import { createHash } from 'node:crypto'
 import type { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { defined } from '../../../core/defined.ts'
@@ -26,7 +27,14 @@ export interface AddMembers {
   filter: string
   after: number
 }
-export const addMembers = defineJob<AddMembers & Pick<JobPayload, 'user_id'>>('add_members')
+export const addMembers = defineJob<AddMembers & Pick<JobPayload, 'user_id'>>(
+  'add_members',
+  'campaign-members:write'
+)
+
+/** The same members are added by one job, however often they are requested. */
+const keyOf = ({ campaign_id, resource, filter }: AddMembers) =>
+  `${campaign_id}/${resource}/${createHash('sha256').update(filter).digest('hex')}`
 
 const records = repository(campaignResource)
 const batchSize = 1000
@@ -80,7 +88,7 @@ export const campaignService = {
       await records.get(ctx, campaign_id)
       const job = { user_id: ctx.user_id, campaign_id, ...input, after: 0 }
       const { added, rest } = await campaignService.addBatch(ctx, job)
-      if (rest) await addMembers.enqueue(ctx, rest)
+      if (rest) await addMembers.enqueue(ctx, rest, { key: keyOf(rest) })
       return { added, pending: rest !== undefined }
     })
   },
@@ -151,7 +159,7 @@ const countByStatus = async (
   rows: ReturnType<typeof sql>,
   amount = sql`0`
 ): Promise<Tally[]> =>
-  await ctx.rows(sql`select status, count(*) as count, ${amount} as amount
+  await ctx.aggregate(sql`select status, count(*) as count, ${amount} as amount
     from ${rows} group by status`)
 
 const sum = (tallies: Tally[], measure: 'count' | 'amount', chosen: readonly string[]): number =>

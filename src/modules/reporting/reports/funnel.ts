@@ -77,7 +77,7 @@ export async function funnel(
 async function pipelineId(ctx: Context, id: number | undefined): Promise<number> {
   if (id === undefined) return (await pipelineService.getDefault(ctx)).id
   const [pipeline] = await pipelineService.find(ctx, [id])
-  if (!pipeline) throw invalidParameter('pipeline_id', 'There is no such pipeline.')
+  if (!pipeline) throw invalidParameter('pipeline_id', 'There is no such pipeline.', { value: id })
   return pipeline.id
 }
 
@@ -88,7 +88,7 @@ async function walk(
   cohort: SQL,
   steps: string[]
 ): Promise<{ steps: Step[]; all: number }> {
-  const rows = await ctx.rows<Step & { all: number }>(funnelQuery(subject, cohort, steps))
+  const rows = await ctx.aggregate<Step & { all: number }>(funnelQuery(subject, cohort, steps))
   return { steps: rows.map(({ all: _, ...step }) => step), all: rows[0]?.all ?? 0 }
 }
 

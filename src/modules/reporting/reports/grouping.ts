@@ -30,7 +30,7 @@ export function listOf(
 
 /** Runs a query with grouping sets, whose totals come first, marked by `is_total`. */
 export async function runGrouped<Cell extends object>(ctx: Context, query: SQL) {
-  const rows = await ctx.rows<Cell & { is_total: number }>(sql`${query} limit ${maxRows + 1}`)
+  const rows = await ctx.aggregate<Cell & { is_total: number }>(sql`${query} limit ${maxRows + 1}`)
   const shown = rows.slice(0, maxRows)
   const cellOf = ({ is_total: _, ...cell }: Cell & { is_total: number }) => cell as unknown as Cell
   return {

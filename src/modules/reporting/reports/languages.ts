@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { Id } from '../../../core/http/schema.ts'
+import { explained, Id } from '../../../core/http/schema.ts'
 import { FilterLanguage } from '../../../core/records/filter-language.ts'
 import { activityResource } from '../../crm/activities/resource.ts'
 import { leadResource } from '../../crm/leads/resource.ts'
@@ -27,6 +27,29 @@ export const cohortLanguage = new FilterLanguage({
 /** For the funnel, whose second part are the stages of one pipeline. */
 export const pipelineParameter = {
   pipeline_id: Type.Optional(
-    Id({ description: 'Pipeline whose stages are shown. Default: the default pipeline.' })
+    Id({
+      description: 'Pipeline whose stages are shown. Default: the default pipeline.',
+      examples: [1]
+    })
   )
+}
+
+const month = (description: string) =>
+  Type.Optional(
+    Type.String({
+      maxLength: 7,
+      pattern: explained(
+        '^[1-9][0-9]{3}-(0[1-9]|1[0-2])$',
+        'month',
+        'must be a month, such as 2024-03'
+      ),
+      examples: ['2026-11'],
+      description
+    })
+  )
+
+/** For the forecast, whose months are those of two fields. */
+export const monthParameters = {
+  'month[gte]': month('First month of the report.'),
+  'month[lte]': month('Last month of the report.')
 }

@@ -5,6 +5,7 @@ import { leads } from '../../crm/leads/table.ts'
 import { users } from '../../identity/users/table.ts'
 import { stages } from '../../sales/stages/table.ts'
 import { transitions } from '../../sales/stage-history/table.ts'
+import type { Months } from './months.ts'
 
 /** The name of the user in `cells.assigned_to`, deleted or not: their records are still there. */
 const username = sql`(select username from ${oursWithDeleted(users)}
@@ -35,18 +36,27 @@ export const pipelineQuery = (opportunityRows: SQL) => sql`
   order by is_total desc, status nulls first, pipeline_id, position, stage_id, assigned_to_name,
     assigned_to`
 
-/** Opportunities that are not lost, by month and status; by status as totals. */
-export const forecastQuery = (opportunityRows: SQL) => sql`
+/**
+ * Opportunities that are not lost, by month and status; by status as totals. The month is that in
+ * which they were won, in UTC, or are expected to be.
+ */
+export const forecastQuery = (opportunityRows: SQL, { from, to }: Months) => sql`
   select month, status, grouping(month) as is_total, count(*) as count,
     coalesce(sum(amount), 0) as amount,
     round(coalesce(sum(amount * probability), 0) / 100, 2) as weighted
   from (
-    select to_char(close_date, 'YYYY-MM') as month, status, amount, probability
+    select status, amount, probability, to_char(
+      case status when 'won' then closed_at at time zone 'UTC' else close_date end, 'YYYY-MM'
+    ) as month
     from ${opportunityRows} where status <> 'lost'
   ) months
+  where (${from}::text is null or month >= ${from}) and (${to}::text is null or month <= ${to})
   group by grouping sets ((month, status), (status)) order by is_total desc, month, status`
 
-/** The measures of leads and opportunities by source; in all as totals. */
+/**
+ * The measures of leads and opportunities by source; in all as totals. An opportunity has the
+ * source of its lead, deleted or not: where a sale came from does not change.
+ */
 export const sourcesQuery = (leadRows: SQL, opportunityRows: SQL) => sql`
   with qualified as (
     select distinct subject_id from ${ours(transitions, 'transitions')}
@@ -63,7 +73,7 @@ export const sourcesQuery = (leadRows: SQL, opportunityRows: SQL) => sql`
       count(*) filter (where opportunities.status = 'won') as won,
       coalesce(sum(amount), 0) as amount,
       coalesce(sum(amount) filter (where opportunities.status = 'won'), 0) as won_amount
-    from ${opportunityRows} left join ${ours(leads)} on leads.id = lead_id
+    from ${opportunityRows} left join ${oursWithDeleted(leads)} on leads.id = lead_id
     group by grouping sets ((source), ())
   )
   select is_total, source, measure, count, amount from (

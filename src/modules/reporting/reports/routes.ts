@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type TObject, type TProperties } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../../core/access/context.ts'
+import { definePermission, roles } from '../../../core/access/permissions.ts'
 import { withCompression } from '../../../core/http/compression.ts'
 import { asCsv, bomParameter, csv, formatOf } from '../../../core/http/formats.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
@@ -14,6 +15,7 @@ import type { Report, ReportQuery } from './grouping.ts'
 import {
   activityLanguage,
   cohortLanguage,
+  monthParameters,
   opportunityLanguage,
   pipelineParameter
 } from './languages.ts'
@@ -27,6 +29,7 @@ import {
 import { reportService } from './service.ts'
 
 const tags = [defineTag('reports', 'Figures, each with the filtered list that it is based on.')]
+definePermission('reports:read', roles)
 const formats = ['application/json', 'text/csv', 'image/svg+xml'] as const
 /** A chart that is opened by itself runs nothing and fetches nothing. */
 const chartPolicy = "default-src 'none'; style-src 'unsafe-inline'"
@@ -61,10 +64,12 @@ const reports: Record<string, ReportContract> = {
   },
   forecast: {
     description:
-      'Open and won opportunities by month of `close_date`, for all pipelines and months unless ' +
-      'filtered. Open ones in past months are overdue; those without a `close_date` come last.',
+      'Open opportunities by the month of `close_date` and won ones by the month in which they ' +
+      'were won (`closed_at`, in UTC), for all pipelines and months unless filtered. ' +
+      '`month[gte]` and `month[lte]` limit both. Open ones in past months are overdue; those ' +
+      'without a `close_date` come last.',
     schema: ForecastReport,
-    parameters: opportunityLanguage.parameters,
+    parameters: { ...opportunityLanguage.parameters, ...monthParameters },
     run: reportService.forecast,
     chart: {
       title: 'Forecast: weighted amount by month',
@@ -96,8 +101,8 @@ const reports: Record<string, ReportContract> = {
   sources: {
     description:
       'Leads by source, with how many were qualified and converted; the opportunities that came ' +
-      'from them, with how many were won, and their amounts. Measures without records may be ' +
-      'omitted.',
+      'from them, with how many were won, and their amounts. A deleted lead is not counted, but ' +
+      'is still the source of its opportunities. Measures without records may be omitted.',
     schema: SourcesReport,
     parameters: cohortLanguage.parameters,
     run: reportService.sources,

@@ -17,7 +17,8 @@ const Row = (dimensions: TProperties, measures: TProperties, [list, filter]: Exa
         description: 'Path of the list that the figures of the row are based on.',
         example: list
       }),
-      filter: Text(20_000, { description: 'Query string of that list.', example: filter })
+      // of the URL's 16 KiB, percent-encoding triples some
+      filter: Text(50_000, { description: 'Query string of that list.', example: filter })
     },
     { additionalProperties: false }
   )
@@ -61,7 +62,7 @@ const owner = {
 const sums = {
   count,
   amount: sum('Total amount.', 50000),
-  weighted: sum('Sum of amount × probability, rounded to two decimal places.', 37500)
+  weighted: sum('Sum of amount × probability, rounded.', 37500)
 }
 
 const inStage: Example = ['/api/opportunities', 'pipeline_id=1&stage=proposal&assigned_to=1']
@@ -102,14 +103,15 @@ const inMonth: Example = [
 ]
 export const ForecastReport = ReportOf(
   'forecast',
-  'Open and won opportunities by month of `close_date`.',
+  'Open opportunities by the month of `close_date`, won ones by the month of `closed_at`.',
   Row(
     {
       month: Nullable(
         Type.String({
           maxLength: 7,
           pattern: '^[0-9]{4}-[0-9]{2}$',
-          description: 'Month of `close_date`; null if there is none.',
+          description:
+            'Month of `close_date` if open, of `closed_at` in UTC if won; null if there is none.',
           example: '2024-03'
         })
       ),

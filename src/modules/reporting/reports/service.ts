@@ -6,6 +6,7 @@ import { pipelineService } from '../../sales/pipelines/service.ts'
 import { funnel } from './funnel.ts'
 import { listOf, runGrouped, type Report, type ReportQuery } from './grouping.ts'
 import { activityLanguage, cohortLanguage, opportunityLanguage } from './languages.ts'
+import { daysOf, type Months } from './months.ts'
 import { activityQuery, forecastQuery, pipelineQuery, sourcesQuery } from './queries.ts'
 
 interface Sums {
@@ -69,21 +70,32 @@ export const reportService = {
     }
   },
 
-  /** Open and won opportunities by month of `close_date`; those without one come last. */
-  async forecast(ctx: Context, query: ReportQuery): Promise<Report> {
+  /**
+   * Open opportunities by month of `close_date`, won ones by month of `closed_at`; those without
+   * come last.
+   */
+  async forecast(
+    ctx: Context,
+    { 'month[gte]': from = null, 'month[lte]': to = null, ...query }: ReportQuery
+  ): Promise<Report> {
     const opportunities = opportunityService.matching({ filters: opportunityLanguage.read(query) })
+    const months = { from, to } as Months
     const { cells, totals, truncated } = await runGrouped<
       Sums & { month: string | null; status: string }
-    >(ctx, forecastQuery(opportunities))
-    const list = (cell: ReportQuery) => listOf('/api/opportunities', query, cell)
+    >(ctx, forecastQuery(opportunities, months))
+    const list = (status: string, months: Months | null) => {
+      const field = status === 'won' ? 'closed_at' : 'close_date'
+      const days = months === null ? { [field]: null } : daysOf(field, months, query)
+      return listOf('/api/opportunities', query, days, { status })
+    }
     return {
       data: cells.map(cell => {
         const { month, status } = cell
-        return { ...cell, ...list({ ...daysOf(month, query), status }) }
+        return { ...cell, ...list(status, month === null ? null : { from: month, to: month }) }
       }),
       totals: totals.map(({ month: _, ...total }) => ({
         ...total,
-        ...list({ status: total.status })
+        ...list(total.status, months)
       })),
       truncated
     }
@@ -125,22 +137,6 @@ export const reportService = {
       totals: totals.map(({ count, minutes }) => ({ count, minutes, ...list({}) })),
       truncated
     }
-  }
-}
-
-/** The days of a month (`YYYY-MM`), as far as the report was limited to them. */
-function daysOf(
-  month: string | null,
-  { 'close_date[gte]': from = '', 'close_date[lte]': to = '9999-12-31' }: ReportQuery
-): ReportQuery {
-  if (month === null) return { close_date: null }
-  const first = `${month}-01`
-  const end = new Date(`${first}T00:00:00Z`)
-  end.setUTCMonth(end.getUTCMonth() + 1, 0)
-  const last = end.toISOString().slice(0, 10)
-  return {
-    'close_date[gte]': first > String(from) ? first : from,
-    'close_date[lte]': last < String(to) ? last : to
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Context } from '../../../core/access/context.ts'
-import { inPart, Problem, unavailable, unknownReference } from '../../../core/errors.ts'
+import { withAttempts } from '../../../core/attempts.ts'
+import { inPart, Problem, unknownReference } from '../../../core/errors.ts'
 import type { Identified } from '../../../core/http/responses.ts'
 import type { Lead } from '../../crm/leads/service.ts'
 import { userService } from '../../identity/users/service.ts'
@@ -26,7 +27,7 @@ export async function carryOut(ctx: Context, lead: Lead, plan: Plan) {
   const owner = user === undefined ? {} : { assigned_to: user }
   const account = await settle(ctx, accountPart, plan.account, owner, {})
   const account_id = account?.record.id ?? null
-  const contact = await settle(ctx, contactPart, plan.contact, {}, { account_id })
+  const contact = await settle(ctx, contactPart, plan.contact, owner, { account_id })
   const person = contact && `${contact.record.first_name} ${contact.record.last_name}`
   const title = account?.record.name ?? person ?? `Lead ${lead.id}`
   const opportunity = await settle(
@@ -74,7 +75,7 @@ async function fill<Row extends Identified, Fields extends object>(
   id: number,
   fields: Fields
 ): Promise<Converted<Row>> {
-  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+  return await withAttempts(maxAttempts, async () => {
     const [record] = await part.find(ctx, [id])
     if (!record) throw unknownReference(['id'])
     const names = Object.keys(fields).filter(
@@ -88,10 +89,10 @@ async function fill<Row extends Identified, Fields extends object>(
       const { version } = filled
       return { record: filled, trace: { created: false, filled: pick(filled, names), version } }
     } catch (error) {
-      if (!(error instanceof Problem && error.status === 412)) throw error
+      if (error instanceof Problem && error.status === 412) return undefined
+      throw error
     }
-  }
-  throw unavailable('Concurrent updates prevented this change; nothing was saved. Retry.')
+  })
 }
 
 const pick = <T extends object>(record: T, names: string[]): T & Record<string, unknown> =>

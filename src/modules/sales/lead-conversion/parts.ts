@@ -39,7 +39,8 @@ export function assertComplete<N extends TObject>(
   if (missing.length > 0)
     throw ruleBroken(
       missing.map(field => `${part}/${field}`),
-      `A new ${part} requires ${missing.join(' and ')}.`
+      `A new ${part} requires ${missing.join(' and ')}.`,
+      { rule: 'required', fields: missing }
     )
 }
 

@@ -1,12 +1,13 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
+import type { Lock } from '../../../core/db/locks.ts'
 import { likelyDuplicates, unknownReference } from '../../../core/errors.ts'
 import { NewAccount } from '../../crm/accounts/schema.ts'
 import { accountService } from '../../crm/accounts/service.ts'
 import { NewContact } from '../../crm/contacts/schema.ts'
 import { contactService } from '../../crm/contacts/service.ts'
 import type { Lead } from '../../crm/leads/service.ts'
-import { findDuplicates } from './duplicates.ts'
+import { creationLocks, findDuplicates, isPlaceholder } from './duplicates.ts'
 import {
   assertComplete,
   type AccountFields,
@@ -33,16 +34,20 @@ interface Person {
   account_id?: number | null
 }
 
-/**
- * What a lead is to be converted into, by the request and, where it says nothing, by what is known.
- * Errors: 409 for likely duplicates unless `lenient`, 422.
- */
-export async function planConversion(
+/** A plan before it was compared with the records that exist. */
+export interface Draft extends Plan {
+  /** Undefined: the contact does not exist. */
+  person: Person | undefined
+  /** The new account is only the company of the person: the one of its name will do. */
+  byCompany: boolean
+}
+
+/** What a lead is to be converted into: by the request, or else by what is known of its contact. */
+export async function draftConversion(
   ctx: Context,
   lead: Lead,
-  requested: Static<typeof NewConversion>,
-  lenient: boolean
-): Promise<Plan> {
+  requested: Static<typeof NewConversion>
+): Promise<Draft> {
   const contact =
     requested.contact === undefined ? await contactOf(ctx, lead) : wishFor(requested.contact)
   const person = await personOf(ctx, contact)
@@ -50,11 +55,31 @@ export async function planConversion(
     requested.account === undefined
       ? await accountOf(ctx, person)
       : namedAfterCompany(wishFor(requested.account), person)
+  const { opportunity = {} } = requested
+  const byCompany = requested.account === undefined
+  return { account, contact, opportunity: wishFor(opportunity), person, byCompany }
+}
+
+/** The locks for the records that a draft may create. */
+export async function locksOfDraft(ctx: Context, { account, contact }: Draft): Promise<Lock[]> {
+  return [
+    ...(account?.kind === 'new' ? await creationLocks(ctx, 'account', account.fields) : []),
+    ...(contact?.kind === 'new' ? await creationLocks(ctx, 'contact', contact.fields) : [])
+  ]
+}
+
+/**
+ * The plan of a draft, whose locks are held, with the records that exist. Errors: 409 for likely
+ * duplicates unless `lenient`, 422.
+ */
+export async function planConversion(ctx: Context, draft: Draft, lenient: boolean): Promise<Plan> {
+  const { contact, opportunity, person, byCompany } = draft
+  if (!person) throw unknownReference(['contact/id'])
+  const account = byCompany ? await existingIfKnown(ctx, draft.account) : draft.account
   if (contact?.kind === 'new') assertComplete('contact', NewContact, contact.fields)
   if (account?.kind === 'new') assertComplete('account', NewAccount, account.fields)
   if (!lenient) await assertNoDuplicates(ctx, account, contact)
-  const { opportunity = {} } = requested
-  return { account, contact, opportunity: wishFor(opportunity) }
+  return { account, contact, opportunity }
 }
 
 function wishFor<Fields extends object>(
@@ -73,32 +98,37 @@ async function contactOf(ctx: Context, { contact_id }: Lead): Promise<Plan['cont
   return contact ? existing(contact.id) : null
 }
 
-/** Errors: 422 for an unknown contact. */
-async function personOf(ctx: Context, contact: Plan['contact']): Promise<Person> {
+async function personOf(ctx: Context, contact: Plan['contact']): Promise<Person | undefined> {
   if (contact?.kind !== 'existing') return contact?.fields ?? {}
-  const [found] = await contactService.find(ctx, [contact.id])
-  if (!found) throw unknownReference(['contact/id'])
-  return found
+  return (await contactService.find(ctx, [contact.id]))[0]
 }
 
-/** The account of a person, or the only one named like the company, or a new one of that name. */
-async function accountOf(
-  ctx: Context,
-  { account_id = null, company }: Person
-): Promise<Plan['account']> {
+/** The account of a person, or a new one named after the company. */
+async function accountOf(ctx: Context, person: Person | undefined): Promise<Plan['account']> {
+  const { account_id = null } = person ?? {}
   const [account] = account_id === null ? [] : await accountService.find(ctx, [account_id])
   if (account) return existing(account.id)
-  const name = company?.trim()
-  if (!name) return null
-  const [match, ...others] = await findDuplicates(ctx, 'account', { name })
-  if (match && others.length === 0) return existing(match.id)
-  return { kind: 'new', fields: { name } }
+  const name = companyOf(person)
+  return name === undefined ? null : { kind: 'new', fields: { name } }
+}
+
+/** The company of a person, unless that says that there is none. */
+function companyOf(person: Person | undefined): string | undefined {
+  const company = person?.company?.trim() ?? ''
+  return isPlaceholder(company) ? undefined : company
+}
+
+/** The only account that has the name of a new one, or else the new one. */
+async function existingIfKnown(ctx: Context, account: Plan['account']): Promise<Plan['account']> {
+  if (account?.kind !== 'new') return account
+  const [match, ...others] = await findDuplicates(ctx, 'account', account.fields)
+  return match && others.length === 0 ? existing(match.id) : account
 }
 
 /** A new account without a name gets that of the person's company. */
-function namedAfterCompany(account: Plan['account'], { company }: Person): Plan['account'] {
-  const name = company?.trim()
-  if (account?.kind !== 'new' || !name) return account
+function namedAfterCompany(account: Plan['account'], person: Person | undefined): Plan['account'] {
+  const name = companyOf(person)
+  if (account?.kind !== 'new' || name === undefined) return account
   return { kind: 'new', fields: { name, ...account.fields } }
 }
 

@@ -31,8 +31,13 @@ const convertRoute: FastifyPluginAsyncTypebox = async app => {
           'lead is converted only once: later calls return the first result with 200, ' +
           'regardless of their body and `If-Match`. A new record that probably already exists ' +
           'is refused with 409 and the `matches`: a contact with the same `email`, or the same ' +
-          '`first_name`, `last_name` and `company`; an account with the same `name` or the same ' +
-          'domain in `website`. `ETag` and `If-Match` are those of the lead.',
+          '`first_name`, `last_name` and `company`; an account with the same `name`, or the same ' +
+          'host in `website` unless many share it (social networks, site builders). Case, ' +
+          'accents, white space and punctuation at the end make no difference; a value such as ' +
+          '`n/a` matches nothing. Concurrent conversions into one new record create it once. ' +
+          'Until the conversion is undone, the activities of the lead are also among those of ' +
+          'the account, the contact and the opportunity. `ETag` and `If-Match` are those of the ' +
+          'lead.',
         tags,
         ...problems(409, 422),
         params: idParameter(),
@@ -94,8 +99,8 @@ const undoRoute: FastifyPluginAsyncTypebox = async app => {
         description:
           'Restores the status of the lead, deletes the records that the conversion created and ' +
           'clears the fields that it filled, except those that have since changed and records ' +
-          'that others refer to; the response lists what was left. `ETag` and `If-Match` are ' +
-          'those of the lead.',
+          'that others refer to; the response lists what was left. The activities of the lead ' +
+          'are no longer among those of the records. `ETag` and `If-Match` are those of the lead.',
         tags,
         ...problems(409),
         params: idParameter(),

@@ -1,4 +1,4 @@
-import { Type, type Static, type TObject, type TProperties } from '@sinclair/typebox'
+import { Type, type TObject, type TProperties } from '@sinclair/typebox'
 import { Id, Instant, Nullable, OneOf, Ref, Text } from '../../../core/http/schema.ts'
 import { Account, AccountChanges } from '../../crm/accounts/schema.ts'
 import { Contact, ContactChanges } from '../../crm/contacts/schema.ts'
@@ -52,12 +52,9 @@ export const NewConversion = Type.Object(
   }
 )
 
-/** A record, or null. A reference cannot be nullable in OpenAPI 3.0. */
-const OrNull = <T extends TObject>(record: T, description: string) =>
-  Type.Unsafe<Static<T> | null>({
-    anyOf: [Ref(record), { type: 'object', nullable: true, enum: [null] }],
-    description
-  })
+/** A record, or null; in full, since OpenAPI 3.0 knows no reference that may be null. */
+const OrNull = <T extends TObject>({ properties }: T, description: string) =>
+  Nullable(Type.Object(properties, { additionalProperties: false, description }))
 
 const sample = (record: TObject, fields: object = {}) => ({
   ...Object.fromEntries(
@@ -146,7 +143,7 @@ export const UndoneConversion = Type.Object(
         },
         { additionalProperties: false }
       ),
-      { maxItems: 10, description: 'Changes that were not undone.' }
+      { maxItems: 4, description: 'Changes that were not undone, by record.' }
     )
   },
   {

@@ -1,5 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
+import { withAttempts } from '../../../core/attempts.ts'
+import type { Lock } from '../../../core/db/locks.ts'
 import { conflict, notFound, stale } from '../../../core/errors.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
@@ -11,11 +13,11 @@ import { leadService, type Lead } from '../../crm/leads/service.ts'
 import { opportunityService } from '../opportunities/service.ts'
 import { carryOut } from './convert.ts'
 import { accountPart, contactPart, opportunityPart } from './parts.ts'
-import { planConversion } from './plan.ts'
+import { draftConversion, locksOfDraft, planConversion } from './plan.ts'
 import { conversionResource } from './resource.ts'
 import type { Conversion, NewConversion, UndoneConversion } from './schema.ts'
 import { partNames, type Trace } from './table.ts'
-import { lockParts, undoParts } from './undo.ts'
+import { lockParts, locksOfCreated, undoParts } from './undo.ts'
 
 const records = repository(conversionResource)
 type Row = RowOf<typeof conversionResource>
@@ -44,15 +46,15 @@ export const leadConversionService = {
     lenient: boolean,
     versions?: Versions
   ) {
-    return await ctx.withLocks(
-      ['sales_process:shared'],
-      async ctx =>
-        await assignmentRuleService.withRotationLock(
-          ctx,
-          ['accounts', 'opportunities'],
-          async ctx => await convert(ctx, lead_id, requested, lenient, versions)
-        )
-    )
+    return await withAttempts(maxAttempts, async () => {
+      const draft = await draftConversion(ctx, await leadService.get(ctx, lead_id), requested)
+      const locks = await locksOfDraft(ctx, draft)
+      return await withConversionLocks(
+        ctx,
+        locks,
+        async ctx => await convert(ctx, lead_id, requested, { lenient, versions, locks })
+      )
+    })
   },
 
   /**
@@ -64,34 +66,53 @@ export const leadConversionService = {
     lead_id: number,
     versions?: Versions
   ): Promise<Static<typeof UndoneConversion>> {
-    return await ctx.withLocks(['sales_process:shared'], async ctx => {
-      const lead = await leadService.lock(ctx, lead_id)
-      const conversion = await findConversion(ctx, lead_id)
-      if (!conversion) throw notFound('conversion')
-      assertVersion(lead, versions)
-      await lockParts(ctx, conversion)
-      await records.remove(ctx, conversion.id)
-      const { contact_id, ...before } = conversion.lead_before
-      const wasGiven = contact_id === null && conversion.contact_id !== null
-      const hasChanged = wasGiven && lead.contact_id !== conversion.contact_id
-      const restored = await leadService.unconvert(ctx, lead_id, {
-        ...before,
-        contact_id: wasGiven && !hasChanged ? null : lead.contact_id
+    return await withAttempts(maxAttempts, async () => {
+      const before = await findConversion(ctx, lead_id)
+      const locks = before ? await locksOfCreated(ctx, before) : []
+      return await ctx.withLocks(['sales_process:shared', ...locks], async ctx => {
+        const lead = await leadService.lock(ctx, lead_id)
+        const conversion = await findConversion(ctx, lead_id)
+        if (!conversion) throw notFound('conversion')
+        assertVersion(lead, versions)
+        return conversion.id === before?.id ? await undo(ctx, lead, conversion) : undefined
       })
-      const { undone, left } = await undoParts(ctx, conversion)
-      const reason = 'contact_id has since changed.'
-      const leftOfLead = hasChanged ? [{ type: 'lead' as const, id: lead_id, reason }] : []
-      return { lead: restored, undone, left: [...leftOfLead, ...left] }
     })
   }
 }
 
+/** How often a conversion is tried again because what it would create has changed meanwhile. */
+const maxAttempts = 5
+
+/** Runs `work` with these locks and those that every conversion needs. */
+async function withConversionLocks<T>(
+  ctx: Context,
+  locks: Lock[],
+  work: (ctx: Context) => Promise<T>
+): Promise<T> {
+  return await ctx.withLocks(
+    ['sales_process:shared'],
+    async ctx =>
+      await assignmentRuleService.withRotationLock(
+        ctx,
+        ['accounts', 'opportunities'],
+        async ctx => await ctx.withLocks(locks, work)
+      )
+  )
+}
+
+interface Conditions {
+  lenient: boolean
+  versions: Versions
+  /** Those that are held for records that may be created. */
+  locks: Lock[]
+}
+
+/** Converts a lead; undefined if that would create records without a lock. */
 async function convert(
   ctx: Context,
   lead_id: number,
   requested: Static<typeof NewConversion>,
-  lenient: boolean,
-  versions: Versions
+  { lenient, versions, locks }: Conditions
 ) {
   const lead = await leadService.lock(ctx, lead_id)
   const known = await findConversion(ctx, lead_id)
@@ -99,7 +120,10 @@ async function convert(
   assertVersion(lead, versions)
   if (lead.status === 'converted')
     throw conflict('The lead was converted elsewhere; its conversion is unknown.')
-  const plan = await planConversion(ctx, lead, requested, lenient)
+  const draft = await draftConversion(ctx, lead, requested)
+  const needed = await locksOfDraft(ctx, draft)
+  if (!needed.every(lock => locks.includes(lock))) return undefined
+  const plan = await planConversion(ctx, draft, lenient)
   const { account, contact, opportunity } = await carryOut(ctx, lead, plan)
   const contact_id = contact?.record.id ?? null
   const converted = await leadService.convert(ctx, lead, contact_id)
@@ -122,6 +146,27 @@ async function convert(
   return { conversion: await present(ctx, converted, conversion), created: true }
 }
 
+/** Undoes the conversion of a lead, which is locked. */
+async function undo(
+  ctx: Context,
+  lead: Lead,
+  conversion: Row
+): Promise<Static<typeof UndoneConversion>> {
+  await lockParts(ctx, conversion)
+  await records.remove(ctx, conversion.id)
+  const { contact_id, ...before } = conversion.lead_before
+  const wasGiven = contact_id === null && conversion.contact_id !== null
+  const hasChanged = wasGiven && lead.contact_id !== conversion.contact_id
+  const restored = await leadService.unconvert(ctx, lead.id, {
+    ...before,
+    contact_id: wasGiven && !hasChanged ? null : lead.contact_id
+  })
+  const { undone, left } = await undoParts(ctx, conversion)
+  const reason = 'contact_id has since changed.'
+  const leftOfLead = hasChanged ? [{ type: 'lead' as const, id: lead.id, reason }] : []
+  return { lead: restored, undone, left: [...leftOfLead, ...left] }
+}
+
 /**
  * Checked only before something is done: who got no response and asks again still has the version
  * from before the conversion.
@@ -132,7 +177,7 @@ function assertVersion({ version }: Lead, versions: Versions): void {
 
 /** The conversion of a lead, unless it was undone. */
 const findConversion = async (ctx: Context, lead_id: number): Promise<Row | undefined> =>
-  (await records.list(ctx, { filters: equal({ lead_id }), limit: 1 })).data[0]
+  await records.first(ctx, { filters: equal({ lead_id }) })
 
 /** A conversion with its records as they are now. */
 async function present(

@@ -1,12 +1,14 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
+import type { Lock } from '../../../core/db/locks.ts'
 import { ours } from '../../../core/db/sql.ts'
 import { Problem } from '../../../core/errors.ts'
 import type { Identified } from '../../../core/http/responses.ts'
 import { referencesTo, type Resource, type RowOf } from '../../../core/records/resource.ts'
 import { accountService } from '../../crm/accounts/service.ts'
 import { contactService } from '../../crm/contacts/service.ts'
+import { creationLocks } from './duplicates.ts'
 import { accountPart, contactPart, opportunityPart, type Part } from './parts.ts'
 import type { conversionResource } from './resource.ts'
 import type { UndoneConversion } from './schema.ts'
@@ -14,6 +16,19 @@ import type { Trace } from './table.ts'
 
 type Conversion = RowOf<typeof conversionResource>
 type Outcome = Pick<Static<typeof UndoneConversion>, 'undone' | 'left'>
+
+/**
+ * The locks for deleting the account that a conversion created: no other conversion uses it
+ * meanwhile.
+ */
+export async function locksOfCreated(
+  ctx: Context,
+  { account_id, traces }: Conversion
+): Promise<Lock[]> {
+  if (account_id === null || !traces.account?.created) return []
+  const [account] = await accountService.find(ctx, [account_id])
+  return account ? await creationLocks(ctx, 'account', account) : []
+}
 
 /**
  * Locks what a conversion wrote, in the order in which it did, so that the two never wait for each
@@ -57,7 +72,7 @@ async function undoPart<Row extends Identified, Fields extends object>(
 ): Promise<Outcome> {
   if (id === null || !trace) return { undone: [], left: [] }
   const type = part.name
-  const left = (...reasons: string[]) => reasons.map(reason => ({ type, id, reason }))
+  const left = (reason: string) => [{ type, id, reason }]
   const names = Object.keys(trace.filled)
   if (!trace.created && names.length === 0) return { undone: [], left: [] }
   const [record] = await part.find(ctx, [id])
@@ -66,9 +81,8 @@ async function undoPart<Row extends Identified, Fields extends object>(
   try {
     if (!trace.created) {
       const { cleared, changed } = await clear(ctx, part, record, trace.filled)
-      const reasons = changed.map(name => `${name} has since changed.`)
       const undone = cleared.length > 0 ? [{ type, id, fields: cleared }] : []
-      return { undone, left: left(...reasons) }
+      return { undone, left: changed.length > 0 ? left(sinceChanged(changed)) : [] }
     }
     if (record.version !== trace.version) return { undone: [], left: left('It has since changed.') }
     const users = await usersOf(ctx, part.resource, id)
@@ -82,6 +96,10 @@ async function undoPart<Row extends Identified, Fields extends object>(
     throw error
   }
 }
+
+const conjunction = new Intl.ListFormat('en')
+const sinceChanged = (fields: string[]) =>
+  `${conjunction.format(fields)} ${fields.length === 1 ? 'has' : 'have'} since changed.`
 
 /** Clears the fields that still have the values that they were filled with. */
 async function clear<Row extends Identified, Fields extends object>(

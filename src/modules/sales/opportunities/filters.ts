@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { SQL } from 'drizzle-orm'
 import { sql } from '../../../core/db/drizzle.ts'
-import { ours } from '../../../core/db/sql.ts'
+import { ours, oursWithDeleted } from '../../../core/db/sql.ts'
 import { Id, Key, Text } from '../../../core/http/schema.ts'
 import { mine, type VirtualFilters } from '../../../core/records/filter.ts'
 import { leads } from '../../crm/leads/table.ts'
@@ -11,23 +11,26 @@ import { opportunities } from './table.ts'
 
 const { id, lead_id, assigned_to, created_at } = opportunities
 
+/** All leads: what came of a lead that was deleted is not undone. */
+const everyLead = oursWithDeleted(leads, 'l')
+
 /** The leads that are members of a campaign, themselves or by their contact, and since when. */
 const members = (campaign: SQL) => sql`(
   select m.lead_id, m.created_at from ${ours(campaignMembers, 'm')}
   where m.campaign_id = ${campaign}
   union all
   select l.id, m.created_at
-  from ${ours(campaignMembers, 'm')} join ${ours(leads, 'l')} on l.contact_id = m.contact_id
+  from ${ours(campaignMembers, 'm')} join ${everyLead} on l.contact_id = m.contact_id
   where m.campaign_id = ${campaign}) member`
 
 /** The condition that the lead of an opportunity meets another one. */
 const ofLead = (condition: SQL) =>
-  sql`exists (select from ${ours(leads, 'l')} where l.id = ${lead_id} and ${condition})`
+  sql`exists (select from ${everyLead} where l.id = ${lead_id} and ${condition})`
 
 /** Filters of opportunities that are not fields. */
 export const opportunityFilters: VirtualFilters = {
   contact_id: {
-    schema: Id({ description: 'Contact of the lead.' }),
+    schema: Id({ description: 'Contact of the lead, deleted or not.' }),
     condition: contact => ofLead(sql`l.contact_id = ${contact}`)
   },
   entered_stage: {
@@ -36,7 +39,7 @@ export const opportunityFilters: VirtualFilters = {
       where t.subject_type = 'opportunity' and t.subject_id = ${id} and t.to_stage = ${key})`
   },
   lead_source: {
-    schema: Text(50, { description: '`source` of the lead.' }),
+    schema: Text(50, { description: '`source` of the lead, deleted or not.' }),
     condition: source => ofLead(sql`l.source = ${source}`)
   },
   'lead_source[null]': {
@@ -45,7 +48,7 @@ export const opportunityFilters: VirtualFilters = {
         'There is no lead, or it has no `source` (true); the lead has a `source` (false).'
     }),
     // not `exists`: for its negation Postgres would read all leads of all organizations
-    condition: () => sql`(select l.source from ${ours(leads, 'l')} where l.id = ${lead_id}) is null`
+    condition: () => sql`(select l.source from ${everyLead} where l.id = ${lead_id}) is null`
   },
   campaign_id: {
     schema: Id({

@@ -46,9 +46,15 @@ const stageRequirementsAreMet = rule(
       field => after[field] === null && (entersStage({ before, after }) || before![field] !== null)
     )
     if (missing.length > 0)
-      throw ruleBroken(missing, `The stage ${after.stage} requires ${missing.join(', ')}.`)
+      throw ruleBroken(missing, `The stage ${after.stage} requires ${missing.join(', ')}.`, {
+        rule: 'required_by_stage',
+        stage: after.stage,
+        fields: missing
+      })
   }
 )
+
+const whenLost = { field: 'status', values: ['lost'] }
 
 const onlyLostHasReason = rule(
   ['pipeline_id', 'stage', 'status', 'lost_reason'],
@@ -56,9 +62,16 @@ const onlyLostHasReason = rule(
     if (!entersStage({ before, after }) && !hasChanged({ before, after }, 'lost_reason')) return
     const { status, lost_reason } = after
     if (status === 'lost' && lost_reason === null)
-      throw ruleBroken('lost_reason', '`lost_reason` is required when an opportunity is lost.')
+      throw ruleBroken('lost_reason', '`lost_reason` is required when an opportunity is lost.', {
+        rule: 'required_when',
+        ...whenLost
+      })
     if (status !== 'lost' && lost_reason !== null)
-      throw ruleBroken('lost_reason', '`lost_reason` is only allowed when the opportunity is lost.')
+      throw ruleBroken(
+        'lost_reason',
+        '`lost_reason` is only allowed when the opportunity is lost.',
+        { rule: 'only_when', ...whenLost }
+      )
   }
 )
 
@@ -70,7 +83,8 @@ const closedIsCertain = rule(
     if (certain === undefined || after.probability === certain) return
     throw ruleBroken(
       'probability',
-      `The probability of a ${after.status} opportunity must be ${certain}.`
+      `The probability of a ${after.status} opportunity must be ${certain}.`,
+      { rule: 'certain', kind: after.status, probability: certain }
     )
   }
 )

@@ -19,12 +19,7 @@ const fields = {
   lead_id: Nullable(Id({ description: 'Lead that the opportunity came from.', example: 1 })),
   account_id: Nullable(Id({ description: 'Account of the prospective buyer.', example: 1 })),
   title: Name(200, { description: 'Title.', example: 'Enterprise Software License' }),
-  amount: Nullable(
-    Money(99_999_999.99, {
-      description: 'Amount, with up to two decimal places.',
-      example: 50000.0
-    })
-  ),
+  amount: Nullable(Money(99_999_999.99, { description: 'Amount.', example: 50000.0 })),
   pipeline_id: Id({
     description: 'Pipeline ID. Default: the default pipeline.',
     example: 1

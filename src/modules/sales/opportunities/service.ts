@@ -70,8 +70,6 @@ export const opportunityService = {
     return await withStages(ctx, async ctx => {
       const opportunity = await records.restore(ctx, id)
       const { pipeline_id, stage } = opportunity
-      const [pipeline] = await pipelineService.find(ctx, [pipeline_id])
-      if (!pipeline) throw conflict('The pipeline was deleted: restore it first.')
       const stages = await stageService.ofPipeline(ctx, pipeline_id)
       if (!stages.some(({ key }) => key === stage))
         throw conflict(`The stage ${stage} was deleted: restore it first.`)
@@ -95,8 +93,12 @@ async function stagesOf(ctx: Context, pipeline_id: number): Promise<Stage[]> {
 function stageNamed(stages: Stage[], key: string): Stage {
   const stage = stages.find(stage => stage.key === key)
   if (stage) return stage
-  const keys = stages.map(({ key }) => key).join(', ')
-  throw ruleBroken('stage', `There is no stage ${key} in this pipeline; its stages are ${keys}.`)
+  const allowed = stages.map(({ key }) => key)
+  throw ruleBroken(
+    'stage',
+    `There is no stage ${key} in this pipeline; its stages are ${allowed.join(', ')}.`,
+    { rule: 'unknown_stage', value: key, allowed }
+  )
 }
 
 /** What follows from entering a stage, for a new opportunity or from what it was `before`. */

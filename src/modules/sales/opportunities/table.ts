@@ -42,7 +42,7 @@ export const filterable = [...indexed, 'lead_id', 'pipeline_id'] as const
 
 /**
  * `stage` is the key of a stage of the pipeline (by a foreign key in drizzle/0004), `status` what
- * that stage means.
+ * that stage means (by the trigger `status_follows_stage`).
  */
 export const opportunities = pgTable(
   'opportunities',
@@ -75,14 +75,15 @@ export const opportunities = pgTable(
     index('idx_opportunities_pipeline')
       .on(t.organization_id, t.pipeline_id, t.stage, t.assigned_to, t.amount, t.probability, t.id)
       .where(sql`${t.deleted_at} is null`),
-    index('idx_opportunities_forecast')
-      .on(t.organization_id, t.close_date, t.status, t.amount, t.probability)
+    index('idx_opportunities_months')
+      .on(t.organization_id, t.close_date, t.closed_at, t.status, t.amount, t.probability)
       .where(sql`${t.deleted_at} is null`),
     reference('opportunities', t, 'lead_id', leads),
     reference('opportunities', t, 'account_id', accounts),
     reference('opportunities', t, 'pipeline_id', pipelines),
     reference('opportunities', t, 'assigned_to', users),
     check('opportunities_amount_check', sql`${t.amount} >= 0`),
-    check('opportunities_probability_check', sql`${t.probability} between 0 and 100`)
+    check('opportunities_probability_check', sql`${t.probability} between 0 and 100`),
+    check('opportunities_closed_at_check', sql`(${t.closed_at} is null) = (${t.status} = 'open')`)
   ]
 )

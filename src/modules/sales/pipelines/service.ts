@@ -40,7 +40,10 @@ export const pipelineService = {
   /** The pipeline of opportunities that name none. Errors: 422 when there is none. */
   async getDefault(ctx: Context) {
     const pipeline = await findDefault(ctx)
-    if (!pipeline) throw ruleBroken('pipeline_id', 'There is no default pipeline: specify one.')
+    if (!pipeline)
+      throw ruleBroken('pipeline_id', 'There is no default pipeline: specify one.', {
+        rule: 'no_default'
+      })
     return pipeline
   },
 
@@ -61,7 +64,8 @@ export const pipelineService = {
       if (before.is_default && !is_default)
         throw ruleBroken(
           'is_default',
-          'Make another pipeline the default instead; that unsets this one.'
+          'Make another pipeline the default instead; that unsets this one.',
+          { rule: 'one_default' }
         )
       if (!before.is_default && is_default) await unsetDefault(ctx)
       return await records.update(ctx, id, changes)
@@ -88,7 +92,7 @@ export const pipelineService = {
 }
 
 const findDefault = async (ctx: Context) =>
-  (await records.list(ctx, { filters: equal({ is_default: true }), limit: 1 })).data[0]
+  await records.first(ctx, { filters: equal({ is_default: true }) })
 
 async function unsetDefault(ctx: Context): Promise<void> {
   const pipeline = await findDefault(ctx)

@@ -13,7 +13,8 @@ const RemovalQuery = Type.Object(
     move_to: Type.Optional(
       Key(50, {
         description:
-          'Key of the stage to move opportunities to, in the same pipeline and of the same kind.'
+          'Key of the stage to move opportunities to, in the same pipeline and of the same kind.',
+        examples: ['negotiation']
       })
     )
   },

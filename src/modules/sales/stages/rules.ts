@@ -21,9 +21,14 @@ export function probabilityOf(
 ): number {
   const certain = certainProbability(kind)
   const probability = given ?? certain
-  if (probability === undefined) throw ruleBroken(field, 'An open stage requires a probability.')
+  if (probability === undefined)
+    throw ruleBroken(field, 'An open stage requires a probability.', { rule: 'required' })
   if (certain !== undefined && probability !== certain)
-    throw ruleBroken(field, `The probability of a ${kind} stage must be ${certain}.`)
+    throw ruleBroken(field, `The probability of a ${kind} stage must be ${certain}.`, {
+      rule: 'certain',
+      kind,
+      probability: certain
+    })
   return probability
 }
 
@@ -35,7 +40,11 @@ export function assertNextStages(
 ): void {
   const i = next_stages?.findIndex(key => !keys.includes(key)) ?? -1
   if (i < 0) return
-  throw ruleBroken(`${field}/${i}`, `There is no other stage ${next_stages![i]} in this pipeline.`)
+  throw ruleBroken(
+    `${field}/${i}`,
+    `There is no other stage ${next_stages![i]} in this pipeline.`,
+    { rule: 'unknown_stage', value: next_stages![i], allowed: keys }
+  )
 }
 
 /** Errors: 409 when none of the stages is open. */

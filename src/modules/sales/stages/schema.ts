@@ -16,13 +16,15 @@ import { requirable, statuses } from '../opportunities/table.ts'
 /** The key of a stage, which opportunities refer to. */
 const StageKey = (description: string, example = 'proposal') => Key(50, { description, example })
 
+/** Maximum position of a stage. */
+export const maxPosition = 1_000_000
 /** Maximum number of stages of a pipeline. */
 export const maxStages = 100
 
 const changeable = {
   name: Name(100, { description: 'Name.', example: 'Demo' }),
   position: Count({
-    maximum: 1_000_000,
+    maximum: maxPosition,
     description:
       'Position in the order of stages. Default: for an open stage, after the last open one, ' +
       'shifting later stages back; for others, at the end.',

@@ -8,7 +8,13 @@ import { opportunityResource } from '../opportunities/resource.ts'
 import { opportunitiesIn, stageBeingCleared } from './queries.ts'
 import { stageResource } from './resource.ts'
 import { assertNextStages, assertOneOpen, isOpen, probabilityOf, type Stage } from './rules.ts'
-import { maxStages, type NewStage, type PipelineStage, type StageChanges } from './schema.ts'
+import {
+  maxPosition,
+  maxStages,
+  type NewStage,
+  type PipelineStage,
+  type StageChanges
+} from './schema.ts'
 
 export type { Stage } from './rules.ts'
 
@@ -83,7 +89,10 @@ export const stageService = {
       const { key, kind = 'open', required_fields = [], next_stages = null } = input
       const at = `stages/${i}`
       if (keys.indexOf(key) < i)
-        throw ruleBroken(`${at}/key`, `Another stage already has the key ${key}.`)
+        throw ruleBroken(`${at}/key`, `Another stage already has the key ${key}.`, {
+          rule: 'distinct',
+          value: key
+        })
       const others = keys.filter(other => other !== key)
       assertNextStages(next_stages, others, `${at}/next_stages`)
       const probability = probabilityOf(kind, input.probability, `${at}/probability`)
@@ -91,7 +100,7 @@ export const stageService = {
       return { ...input, pipeline_id, kind, required_fields, next_stages, probability, position }
     })
     if (!stages.some(isOpen))
-      throw ruleBroken('stages', 'A pipeline needs at least one open stage.')
+      throw ruleBroken('stages', 'A pipeline needs at least one open stage.', { rule: 'one_open' })
     await records.createMany(ctx, stages)
   },
 
@@ -210,13 +219,19 @@ function replaceNext(stage: Stage, key: string, successor: string | undefined): 
 
 /**
  * The position of a new stage of this kind among the others, which are in order; those after it
- * are moved back if there is no room.
+ * are moved back if there is no room, and all get new positions if there is none at the end.
  */
 async function makeRoom(ctx: Context, kind: Stage['kind'], others: Stage[]): Promise<number> {
   const index = kind === 'open' ? others.findLastIndex(isOpen) + 1 : others.length
   const later = others.slice(index)
   const position = others[index - 1]!.position + 1
-  const shift = later.length > 0 ? position + 1 - later[0]!.position : 0
+  const shift = Math.max(0, later.length > 0 ? position + 1 - later[0]!.position : 0)
+  const last = later.length > 0 ? later.at(-1)!.position + shift : position
+  if (last > maxPosition) {
+    const renumbered = others.map(({ id }, i) => ({ id, position: i < index ? i + 1 : i + 2 }))
+    await records.updateMany(ctx, renumbered)
+    return index + 1
+  }
   if (shift > 0) {
     const changes = later.map(({ id, position }) => ({ id, position: position + shift }))
     await records.updateMany(ctx, changes)
@@ -270,6 +285,13 @@ async function assertTarget(
     `move_to must be another ${kind} stage of this pipeline: ` +
     `${possible.join(', ') || 'there is none'}.`
   throw new Problem(422, 'rule_broken', detail, {
-    errors: [{ parameter: 'move_to', code: 'rule_broken', detail }]
+    errors: [
+      {
+        parameter: 'move_to',
+        code: 'rule_broken',
+        detail,
+        params: { rule: 'unknown_stage', value: move_to, allowed: possible }
+      }
+    ]
   })
 }

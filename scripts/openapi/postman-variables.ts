@@ -1,0 +1,90 @@
+import { getTableConfig } from 'drizzle-orm/pg-core'
+import { referencesOf, resourceOf, type Resource } from '../../src/core/records/resource.ts'
+
+type Json = Record<string, unknown>
+
+/** A variable of the collection where a value is used. */
+const use = (name: string) => `{{${name}}}`
+
+/** The variable with the ID of the record that the collection created last: `contact_id`. */
+export const idVariable = ({ name }: Pick<Resource, 'name'>) => `${name}_id`
+
+/** The variables that a response sets, by the names of its fields. */
+export const sessionVariables: Record<string, string> = {
+  token: 'token',
+  access_token: 'token',
+  refresh_token: 'refresh_token'
+}
+/** The ID of the user who logged in, who is responsible for all that the collection creates. */
+export const ownId = 'own_id'
+
+/** The variables that hold the values of requests that are not about a record. */
+const credentials: Record<string, string> = {
+  username: 'username',
+  password: 'password',
+  refresh_token: 'refresh_token',
+  current_password: 'password',
+  new_password: 'new_password'
+}
+
+export const withCredentials = (body: Json): Json =>
+  mapValues(body, (value, field) =>
+    credentials[field] === undefined ? value : use(credentials[field])
+  )
+
+/**
+ * The example of a body that creates or changes a record, with the records that the collection
+ * created in place of those of the example, and with unique values that are new in each run.
+ */
+export function withRecords(resource: Resource, body: Json): Json {
+  const targets = targetsOf(resource)
+  const unique = uniqueFieldsOf(resource)
+  return mapValues(body, (value, field) => {
+    const target = targets.get(field)
+    if (target !== undefined) return Array.isArray(value) ? [use(target)] : use(target)
+    if (Array.isArray(value)) return value.map(item => (isLink(item) ? linkTo(item) : item))
+    const isUnique = unique.has(field) && typeof value === 'string'
+    return isUnique ? value.replace(/(?=@)|$/, use('$timestamp')) : value
+  })
+}
+
+/** The text of a body: IDs are numbers. */
+export const textOf = (body: Json): string =>
+  JSON.stringify(body, null, 2).replaceAll(/"(\{\{\w+_id\}\})"/g, '$1')
+
+const mapValues = (object: Json, map: (value: unknown, key: string) => unknown): Json =>
+  Object.fromEntries(Object.entries(object).map(([key, value]) => [key, map(value, key)]))
+
+interface Link {
+  type: string
+  id: number
+}
+const isLink = (value: unknown): value is Link =>
+  typeof value === 'object' && value !== null && 'type' in value && 'id' in value
+const linkTo = ({ type }: Link) => ({ type, id: use(idVariable({ name: type })) })
+
+/** The variable with the ID for each field that refers to other records. */
+function targetsOf(resource: Resource): Map<string, string> {
+  const single = referencesOf(resource)
+    .filter(({ table }) => table === resource.table)
+    .map(({ column, to }) => [column.name, to] as const)
+  const lists = Object.values(resource.include ?? {}).flatMap(included =>
+    typeof included === 'object' && 'ids' in included
+      ? [[included.ids, resourceOf(included.of)!] as const]
+      : []
+  )
+  return new Map(
+    [...single, ...lists].map(([field, to]) => [field, to.name === 'user' ? ownId : idVariable(to)])
+  )
+}
+
+/** The fields with unique values that callers choose freely, by the names of the constraints. */
+function uniqueFieldsOf({ table, create }: Resource): Set<string> {
+  const { name, indexes, uniqueConstraints } = getTableConfig(table)
+  const names = [
+    ...indexes.filter(({ config }) => config.unique).map(({ config }) => config.name ?? ''),
+    ...uniqueConstraints.map(constraint => constraint.name ?? '')
+  ]
+  const fields = names.map(unique => unique.replace(`${name}_`, '').replace(/_unique$/, ''))
+  return new Set(fields.filter(field => create?.properties[field]?.enum === undefined))
+}

@@ -1,0 +1,115 @@
+// Records of every resource whose text is recognized wherever it turns up.
+import type { TSchema } from '@sinclair/typebox'
+import { Ajv } from 'ajv'
+import formats from 'ajv-formats'
+import { allResources } from '../../src/core/records/resource.ts'
+import type { Call } from './app.ts'
+
+/** What marks planted text: a word, and a color where only colors are accepted. */
+export interface Mark {
+  word: string
+  color: string
+}
+
+export const ours: Mark = { word: 'zqours', color: '#0ddba1' }
+export const theirs: Mark = { word: 'theirs', color: '#5eed00' }
+
+/** IDs of planted records, by the path of their resource. */
+export type Ids = Record<string, number>
+/** What a body needs besides its text: references, and text that has to have a certain form. */
+export type Sample = (ids: Ids, word: string) => Record<string, unknown>
+
+/** In the order of creation. A resource may have several; its ID is that of the first one. */
+const samples: [path: string, sample: Sample][] = [
+  ['users', (_, word) => ({ password: `a ${word} harbour 47` })],
+  ['tags', () => ({})],
+  ['accounts', ids => ({ assigned_to: ids.users, tags: [ids.tags] })],
+  ['contacts', ids => ({ account_id: ids.accounts, tags: [ids.tags] })],
+  ['leads', ids => ({ contact_id: ids.contacts, unqualified_reason: null })],
+  ['leads', ids => ({ assigned_to: ids.users, status: 'unqualified' })],
+  ['pipelines', () => ({})],
+  ['stages', (ids, word) => ({ pipeline_id: ids.pipelines, key: `${word}_stage`, probability: 1 })],
+  [
+    'opportunities',
+    (ids, word) => ({
+      pipeline_id: ids.pipelines,
+      stage: `${word}_stage`,
+      amount: 300,
+      lost_reason: null
+    })
+  ],
+  ['opportunities', ids => ({ lead_id: ids.leads, stage: 'won', amount: 20, lost_reason: null })],
+  ['opportunities', ids => ({ account_id: ids.accounts, stage: 'lost', amount: 1 })],
+  [
+    'activities',
+    ids => ({
+      type: 'call',
+      status: 'completed',
+      assigned_to: ids.users,
+      links: [
+        { type: 'contact', id: ids.contacts },
+        { type: 'lead', id: ids.leads },
+        { type: 'account', id: ids.accounts },
+        { type: 'opportunity', id: ids.opportunities }
+      ]
+    })
+  ],
+  ['campaigns', () => ({ status: 'active' })],
+  ['campaign-members', ids => ({ campaign_id: ids.campaigns, contact_id: ids.contacts })],
+  ['teams', ids => ({ member_ids: [ids.users] })],
+  ['territories', (_, word) => ({ filter: `country=${word}` })],
+  [
+    'scoring-models',
+    (_, word) => ({ rules: [{ field: 'source', operator: 'eq', value: word, points: 1 }] })
+  ],
+  [
+    'assignment-rules',
+    (ids, word) => ({ resource: 'leads', user_id: ids.users, filter: `source=${word}` })
+  ]
+]
+
+/** Plants records of every resource, with the mark in every text field that a caller can set. */
+export async function plant(call: Call, mark: Mark, more: [string, Sample][] = []): Promise<Ids> {
+  const ids: Ids = {}
+  const planted = new Set<string>()
+  for (const [path, sample] of [...samples, ...more]) {
+    const body = { ...markedText(path, mark), ...sample(ids, mark.word) }
+    const answer = await call(`POST /api/${path}`, body)
+    if (answer.statusCode !== 201) throw new Error(`${path} was not planted: ${answer.body}`)
+    ids[path] ??= answer.json().id
+    for (const [name, value] of Object.entries(body))
+      if (holds(JSON.stringify(value), mark)) planted.add(`${path}.${name}`)
+  }
+  const forgotten = allResources()
+    .flatMap(({ path }) => textFields(path).map(([name]) => `${path}.${name}`))
+    .filter(name => !planted.has(name))
+  if (forgotten.length > 0) throw new Error(`${forgotten.join(', ')} were not planted`)
+  return ids
+}
+
+/** Whether a text holds the mark, in any case. */
+export const holds = (text: string, { word, color }: Mark): boolean =>
+  text.toLowerCase().includes(word) || text.includes(color)
+
+/** The fields of a new record that take text of the caller's own. */
+export function textFields(path: string): [string, TSchema][] {
+  const { create } = allResources().find(resource => resource.path === path) ?? {}
+  return Object.entries<TSchema>(create?.properties ?? {}).filter(
+    ([, { type, enum: values, format }]) =>
+      type === 'string' && values === undefined && !format?.startsWith('date')
+  )
+}
+
+const ajv = new Ajv({ strict: false })
+;(formats as unknown as typeof formats.default)(ajv)
+
+/** The first spelling of the mark that each text field accepts. */
+const markedText = (path: string, { word, color }: Mark): Record<string, unknown> =>
+  Object.fromEntries(
+    textFields(path).map(([name, schema]) => {
+      const spellings = [`${word}_${name}`, word, `${word}@example.com`, color]
+      const spelling = spellings.find(text => ajv.validate(schema, text))
+      if (spelling === undefined) throw new Error(`${path}.${name} accepts no mark`)
+      return [name, spelling]
+    })
+  )

@@ -1,0 +1,47 @@
+// Everything that can be read, as the document says.
+import type { App, Call } from './app.ts'
+import { documentOf, resolved, type Operation } from './document.ts'
+import { ours, type Ids } from './plant.ts'
+
+/** Numbers that charts count up in each process. */
+const chartNumbers = /\bzr\d+-cls-\d+/g
+
+/**
+ * The answers to every GET of the document, in every format: lists and reports, and, where there
+ * is an ID for them, records and what belongs to them.
+ */
+export async function readAll(app: App, call: Call, ids: Ids = {}): Promise<Map<string, string>> {
+  const read = new Map<string, string>()
+  for (const [path, { get }] of Object.entries(documentOf(app).paths)) {
+    if (!get?.security?.length || path.startsWith('/api/auth/')) continue
+    const id = ids[path.split('/')[2]!]
+    if (path.includes('{') && id === undefined) continue
+    const url = path.replace('{id}', String(id))
+    for (const query of queriesOf(get))
+      for (const accept of formatsOf(app, get)) {
+        const request = `GET ${url}?${query}`
+        const { statusCode, body } = await call(request, undefined, { accept })
+        read.set(`${request} as ${accept}`, `${statusCode} ${body.replaceAll(chartNumbers, '')}`)
+      }
+  }
+  return read
+}
+
+/** Queries that show more than a plain list: its total, its related records, and what it finds. */
+function queriesOf({ parameters = [] }: Operation): string[] {
+  const included = parameters.find(({ name }) => name === 'include')?.schema.pattern ?? '()'
+  const queries = [
+    'count=exact',
+    `include=${/\((.*?)\)/.exec(included)![1]!.replaceAll('|', ',')}`,
+    `q=${ours.word}`
+  ]
+  return ['', ...queries.filter(query => parameters.some(({ name }) => query.startsWith(name)))]
+}
+
+/** The formats of an operation's successful responses. */
+export function formatsOf(app: App, { responses }: Operation): string[] {
+  const formats = Object.entries(responses)
+    .filter(([status]) => status.startsWith('2'))
+    .flatMap(([, response]) => Object.keys(resolved(app, response).content ?? {}))
+  return formats.length > 0 ? formats : ['application/json']
+}
