@@ -130,7 +130,9 @@ export class Run {
       ([method, template]) => method === 'get' && template === `/api/${area}/{id}`
     )
     if (created.template !== `/api/${area}` || location === undefined || !get) return
-    const { id, version } = answer.json<{ id: number; version: number }>()
+    const { id, version } = answer.json<{ id?: number; version?: number }>()
+    // `fields` may have left them out
+    if (id === undefined || version === undefined) return
     if (actor !== this.#people.stranger) this.#remember(area, id)
     const call = (method: string, headers: Call['headers'], body?: string): Call => ({
       method,

@@ -2,7 +2,7 @@ import type { Ajv, ValidateFunction } from 'ajv'
 import type { FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { invalid } from '../core/errors.ts'
-import { clearBlankText, setFixedFieldsAside } from '../core/http/bodies.ts'
+import { clearBlankText, repeatsFixedFields, setFixedFieldsAside } from '../core/http/bodies.ts'
 import { ajv, faultOf, urlValidator } from '../core/http/validation.ts'
 
 type Json = Record<string, unknown>
@@ -70,6 +70,8 @@ const bodyValidator =
     if (typeof data === 'object' && data !== null && !Array.isArray(data)) {
       setFixedFieldsAside(String(definition.$id), data)
       clearBlankText(definition, data)
+      // what `fields` returned may have nothing else in it
+      if (Object.keys(data).length === 0 && repeatsFixedFields(data)) return { value: data }
     }
     return validate(data) ? { value: data } : { error: validate.errors }
   }

@@ -91,6 +91,22 @@ t.test('PUT of exactly what GET returned changes nothing', async t => {
   }
 })
 
+t.test('what GET returned with include or fields can be sent back, too', async t => {
+  const { id } = (await call('POST /api/accounts', { name: 'Account' })).json()
+  const path = `/api/accounts/${id}`
+  for (const query of [
+    'include=created_by',
+    'fields=id,version',
+    'fields=name&include=created_by'
+  ]) {
+    const read = (await call(`GET ${path}?${query}`)).json()
+    const sent = await call(`PUT ${path}`, read)
+    t.match([sent.statusCode, sent.json()], [200, { id, version: 1 }], query)
+  }
+  t.equal((await call(`PUT ${path}`, { version: 2 })).statusCode, 409)
+  t.equal((await call(`PUT ${path}`, {})).statusCode, 400)
+})
+
 t.test('another value of a field that cannot be changed is a 409 with a pointer', async t => {
   const tag = (await call('POST /api/tags', { name: 'Other' })).json()
   for (const [field, value] of [

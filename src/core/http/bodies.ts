@@ -32,9 +32,15 @@ export function declareFixedFields(schemaId: string, fields: readonly string[]):
 
 const repeated = new WeakMap<object, Json>()
 
-/** Takes the fields that an update cannot change out of its body, for `assertUnchanged`. */
+/**
+ * Takes the fields that an update cannot change out of its body, for `assertUnchanged`, and the
+ * related records that were read with them.
+ */
 export function setFixedFieldsAside(schemaId: string, body: Json): void {
-  const names = fixed.get(schemaId)?.filter(name => Object.hasOwn(body, name)) ?? []
+  const fields = fixed.get(schemaId)
+  if (!fields) return
+  delete body.included
+  const names = fields.filter(name => Object.hasOwn(body, name))
   if (names.length === 0) return
   repeated.set(body, Object.fromEntries(names.map(name => [name, body[name]])))
   for (const name of names) delete body[name]
