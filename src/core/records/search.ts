@@ -38,7 +38,7 @@ export function wordsIn(text: string): string[] {
   const words = plain.replaceAll(number, ' ').split(separators).map(withoutEdges)
   const found = [...new Set([...numbers, ...words])].filter(word => word !== '')
   // without a letter or digit it is found nowhere, but it is still a search
-  if (found.length === 0) return [text]
+  if (found.length === 0) return text.trim() === '' ? [] : [text]
   return found.toSorted((a, b) => b.length - a.length).slice(0, maxWords)
 }
 

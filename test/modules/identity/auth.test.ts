@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { PointReads } from '../../../src/core/db/point-reads.ts'
 import {
   application,
   bearer,
@@ -57,21 +58,18 @@ t.test('the wait for an unresponsive database is bounded', async t => {
       begin: async () => await new Promise(() => {})
     }
   )
+  const pointReads = new PointReads(silent, working.pool)
+  const withoutPoint = { ...working, point: silent, pointReads }
   const other = await login(app, admin.user.username)
   const { now } = performance
   t.teardown(() => {
     performance.now = now
   })
   for (const [request, database, body, who] of [
-    ['POST /api/auth/login', { ...working, point: silent }, { username: 'a', password }],
+    ['POST /api/auth/login', withoutPoint, { username: 'a', password }],
     ['POST /api/auth/login', { ...working, pool: silent }, { username: 'a', password }],
-    [
-      'GET /api/auth/me',
-      { ...working, point: silent },
-      undefined,
-      caller(app, bearer(other.token))
-    ],
-    ['GET /api/auth/me', { ...working, point: silent }, undefined, call],
+    ['GET /api/auth/me', withoutPoint, undefined, caller(app, bearer(other.token))],
+    ['GET /api/auth/me', withoutPoint, undefined, call],
     [
       'POST /api/auth/refresh',
       { ...working, pool: silent },
