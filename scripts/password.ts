@@ -21,7 +21,7 @@ async function main() {
     const [user] = await services.database.pool<UserRow[]>`
       select organization_id, id, username
       from users
-      where (lower(username) = lower(${name}) or lower(email) = lower(${name}))
+      where (lower(username) = lower(${name}) or email_key(email) = email_key(${name}))
         and deleted_at is null
         and status = 'active'`
     if (!user) throw new Error(`No active user ${name} in ${describeDatabase(config)}`)

@@ -30,8 +30,13 @@ async function main() {
     logger.warn({ err: error }, 'a connection was lost while it was being opened')
   })
 
-  const { settings, postgres } = await boot(config, line => {
-    logger.debug(line)
+  const { settings, postgres } = await boot(config, {
+    debug: line => {
+      logger.debug(line)
+    },
+    warn: line => {
+      logger.warn(line)
+    }
   })
   const app = await buildApp(settings, logger)
   let jobs: Jobs | undefined

@@ -108,6 +108,7 @@ t.test('the new resource works as written', async t => {
     'src',
     'drizzle',
     'scripts',
+    'test/support',
     'openapi',
     'package.json',
     'tsconfig.json',
@@ -115,7 +116,6 @@ t.test('the new resource works as written', async t => {
   ])
     cpSync(name, path.join(copy, name), { recursive: true })
   symlinkSync(path.resolve('node_modules'), path.join(copy, 'node_modules'))
-  mkdirSync(path.join(copy, 'test'))
   for (const { title, text } of blocks.filter(({ language }) => language === 'ts')) {
     const file = path.join(copy, title)
     if (title === 'src/app.ts') {

@@ -27,7 +27,12 @@ const instants = [
 ]
 const dates = ['2026-11-22', '2024-02-29', '1970-01-01']
 const formats: Record<string, readonly string[]> = {
-  email: ['a@example.com', 'Zoe.Quux+tag@Example.org', 'x_y@sub.example.net'],
+  'idn-email': [
+    'a@example.com',
+    'info@müller.example',
+    'Zoe.Quux+tag@Example.org',
+    'x_y@sub.example.net'
+  ],
   date: dates,
   'date-time': instants,
   'date-or-date-time': [...dates, ...instants],

@@ -9,22 +9,36 @@ import type { Services } from '../core/access/context.ts'
 import { migrate } from './migrations.ts'
 import { createFolder } from './private-folders.ts'
 
+/** What happens at boot: lines of the embedded Postgres, and what a migration says about data. */
+export interface BootLog {
+  debug: (line: string) => void
+  warn: (line: string) => void
+}
+
+/** For commands. */
+export const quiet: BootLog = {
+  debug: () => {},
+  warn: line => {
+    process.stderr.write(`${line}\n`)
+  }
+}
+
 /**
  * Starts the embedded Postgres if the configuration names no other, and migrates the database.
  * `settings`: the configuration with its open points decided.
  */
-export async function boot(config: Config, log: (line: string) => void) {
+export async function boot(config: Config, log: BootLog) {
   const { data_dir } = config
   const embedded =
     config.database_url === undefined
       ? await inFolder(data_dir, () =>
-          startEmbeddedPostgres({ data_dir: postgresFolder(data_dir), log })
+          startEmbeddedPostgres({ data_dir: postgresFolder(data_dir), log: log.debug })
         )
       : undefined
   const database_url = config.database_url ?? embedded!.url
   try {
     const jwt_secret = config.jwt_secret ?? (await inFolder(data_dir, () => storedSecret(data_dir)))
-    await migrate(database_url)
+    await migrate(database_url, log.warn)
     return { settings: { ...config, database_url, jwt_secret }, postgres: embedded }
   } catch (error) {
     await embedded?.stop()
@@ -49,7 +63,7 @@ export async function withServices(
 ): Promise<void> {
   const { settings, postgres } = await boot(
     { ...config, database_url: config.database_url ?? (await runningPostgres(config.data_dir)) },
-    () => {}
+    quiet
   )
   const services = createServices(settings)
   try {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { runMigrations } from 'graphile-worker'
 import postgres from 'postgres'
+import { assertUsable } from './database-checks.ts'
 import { drizzle, migrate as applyPending } from '../core/db/drizzle.ts'
 import { closePool, queuePool } from '../core/db/queue-pool.ts'
 import { version } from '../version.ts'
@@ -15,18 +16,21 @@ const lockTimeout = 60_000
 
 /**
  * Applies pending migrations, all or none. Processes that start together wait for each other.
- * `url`: `postgres://…`. Errors: with a message of one line; also when a newer release has migrated
+ * `url`: `postgres://…`; `report` gets what a migration says about data. Errors: with a message of one line; also when a newer release has migrated
  * the database, which this one would fill with what the newer one does not expect.
  */
-export async function migrate(url: string): Promise<void> {
+export async function migrate(url: string, report = (_line: string) => {}): Promise<void> {
   const client = postgres(url, {
     max: 1,
-    onnotice: () => {},
+    onnotice: ({ severity, message = '' }) => {
+      if (severity === 'WARNING') report(message)
+    },
     connection: { application_name: 'smartx-migrate', lock_timeout: lockTimeout }
   })
   const pool = queuePool(url)
   try {
     await client`select pg_advisory_lock(${lock})`
+    await assertUsable(client)
     await assertNoNewerRelease(client)
     // the queue first: our triggers add jobs to it
     await runMigrations({ pgPool: pool })

@@ -62,7 +62,7 @@ export const Problem = Type.Object(
                   '`rule_broken`, `rule` is the name of the rule; for `pattern`, `expected` is ' +
                   'the name of what is expected. With `code`, enough to write the text in ' +
                   'another language.',
-                example: { format: 'email' }
+                example: { format: 'idn-email' }
               }
             )
           },

@@ -102,6 +102,7 @@ export function textFields(path: string): [string, TSchema][] {
 
 const ajv = new Ajv({ strict: false })
 ;(formats as unknown as typeof formats.default)(ajv)
+ajv.addFormat('idn-email', /^[^@ ]+@[^@ ]+\.[a-z]+$/)
 
 /** The first spelling of the mark that each text field accepts. */
 const markedText = (path: string, { word, color }: Mark): Record<string, unknown> =>

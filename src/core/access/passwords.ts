@@ -31,14 +31,23 @@ export function passwords({ memory, passes }: PasswordCost): Passwords {
     if (limit.pendingCount >= maxQueue) throw unavailable('Too many logins at once. Retry.')
     return await limit(work)
   }
+  const matches = async (password: string, hashed: string | undefined) =>
+    await limited(async () => verify(hashed ?? (await nobody), password))
   return {
-    hash: async password => await limited(() => hash(password, options)),
+    hash: async password => await limited(() => hash(normalized(password), options)),
     verify: async (password, hashed) => {
-      const matches = await limited(async () => verify(hashed ?? (await nobody), password))
-      return matches && hashed !== undefined
+      const plain = normalized(password)
+      const isCorrect =
+        (await matches(plain, hashed)) ||
+        // one that was hashed as it was typed, before 0.2
+        (plain !== password && (await matches(password, hashed)))
+      return isCorrect && hashed !== undefined
     }
   }
 }
+
+/** One form of characters that keyboards compose differently (NIST SP 800-63B §3.1.1.2). */
+const normalized = (password: string) => password.normalize('NFKC')
 
 let common: Promise<Set<string>> | undefined
 

@@ -71,6 +71,41 @@ export function searchText(columns: readonly string[], phones: readonly string[]
     .generatedAlwaysAs(sql.raw(`search_text(${parts.join(', ')})`))
 }
 
+/** Columns that hold email addresses, which are compared without case. */
+const isEmail = ({ name }: PgColumn): boolean => name === 'email'
+/** What a column can hold, if that is a list. The columns of an index know it by their config. */
+const valuesOf = (column: PgColumn): readonly string[] =>
+  column.enumValues ??
+  (column as unknown as { config: { enumValues?: string[] } }).config.enumValues ??
+  []
+
+/** The collation of names: as in an address book, and the same in every database. */
+const addressBook = sql.raw('collate address_book')
+
+/**
+ * What lists compare and sort by, of a column or a value for it: an email address without case and
+ * with the ASCII form of its domain, a name as in an address book, the place of a value in the
+ * order of its meaning. Two values have the same key only if a list takes them for the same.
+ */
+export function keyOf(column: PgColumn, value: SQL | PgColumn = column): SQL | PgColumn {
+  const text = value === column ? sql`${value}` : sql`${value}::text`
+  if (isEmail(column)) return sql`email_key(${text}) ${addressBook}`
+  const values = valuesOf(column)
+  if (values.length > 0) return placeAmong(values, text)
+  return column.columnType === 'PgVarchar' ? sql`${text} ${addressBook}` : value
+}
+
+/** The keys of a list of values. */
+export const keysOf = (column: PgColumn, values: SQL): SQL =>
+  isEmail(column) || valuesOf(column).length > 0
+    ? sql`array(select ${keyOf(column, sql`value`)} from unnest(${values}::text[]) value)`
+    : values
+
+const placeAmong = (values: readonly string[], value: SQL): SQL => {
+  const inOrder = values.map(one => `'${one}'`).join(', ')
+  return sql`array_position(array[${sql.raw(inOrder)}]::text[], ${value}::text)`
+}
+
 type Keys = Pick<RecordTable, 'id' | 'organization_id' | 'deleted_at'> & {
   search_text?: AnyPgColumn
 }
@@ -114,7 +149,7 @@ export function listIndexes<T extends Keys>(
 ) {
   return columns.map(name =>
     index(`idx_${table}_${name}`)
-      .on(t.organization_id, t[name] as PgColumn, t.id)
+      .on(t.organization_id, keyOf(t[name] as PgColumn), t.id)
       .where(alive(t))
   )
 }

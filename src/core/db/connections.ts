@@ -52,8 +52,19 @@ const types = {
 
 const settings = { types, onnotice: () => {}, connect_timeout: 5 }
 
-const session = ({ statement, lock }: Timeouts) => ({
+/** What a database or role may have set otherwise, and what is read or written depends on. */
+const formats = {
   TimeZone: 'UTC',
+  DateStyle: 'ISO, YMD',
+  IntervalStyle: 'postgres',
+  bytea_output: 'hex',
+  extra_float_digits: 1,
+  standard_conforming_strings: 'on',
+  default_transaction_isolation: 'read committed'
+} as const
+
+const session = ({ statement, lock }: Timeouts) => ({
+  ...formats,
   // SSDs: an index pays off much sooner than Postgres assumes by default
   random_page_cost: 1.1,
   statement_timeout: statement,

@@ -72,7 +72,7 @@ export const Key = (maxLength: number, options: StringOptions = {}) =>
     ...options
   })
 export const Email = (options: StringOptions = {}) =>
-  Type.String({ format: 'email', maxLength: 120, ...options })
+  Type.String({ format: 'idn-email', maxLength: 120, ...options })
 export const Id = (options: SchemaOptions = {}) =>
   Type.Integer({ format: 'int64', minimum: 1, maximum: 999_999_999_999_999, ...options })
 export const Count = (options: SchemaOptions = {}) =>

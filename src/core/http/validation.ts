@@ -2,6 +2,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import type { DataValidationCxt } from 'ajv/dist/types/index.js'
 import formats from 'ajv-formats'
 import type { Fault } from '../errors.ts'
+import { isEmail } from './email.ts'
 import { maxDecimals, requirementOf, truncatedInstant } from './schema.ts'
 
 type Json = Record<string, unknown>
@@ -41,6 +42,7 @@ export function ajv(coerceTypes: boolean) {
   })
   ;(formats as unknown as typeof formats.default)(ajv)
   ajv.addFormat('date', isDay)
+  ajv.addFormat('idn-email', isEmail)
   const wellFormed = ajv.formats['date-time'] as { validate: (text: string) => boolean }
   const isInstant = (text: string) => wellFormed.validate(text) && isStorable(text)
   ajv.addFormat('date-time', isInstant)
@@ -115,7 +117,7 @@ export function declareServerSetFields(schemaId: string, fields: string[]): void
 }
 
 const formatTexts: Record<string, string> = {
-  email: 'must be an email address',
+  'idn-email': 'must be an email address',
   date: 'must be a date, such as 2026-11-22',
   'date-time': 'must be a date and time, such as 2026-11-22T09:00:00Z',
   'date-or-date-time': 'must be a date or a date and time, such as 2026-11-22T09:00:00Z',

@@ -1,10 +1,10 @@
 import { Type, type TObject, type TProperties, type TSchema } from '@sinclair/typebox'
-import { defined } from '../defined.ts'
 import { invalidParameter, Problem, ruleBroken, type Fault } from '../errors.ts'
-import { explained, Instant, OneOf, Text } from '../http/schema.ts'
+import { Instant, OneOf, Text } from '../http/schema.ts'
 import { ajv, faultOf, urlValidator, type Failure } from '../http/validation.ts'
 import type { Filter, Operator, VirtualFilters } from './filter.ts'
 import { fieldSchema, type Reference } from './resource.ts'
+import { listPattern, quotedList, valuesIn } from './value-list.ts'
 
 /**
  * What can be filtered: fields of a record, those of them that are searched, virtual filters, and
@@ -27,7 +27,8 @@ interface Condition {
 
 const descriptions: Record<Operator, (field: string, schema: TSchema) => string> = {
   eq: field => `\`${field}\` equals this value.`,
-  in: field => `\`${field}\` is one of these values, separated by commas.`,
+  in: field =>
+    `\`${field}\` is one of these values, separated by commas; one with a comma is in double quotes.`,
   gt: (field, schema) => `\`${field}\` is ${isTime(schema) ? 'after' : 'greater than'} this value.`,
   gte: (field, schema) =>
     `\`${field}\` is ${isTime(schema) ? 'on or after' : 'greater than or equal to'} this value.`,
@@ -102,20 +103,14 @@ function exampleOf(schema: TSchema): string | number | boolean {
   return example ?? enumValues(schema)?.[0] ?? fallback
 }
 
-/** The pattern of up to 100 values, separated by commas. */
-function listPattern(schema: TSchema): string {
-  const listOf = (one: string, what: string, allowed?: string[]) =>
-    explained(
-      `^${one}(,${one}){0,99}$`,
-      `must be ${what}, separated by commas`,
-      allowed ? 'names' : what,
-      defined({ allowed, maximum: 100 })
-    )
+/** The pattern of a list of values. */
+function patternOf(schema: TSchema): string {
   const values = enumValues(schema)
-  if (values) return listOf(`(${values.join('|')})`, `one or more of ${values.join(', ')}`, values)
-  if (schema.type === 'integer') return listOf('-?[0-9]{1,15}', 'integers')
-  if (schema.type === 'number') return listOf('-?[0-9]{1,15}(\\.[0-9]{1,2})?', 'numbers')
-  return listOf('[^,\\u0000\\uD800-\\uDFFF]+', 'values')
+  if (values)
+    return listPattern(`one or more of ${values.join(', ')}`, `(${values.join('|')})`, values)
+  if (schema.type === 'integer') return listPattern('integers', '-?[0-9]{1,15}')
+  if (schema.type === 'number') return listPattern('numbers', '-?[0-9]{1,15}(\\.[0-9]{1,2})?')
+  return listPattern('values')
 }
 
 /** The schema of one condition as a parameter of a query string. */
@@ -129,9 +124,9 @@ function parameterSchema({ field, operator, schema }: Condition): TSchema {
     const values = enumValues(one)?.slice(0, 2) ?? [exampleOf(one)]
     return Type.String({
       maxLength: 4000,
-      pattern: listPattern(one),
+      pattern: patternOf(one),
       description,
-      examples: [values.join(',')]
+      examples: [quotedList(values.map(String))]
     })
   }
   if (isInstant(schema))
@@ -148,12 +143,13 @@ function parameterSchema({ field, operator, schema }: Condition): TSchema {
 
 /** The values of a list that was validated by a pattern, which knows no bounds. Errors: 400. */
 function valuesOf(name: string, text: string, schema: TSchema): unknown[] {
-  if (!isNumber(schema)) return text.split(',')
+  const values = valuesIn(text)
+  if (!isNumber(schema)) return values
   const { minimum = -Infinity, maximum = Infinity } = schema as {
     minimum?: number
     maximum?: number
   }
-  const numbers = text.split(',').map(Number)
+  const numbers = values.map(Number)
   const outside = numbers.find(number => number < minimum || number > maximum)
   if (outside === undefined) return numbers
   throw invalidParameter(

@@ -2,6 +2,7 @@ import type { TSchema } from '@sinclair/typebox'
 import { Type } from '@sinclair/typebox'
 import type { SQL } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
+import { keyOf, keysOf } from '../db/columns.ts'
 import { sql } from '../db/drizzle.ts'
 import { actor } from '../db/sql.ts'
 import { refersTo, searchColumn, type Searchable } from './search.ts'
@@ -62,17 +63,19 @@ const comparison = {
 export function columnCondition(column: PgColumn, filter: Filter, value: SQL): SQL {
   switch (filter.operator) {
     case 'in':
-      return sql`${column} = any(${value})`
+      return sql`${keyOf(column)} = any(${keysOf(column, value)})`
     case 'any':
       return sql`(${column} <> '{}' and ${column} && ${value})`
     case 'all':
       return sql`(${column} <> '{}' and ${column} @> ${value})`
     case 'null':
-      return filter.value === true ? sql`${column} is null` : sql`${column} is not null`
+      return filter.value === true
+        ? sql`${keyOf(column)} is null`
+        : sql`${keyOf(column)} is not null`
     case 'like':
       return sql`search_text(${column}) like search_pattern(${value})`
     default:
-      return sql`${column} ${comparison[filter.operator]} ${value}`
+      return sql`${keyOf(column)} ${comparison[filter.operator]} ${keyOf(column, value)}`
   }
 }
 

@@ -1,5 +1,6 @@
 import type { SQL } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
+import { keyOf } from '../db/columns.ts'
 import { and, sql } from '../db/drizzle.ts'
 import type { Position } from './cursor.ts'
 
@@ -16,7 +17,10 @@ const comparison = {
   from: { ascending: sql.raw('>='), descending: sql.raw('<=') }
 }
 const direction = ({ descending }: SortKey) => (descending ? 'descending' : 'ascending')
-const placeholder = (i: number) => sql.placeholder(`k${i}`)
+const keyOfRow = ({ column }: SortKey) => keyOf(column)
+/** The key of the position's value, of the placeholder `k0`, `k1` …. */
+const keyOfPosition = ({ column }: SortKey, i: number) =>
+  keyOf(column, sql`${sql.placeholder(`k${i}`)}`)
 
 /**
  * The rows beyond the position `at` in the order of `keys`, with placeholders `k0`, `k1` …. One
@@ -27,34 +31,28 @@ export function rowsAfter(keys: SortKey[], at: Position): SQL {
   const [first] = keys as [SortKey]
   const uniform = keys.every(key => key.descending === first.descending && !key.nullable)
   if (uniform) {
-    const columns = sql.join(
-      keys.map(({ column }) => column),
-      sql`, `
-    )
-    const values = sql.join(
-      keys.map((_, i) => placeholder(i)),
-      sql`, `
-    )
+    const columns = sql.join(keys.map(keyOfRow), sql`, `)
+    const values = sql.join(keys.map(keyOfPosition), sql`, `)
     return sql`(${columns}) ${comparison.after[direction(first)]} (${values})`
   }
-  const range = sql`${first.column} ${comparison.from[direction(first)]} ${placeholder(0)}`
+  const range = sql`${keyOfRow(first)} ${comparison.from[direction(first)]} ${keyOfPosition(first, 0)}`
   return and(first.nullable ? undefined : range, afterKey(keys, at, 0))!
 }
 
 function afterKey(keys: SortKey[], at: Position, i: number): SQL {
   const key = keys[i]!
-  const { column, nullable } = key
+  const { nullable } = key
   const isLast = i === keys.length - 1
   if (at[i] === null)
-    return isLast ? sql`false` : sql`(${column} is null and ${afterKey(keys, at, i + 1)})`
-  const beyond = sql`${column} ${comparison.after[direction(key)]} ${placeholder(i)}`
-  const after = nullable ? sql`(${beyond} or ${column} is null)` : beyond
+    return isLast ? sql`false` : sql`(${keyOfRow(key)} is null and ${afterKey(keys, at, i + 1)})`
+  const beyond = sql`${keyOfRow(key)} ${comparison.after[direction(key)]} ${keyOfPosition(key, i)}`
+  const after = nullable ? sql`(${beyond} or ${keyOfRow(key)} is null)` : beyond
   if (isLast) return after
-  return sql`(${after} or (${column} = ${placeholder(i)} and ${afterKey(keys, at, i + 1)}))`
+  return sql`(${after} or (${keyOfRow(key)} = ${keyOfPosition(key, i)} and ${afterKey(keys, at, i + 1)}))`
 }
 
 /** A sort key as SQL. Ascending order has its nulls last by itself, as has the index. */
 export function orderBy({ column, descending, nullable }: SortKey): SQL {
-  if (!descending) return sql`${column} asc`
-  return nullable ? sql`${column} desc nulls last` : sql`${column} desc`
+  if (!descending) return sql`${keyOf(column)} asc`
+  return nullable ? sql`${keyOf(column)} desc nulls last` : sql`${keyOf(column)} desc`
 }

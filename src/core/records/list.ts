@@ -3,7 +3,7 @@ import type { PgColumn } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
 import { setImmediate } from 'node:timers/promises'
 import type { Context } from '../access/context.ts'
-import { columnNamed, defaultsOf } from '../db/columns.ts'
+import { columnNamed, defaultsOf, keyOf } from '../db/columns.ts'
 import { and, getTableName, sql, unionAll } from '../db/drizzle.ts'
 import { build, compile, type Statement, type Values } from '../db/sql.ts'
 import type { Position } from './cursor.ts'
@@ -261,14 +261,14 @@ export class Lists<Row> {
     const nulls = this.#segment(
       query,
       decided,
-      sql`${first.column} is null`,
+      sql`${keyOf(first.column)} is null`,
       inNulls ? rowsAfter(rest, at.slice(1)) : undefined
     )
     if (inNulls) return nulls
     const values = this.#segment(
       query,
       decided,
-      sql`${first.column} is not null`,
+      sql`${keyOf(first.column)} is not null`,
       at && rowsAfter(decided, at)
     )
     return unionAll(values, nulls).limit(sql.placeholder('limit'))

@@ -54,7 +54,7 @@ const samples: Record<string, errors.Problem[]> = {
         pointer: '/email',
         code: 'format',
         detail: 'email must be an email address',
-        params: { format: 'email' }
+        params: { format: 'idn-email' }
       }
     ]),
     new errors.Problem(406, 'not_acceptable', 'Supported formats: application/json, text/csv.'),

@@ -21,10 +21,9 @@ for (const { id } of [mine, others]) {
 }
 await analyze(app)
 
-/** Postgres names the table of a column where a query has a subquery, inlined or not. */
 const planOf = async (query: SQL) =>
   (await ctx.rows<{ 'QUERY PLAN': string }>(sql`explain (costs off) ${query}`))
-    .map(row => row['QUERY PLAN'].replaceAll('leads.', ''))
+    .map(row => row['QUERY PLAN'])
     .join('\n')
 
 t.test('ours() has the rows of the organization that are not deleted', async t => {
@@ -41,7 +40,9 @@ t.test('Postgres inlines ours(): the plan is that of a condition', async t => {
       and leads.source = 'source 7' order by leads.id desc limit 50`)
   t.match(withTable, /Index/, withTable)
   t.notMatch(withTable, /Subquery Scan|Seq Scan/, 'it reads an index of the table')
-  t.equal(withTable, withCondition, 'the same plan')
+  // Postgres names the table of a column where a query has a subquery, inlined or not
+  const unqualified = (plan: string) => plan.replaceAll('leads.', '')
+  t.equal(unqualified(withTable), unqualified(withCondition), 'the same plan')
 })
 
 t.test('Postgres inlines ours() in a join', async t => {

@@ -146,8 +146,8 @@ t.test('members', async t => {
       })
     }
     await create(call, 'campaign-members', { campaign_id: (await campaign(call)).id, contact_id })
-    for (const body of [{ campaign_id }, { contact_id }, { lead_id }])
-      t.equal((await call(`PATCH /api/campaign-members/${id}`, body)).statusCode, 400)
+    for (const body of [{ campaign_id: 999_999 }, { contact_id: 999_999 }, { lead_id }])
+      t.equal((await call(`PATCH /api/campaign-members/${id}`, body)).statusCode, 409)
     await call(`DELETE /api/campaign-members/${id}`)
     const again = await create(call, 'campaign-members', { campaign_id, contact_id })
     t.match((await call(`POST /api/campaign-members/${id}/restore`)).json(), {

@@ -32,7 +32,7 @@ export const activityResource = defineResource({
   create: NewActivity,
   update: ActivityChanges,
   filters: ['id', ...filterable, 'tags'],
-  sorts: ['id', 'due_at', 'completed_at', 'created_at', 'updated_at'],
+  sorts: ['id', 'status', 'priority', 'due_at', 'completed_at', 'created_at', 'updated_at'],
   search: searchable,
   virtualFilters: {
     ...Object.fromEntries(linkable.map(type => [`${type}_id`, linkedTo(type)])),

@@ -32,7 +32,7 @@ export const filterable = [
 
 /** Keys of contacts that are probably the same, of columns or values. */
 export const contactKeys = {
-  email: (email: SQLWrapper): SQL => sql`lower(${email})`,
+  email: (email: SQLWrapper): SQL => sql`email_key(${email})`,
   person: (first: SQLWrapper, last: SQLWrapper, company: SQLWrapper): SQL =>
     sql`(match_key(${first}) || ' ' || match_key(${last}) || ' ' || match_key(${company}))`
 }

@@ -3,6 +3,7 @@ import {
   idList,
   idListIndex,
   instant,
+  keyOf,
   listIndexes,
   movedAt,
   record,
@@ -51,7 +52,7 @@ export const leads = pgTable(
     ...listIndexes('leads', t, indexed),
     // an opportunity still has the contact and the source of a lead that was deleted
     index('idx_leads_contact_id_all').on(t.organization_id, t.contact_id, t.id),
-    index('idx_leads_source_all').on(t.organization_id, t.source, t.id),
+    index('idx_leads_source_all').on(t.organization_id, keyOf(t.source), t.id),
     // what the reports count, by an index-only scan
     index('idx_leads_report')
       .on(t.organization_id, t.source, t.status, t.id)

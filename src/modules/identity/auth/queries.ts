@@ -25,7 +25,7 @@ export async function findCredentials(
     database,
     database.point,
     sql`select organization_id, id, password_hash from ${acrossOrganizations(users)}
-      where (lower(username) = lower(${username}) or lower(email) = lower(${username}))
+      where (lower(username) = lower(${username}) or email_key(email) = email_key(${username}))
         and deleted_at is null and status = 'active'`
   )
   return user

@@ -37,7 +37,7 @@ export const users = pgTable(
       .on(sql`lower(${t.username})`)
       .where(sql`deleted_at is null`),
     uniqueIndex('users_email_unique')
-      .on(sql`lower(${t.email})`)
+      .on(sql`email_key(${t.email})`)
       .where(sql`deleted_at is null`),
     check(
       'users_username_check',

@@ -105,7 +105,7 @@ async function searchKeysOf(ctx: Context, type: Type, record: object): Promise<S
     const key = keyOf(...fields.map(field => sql`${values[field]}::text`))
     return sql`${key} as ${sql.identifier(`key${i}`)}`
   })
-  const row = await ctx.one<Record<string, string | null>>(
+  const [row] = await ctx.read<Record<string, string | null>>(
     sql`select ${sql.join(columns, sql`, `)}`
   )
   return signs.flatMap((sign, i) => {
@@ -148,6 +148,6 @@ async function findByKeys(
   { fields, keyOf, keys }: SearchKey
 ): Promise<{ id: number; name: string }[]> {
   const key = keyOf(...fields.map(field => sql`${columnNamed(table, field)}`))
-  return await ctx.rows(sql`select ${columnNamed(table, 'id')}, ${title!} as name
+  return await ctx.read(sql`select ${columnNamed(table, 'id')}, ${title!} as name
     from ${ours(table)} where ${key} = any(${sql.param(keys)}::text[]) limit ${maxMatches}`)
 }

@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { SQL } from 'drizzle-orm'
+import { keyOf } from '../../../core/db/columns.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours, oursWithDeleted } from '../../../core/db/sql.ts'
 import { Id, Key, Text } from '../../../core/http/schema.ts'
@@ -40,7 +41,8 @@ export const opportunityFilters: VirtualFilters = {
   },
   lead_source: {
     schema: Text(50, { description: '`source` of the lead, deleted or not.' }),
-    condition: source => ofLead(sql`l.source = ${source}`)
+    condition: source =>
+      ofLead(sql`${keyOf(leads.source, sql`l.source`)} = ${keyOf(leads.source, source)}`)
   },
   'lead_source[null]': {
     schema: Type.Boolean({

@@ -19,6 +19,7 @@ export const opportunityResource = defineResource({
     'title',
     'amount',
     'stage',
+    'status',
     'probability',
     'close_date',
     'moved_at',
