@@ -251,3 +251,43 @@ t.test('records that are older than the normal form of text are found by it', as
       /gin_trgm_ops.* WITH \(gin_pending_list_limit='?512'?\) WHERE \(deleted_at IS NULL\)/
     )
 })
+
+t.test('values of stored filters that have to be quoted now are quoted, and reported', async t => {
+  const { url, sql, hash } = await earlierRelease(t, '0011_links_and_keys')
+  await sql`insert into organizations (name) values ('One')`
+  await sql`insert into users (organization_id, username, email, password_hash, role)
+    values (1, 'one', 'one@example.com', ${hash}, 'admin')`
+  await sql`insert into territories (organization_id, name, filter) values
+    (1, 'spaced', 'state[in]=Paris,%20TX,+Rome&country=A'), (1, 'quoted', 'state%5Bin%5D=%22A%22,B'),
+    (1, 'plain', 'state[in]=Paris,Rome'), (1, 'other', 'name[like]= x')`
+  await sql`insert into assignment_rules (organization_id, name, resource, filter, user_id)
+    values (1, 'rule', 'leads', 'source[in]=a, b', 1)`
+  const rules = [
+    { field: 'source', operator: 'in', value: 'a, "b"', points: 1 },
+    { field: 'source', operator: 'eq', value: ' a', points: 1 }
+  ]
+  await sql`insert into scoring_models (organization_id, name, rules)
+    values (1, 'model', ${sql.json(rules)})`
+  const lines: string[] = []
+  await migrate(url, line => lines.push(line))
+  t.same(
+    (await sql`select filter, version from territories order by id`).map(row => Object.values(row)),
+    [
+      ['state[in]=Paris,%22%20TX%22,%22+Rome%22&country=A', 2],
+      ['state%5Bin%5D=%22%22%22A%22%22%22,B', 2],
+      ['state[in]=Paris,Rome', 1],
+      ['name[like]= x', 1]
+    ]
+  )
+  const [rule] = await sql`select filter from assignment_rules`
+  t.equal(rule!.filter, 'source[in]=a,%22 b%22')
+  const [model] = await sql`select rules from scoring_models`
+  t.same(model!.rules, [{ ...rules[0], value: 'a," ""b"""' }, rules[1]])
+  t.equal(lines.length, 4, lines.join('; '))
+  t.match(lines[0], 'The filter of territory 1 of organization 1 is now written as')
+
+  const migrated = await application(t, { database_url: url })
+  const call = caller(migrated, bearer((await login(migrated, 'one')).token))
+  for (const id of [1, 2, 3])
+    t.equal((await call(`GET /api/accounts?territory_id=${id}`)).statusCode, 200)
+})

@@ -61,7 +61,7 @@ function knownOf(app: App): Known {
   if (!found) {
     const document = withoutReferences(app.swagger() as unknown as Document)
     // a plain validator: without the keywords of ours, as tools have it
-    const ajv = new Ajv({ strict: false, allErrors: true })
+    const ajv = new Ajv({ strict: false, allErrors: true, logger: false })
     ;(formats as unknown as typeof formats.default)(ajv)
     ajv.addSchema({ $id: 'document', ...document })
     known.set(app, (found = { document, ajv, checks: new Map() }))

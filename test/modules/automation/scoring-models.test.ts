@@ -129,7 +129,7 @@ t.test('a rule applies to the leads that the list selects by its filter', async 
   const rules = (['lead', 'contact'] as const).flatMap(of =>
     Object.keys(languages[of].language.parameters).flatMap(name => {
       const [, field = '', operator = 'eq'] = /^(\w+)(?:\[(\w+)\])?$/.exec(name)!
-      const sample = String(samples[of][field] ?? 1)
+      const sample = String((samples[of][field] as string | null) ?? 1)
       const byOperator: Record<string, string[]> = {
         null: ['true', 'false'],
         like: [sample.slice(0, 3).toUpperCase(), '%'],
