@@ -1,6 +1,6 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import type { Context, Principal, Services } from '../../../core/access/context.ts'
-import { assertUncommon } from '../../../core/access/passwords.ts'
+import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import type { Role } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
@@ -123,8 +123,8 @@ export const authService = {
     const { services, organization_id } = ctx
     const { id } = await authService.me(ctx)
     const isKnown = await countAttempt(services, id, address)
-    const [user] = await ctx.read<Pick<Credentials, 'password_hash'>>(
-      sql`select password_hash from ${oursWithDeleted(users)} where id = ${id}`
+    const [user] = await ctx.read<{ username: string; email: string; password_hash: string }>(
+      sql`select username, email, password_hash from ${oursWithDeleted(users)} where id = ${id}`
     )
     const isCorrect = await services.passwords.verify(current, user?.password_hash)
     if (!isCorrect || !user)
@@ -133,6 +133,7 @@ export const authService = {
       })
     await clearFailures(services, id, address, isKnown)
     await assertUncommon(next, 'new_password')
+    assertNotOwnName(next, [user.username, user.email], 'new_password')
     const password_hash = await userService.changePassword(ctx, id, next, user.password_hash)
     if (password_hash === undefined) throw sessionEnded()
     return await startSession(services, { organization_id, id, password_hash })
