@@ -7,6 +7,7 @@ import { limits } from './http/limits.ts'
 import { RequestLog, withoutChildren } from './http/log.ts'
 import { openapi } from './http/openapi/plugin.ts'
 import { problems, querystringParser, sendProblem } from './http/problems.ts'
+import { proxyWarning } from './http/proxy-warning.ts'
 import { clientErrorHandler, requestId, security } from './http/security.ts'
 import { strictQueries, validation } from './http/validation.ts'
 import accounts from './modules/crm/accounts/routes.ts'
@@ -46,6 +47,7 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
 
   await app.register(strictQueries)
   await app.register(problems)
+  if (config.trust_proxy.length === 0) await app.register(proxyWarning)
   await app.register(security, { origins: config.cors_origins })
   await app.register(authentication, { services, secret: config.jwt_secret })
   await app.register(limits, { max: config.rate_limit_max })

@@ -1,4 +1,4 @@
-import type { PasswordCost } from './core/access/passwords.ts'
+import { isOwnName, type PasswordCost } from './core/access/passwords.ts'
 
 /** The validated settings of the process. */
 export interface Config {
@@ -119,13 +119,12 @@ export function adminFrom(
     refuse(names.username, 'must have at most 80 characters and no leading or trailing space')
   if (password !== undefined && (password.length < 8 || password.length > 128))
     refuse(names.password, 'must have 8 to 128 characters')
-  return {
-    username,
-    email: username.includes('@')
-      ? username
-      : `${username.replaceAll(/[^A-Za-z0-9_.-]/g, '-')}@example.com`,
-    password
-  }
+  const email = username.includes('@')
+    ? username
+    : `${username.replaceAll(/[^A-Za-z0-9_.-]/g, '-')}@example.com`
+  if (password !== undefined && isOwnName(password, [username, email]))
+    refuse(names.password, 'must not be the name or the email address of the admin')
+  return { username, email, password }
 }
 
 /** The settings in an environment. Errors: ConfigError for the first invalid one. */

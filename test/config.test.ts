@@ -22,7 +22,9 @@ t.test('an invalid setting is named', t => {
     ['SLOW_STATEMENTS', { SLOW_STATEMENTS: '0' }],
     ['LOG_LEVEL', { LOG_LEVEL: 'loud' }],
     ['DRAIN_SECONDS', { DRAIN_SECONDS: '-1' }],
-    ['ADMIN_PASSWORD', { ADMIN_PASSWORD: 'short' }]
+    ['ADMIN_PASSWORD', { ADMIN_PASSWORD: 'short' }],
+    ['ADMIN_PASSWORD', { ADMIN_PASSWORD: 'Admin@Example.com' }],
+    ['ADMIN_PASSWORD', { ADMIN_USERNAME: 'harborkeeper', ADMIN_PASSWORD: 'HarborKeeper ' }]
   ] as [string, Env][]) {
     t.throws(
       () => configFrom(env),

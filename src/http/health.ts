@@ -55,7 +55,7 @@ export const health = fp<{ services: Services }>(async (app, { services }) => {
   app.get(
     '/healthz',
     {
-      config: { public: true },
+      config: { public: true, unlimited: true },
       schema: {
         operationId: 'checkHealth',
         summary: 'Check liveness',
@@ -70,7 +70,7 @@ export const health = fp<{ services: Services }>(async (app, { services }) => {
   app.get(
     '/readyz',
     {
-      config: { public: true },
+      config: { public: true, unlimited: true },
       schema: {
         operationId: 'checkReadiness',
         summary: 'Check readiness',

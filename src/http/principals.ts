@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { hash } from 'node:crypto'
 import type { Principal, Services } from '../core/access/context.ts'
 import { unauthenticated } from '../core/errors.ts'
 import { authService } from '../modules/identity/auth/service.ts'
@@ -26,10 +27,13 @@ export const expiredToken = () =>
 
 /** RFC 6750 §2.1: nothing follows the token. */
 const bearerToken = /^Bearer ([\w~+/.-]+=*)$/i
+const tokenIn = (header: string) => bearerToken.exec(header)?.[1]
+const keyOf = (token: string) => hash('sha256', token)
 
 /**
- * The principals of exact `Authorization` headers. A write to a user or session makes it forget
- * them: in this process before the write is answered, in others within milliseconds.
+ * The principals of access tokens, by the hash of the token, which itself is not kept. A write to a
+ * user or session makes it forget them: in this process before the write is answered, in others
+ * within milliseconds.
  */
 export class Principals {
   readonly #services: Services
@@ -52,12 +56,13 @@ export class Principals {
 
   /** The credential in a header, if it is known. */
   peek(header: string): Credential | undefined {
-    return this.#known.get(header)
+    const token = tokenIn(header)
+    return token === undefined ? undefined : this.#known.get(keyOf(token))
   }
 
   /** The credential in a header. Errors: 401. */
   async identify(header: string): Promise<Credential> {
-    const token = bearerToken.exec(header)?.[1]
+    const token = tokenIn(header)
     if (token === undefined)
       throw unauthenticated('Send the token as "Authorization: Bearer <token>".')
     const { sid, exp } = this.#claimsOf(token)
@@ -66,7 +71,7 @@ export class Principals {
     if (!principal) throw unauthenticated('The session has ended. Log in again.', 'session_ended')
     const credential = { principal, expires_at: exp * 1000 }
     // the query may not have seen a logout that happened meanwhile
-    if (invalidations === this.#invalidations) this.#known.set(header, credential)
+    if (invalidations === this.#invalidations) this.#known.set(keyOf(token), credential)
     return credential
   }
 
@@ -87,10 +92,10 @@ export class Principals {
     const concerns = key === undefined || key.startsWith('session/') || key.includes('/user/')
     if (!concerns) return
     this.#invalidations++
-    for (const [header, { principal }] of this.#known.entries()) {
+    for (const [known, { principal }] of this.#known.entries()) {
       const { session_id, organization_id, user_id } = principal
       const keys = [undefined, `session/${session_id}`, `${organization_id}/user/${user_id}`]
-      if (keys.includes(key)) this.#known.delete(header)
+      if (keys.includes(key)) this.#known.delete(known)
     }
   }
 }

@@ -34,6 +34,17 @@ t.test('rate limits', async t => {
     429,
     'a forged X-Forwarded-For does not help'
   )
+  const of = async (remoteAddress: string, url = '/api/problems') =>
+    (await limited.inject({ url, remoteAddress })).statusCode
+  for (let i = 0; i < 5; i++) t.equal(await of(`2001:db8:1:2::${i}`), 200)
+  t.equal(await of('2001:db8:1:2:ffff::9'), 429, 'an IPv6 /64 is one client')
+  t.equal(await of('2001:db8:1:3::9'), 200)
+  t.equal(await of('::ffff:127.0.0.1'), 429, 'an IPv4 address mapped to IPv6 is the same one')
+  for (let i = 0; i < 10; i++)
+    for (const url of ['/healthz', '/readyz'])
+      t.equal(await of('10.0.0.9', url), 200, 'health checks are outside of the limit')
+  t.equal(await of('10.0.0.9'), 200, 'and do not use it up')
+
   const behind = await application(t, { rate_limit_max: 1, trust_proxy: ['127.0.0.1'] })
   const from = async (ip: string) =>
     (await behind.inject({ url: '/api/problems', headers: { 'x-forwarded-for': ip } })).statusCode

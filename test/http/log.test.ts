@@ -29,6 +29,21 @@ t.test('a request is one line of JSON', async t => {
   })
 })
 
+t.test('X-Forwarded-For without a trusted proxy is a warning, once', async t => {
+  const warnings = async (trust_proxy: string[]) => {
+    const proxied = caller(await application(t, { trust_proxy }, logger))
+    const messages = await written(async () => {
+      for (let i = 0; i < 3; i++)
+        await proxied('GET /api/problems', undefined, { 'x-forwarded-for': '10.0.0.1' })
+    })
+    return messages.map(line => JSON.parse(line).msg).filter(message => message !== 'request')
+  }
+  const [warning, ...more] = await warnings([])
+  t.match(warning, /^A request from 127\.0\.0\.1 has X-Forwarded-For, but TRUST_PROXY is empty/)
+  t.same(more, [])
+  t.same(await warnings(['127.0.0.1']), [])
+})
+
 t.test('on a terminal, a request is one line with its method, path, status and time', async t => {
   const [line] = await written(async () => await call('GET /api/contacts?q=secret'))
   t.match(print(line!), /^\[\d\d:\d\d:\d\d\] INFO: GET \/api\/contacts 200 [\d.]+ ms \([\w-]+\)\n$/)

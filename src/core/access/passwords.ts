@@ -65,3 +65,22 @@ export async function assertUncommon(password: string, field: string): Promise<v
       rule: 'common_password'
     })
 }
+
+const comparable = (text: string) => text.normalize('NFKC').trim().toLowerCase()
+
+/**
+ * Whether a password is one of its owner's names, login or email address, or what precedes the `@`
+ * in one; regardless of case and of surrounding space.
+ */
+export function isOwnName(password: string, names: readonly string[]): boolean {
+  const guesses = names.flatMap(name => [name, name.replace(/@[^@]*$/, '')])
+  return guesses.map(comparable).includes(comparable(password))
+}
+
+/** Errors: 422 at `field` for a password that is a name of its owner; see `isOwnName`. */
+export function assertNotOwnName(password: string, names: readonly string[], field: string): void {
+  if (isOwnName(password, names))
+    throw ruleBroken(field, 'The password must not be the username or the email address.', {
+      rule: 'own_name'
+    })
+}

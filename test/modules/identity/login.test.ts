@@ -97,6 +97,66 @@ t.test('login', async t => {
     t.equal(await guess(owner.user.username, password, '10.2.0.2'), 200, 'from a known one')
   })
 
+  await t.test('no limit tells a known account from one that does not exist', async t => {
+    const owner = await user('user')
+    const { username, id } = owner.user
+    const shared = '10.2.4.1'
+    t.equal(await guess(username, password, shared), 200)
+    const pool = app.services.database.pool
+    for (const full of [
+      [
+        ['username', `user:${id}`],
+        ['username', 'name:ghost']
+      ],
+      [['address', shared]]
+    ]) {
+      for (const [kind, subject] of full)
+        await pool`insert into login_attempts
+          values (${kind!}, ${subject!}, 1000, now() + interval '5 minutes')
+          on conflict (kind, subject) do update set attempts = 1000`
+      const [known, invented] = await Promise.all(
+        [username, 'ghost'].map(async username => {
+          const { statusCode, headers, json } = await app.inject({
+            method: 'POST',
+            url: '/api/auth/login',
+            payload: { username, password: 'wrong password' },
+            remoteAddress: shared
+          })
+          const { request_id: _, ...body } = json()
+          return [statusCode, Number(headers['retry-after']) > 200, body]
+        })
+      )
+      t.match(known, [429, true, { code: 'too_many_requests' }])
+      t.same(known, invented, `the ${full[0]![0]} is full`)
+      t.equal(await guess(username, password, shared), 200, 'and the owner is let in')
+    }
+    t.equal(await guess('ghost', undefined, shared), 429, 'which makes no room for others')
+    await windowsOver()
+  })
+
+  await t.test('an IPv6 /64 counts as one address', async t => {
+    const owner = await user('user')
+    for (let i = 0; i < 20; i++)
+      t.equal(await guess(owner.user.username, undefined, `2001:db8:7:7::${i}`), 401)
+    t.equal(await guess(owner.user.username, password, '2001:db8:7:7:8::1'), 429)
+    t.equal(await guess(owner.user.username, password, '2001:db8:7:8::1'), 200)
+    for (let i = 0; i < 20; i++)
+      t.equal(await guess(owner.user.username, undefined, '::ffff:10.2.5.1'), 401)
+    t.equal(await guess(owner.user.username, password, '10.2.5.1'), 429, 'IPv4 mapped to IPv6')
+  })
+
+  await t.test('a clock that is set back does not prolong a wait', async t => {
+    const owner = await user('user')
+    await app.services.database.pool`insert into login_attempts values
+      ('pair', ${`user:${owner.user.id} 10.2.6.1`}, 20, now() + interval '1 day'),
+      ('username', ${`user:${owner.user.id}`}, 100, now() + interval '1 day'),
+      ('address', '10.2.6.1', 1000, now() + interval '1 day')`
+    t.equal(await guess(owner.user.username, undefined, '10.2.6.1'), 401)
+    for (let i = 0; i < 19; i++) await guess(owner.user.username, undefined, '10.2.6.1')
+    t.equal(await guess(owner.user.username, password, '10.2.6.1'), 429, 'a new window starts')
+    await windowsOver()
+  })
+
   await t.test('an admin lifts the limit with a new password', async t => {
     const owner = await user('user')
     for (let i = 0; i < 21; i++) await guess(owner.user.username, undefined, '10.2.1.1')
@@ -183,7 +243,7 @@ t.test('login', async t => {
     const [{ attempts }] = await app.services.database.pool<
       [{ attempts: number }]
     >`select attempts from login_attempts where kind = 'address' and subject = '10.0.0.2'`
-    t.equal(attempts, 0, 'a known account does not use up its address')
+    t.equal(attempts, 19, 'only the wrong ones use up the address')
     t.equal(await guess(one.user.username, undefined, '10.0.0.2'), 401, 'the account starts again')
     await Promise.all(
       Array.from(

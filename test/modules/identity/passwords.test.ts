@@ -117,6 +117,47 @@ t.test('changing the password', async t => {
   })
 })
 
+t.test("a user's own name is no password", async t => {
+  const { user, call } = await organization(app)
+  const one = await user('user')
+  const username = one.user.username
+  const email = `mail-of-${username}@example.com`
+  t.equal((await call(`PATCH /api/users/${one.user.id}`, { email })).statusCode, 200)
+  const refused = (pointer: string) => ({
+    status: 422,
+    errors: [{ pointer, params: { rule: 'own_name' } }]
+  })
+  for (const own of [username, ` ${username.toUpperCase()} `, email, `mail-of-${username}`]) {
+    const changed = { current_password: password, new_password: own }
+    t.match(
+      (await one.call('POST /api/auth/change-password', changed)).json(),
+      refused('/new_password'),
+      `${own} at a change`
+    )
+    t.match(
+      (await call(`PATCH /api/users/${one.user.id}`, { password: own })).json(),
+      refused('/password'),
+      `${own} at a reset`
+    )
+  }
+  const created = { username: 'harbor-master', email: 'keeper-of-it@example.com' }
+  for (const own of ['Harbor-Master', 'keeper-of-it@example.com', 'keeper-of-it'])
+    t.match(
+      (await call('POST /api/users', { ...created, password: own })).json(),
+      refused('/password'),
+      `${own} at the creation`
+    )
+  const renamed = { username: `new-${username}`, password: `new-${username}` }
+  t.match((await call(`PATCH /api/users/${one.user.id}`, renamed)).json(), refused('/password'))
+  t.equal((await one.call('GET /api/auth/me')).json().username, username, 'nothing is changed')
+  t.equal(
+    (await call(`PATCH /api/users/${one.user.id}`, { password: `${username} and more` }))
+      .statusCode,
+    200,
+    'a password that only begins with it is one'
+  )
+})
+
 t.test('the OAuth 2 password flow', async t => {
   const { admin } = await organization(app)
   const token = async (form: Record<string, string>) =>

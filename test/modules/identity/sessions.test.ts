@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { authService } from '../../../src/modules/identity/auth/service.ts'
 import { application, bearer, caller, organization, password, secret } from '../../support/app.ts'
 
 const app = await application(t)
@@ -234,4 +235,28 @@ t.test('refresh tokens', async t => {
       'hashes are not in the event log'
     )
   })
+})
+
+t.test('a token is known by itself, however its scheme is spelled', async t => {
+  const { admin, call } = await organization(app)
+  const { principalOf } = authService
+  let asked = 0
+  authService.principalOf = async (...given) => {
+    asked++
+    return await principalOf(...given)
+  }
+  t.teardown(() => {
+    authService.principalOf = principalOf
+  })
+  const statusOf = async (authorization: string) =>
+    (await anybody('GET /api/auth/me', undefined, { authorization })).statusCode
+  for (const scheme of ['Bearer', 'bearer', 'BEARER'])
+    t.equal(await statusOf(`${scheme} ${admin.token}`), 200)
+  t.equal(asked, 1)
+  for (const junk of [' junk', ',x', ' Bearer', '\t1'])
+    t.equal(await statusOf(`Bearer ${admin.token}${junk}`), 401, 'nothing follows a known token')
+  t.equal(await statusOf(`Basic ${admin.token}`), 401)
+  await call('POST /api/auth/logout')
+  for (const scheme of ['Bearer', 'bearer'])
+    t.equal(await statusOf(`${scheme} ${admin.token}`), 401, 'a logout forgets it')
 })

@@ -72,7 +72,9 @@ export const PasswordChange = Type.Object(
     }),
     new_password: secretText({
       minLength: 8,
-      description: 'New password: at least 8 characters, and not a common one.',
+      description:
+        'New password: at least 8 characters, not a common one, and not the username or email ' +
+        'address.',
       example: 'a quiet harbor 47'
     })
   },

@@ -1,6 +1,6 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import type { Context, Principal, Services } from '../../../core/access/context.ts'
-import { assertUncommon } from '../../../core/access/passwords.ts'
+import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import type { Role } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
@@ -10,7 +10,7 @@ import { userService } from '../users/service.ts'
 import { users } from '../users/table.ts'
 import { findCredentials, findSessionUser, insertSession, type Credentials } from './queries.ts'
 import { refreshTokens, sessions } from './table.ts'
-import { clearFailures, countAttempt, removeExpired } from './throttle.ts'
+import { countAttempt, removeExpired, settle } from './throttle.ts'
 
 export interface Me {
   id: number
@@ -55,11 +55,11 @@ export const authService = {
     address: string
   ): Promise<Login> {
     const user = await findCredentials(services, username)
-    const isKnown = await countAttempt(services, user?.id ?? username, address)
+    const attempt = await countAttempt(services, user?.id ?? username, address)
     await removeExpired(services)
     const isCorrect = await services.passwords.verify(password, user?.password_hash)
+    await settle(services, attempt, isCorrect)
     if (!isCorrect || !user) throw wrongCredentials()
-    await clearFailures(services, user.id, address, isKnown)
     return await startSession(services, user)
   },
 
@@ -122,17 +122,18 @@ export const authService = {
   ): Promise<Login> {
     const { services, organization_id } = ctx
     const { id } = await authService.me(ctx)
-    const isKnown = await countAttempt(services, id, address)
-    const [user] = await ctx.read<Pick<Credentials, 'password_hash'>>(
-      sql`select password_hash from ${oursWithDeleted(users)} where id = ${id}`
+    const attempt = await countAttempt(services, id, address)
+    const [user] = await ctx.read<{ username: string; email: string; password_hash: string }>(
+      sql`select username, email, password_hash from ${oursWithDeleted(users)} where id = ${id}`
     )
     const isCorrect = await services.passwords.verify(current, user?.password_hash)
+    await settle(services, attempt, isCorrect)
     if (!isCorrect || !user)
       throw ruleBroken('current_password', 'The current password is incorrect.', {
         rule: 'current_password'
       })
-    await clearFailures(services, id, address, isKnown)
     await assertUncommon(next, 'new_password')
+    assertNotOwnName(next, [user.username, user.email], 'new_password')
     const password_hash = await userService.changePassword(ctx, id, next, user.password_hash)
     if (password_hash === undefined) throw sessionEnded()
     return await startSession(services, { organization_id, id, password_hash })

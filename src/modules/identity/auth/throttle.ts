@@ -1,7 +1,8 @@
 import type { Services } from '../../../core/access/context.ts'
+import { networkOf } from '../../../core/access/networks.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { rowsOf, type Queryable } from '../../../core/db/sql.ts'
-import { tooManyRequests } from '../../../core/errors.ts'
+import { tooManyRequests, type Problem } from '../../../core/errors.ts'
 import { loginAttempts, sessions } from './table.ts'
 
 /**
@@ -30,51 +31,107 @@ const counterOf = (who: number | string) =>
   typeof who === 'number' ? `user:${who}` : `name:${who}`.slice(0, 75)
 const pairOf = (who: number | string, address: string) => `${counterOf(who)} ${address}`
 
+/** An attempt that was counted and not refused yet; see `settle`. */
+export interface Attempt {
+  who: number | string
+  network: string
+  /** Whether the account logged in from this network before. */
+  isKnown: boolean
+  isAddressFull: boolean
+  refusal: Problem | undefined
+}
+
 /**
  * Counts an attempt of `who`, a user ID or an unknown name, before the password is verified:
- * parallel attempts are limited like consecutive ones. A pair that logged in before has only its
- * own limit, so that nobody else can lock it out. The narrow limits come before the account's, so
- * that one who is refused does not block it; each is a statement of its own, so that no lock is
- * held. Returns whether the pair is a known one. Errors: 429 after too many failures.
+ * parallel attempts are limited like consecutive ones. The narrow limits come before the account's,
+ * so that one who is refused does not block it; each is a statement of its own, so that no lock is
+ * held. Nobody else can lock out a known pair: only its own limit refuses it here. The others
+ * refuse its wrong passwords, in `settle`: the answers do not tell it from an account that does not
+ * exist. Errors: 429 after too many failures.
  */
 export async function countAttempt(
   services: Services,
   who: number | string,
   address: string
-): Promise<boolean> {
-  const pair = pairOf(who, address)
+): Promise<Attempt> {
+  const network = networkOf(address)
+  const pair = pairOf(who, network)
   const known = await rows(
     services,
     sql`select 1 from ${loginAttempts}
       where kind = 'known' and subject = ${pair} and window_ends_at > now()`
   )
   const isKnown = known.length > 0
-  if (!isKnown) await count(services, 'address', address)
-  await count(services, 'pair', pair)
-  if (!isKnown) await count(services, 'account', counterOf(who))
-  return isKnown
+  const addressFull = await count(services, 'address', network)
+  if (addressFull && !isKnown) throw addressFull
+  const pairFull = await count(services, 'pair', pair)
+  if (pairFull) throw addressFull ?? pairFull
+  const refusal = addressFull ?? (await count(services, 'account', counterOf(who)))
+  return { who, network, isKnown, isAddressFull: addressFull !== undefined, refusal }
 }
 
-/** Refused attempts are not counted further: successful ones in flight make room again. */
-async function count(services: Services, limit: Limit, subject: string): Promise<void> {
+/**
+ * Returns the refusal if the limit is exceeded. Refused attempts are not counted further:
+ * successful ones in flight make room again. A window that ends later than one that starts now is
+ * over, too: the clock was set back. (A minute is left to statements that started earlier.)
+ */
+async function count(
+  services: Services,
+  limit: Limit,
+  subject: string
+): Promise<Problem | undefined> {
   const { max, minutes } = limits[limit]
+  const isCurrent = sql`seen.window_ends_at
+    between now() and excluded.window_ends_at + interval '1 minute'`
   const [seen] = await rows<{ attempts: number; seconds: number }>(
     services,
     sql`insert into ${loginAttempts} as seen (kind, subject, attempts, window_ends_at)
       values (${kinds[limit]}, left(lower(${subject}), 120), 1,
         now() + ${minutes} * interval '1 minute')
       on conflict (kind, subject) do update set
-        attempts = case when seen.window_ends_at < now() then 1
-          else least(seen.attempts, ${max}) + 1 end,
-        window_ends_at = case when seen.window_ends_at < now() then excluded.window_ends_at
-          else seen.window_ends_at end
+        attempts = case when ${isCurrent} then least(seen.attempts, ${max}) + 1 else 1 end,
+        window_ends_at = case when ${isCurrent} then seen.window_ends_at
+          else excluded.window_ends_at end
       returning attempts, extract(epoch from window_ends_at - now())::float8 as seconds`
   )
-  if (seen!.attempts > max)
-    throw tooManyRequests(
-      seen!.seconds,
-      'Too many failed logins. Try again later, or contact an admin.'
+  if (seen!.attempts <= max) return undefined
+  return tooManyRequests(
+    seen!.seconds,
+    'Too many failed logins. Try again later, or contact an admin.'
+  )
+}
+
+/**
+ * Ends an attempt whose password was verified. A correct one clears the failures of the pair and
+ * the account, and makes the pair known. The address gets back the attempt, but is not cleared: one
+ * known password is no license to guess others. Errors: 429 for an attempt over a limit, unless a
+ * known pair has the correct password.
+ */
+export async function settle(
+  services: Services,
+  { who, network, isKnown, isAddressFull, refusal }: Attempt,
+  isCorrect: boolean
+): Promise<void> {
+  if (refusal && !(isKnown && isCorrect)) throw refusal
+  if (!isCorrect) return
+  const pair = pairOf(who, network)
+  if (!isAddressFull)
+    await rows(
+      services,
+      sql`update ${loginAttempts} set attempts = greatest(attempts - 1, 0)
+        where kind = 'address' and subject = left(lower(${network}), 120)`
     )
+  await rows(
+    services,
+    sql`delete from ${loginAttempts}
+      where (kind, subject) in (('pair', ${pair}), ('username', ${counterOf(who)}))`
+  )
+  await rows(
+    services,
+    sql`insert into ${loginAttempts} (kind, subject, attempts, window_ends_at)
+      values ('known', ${pair}, 0, now() + ${knownDays} * interval '1 day')
+      on conflict (kind, subject) do update set window_ends_at = excluded.window_ends_at`
+  )
 }
 
 /** Clears the failures of an account, from all addresses. */
@@ -83,37 +140,6 @@ export async function clearUserFailures(services: Services, user_id: number): Pr
     services,
     sql`delete from ${loginAttempts} where kind in ('username', 'pair')
       and (subject = ${counterOf(user_id)} or starts_with(subject, ${pairOf(user_id, '')}))`
-  )
-}
-
-/**
- * After a correct password: clears the failures of the pair and the account, and remembers the
- * pair. The address gets back an attempt that was counted, but is not cleared: one known password
- * is no license to guess others.
- */
-export async function clearFailures(
-  services: Services,
-  user_id: number,
-  address: string,
-  isKnown: boolean
-): Promise<void> {
-  const pair = pairOf(user_id, address)
-  if (!isKnown)
-    await rows(
-      services,
-      sql`update ${loginAttempts} set attempts = greatest(attempts - 1, 0)
-        where kind = 'address' and subject = left(lower(${address}), 120)`
-    )
-  await rows(
-    services,
-    sql`delete from ${loginAttempts}
-      where (kind, subject) in (('pair', ${pair}), ('username', ${counterOf(user_id)}))`
-  )
-  await rows(
-    services,
-    sql`insert into ${loginAttempts} (kind, subject, attempts, window_ends_at)
-      values ('known', ${pair}, 0, now() + ${knownDays} * interval '1 day')
-      on conflict (kind, subject) do update set window_ends_at = excluded.window_ends_at`
   )
 }
 

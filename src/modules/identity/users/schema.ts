@@ -38,8 +38,8 @@ const fields = {
 const password = Text(128, {
   minLength: 8,
   description:
-    'Password: at least 8 characters, and not a common one. Changing it ends all sessions of ' +
-    'the user.',
+    'Password: at least 8 characters, not a common one, and not the username or email address. ' +
+    'Changing it ends all sessions of the user.',
   example: 'a quiet harbor 47'
 })
 

@@ -1,6 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
-import { assertUncommon } from '../../../core/access/passwords.ts'
+import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import type { Role } from '../../../core/access/permissions.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { organization, ours } from '../../../core/db/sql.ts'
@@ -19,9 +19,13 @@ const records = repository(userResource)
 export const userService = {
   ...records,
 
-  /** Creates a user. Errors: 409 for a taken username or email, 422 for a common password. */
+  /**
+   * Creates a user. Errors: 409 for a taken username or email, 422 for a common password or one
+   * that is the user's name.
+   */
   async create(ctx: Context, input: Static<typeof NewUser>) {
     await assertUncommon(input.password, 'password')
+    assertNotOwnName(input.password, [input.username, input.email], 'password')
     return await userService.createUnchecked(ctx, input)
   },
 
@@ -46,6 +50,8 @@ export const userService = {
       password === undefined ? {} : { password_hash: await ctx.services.passwords.hash(password) }
     const user = await keepingAnAdmin(ctx, async ctx => {
       const user = await records.update(ctx, id, { ...changes, ...secret }, versions)
+      if (password !== undefined)
+        assertNotOwnName(password, [user.username, user.email], 'password')
       if (password !== undefined || user.status === 'disabled') await endSessions(ctx, id)
       return user
     })

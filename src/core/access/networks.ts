@@ -1,0 +1,18 @@
+import ipaddr from 'ipaddr.js'
+
+/** Characters of the longest IP address. */
+const maxLength = 45
+
+/**
+ * What the client at an IP address is counted as. That is the address itself; of an IPv6 address
+ * its /64, since whoever has one usually has all of them; an IPv4 address mapped to IPv6 is that
+ * IPv4 address. What is no address (a trusted proxy may name anything) stays as it is, shortened.
+ */
+export function networkOf(address: string | undefined): string {
+  if (address === undefined) return ''
+  if (!ipaddr.isValid(address)) return address.slice(0, maxLength)
+  const ip = ipaddr.process(address)
+  if (ip instanceof ipaddr.IPv4) return ip.toString()
+  const [a, b, c, d] = ip.parts.map(part => part.toString(16))
+  return `${a}:${b}:${c}:${d}::/64`
+}
