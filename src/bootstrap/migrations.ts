@@ -16,8 +16,9 @@ const lockTimeout = 60_000
 
 /**
  * Applies pending migrations, all or none. Processes that start together wait for each other.
- * `url`: `postgres://…`; `report` gets what a migration says about data. Errors: with a message of one line; also when a newer release has migrated
- * the database, which this one would fill with what the newer one does not expect.
+ * `url`: `postgres://…`; `report` gets what a migration says about data. Errors: with a message of
+ * one line; also when a newer release has migrated the database, which this one would fill with
+ * what the newer one does not expect.
  */
 export async function migrate(url: string, report = (_line: string) => {}): Promise<void> {
   const client = postgres(url, {

@@ -7,7 +7,11 @@ import {
 } from '../modules/automation/scoring/service.ts'
 import { leadService } from '../modules/crm/leads/service.ts'
 import { addMembers, campaignService } from '../modules/marketing/campaigns/service.ts'
-import { moveOpportunities, stageService } from '../modules/sales/stages/service.ts'
+import {
+  moveOpportunities,
+  placeOpportunities,
+  stageService
+} from '../modules/sales/stages/service.ts'
 
 /** What does one kind of job: it does a batch, within about a second, and returns the rest. */
 export interface Task<Payload extends object = object> {
@@ -22,6 +26,7 @@ const task = <Payload extends object>(job: Job<Payload>, run: Task<Payload>['run
 export const tasks: Task[] = [
   task(rescoreLeads, rescoreBatch),
   task(moveOpportunities, async (ctx, job) => await stageService.clear(ctx, job)),
+  task(placeOpportunities, async (ctx, job) => await stageService.place(ctx, job)),
   task(addMembers, async (ctx, job) => (await campaignService.addBatch(ctx, job)).rest)
 ]
 

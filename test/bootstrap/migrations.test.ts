@@ -258,7 +258,8 @@ t.test('values of stored filters that have to be quoted now are quoted, and repo
   await sql`insert into users (organization_id, username, email, password_hash, role)
     values (1, 'one', 'one@example.com', ${hash}, 'admin')`
   await sql`insert into territories (organization_id, name, filter) values
-    (1, 'spaced', 'state[in]=Paris,%20TX,+Rome&country=A'), (1, 'quoted', 'state%5Bin%5D=%22A%22,B'),
+    (1, 'spaced', 'state[in]=Paris,%20TX,+Rome&country=A'),
+    (1, 'quoted', 'state%5Bin%5D=%22A%22,B'),
     (1, 'plain', 'state[in]=Paris,Rome'), (1, 'other', 'name[like]= x')`
   await sql`insert into assignment_rules (organization_id, name, resource, filter, user_id)
     values (1, 'rule', 'leads', 'source[in]=a, b', 1)`

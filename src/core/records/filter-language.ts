@@ -28,7 +28,8 @@ interface Condition {
 const descriptions: Record<Operator, (field: string, schema: TSchema) => string> = {
   eq: field => `\`${field}\` equals this value.`,
   in: field =>
-    `\`${field}\` is one of these values, separated by commas; one with a comma is in double quotes.`,
+    `\`${field}\` is one of these values, separated by commas; a value with a comma is in double ` +
+    'quotes.',
   gt: (field, schema) => `\`${field}\` is ${isTime(schema) ? 'after' : 'greater than'} this value.`,
   gte: (field, schema) =>
     `\`${field}\` is ${isTime(schema) ? 'on or after' : 'greater than or equal to'} this value.`,

@@ -35,7 +35,8 @@ export function rowsAfter(keys: SortKey[], at: Position): SQL {
     const values = sql.join(keys.map(keyOfPosition), sql`, `)
     return sql`(${columns}) ${comparison.after[direction(first)]} (${values})`
   }
-  const range = sql`${keyOfRow(first)} ${comparison.from[direction(first)]} ${keyOfPosition(first, 0)}`
+  const from = comparison.from[direction(first)]
+  const range = sql`${keyOfRow(first)} ${from} ${keyOfPosition(first, 0)}`
   return and(first.nullable ? undefined : range, afterKey(keys, at, 0))!
 }
 
@@ -48,7 +49,8 @@ function afterKey(keys: SortKey[], at: Position, i: number): SQL {
   const beyond = sql`${keyOfRow(key)} ${comparison.after[direction(key)]} ${keyOfPosition(key, i)}`
   const after = nullable ? sql`(${beyond} or ${keyOfRow(key)} is null)` : beyond
   if (isLast) return after
-  return sql`(${after} or (${keyOfRow(key)} = ${keyOfPosition(key, i)} and ${afterKey(keys, at, i + 1)}))`
+  const tied = sql`${keyOfRow(key)} = ${keyOfPosition(key, i)}`
+  return sql`(${after} or (${tied} and ${afterKey(keys, at, i + 1)}))`
 }
 
 /** A sort key as SQL. Ascending order has its nulls last by itself, as has the index. */

@@ -41,6 +41,8 @@ export interface Page<Row> {
 /** What a list is a list of. */
 export interface Listable extends Filterable {
   name: string
+  /** Columns, hidden ones too, by which fields are sorted instead of their own. */
+  sortColumns?: Readonly<Record<string, PgColumn>>
 }
 
 const newestFirst: Sort[] = [{ field: 'id', descending: true }]
@@ -86,7 +88,7 @@ export class Lists<Row> {
     const data = found.slice(0, limit)
     const has_more = found.length > limit
     const next_cursor = has_more ? cursors.seal(positionIn(keys, data.at(-1)!), identity) : null
-    const page = { data, has_more, next_cursor }
+    const page = { data: this.#shown(data, keys), has_more, next_cursor }
     return total === undefined ? page : { ...page, total }
   }
 
@@ -101,10 +103,11 @@ export class Lists<Row> {
     let at: Position | undefined
     for (;;) {
       const found = await this.#rows(ctx, { ...query, sort }, keys, batchSize, at)
-      if (found.length > 0) yield found
+      if (found.length === 0) return
+      at = positionIn(keys, found.at(-1)!)
+      yield this.#shown(found, keys)
       if (found.length < batchSize) return
       await setImmediate() // other requests come first
-      at = positionIn(keys, found.at(-1)!)
     }
   }
 
@@ -186,9 +189,17 @@ export class Lists<Row> {
     const isUnique = sort.some(({ field }) => field === 'id')
     const all = isUnique ? sort : [...sort, { field: 'id', descending: sort[0]!.descending }]
     return all.map(key => {
-      const column = this.#column(key.field)
+      const column = this.#resource.sortColumns?.[key.field] ?? this.#column(key.field)
       return { ...key, column, nullable: !column.notNull }
     })
+  }
+
+  /** Rows without the hidden columns that they were sorted by. */
+  #shown(rows: Row[], keys: SortKey[]): Row[] {
+    const names = keys.map(({ column }) => column.name)
+    for (const name of names.filter(name => !(name in this.#resource.columns)))
+      for (const row of rows) delete (row as Record<string, unknown>)[name]
+    return rows
   }
 
   #conditions(query: ListQuery, valueOf: (value: unknown, name: string) => SQL): SQL[] {
@@ -233,9 +244,10 @@ export class Lists<Row> {
 
   /** The columns to read: those requested, and those that say where the next page begins. */
   #selected(query: ListQuery, keys: SortKey[]): Record<string, PgColumn> {
-    if (!query.fields) return this.#resource.columns
-    const fields = new Set([...query.fields, ...keys.map(key => key.field)])
-    return Object.fromEntries([...fields].map(field => [field, this.#column(field)]))
+    const columns = query.fields
+      ? Object.fromEntries(query.fields.map(field => [field, this.#column(field)]))
+      : this.#resource.columns
+    return { ...columns, ...Object.fromEntries(keys.map(({ column }) => [column.name, column])) }
   }
 
   /** A run of rows on one index, in the order of `keys`. */
@@ -316,4 +328,4 @@ const shapeOf = ({ deleted, words, fields, sort, filters }: ListQuery): string =
   ])
 
 const positionIn = <Row>(keys: SortKey[], row: Row): Position =>
-  keys.map(({ field }) => (row as Record<string, Position[number]>)[field]!)
+  keys.map(({ column }) => (row as Record<string, Position[number]>)[column.name]!)

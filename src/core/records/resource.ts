@@ -50,6 +50,8 @@ export interface Definition<
   filters?: readonly string[]
   sorts?: readonly string[]
   search?: readonly string[]
+  /** The columns by which lists sort fields whose order is not that of their values. */
+  sortColumns?: Readonly<Record<string, PgColumn>>
   /** Filters that are not fields. */
   virtualFilters?: VirtualFilters
   /**

@@ -16,11 +16,15 @@ async function allPages(call: Call, url: string): Promise<Row[]> {
   }
   return rows
 }
+const stages = ['prospecting', 'proposal', 'negotiation']
+const rankOf = (row: Row, field: string) =>
+  field === 'stage' ? stages.indexOf(String(row.stage)) : row[field]!
+
 /** The order of the contract: nulls last in either direction, then the number of the record. */
 const inOrder = (rows: Row[], keys: [string, boolean][]) =>
   rows.toSorted((a, b) => {
     for (const [field, descending] of [...keys, ['id', keys[0]![1]] as const]) {
-      const [x, y] = [a[field]!, b[field]!]
+      const [x, y] = [rankOf(a, field), rankOf(b, field)]
       if (x === y) continue
       if (x === null || y === null) return x === null ? 1 : -1
       return (x < y ? -1 : 1) * (descending ? -1 : 1)
@@ -38,7 +42,7 @@ t.test('opportunities with ties and nulls', async t => {
       amount: i % 4 === 0 ? null : (i % 5) + 0.5,
       close_date: i % 3 === 0 ? null : `2026-01-${String((i % 9) + 1).padStart(2, '0')}`,
       probability: i % 11,
-      stage: ['prospecting', 'proposal', 'negotiation'][i % 3]
+      stage: stages[i % 3]
     })
   }
   await other.call('POST /api/opportunities', { title: 'T1', amount: 1.5 })

@@ -130,6 +130,39 @@ t.test('statuses, grades and priorities are sorted by their meaning', async t =>
   t.same(await values('leads?status[in]=new,qualified&sort=status', 'status'), ['new', 'qualified'])
 })
 
+t.test('opportunities are sorted by the position of their stage', async t => {
+  const { call } = await organization(app)
+  const pipeline = await create<{ id: number }>(call, '/api/pipelines', {
+    name: 'P',
+    stages: [
+      { key: 'zeta', name: 'First', probability: 10 },
+      { key: 'alpha', name: 'Second', probability: 20 },
+      { key: 'won', name: 'Won', kind: 'won' }
+    ]
+  })
+  const sale = { title: 'A', pipeline_id: pipeline.id }
+  for (const stage of ['alpha', 'won', 'zeta', 'alpha'])
+    await create(call, '/api/opportunities', { ...sale, stage })
+  const stages = async (query: string) =>
+    (await rows(call, `opportunities?${query}`)).map(({ stage }: { stage: string }) => stage)
+  const inOrder = ['zeta', 'alpha', 'alpha', 'won']
+  t.same(await stages('sort=stage'), inOrder)
+  t.same(await stages('sort=-stage&fields=stage'), inOrder.toReversed())
+  const page = (await call('GET /api/opportunities?sort=stage&limit=2')).json()
+  t.same(await stages(`sort=stage&limit=2&cursor=${page.next_cursor}`), ['alpha', 'won'])
+  t.notOk('stage_position' in page.data[0], 'the position is not shown')
+
+  const [first] = await rows(call, `stages?pipeline_id=${pipeline.id}&sort=position`)
+  const before = await rows(call, 'opportunities?sort=id')
+  await call(`PATCH /api/stages/${first.id}`, { position: 9 })
+  t.same(await stages('sort=stage'), ['alpha', 'alpha', 'won', 'zeta'], 'when a stage moves')
+  t.same(await rows(call, 'opportunities?sort=id'), before, 'which is no change of the records')
+  const { id } = before[0]
+  t.equal((await rows(call, `opportunities/${id}/history`)).length, 1, 'nor an event')
+  await call(`PATCH /api/opportunities/${id}`, { stage: 'zeta' })
+  t.same(await stages('sort=stage'), ['alpha', 'won', 'zeta', 'zeta'], 'when an opportunity moves')
+})
+
 t.test('a value of a list is quoted if it has a comma', async t => {
   const { call, admin } = await organization(app)
   const companies = ['Acme, Inc.', 'Acme', 'Apple', '5" Pipes', '"Quoted"']

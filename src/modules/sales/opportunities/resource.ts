@@ -27,6 +27,8 @@ export const opportunityResource = defineResource({
     'created_at',
     'updated_at'
   ],
+  sortColumns: { stage: opportunities.stage_position },
+  hidden: ['stage_position'],
   search: searchable,
   virtualFilters: opportunityFilters,
   include: {

@@ -42,7 +42,8 @@ export const filterable = [...indexed, 'lead_id', 'pipeline_id'] as const
 
 /**
  * `stage` is the key of a stage of the pipeline (by a foreign key in drizzle/0004), `status` what
- * that stage means (by the trigger `status_follows_stage`).
+ * that stage means (by the trigger `status_follows_stage`), `stage_position` its position, to sort
+ * by (by the trigger `place_in_stage`, and a job when stages move).
  */
 export const opportunities = pgTable(
   'opportunities',
@@ -54,6 +55,7 @@ export const opportunities = pgTable(
     amount: money(10),
     pipeline_id: identifier().notNull(),
     stage: varchar({ length: 50 }).notNull().default('prospecting'),
+    stage_position: integer().notNull().default(0),
     status: varchar({ length: 10, enum: statuses }).notNull().default('open'),
     probability: integer().notNull().default(0),
     close_date: date({ mode: 'string' }),
@@ -67,7 +69,7 @@ export const opportunities = pgTable(
   t => [
     ...recordKeys('opportunities', t),
     idListIndex('opportunities', t, 'tags'),
-    ...listIndexes('opportunities', t, indexed),
+    ...listIndexes('opportunities', t, [...indexed, 'stage_position']),
     // what the reports count and add up, by index-only scans
     index('idx_opportunities_lead_id')
       .on(t.organization_id, t.lead_id, t.id, t.status, t.amount)

@@ -1,5 +1,5 @@
 import { sql } from '../../../core/db/drizzle.ts'
-import { ours, oursWithDeleted } from '../../../core/db/sql.ts'
+import { organization, ours, oursWithDeleted } from '../../../core/db/sql.ts'
 import { opportunities } from '../opportunities/table.ts'
 import { stages } from './table.ts'
 
@@ -15,3 +15,7 @@ export const stageBeingCleared = (pipeline_id: number) => sql`
     select from ${ours(opportunities, 'o')}
     where o.pipeline_id = s.pipeline_id and o.stage = s.key
   ) limit 1`
+
+/** Gives the next opportunities after an ID the positions of their stages; the last ID, if full. */
+export const placeNext = (after: number, most: number) =>
+  sql`select place_opportunities(${organization}, ${after}, ${most}) as last`

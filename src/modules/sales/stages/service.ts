@@ -5,7 +5,7 @@ import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { opportunityResource } from '../opportunities/resource.ts'
-import { opportunitiesIn, stageBeingCleared } from './queries.ts'
+import { opportunitiesIn, placeNext, stageBeingCleared } from './queries.ts'
 import { stageResource } from './resource.ts'
 import { assertNextStages, assertOneOpen, isOpen, probabilityOf, type Stage } from './rules.ts'
 import {
@@ -27,6 +27,12 @@ export interface MoveOpportunities {
 export const moveOpportunities = defineJob<MoveOpportunities & Pick<JobPayload, 'user_id'>>(
   'move_opportunities'
 )
+
+/** Gives opportunities after an ID the positions that their stages have now, to be sorted by. */
+export interface PlaceOpportunities {
+  after: number
+}
+export const placeOpportunities = defineJob<PlaceOpportunities>('place_opportunities')
 
 const records = repository(stageResource)
 const opportunities = repository(opportunityResource)
@@ -74,6 +80,7 @@ export const stageService = {
       const probability = probabilityOf(kind, input.probability)
       const stage = await records.create(ctx, { ...input, position, probability })
       await assertNotTooMany(ctx, stage)
+      await sortOpportunities(ctx)
       return stage
     })
   },
@@ -114,21 +121,20 @@ export const stageService = {
     changes: Static<typeof StageChanges>,
     versions?: Versions
   ) {
-    const { kind, probability, next_stages } = changes
-    if (kind === undefined && probability === undefined && next_stages === undefined)
-      return await records.update(ctx, id, changes, versions)
-    return await ctx.withLocks(['sales_process'], async ctx => {
-      const before = await records.lock(ctx, id, versions)
-      const all = await stageService.ofPipeline(ctx, before.pipeline_id)
-      const others = all.filter(stage => stage.id !== id)
-      const newKind = kind ?? before.kind
-      const unchanged = newKind === 'open' ? before.probability : undefined
-      // an unchanged next stage may have been deleted: saving a form must not fail for it
-      assertNextStages(next_stages, [...keysOf(others), ...(before.next_stages ?? [])])
-      const newProbability = probabilityOf(newKind, probability ?? unchanged)
-      if (newKind !== before.kind) await assertNewKind(ctx, before, [...others, { kind: newKind }])
-      return await records.update(ctx, id, { ...changes, probability: newProbability })
+    if (changes.position === undefined) return await change(ctx, id, changes, versions)
+    return await ctx.transaction(async ctx => {
+      const stage = await change(ctx, id, changes, versions)
+      await sortOpportunities(ctx)
+      return stage
     })
+  },
+
+  /** Places a batch of opportunities; returns the job for the next ones. */
+  async place<Job extends PlaceOpportunities>(ctx: Context, job: Job): Promise<Job | undefined> {
+    const query = placeNext(job.after, batchSize)
+    const [placed] = await ctx.write<{ last: number | null }>([], query)
+    const { last } = placed!
+    return last === null ? undefined : { ...job, after: last }
   },
 
   /**
@@ -184,6 +190,35 @@ export const stageService = {
       return stage
     })
   }
+}
+
+async function change(
+  ctx: Context,
+  id: number,
+  changes: Static<typeof StageChanges>,
+  versions: Versions
+): Promise<Stage> {
+  const { kind, probability, next_stages } = changes
+  if (kind === undefined && probability === undefined && next_stages === undefined)
+    return await records.update(ctx, id, changes, versions)
+  return await ctx.withLocks(['sales_process'], async ctx => {
+    const before = await records.lock(ctx, id, versions)
+    const all = await stageService.ofPipeline(ctx, before.pipeline_id)
+    const others = all.filter(stage => stage.id !== id)
+    const newKind = kind ?? before.kind
+    const unchanged = newKind === 'open' ? before.probability : undefined
+    // an unchanged next stage may have been deleted: saving a form must not fail for it
+    assertNextStages(next_stages, [...keysOf(others), ...(before.next_stages ?? [])])
+    const newProbability = probabilityOf(newKind, probability ?? unchanged)
+    if (newKind !== before.kind) await assertNewKind(ctx, before, [...others, { kind: newKind }])
+    return await records.update(ctx, id, { ...changes, probability: newProbability })
+  })
+}
+
+/** After a change of positions: the first thousand immediately, the others by a job. */
+async function sortOpportunities(ctx: Context): Promise<void> {
+  const rest = await stageService.place(ctx, { after: 0 })
+  if (rest) await placeOpportunities.enqueue(ctx, rest, { key: 'all' })
 }
 
 /**
