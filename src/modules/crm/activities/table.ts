@@ -51,7 +51,7 @@ export interface Link {
 }
 
 /**
- * `links` is what callers see, and part of each event; a trigger (drizzle/0007) fills
+ * `links` is what callers see, and part of each event; a trigger (drizzle/0010) fills
  * `activity_links` from it.
  */
 export const activities = pgTable(
@@ -91,7 +91,7 @@ export const activities = pgTable(
 /**
  * The links of activities that are not deleted: each points at one record, in the column of its
  * kind. An activity occurred when it was completed, otherwise when it was created. Triggers
- * (drizzle/0007) also link the activities of a converted lead to what it became, in one row, as
+ * (drizzle/0010) also link the activities of a converted lead to what it became, in one row, as
  * long as the conversion lasts: `via_lead_id` is the lead then. An activity may thus be linked to
  * one record several times.
  */
