@@ -51,7 +51,7 @@ export class Turns {
     const queue = this.#queues.get(key) ?? { running: 0, waiting: [] }
     this.#queues.set(key, queue)
     if (queue.waiting.length === 0 && this.#hasRoomFor(queue)) this.#start(key, queue)
-    else await this.#wait(queue)
+    else await this.#wait(key, queue)
     let ended = false
     return () => {
       if (ended) return
@@ -71,11 +71,12 @@ export class Turns {
     this.#queues.set(key, queue)
   }
 
-  async #wait(queue: Queue): Promise<void> {
+  async #wait(key: unknown, queue: Queue): Promise<void> {
     if (queue.waiting.length >= this.#limits.queue) throw this.#refusal()
     await new Promise<void>((resolve, reject) => {
       const expiry = setTimeout(() => {
         queue.waiting = queue.waiting.filter(other => other !== waiting)
+        this.#forget(key, queue)
         reject(this.#refusal())
       }, this.#limits.wait).unref()
       const waiting = { start: resolve, expiry }
@@ -90,8 +91,13 @@ export class Turns {
   #end(key: unknown, queue: Queue): void {
     this.#running--
     queue.running--
-    if (queue.running === 0 && queue.waiting.length === 0) this.#queues.delete(key)
+    this.#forget(key, queue)
     this.#startNext()
+  }
+
+  /** Forgets a key that has nothing running or waiting. */
+  #forget(key: unknown, { running, waiting }: Queue): void {
+    if (running === 0 && waiting.length === 0) this.#queues.delete(key)
   }
 
   #startNext(): void {
