@@ -144,6 +144,8 @@ function parameterSchema({ field, operator, schema }: Condition): TSchema {
 
 /** The values of a list that was validated by a pattern, which knows no bounds. Errors: 400. */
 function valuesOf(name: string, text: string, schema: TSchema): unknown[] {
+  if (text.includes('\0'))
+    throw invalidParameter(name, `query parameter ${name} must not contain NUL`)
   const values = valuesIn(text)
   if (!isNumber(schema)) return values
   const { minimum = -Infinity, maximum = Infinity } = schema as {

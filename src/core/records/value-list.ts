@@ -1,8 +1,8 @@
 import { defined } from '../defined.ts'
 import { explained } from '../http/schema.ts'
 
-const inQuotes = '"([^"\\u0000\\uD800-\\uDFFF]|"")+"'
-const plain = '[^\\s",\\u0000\\uD800-\\uDFFF][^,\\u0000\\uD800-\\uDFFF]*'
+const inQuotes = '"([^"]|"")+"'
+const plain = '[^\\s",][^,]*'
 
 /**
  * The pattern of a list of up to 100 values of the pattern `one`, by default any text. They are
