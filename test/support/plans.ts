@@ -26,7 +26,11 @@ function record(sql: postgres.Sql, sent: Sent[]): () => void {
 export async function plansOf(
   app: App,
   work: () => Promise<{ statusCode: number; body: string }>,
-  connections = [app.services.database.pool, app.services.database.lists]
+  connections = [
+    app.services.database.pool,
+    app.services.database.lists,
+    app.services.database.slow
+  ]
 ): Promise<string[]> {
   const sent: Sent[] = []
   const restore = connections.map(sql => record(sql, sent))

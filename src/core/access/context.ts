@@ -112,16 +112,17 @@ export class Context {
   }
 
   /**
-   * The rows of a query that can be slow, in the turn of the organization. The placeholders
-   * `organization` and `actor` are filled in, `values` are those of the others. Errors: 503 when
-   * the database does not respond in time, 429 when too many queries of the organization wait.
+   * The rows of a query that can be slow; outside of a transaction it may run twice (see
+   * `ListReads`). The placeholders `organization` and `actor` are filled in, `values` are those of
+   * the others. Errors: 503 when the database does not respond in time, 429 when too many slow
+   * queries of the organization wait.
    */
   async rows<Row>(query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
     if (this.#transaction) return await this.#run(this.#transaction.connection, query, values)
-    const { lists, turns } = this.services.database
-    return await turns.lists.run(
+    const { listReads } = this.services.database
+    return await listReads.run(
       this.organization_id,
-      async () => await this.#run(lists, query, values)
+      async connection => await this.#run(connection, query, values)
     )
   }
 
@@ -131,12 +132,12 @@ export class Context {
    */
   async aggregate<Row>(query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
     if (this.#transaction) return await this.rows(query, values)
-    const { lists, turns, timeouts } = this.services.database
+    const { listReads, timeouts } = this.services.database
     const limit = `set local statement_timeout = ${timeouts.aggregate}`
-    return await turns.lists.run(
+    return await listReads.runSlow(
       this.organization_id,
-      async () =>
-        (await lists.begin(async connection => {
+      async slow =>
+        (await slow.begin(async connection => {
           const limited = connection.unsafe(limit).execute() // sent now, not when awaited
           const [, rows] = await Promise.all([limited, this.#run(connection, query, values)])
           return rows
@@ -176,12 +177,7 @@ export class Context {
     const all = this.#values(values)
     const send = (connection: Connection) => sendTo<Row>(connection, query, all)
     const { pool, timeouts } = this.services.database
-    if (!this.#transaction)
-      return await this.#invalidating(
-        () => keys,
-        () => send(pool),
-        timeouts.answer
-      )
+    if (!this.#transaction) return await this.#invalidating(() => keys, send(pool), timeouts.answer)
     for (const key of keys) this.#transaction.changed.add(key)
     return withoutHoles(await withTimeout(timeouts.answer, send(this.#transaction.connection)))
   }
@@ -196,12 +192,15 @@ export class Context {
   async transaction<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
     if (this.#transaction) return await work(this)
     const changed = new Set<string>()
-    const { pool, timeouts } = this.services.database
-    const commit = async () =>
-      (await pool.begin(
-        async connection => await work(this.#within({ connection, changed, locks: [] }))
-      )) as Result
-    return await this.#invalidating(() => [...changed], commit, timeouts.transaction)
+    const { pool, timeouts, turns } = this.services.database
+    const committed = turns.transactions.run(
+      this.organization_id,
+      async () =>
+        (await pool.begin(
+          async connection => await work(this.#within({ connection, changed, locks: [] }))
+        )) as Result
+    )
+    return await this.#invalidating(() => [...changed], committed, timeouts.transaction)
   }
 
   #within(transaction: Transaction): Context {
@@ -233,25 +232,22 @@ export class Context {
   }
 
   /**
-   * Waits for a write in the turn of the organization, and then for the cache to forget what it
-   * changed, whatever its outcome: a connection lost at the commit does not tell whether there was
-   * one. A write that timed out may still be committed, and is forgotten once more when it has
-   * been.
+   * Waits for a write and then for the cache to forget what it changed, whatever its outcome: a
+   * connection lost at the commit does not tell whether there was one. A write that timed out may
+   * still be committed, and is forgotten once more when it has been.
    */
   async #invalidating<Result>(
     keys: () => string[],
-    write: () => PromiseLike<Result>,
+    write: PromiseLike<Result>,
     milliseconds: number
   ): Promise<Result> {
     const forget = async () => {
       if (keys().length > 0) await this.services.cache.invalidate(keys())
     }
-    const endTurn = await this.services.database.turns.writes.begin(this.organization_id)
     const finished = (async () => {
       try {
-        return withoutHoles(await write())
+        return withoutHoles(await write)
       } finally {
-        endTurn()
         await forget()
       }
     })()

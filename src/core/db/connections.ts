@@ -1,4 +1,5 @@
 import postgres from 'postgres'
+import { fastStatement, ListReads } from './list-reads.ts'
 import { PointReads } from './point-reads.ts'
 import { defaultTimeouts, type Timeouts } from './timeouts.ts'
 import { Turns } from './turns.ts'
@@ -8,14 +9,16 @@ export type Connection = postgres.Sql | postgres.TransactionSql
 
 /**
  * `point`: one connection on which short reads by key are pipelined (twice the throughput of a
- * pool; one slow query on it delays all others). `pool`: writes, logins and sessions. `lists`:
- * everything that can be slow, so that nothing else waits for it.
+ * pool; one slow query on it delays all others). `pool`: writes, logins and sessions. `lists` and
+ * `slow`: everything that can be slow, so that nothing else waits for it (see `ListReads`).
  */
 export interface Database {
   point: Sql
   pool: Sql
   lists: Sql
+  slow: Sql
   pointReads: PointReads
+  listReads: ListReads
   turns: OrganizationTurns
   timeouts: Timeouts
   /** Whether taking locks out of their declared order throws (see `locks.ts`); true in tests. */
@@ -25,10 +28,11 @@ export interface Database {
 
 /** What organizations take turns in, so that none of them can starve another one. */
 export interface OrganizationTurns {
-  /** Statements outside of a transaction on `pool`, and whole transactions. */
-  writes: Turns
-  /** Statements on `lists`. */
-  lists: Turns
+  /** Transactions, each of which has a connection to itself. */
+  transactions: Turns
+  /** Statements on `lists`, and on `slow`. */
+  fast: Turns
+  slow: Turns
   /** Lists that are streamed to their end. */
   exports: Turns
 }
@@ -75,7 +79,7 @@ const session = ({ statement, lock }: Timeouts) => ({
 
 /** Milliseconds for which a short read by key waits for a lock before it leaves `point`. */
 const pointLock = 50
-/** Connections of `pool` that writes leave to logins and sessions. */
+/** Connections of `pool` that transactions leave to other writes, logins and sessions. */
 const reserved = 2
 /** Requests of one organization that may wait for their turn. */
 const queue = 100
@@ -87,6 +91,44 @@ export interface DatabaseOptions {
   slow_statements?: number
   timeouts?: Partial<Timeouts>
   strict_locks?: boolean
+}
+
+/** `max`: the connections that transactions share with other writes. */
+function turnsOf(
+  max: number,
+  slow_statements: number,
+  { turn: wait }: Timeouts
+): OrganizationTurns {
+  return {
+    transactions: new Turns({
+      total: max - reserved,
+      perKey: Math.max(1, max - 2 * reserved),
+      queue,
+      wait,
+      refusal: 'Your organization has too many writes in progress.'
+    }),
+    fast: new Turns({
+      total: 64,
+      perKey: 16, // they end within a second, even if all of them are canceled
+      queue,
+      wait,
+      refusal: 'Your organization has too many requests in progress.'
+    }),
+    slow: new Turns({
+      total: 2 * slow_statements,
+      perKey: slow_statements,
+      queue,
+      wait,
+      refusal: 'Your organization has too many slow requests in progress.'
+    }),
+    exports: new Turns({
+      total: Infinity,
+      perKey: 2,
+      queue: 10,
+      wait,
+      refusal: 'Your organization has two exports in progress.'
+    })
+  }
 }
 
 /** Opens all connections; nothing is sent before the first query. `url`: `postgres://…` */
@@ -103,46 +145,25 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
   const customPlans = { plan_cache_mode: 'force_custom_plan' }
   const point = open('smartx-point', 1, { lock_timeout: pointLock })
   const pool = open('smartx', max, customPlans)
-  const slow = 2 * slow_statements
-  const lists = open('smartx-lists', slow, {
+  const lists = open('smartx-lists', 4, { ...customPlans, statement_timeout: fastStatement })
+  const slow = open('smartx-slow', 2 * slow_statements, {
     ...customPlans,
     // reports hash and sort; with the default 4 MB they spill to disk at some 100,000 rows
     work_mem: '16MB'
   })
-  const { turn: wait } = timeouts
-  const writing = max - reserved
+  const turns = turnsOf(max, slow_statements, timeouts)
   return {
     point,
     pool,
     lists,
+    slow,
     pointReads: new PointReads(point, pool),
-    turns: {
-      writes: new Turns({
-        total: writing,
-        perKey: Math.max(1, writing - reserved),
-        queue,
-        wait,
-        refusal: 'Your organization has too many writes in progress.'
-      }),
-      lists: new Turns({
-        total: slow,
-        perKey: slow_statements,
-        queue,
-        wait,
-        refusal: 'Your organization has too many slow requests in progress.'
-      }),
-      exports: new Turns({
-        total: Infinity,
-        perKey: 2,
-        queue: 10,
-        wait,
-        refusal: 'Your organization has two exports in progress.'
-      })
-    },
+    listReads: new ListReads(lists, slow, turns),
+    turns,
     timeouts,
     strict_locks,
     close: async () => {
-      await Promise.all([point, pool, lists].map(async sql => await sql.end({ timeout: 5 })))
+      await Promise.all([point, pool, lists, slow].map(async sql => await sql.end({ timeout: 5 })))
     }
   }
 }
