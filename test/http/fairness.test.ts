@@ -56,14 +56,14 @@ t.test(
     const { url, app, greedy, other, sql } = await twoOrganizations(t)
     const { id } = (await greedy.call('POST /api/contacts', contact)).json()
     const release = await lock(t, url, 'tags')
-    let refusals = 0
+    const refusals: number[] = []
     const requests = Array.from({ length: 110 }, async () => {
       const { statusCode } = await greedy.call('GET /api/tags')
-      if (statusCode === 429) refusals++
+      if (statusCode === 429) refusals.push(statusCode)
       return statusCode
     })
     await untilRunning(sql, 3)
-    while (refusals < 7) await sleep(10)
+    while (refusals.length < 7) await sleep(10)
     await untilRunning(sql, 3)
 
     const refused = await greedy.call('GET /api/contacts')

@@ -148,6 +148,8 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
   const lists = open('smartx-lists', 4, { ...customPlans, statement_timeout: fastStatement })
   const slow = open('smartx-slow', 2 * slow_statements, {
     ...customPlans,
+    // a slow statement takes one processor from others, not all of them
+    max_parallel_workers_per_gather: 0,
     // reports hash and sort; with the default 4 MB they spill to disk at some 100,000 rows
     work_mem: '16MB'
   })
