@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { isOwnName, type PasswordCost } from './core/access/passwords.ts'
 
 /** The validated settings of the process. */
@@ -29,6 +30,9 @@ export interface Config {
 
 /** An invalid setting; its message is one line for the person who set it. */
 export class ConfigError extends Error {}
+
+/** Three, unless they could take all processors of a small machine. */
+const defaultSlowStatements = Math.min(3, Math.max(1, availableParallelism() - 1))
 
 type Environment = Record<string, string | undefined>
 const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
@@ -149,7 +153,7 @@ export function configFrom(env: Environment): Config {
     trust_proxy,
     rate_limit_max: integer(env, 'RATE_LIMIT_MAX', 10_000, 1, 100_000_000),
     drain_seconds: integer(env, 'DRAIN_SECONDS', trust_proxy.length > 0 ? 5 : 1, 0, 120),
-    slow_statements: integer(env, 'SLOW_STATEMENTS', 3, 1, 50),
+    slow_statements: integer(env, 'SLOW_STATEMENTS', defaultSlowStatements, 1, 50),
     log_level: levels.includes(log_level)
       ? log_level
       : refuse(
