@@ -29,7 +29,11 @@ async function main() {
       select id from organizations order by id limit 1`
     const ctx = Context.system(services, organization!.id)
     const { names, password } = await createDemoData(ctx, contacts, seed)
-    await pool`analyze` // otherwise the first searches are planned for empty tables
+    // otherwise the first searches are planned for empty tables; it may take more than a statement
+    await pool.begin(async sql => {
+      await sql`set local statement_timeout = 0`
+      await sql`analyze`
+    })
     console.log(`Scoring model "Engagement" scores leads, and two rules assign new ones: see
 /api/scoring-models and /api/assignment-rules
 New users: ${names.join(', ')}
