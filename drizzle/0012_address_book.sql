@@ -57,7 +57,7 @@ BEGIN
 END $$;
 --> statement-breakpoint
 -- What email addresses are compared by: without case, and with the ASCII form of the domain.
-CREATE FUNCTION email_key(email text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+CREATE FUNCTION email_key(email text) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path FROM CURRENT AS $$
 BEGIN
   IF octet_length(email) = char_length(email) THEN
     RETURN lower(email COLLATE "C");

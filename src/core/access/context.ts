@@ -134,15 +134,14 @@ export class Context {
     if (this.#transaction) return await this.rows(query, values)
     const { listReads, timeouts } = this.services.database
     const limit = `set local statement_timeout = ${timeouts.aggregate}`
-    return await listReads.runSlow(
-      this.organization_id,
-      async slow =>
-        (await slow.begin(async connection => {
-          const limited = connection.unsafe(limit).execute() // sent now, not when awaited
-          const [, rows] = await Promise.all([limited, this.#run(connection, query, values)])
-          return rows
-        })) as Row[]
-    )
+    return await listReads.runSlow(this.organization_id, async slow => {
+      const committed = slow.begin(async connection => {
+        const limited = connection.unsafe(limit).execute() // sent now, not when awaited
+        const [, rows] = await Promise.all([limited, this.#run(connection, query, values)])
+        return rows
+      }) as Promise<Row[]>
+      return await withTimeout(timeouts.answer, committed)
+    })
   }
 
   /**

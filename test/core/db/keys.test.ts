@@ -9,6 +9,20 @@ const keyOf = async (email: string) => {
   return row!.key
 }
 
+t.test('an index on the key can be built and analyzed with any search path', async t => {
+  await sql`insert into contacts (organization_id, first_name, last_name, email)
+    values (1, 'A', 'B', 'x@bücher.example')`
+  await sql`reindex index idx_contacts_email`
+  await sql`analyze contacts`
+  const connection = await sql.reserve()
+  await connection`set search_path = ''`
+  const [row] = await connection<{ key: string }[]>`
+    select public.email_key('X@bücher.example') as key`
+  await connection`reset search_path`
+  connection.release()
+  t.equal(row!.key, 'x@xn--bcher-kva.example')
+})
+
 t.test('the key of an email address has no case and an ASCII domain', async t => {
   t.equal(await keyOf('Zoe.Quux@Example.ORG'), 'zoe.quux@example.org')
   t.equal(await keyOf('info@xn--mller-kva.example'), 'info@xn--mller-kva.example')

@@ -122,7 +122,8 @@ export const stageService = {
     versions?: Versions
   ) {
     if (changes.position === undefined) return await change(ctx, id, changes, versions)
-    return await ctx.transaction(async ctx => {
+    // no opportunity comes to a stage while stages change their positions
+    return await ctx.withLocks(['sales_process'], async ctx => {
       const stage = await change(ctx, id, changes, versions)
       await sortOpportunities(ctx)
       return stage
