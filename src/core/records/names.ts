@@ -17,7 +17,7 @@ export interface Named {
 export async function namesOf(ctx: Context, type: string, ids: number[]): Promise<Named[]> {
   const { table, title } = resourceNamed(type)
   const { id, deleted_at } = table
-  return await ctx.rows<Named>(sql`
+  return await ctx.read<Named>(sql`
     select ${id} as id, ${title ?? id}::text as name, ${deleted_at} as deleted_at
     from ${oursWithDeleted(table)} where ${id} = any(${sql.param(ids)}::bigint[])`)
 }

@@ -40,8 +40,8 @@ const month = (description: string) =>
       maxLength: 7,
       pattern: explained(
         '^[1-9][0-9]{3}-(0[1-9]|1[0-2])$',
-        'month',
-        'must be a month, such as 2024-03'
+        'must be a month, such as 2024-03',
+        'month'
       ),
       examples: ['2026-11'],
       description
