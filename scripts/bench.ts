@@ -154,7 +154,6 @@ async function recordRoutes(
   const services = createServices({
     database_url,
     redis_url: undefined,
-    slow_statements: 3,
     jwt_secret: settings.JWT_SECRET,
     password_cost: { memory: 8, passes: 1 }
   })

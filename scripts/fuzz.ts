@@ -28,7 +28,6 @@ const app = await buildApp(
   {
     database_url: cluster.url.replace(/postgres$/, `test_fuzz_${process.pid}`),
     redis_url: undefined,
-    slow_statements: 3,
     jwt_secret: 'a secret of the fuzzer, longer than 32 bytes',
     cors_origins: [],
     trust_proxy: [],

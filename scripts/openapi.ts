@@ -52,7 +52,6 @@ async function buildDocument(): Promise<object> {
     {
       database_url: 'postgres://127.0.0.1/none',
       redis_url: undefined,
-      slow_statements: 3,
       jwt_secret: 'an unused secret of at least 32 bytes',
       cors_origins: [],
       trust_proxy: [],

@@ -55,7 +55,6 @@ async function createOtherOrganization(): Promise<void> {
   const services = createServices({
     database_url: database.url,
     redis_url: undefined,
-    slow_statements: 3,
     jwt_secret: secret,
     password_cost: { memory: 19_456, passes: 2 }
   })

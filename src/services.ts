@@ -4,12 +4,14 @@ import type { Services } from './core/access/context.ts'
 import { passwords } from './core/access/passwords.ts'
 import { Cache } from './core/cache/cache.ts'
 import { redisCache } from './core/cache/redis.ts'
+import { defined } from './core/defined.ts'
 import { createDatabase, type DatabaseOptions } from './core/db/connections.ts'
 import { cursors } from './core/records/cursor.ts'
 
-export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost' | 'slow_statements'> & {
+export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
   database_url: string
   jwt_secret: string
+  slow_statements?: number
   database?: DatabaseOptions
 }
 
@@ -23,7 +25,7 @@ export function createServices(config: ServicesConfig): Services {
       ? new Cache()
       : new Cache(forget => redisCache(redis_url, keyFor('cache'), forget))
   return {
-    database: createDatabase(database_url, { slow_statements, ...database }),
+    database: createDatabase(database_url, { ...defined({ slow_statements }), ...database }),
     cache,
     cursors: cursors(keyFor('cursors')),
     passwords: passwords(password_cost),

@@ -1,5 +1,5 @@
 import { getTableConfig } from 'drizzle-orm/pg-core'
-import { referencesOf, resourceOf, type Resource } from '../../src/core/records/resource.ts'
+import { targetsOf, type Resource } from '../../src/core/records/resource.ts'
 
 type Json = Record<string, unknown>
 
@@ -37,11 +37,11 @@ export const withCredentials = (body: Json): Json =>
  * created in place of those of the example, and with unique values that are new in each run.
  */
 export function withRecords(resource: Resource, body: Json): Json {
-  const targets = targetsOf(resource)
+  const variables = variablesOf(resource)
   const unique = uniqueFieldsOf(resource)
   return mapValues(body, (value, field) => {
-    const target = targets.get(field)
-    if (target !== undefined) return Array.isArray(value) ? [use(target)] : use(target)
+    const variable = variables.get(field)
+    if (variable !== undefined) return Array.isArray(value) ? [use(variable)] : use(variable)
     if (Array.isArray(value)) return value.map(item => (isLink(item) ? linkTo(item) : item))
     const isUnique = unique.has(field) && typeof value === 'string'
     return isUnique ? value.replace(/(?=@)|$/, use('$timestamp')) : value
@@ -64,19 +64,13 @@ const isLink = (value: unknown): value is Link =>
 const linkTo = ({ type }: Link) => ({ type, id: use(idVariable({ name: type })) })
 
 /** The variable with the ID for each field that refers to other records. */
-function targetsOf(resource: Resource): Map<string, string> {
-  const single = referencesOf(resource)
-    .filter(({ table }) => table === resource.table)
-    .map(({ column, to }) => [column.name, to] as const)
-  const lists = Object.values(resource.include ?? {}).flatMap(included =>
-    typeof included === 'object' && 'ids' in included
-      ? [[included.ids, resourceOf(included.of)!] as const]
-      : []
+const variablesOf = (resource: Resource): Map<string, string> =>
+  new Map(
+    [...targetsOf(resource)].map(([field, to]) => [
+      field,
+      to.name === 'user' ? ownId : idVariable(to)
+    ])
   )
-  return new Map(
-    [...single, ...lists].map(([field, to]) => [field, to.name === 'user' ? ownId : idVariable(to)])
-  )
-}
 
 /** The fields with unique values that callers choose freely, by the names of the constraints. */
 function uniqueFieldsOf({ table, create }: Resource): Set<string> {

@@ -57,7 +57,6 @@ export async function application(
       cors_origins: [],
       trust_proxy: [],
       rate_limit_max: 1_000_000,
-      slow_statements: 3,
       password_cost: { memory: 8, passes: 1 },
       database: { strict_locks: true, timeouts: longTimeouts },
       ...config

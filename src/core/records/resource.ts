@@ -187,6 +187,19 @@ export function includedReference(resource: Resource, name: string): Reference {
   return reference
 }
 
+/** What each field of a resource refers to: by a foreign key, or by a list of IDs. */
+export function targetsOf(resource: Resource): Map<string, Resource> {
+  const single = referencesOf(resource)
+    .filter(({ table }) => table === resource.table)
+    .map(({ column, to }) => [column.name, to] as const)
+  const lists = Object.values(resource.include ?? {}).flatMap(included =>
+    typeof included === 'object' && 'ids' in included
+      ? [[included.ids, resourceOf(included.of)!] as const]
+      : []
+  )
+  return new Map([...single, ...lists])
+}
+
 /** What points at records of a resource, in the order of definition. */
 export const referencesTo = (to: Resource): Reference[] =>
   allResources()

@@ -1,55 +1,37 @@
 import { sentenceCase, words } from '../../../core/names.ts'
 import type { EventRow } from '../../../core/records/events.ts'
-import {
-  referencesOf,
-  resourceNamed,
-  resourceOf,
-  type Resource
-} from '../../../core/records/resource.ts'
+import { resourceNamed, targetsOf, type Resource } from '../../../core/records/resource.ts'
 import type { NameOf } from './names.ts'
 
 /** Fields that only say when another one changed. */
 const timestamps = new Set(['deleted_at', 'moved_at'])
 
-/** The type of record that each field of a resource refers to. */
-function typesOfFields(resource: Resource): Map<string, string> {
-  const references = referencesOf(resource)
-    .filter(({ table }) => table === resource.table)
-    .map(({ column, to }) => [column.name, to.name] as const)
-  const lists = Object.values(resource.include ?? {}).flatMap(included =>
-    typeof included === 'object' && 'ids' in included
-      ? [[included.ids, resourceOf(included.of)!.name] as const]
-      : []
-  )
-  return new Map([...references, ...lists])
-}
-
 /** The fields that an update changed, with their values as people read them. */
 export function changesIn({ subject_type, changed, before, after }: EventRow, name: NameOf) {
   if (before === null || after === null) return []
-  const types = typesOfFields(resourceNamed(subject_type))
+  const targets = targetsOf(resourceNamed(subject_type))
   return changed
     .filter(field => !timestamps.has(field))
     .map(field => ({
       field,
       from: before[field] ?? null,
       to: after[field] ?? null,
-      from_text: textOf(before, field, types, name),
-      to_text: textOf(after, field, types, name)
+      from_text: textOf(before, field, targets, name),
+      to_text: textOf(after, field, targets, name)
     }))
 }
 
 function textOf(
   record: Record<string, unknown>,
   field: string,
-  types: Map<string, string>,
+  targets: Map<string, Resource>,
   name: NameOf
 ): string | null {
   const value = record[field]
   if (value === null || value === undefined) return null
   if (field === 'stage') return name('stage', `${record.pipeline_id as number}/${value as string}`)
-  const type = types.get(field)
-  if (type) return ([value].flat() as number[]).map(id => name(type, id)).join(', ')
+  const target = targets.get(field)
+  if (target) return ([value].flat() as number[]).map(id => name(target.name, id)).join(', ')
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
