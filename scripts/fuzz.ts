@@ -43,7 +43,7 @@ const create = async (name: string) =>
   await createOrganization(app.services, name, {
     username: `${name}-admin`,
     email: `${name}-admin@example.com`,
-    password: 'a quiet harbour 47'
+    password: 'a quiet harbor 47'
   })
 const [ours, theirs] = [await create('ours'), await create('theirs')]
 const findings = new Findings()

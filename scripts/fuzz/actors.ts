@@ -7,7 +7,7 @@ export type App = Awaited<ReturnType<typeof buildApp>>
 
 let created = 0
 
-/** A user of an organization who makes calls; logged in anew when a call ended the session. */
+/** A user of an organization who makes calls; logged in again when a call ended the session. */
 export class Actor {
   readonly name: string
   readonly #app: App
@@ -35,7 +35,7 @@ export class Actor {
   /** As a new user, since calls may have changed or deleted the one before. */
   async #login(): Promise<string> {
     const username = `fuzzer-${++created}`
-    const password = 'a quiet harbour 47'
+    const password = 'a quiet harbor 47'
     const ctx = Context.system(this.#app.services, this.#organization)
     const email = `${username}@example.com`
     await userService.createUnchecked(ctx, { username, email, password, role: this.#role })

@@ -77,7 +77,7 @@ export const vocabulary = {
   token_invalid: 'The token was not issued by this service, or was altered. Log in again.',
   session_ended:
     'The session has ended because of a logout, a password change, a disabled or deleted user, ' +
-    'a reused refresh token, or 30 days without a refresh. Log in again.',
+    'a reused refresh token, 30 days without a refresh, or 90 days after the login. Log in again.',
   forbidden: "The user's role does not allow this.",
   not_found: 'The resource does not exist, or belongs to another organization.',
   method_not_allowed:

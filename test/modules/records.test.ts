@@ -236,7 +236,7 @@ t.test('accounts cannot form cycles', async t => {
   t.equal((await call(`PATCH /api/accounts/${top}`, around)).statusCode, 200)
   t.match(
     (await call(`POST /api/accounts/${middle}/restore`)).json(),
-    { status: 409, code: 'conflict', detail: /is now below it/ },
+    { status: 409, code: 'conflict', detail: /is now a descendant of this account/ },
     'nor by restoring one'
   )
   await call(`PATCH /api/accounts/${top}`, { parent_account_id: null })

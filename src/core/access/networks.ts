@@ -5,7 +5,7 @@ const maxLength = 45
 
 /**
  * What the client at an IP address is counted as. That is the address itself; of an IPv6 address
- * its /64, since whoever has one usually has all of them; an IPv4 address mapped to IPv6 is that
+ * its /64, since a client with one usually has all of them; an IPv4 address mapped to IPv6 is that
  * IPv4 address. What is no address (a trusted proxy may name anything) stays as it is, shortened.
  */
 export function networkOf(address: string | undefined): string {

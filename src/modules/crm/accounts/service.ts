@@ -79,7 +79,8 @@ export const accountService = {
       const { parent_account_id } = account
       if (parent_account_id !== null && (await isBelow(ctx, parent_account_id, id)))
         throw conflict(
-          `Its parent, account ${parent_account_id}, is now below it: change that first.`
+          `The parent, account ${parent_account_id}, is now a descendant of this account. Change ` +
+            `the parent of account ${parent_account_id} first.`
         )
       return account
     })

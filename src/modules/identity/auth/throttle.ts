@@ -7,7 +7,7 @@ import { loginAttempts, sessions } from './table.ts'
 
 /**
  * Failures per window after which logins are refused; in Postgres, for all processes together. A
- * pair is an account and an address: a stranger uses up the one of his own address.
+ * pair is an account and an address: a stranger only uses up the limit of their own address.
  */
 const limits = {
   pair: { max: 20, minutes: 15 },

@@ -64,7 +64,7 @@ export const pipelineService = {
       if (before.is_default && !is_default)
         throw ruleBroken(
           'is_default',
-          'Make another pipeline the default instead; that unsets this one.',
+          'Make another pipeline the default instead; this one then stops being the default.',
           { rule: 'one_default' }
         )
       if (!before.is_default && is_default) await unsetDefault(ctx)
