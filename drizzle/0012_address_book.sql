@@ -136,10 +136,8 @@ DROP INDEX "idx_contacts_position";--> statement-breakpoint
 DROP INDEX "idx_contacts_email";--> statement-breakpoint
 DROP INDEX "idx_contacts_phone";--> statement-breakpoint
 DROP INDEX "idx_contacts_company";--> statement-breakpoint
-DROP INDEX "idx_contacts_email_key";--> statement-breakpoint
 DROP INDEX "idx_leads_status";--> statement-breakpoint
 DROP INDEX "idx_leads_grade";--> statement-breakpoint
-DROP INDEX "idx_leads_source_all";--> statement-breakpoint
 DROP INDEX "idx_tags_name";--> statement-breakpoint
 DROP INDEX "idx_users_username";--> statement-breakpoint
 DROP INDEX "idx_users_email";--> statement-breakpoint

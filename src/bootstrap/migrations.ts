@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { runMigrations } from 'graphile-worker'
 import postgres from 'postgres'
@@ -11,8 +12,17 @@ const folder = fileURLToPath(new URL('../../drizzle', import.meta.url))
 /** The advisory lock under which one process at a time migrates: "smartx" in ASCII. */
 const lock = 0x736d61727478
 
-/** Milliseconds to wait for a lock, such as that of another process that migrates. */
-const lockTimeout = 60_000
+/** Milliseconds to wait for another process that migrates. */
+const processTimeout = 60_000
+/**
+ * Milliseconds for which a migration waits for the lock of a table: everything else that needs the
+ * table waits behind it. Then it leaves it to the others for a while, and tries again.
+ */
+const lockTimeout = 3_000
+const pause = 1_000
+const maxAttempts = 15
+/** The codes of Postgres for a lock that was not given in time, and for a deadlock. */
+const lockErrors = new Set<unknown>(['55P03', '40P01'])
 
 /**
  * Applies pending migrations, all or none. Processes that start together wait for each other.
@@ -26,7 +36,7 @@ export async function migrate(url: string, report = (_line: string) => {}): Prom
     onnotice: ({ severity, message = '' }) => {
       if (severity === 'WARNING') report(message)
     },
-    connection: { application_name: 'smartx-migrate', lock_timeout: lockTimeout }
+    connection: { application_name: 'smartx-migrate', lock_timeout: processTimeout }
   })
   const pool = queuePool(url)
   try {
@@ -35,16 +45,33 @@ export async function migrate(url: string, report = (_line: string) => {}): Prom
     await assertNoNewerRelease(client)
     // the queue first: our triggers add jobs to it
     await runMigrations({ pgPool: pool })
-    await applyPending(drizzle(client), { migrationsFolder: folder }).catch(failed)
+    await client`set lock_timeout = ${client.unsafe(String(lockTimeout))}`
+    await applyUndisturbed(client, report).catch(failed)
   } finally {
     await closePool(pool)
     await client.end({ timeout: 5 })
   }
 }
 
+/** Applies pending migrations, again as long as other work has a lock that they need. */
+async function applyUndisturbed(client: postgres.Sql, report: (line: string) => void) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await applyPending(drizzle(client), { migrationsFolder: folder })
+    } catch (error) {
+      const { code } = causeOf(error as Error) as { code?: string }
+      if (!lockErrors.has(code) || attempt === maxAttempts) throw error
+      if (attempt === 1) report('The migration waits for other work on the database.')
+    }
+    await sleep(pause)
+  }
+}
+
 /** Drizzle's own error is the statement that failed; its cause says why. */
+const causeOf = (error: Error): Error => (error.cause instanceof Error ? error.cause : error)
+
 function failed(error: Error): never {
-  const { message } = error.cause instanceof Error ? error.cause : error
+  const { message } = causeOf(error)
   throw new Error(`The database could not be migrated: ${message}`, { cause: error })
 }
 

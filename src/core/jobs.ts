@@ -1,5 +1,6 @@
 import type { Context } from './access/context.ts'
 import { sql } from './db/drizzle.ts'
+import { organization } from './db/sql.ts'
 
 /** What every job says: the organization it is for, and who it is done as (null: the system). */
 export interface JobPayload {
@@ -27,7 +28,7 @@ export interface Job<Payload extends object> {
   ) => Promise<void>
 }
 
-/** Marks the jobs of an organization. */
+/** What `enqueue_job` in the database marks the jobs of an organization with. */
 export const flagOf = (organization_id: number) => `organization/${organization_id}`
 
 async function addJob(
@@ -37,12 +38,10 @@ async function addJob(
   key: string | null,
   delay: number
 ): Promise<void> {
-  const text = JSON.stringify({ ...payload, organization_id: ctx.organization_id })
   await ctx.write(
     [],
-    sql`select from graphile_worker.add_job(${name}, ${text}::text::json,
-      flags => array[${flagOf(ctx.organization_id)}], job_key => ${key},
-      run_at => now() + make_interval(secs => ${delay}))`
+    sql`select enqueue_job(${name}, ${organization}, ${JSON.stringify(payload)}::text::jsonb,
+      ${key}, make_interval(secs => ${delay}))`
   )
 }
 

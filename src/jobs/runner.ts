@@ -23,17 +23,20 @@ import { tasks, type Task } from './tasks.ts'
  */
 const turnTime = 1_000
 
-/** The tasks as graphile-worker runs them, one of an organization at a time. */
-function taskListOf(services: Services, log: FastifyBaseLogger, running: Set<string>): TaskList {
+/**
+ * The tasks as graphile-worker runs them. `running`: the flags of the organizations of the jobs
+ * that run, which get no other one meanwhile.
+ */
+function taskListOf(services: Services, log: FastifyBaseLogger, running: string[]): TaskList {
   const turnOf =
     (task: Task): TaskList[string] =>
     async (payload, { job }) => {
       const flag = flagOf((payload as JobPayload).organization_id)
-      running.add(flag)
+      running.push(flag)
       try {
         await runTurn(services, log, task, payload as JobPayload, job.key)
       } finally {
-        running.delete(flag)
+        running.splice(running.indexOf(flag), 1)
       }
     }
   return Object.fromEntries(tasks.map(task => [task.job.name, turnOf(task)]))
@@ -82,11 +85,11 @@ const loggerOf = (log: FastifyBaseLogger) =>
   })
 
 function optionsOf(services: Services, pgPool: Pool, log: FastifyBaseLogger): RunnerOptions {
-  const running = new Set<string>()
+  const running: string[] = []
   return {
     pgPool,
     taskList: taskListOf(services, log, running),
-    forbiddenFlags: () => [...running],
+    forbiddenFlags: () => running,
     logger: loggerOf(log),
     noHandleSignals: true
   }

@@ -1,4 +1,5 @@
 // A database of an earlier release becomes one of this, with all that is in it.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -207,6 +208,20 @@ t.test(
     )
   }
 )
+
+t.test('a migration waits for other work a little at a time', async t => {
+  const { url, sql } = await databaseOf(t, '0012_address_book')
+  await sql`begin`
+  await sql`lock table opportunities in row exclusive mode`
+  const lines: string[] = []
+  const migrated = migrate(url, line => lines.push(line))
+  while (lines.length === 0) await sleep(50)
+  t.same(lines, ['The migration waits for other work on the database.'])
+  await sql`select from opportunities`
+  await sql`commit`
+  await migrated
+  t.ok(await sql`select stage_position from opportunities`)
+})
 
 t.test('a migration that fails stops the start with one line', async t => {
   const { url, sql } = await emptyDatabase(t)

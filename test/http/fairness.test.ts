@@ -122,6 +122,28 @@ t.test('a locked table does not delay reads of other tables by ID', async t => {
   t.equal((await greedy.call(`GET /api/contacts/${id}`, undefined, fresh)).statusCode, 200)
 })
 
+t.test(
+  'writes that wait for a lock leave connections to the writes and logins of others',
+  async t => {
+    const { url, app, greedy, other, sql } = await twoOrganizations(t)
+    const { id } = (await greedy.call('POST /api/contacts', contact)).json()
+    const release = await lock(t, url, 'contacts')
+    const waiting = Array.from(
+      { length: 20 },
+      async () => await greedy.call(`PATCH /api/contacts/${id}`, { last_name: 'C' })
+    )
+    const locked = async () =>
+      await sql`select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`
+    while ((await locked()).length < 4) await sleep(10)
+    for (let i = 0; i < 5; i++)
+      t.equal((await other.call('POST /api/tags', { name: `${i}` })).statusCode, 201)
+    await login(app, other.admin.user.username)
+    await release()
+    for (const { statusCode } of await Promise.all(waiting)) t.equal(statusCode, 200)
+  }
+)
+
 t.test('counts and reports have a shorter time limit than lists', async t => {
   const { url, greedy } = await twoOrganizations(t, { aggregate: 200 })
   const release = await lock(t, url, 'opportunities')

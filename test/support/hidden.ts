@@ -8,10 +8,12 @@ import { allResources } from '../../src/core/records/resource.ts'
  * round, and columns that it neither hides nor describes.
  */
 export async function hiddenColumnMistakes(sql: Sql): Promise<string[]> {
+  // the arguments end with a NUL each: the name of a record, its hidden columns, its derived ones
   const triggers = await sql<{ table: string; hidden: string }[]>`
     select tgrelid::regclass::text as table,
-      split_part(encode(tgargs, 'escape'), '\\000', 2) as hidden
-    from pg_trigger where tgname like 'events_of_%' and tgname <> 'events_of_truncate'`
+      concat_ws(',', split_part(args, '\\000', 2), split_part(args, '\\000', 3)) as hidden
+    from (select *, encode(tgargs, 'escape') as args from pg_trigger) trigger
+    where tgname like 'events_of_%' and tgname <> 'events_of_truncate'`
   return allResources().flatMap(({ table, hidden = [], columns, schema }) => {
     const name = getTableName(table)
     const own = triggers.filter(trigger => trigger.table === name)

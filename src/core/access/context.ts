@@ -170,13 +170,17 @@ export class Context {
 
   /**
    * The rows of a write. The records it changes leave the cache before the result is returned:
-   * now, or after the commit of an open transaction. Errors: as `rows`.
+   * now, or after the commit of an open transaction. Errors: as `rows`; 429 when too many writes of
+   * the organization wait.
    */
   async write<Row>(keys: string[], query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
     const all = this.#values(values)
     const send = (connection: Connection) => sendTo<Row>(connection, query, all)
-    const { pool, timeouts } = this.services.database
-    if (!this.#transaction) return await this.#invalidating(() => keys, send(pool), timeouts.answer)
+    const { pool, timeouts, turns } = this.services.database
+    if (!this.#transaction) {
+      const written = turns.writes.run(this.organization_id, () => send(pool))
+      return await this.#invalidating(() => keys, written, timeouts.answer)
+    }
     for (const key of keys) this.#transaction.changed.add(key)
     return withoutHoles(await withTimeout(timeouts.answer, send(this.#transaction.connection)))
   }
@@ -192,7 +196,7 @@ export class Context {
     if (this.#transaction) return await work(this)
     const changed = new Set<string>()
     const { pool, timeouts, turns } = this.services.database
-    const committed = turns.transactions.run(
+    const committed = turns.writes.run(
       this.organization_id,
       async () =>
         (await pool.begin(

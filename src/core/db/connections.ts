@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import { fastStatement, ListReads } from './list-reads.ts'
+import { tooManyRequests } from '../errors.ts'
 import { PointReads } from './point-reads.ts'
 import { defaultTimeouts, type Timeouts } from './timeouts.ts'
 import { Turns } from './turns.ts'
@@ -28,8 +29,8 @@ export interface Database {
 
 /** What organizations take turns in, so that none of them can starve another one. */
 export interface OrganizationTurns {
-  /** Transactions, each of which has a connection to itself. */
-  transactions: Turns
+  /** Transactions, each of which has a connection to itself, and single writes. */
+  writes: Turns
   /** Statements on `lists`, and on `slow`. */
   fast: Turns
   slow: Turns
@@ -79,7 +80,7 @@ const session = ({ statement, lock }: Timeouts) => ({
 
 /** Milliseconds for which a short read by key waits for a lock before it leaves `point`. */
 const pointLock = 50
-/** Connections of `pool` that transactions leave to other writes, logins and sessions. */
+/** Connections of `pool` that writes leave to logins and sessions. */
 const reserved = 2
 /** Requests of one organization that may wait for their turn. */
 const queue = 100
@@ -93,40 +94,43 @@ export interface DatabaseOptions {
   strict_locks?: boolean
 }
 
-/** `max`: the connections that transactions share with other writes. */
+const tooMany = (what: string) => (seconds: number) =>
+  tooManyRequests(seconds, `Your organization has ${what} in progress.`)
+
+/** `max`: the connections that writes share with logins. */
 function turnsOf(
   max: number,
   slow_statements: number,
   { turn: wait }: Timeouts
 ): OrganizationTurns {
   return {
-    transactions: new Turns({
+    writes: new Turns({
       total: max - reserved,
       perKey: Math.max(1, max - 2 * reserved),
       queue,
       wait,
-      refusal: 'Your organization has too many writes in progress.'
+      refusal: tooMany('too many writes')
     }),
     fast: new Turns({
       total: 64,
       perKey: 16, // they end within a second, even if all of them are canceled
       queue,
       wait,
-      refusal: 'Your organization has too many requests in progress.'
+      refusal: tooMany('too many requests')
     }),
     slow: new Turns({
       total: 2 * slow_statements,
       perKey: slow_statements,
       queue,
       wait,
-      refusal: 'Your organization has too many slow requests in progress.'
+      refusal: tooMany('too many slow requests')
     }),
     exports: new Turns({
       total: Infinity,
       perKey: 2,
       queue: 10,
       wait,
-      refusal: 'Your organization has two exports in progress.'
+      refusal: tooMany('two exports')
     })
   }
 }

@@ -1,4 +1,5 @@
 import type postgres from 'postgres'
+import { unavailable } from '../errors.ts'
 import { Turns } from './turns.ts'
 
 const lockNotAvailable = '55P03'
@@ -18,7 +19,7 @@ export class PointReads {
     perKey: 1,
     queue: 50,
     wait: 2_000,
-    refusal: 'Too many requests are waiting for a locked table.'
+    refusal: seconds => unavailable('The data is locked for maintenance. Retry later.', seconds)
   })
 
   constructor(point: postgres.Sql, pool: postgres.Sql) {

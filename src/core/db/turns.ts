@@ -1,4 +1,4 @@
-import { tooManyRequests, type Problem } from '../errors.ts'
+import type { Problem } from '../errors.ts'
 
 export interface TurnLimits {
   /** How much runs at a time, in all and for one key. */
@@ -7,8 +7,8 @@ export interface TurnLimits {
   /** How much may wait for one key, and for how many milliseconds. */
   queue: number
   wait: number
-  /** The detail of the 429 for what may not. */
-  refusal: string
+  /** The problem for what may not, which can be tried again after some seconds. */
+  refusal: (seconds: number) => Problem
 }
 
 interface Waiting {
@@ -36,7 +36,7 @@ export class Turns {
     this.#limits = limits
   }
 
-  /** Runs `work` in a turn of `key`. Errors: 429, those of `work`. */
+  /** Runs `work` in a turn of `key`. Errors: the refusal, those of `work`. */
   async run<T>(key: unknown, work: () => PromiseLike<T>): Promise<T> {
     const end = await this.begin(key)
     try {
@@ -46,7 +46,7 @@ export class Turns {
     }
   }
 
-  /** Waits for a turn of `key`; returns what ends it. Errors: 429. */
+  /** Waits for a turn of `key`; returns what ends it. Errors: the refusal. */
   async begin(key: unknown): Promise<() => void> {
     const queue = this.#queues.get(key) ?? { running: 0, waiting: [] }
     this.#queues.set(key, queue)
@@ -85,7 +85,7 @@ export class Turns {
   }
 
   #refusal(): Problem {
-    return tooManyRequests(this.#limits.wait / 1000, this.#limits.refusal)
+    return this.#limits.refusal(this.#limits.wait / 1000)
   }
 
   #end(key: unknown, queue: Queue): void {

@@ -144,10 +144,14 @@ const writes = <R extends Versioned, N extends object, C extends object>(records
   async create(ctx: Context, input: N): Promise<R> {
     const { statements } = records
     const fields = given(input)
-    const [row] = await ctx.write([], statements.insert(fields), input as Values)
-    if (row) return row
-    const [exist] = await ctx.read(statements.referencesExist(fields), input as Values)
-    throw unknownReference(Object.keys(exist!).filter(field => !exist![field]))
+    return await withAttempts(maxAttempts, async () => {
+      const [row] = await ctx.write([], statements.insert(fields), input as Values)
+      if (row) return row
+      const [exist] = await ctx.read(statements.referencesExist(fields), input as Values)
+      const dangling = Object.keys(exist!).filter(field => !exist![field])
+      if (dangling.length > 0) throw unknownReference(dangling)
+      return undefined // what it refers to was restored meanwhile
+    })
   },
 
   /**

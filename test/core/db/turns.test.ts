@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { Turns } from '../../../src/core/db/turns.ts'
-import { Problem } from '../../../src/core/errors.ts'
+import { Problem, tooManyRequests } from '../../../src/core/errors.ts'
 
-const limits = { total: 4, perKey: 2, queue: 3, wait: 60_000, refusal: 'Too many.' }
+const limits = { total: 4, perKey: 2, queue: 3, wait: 60_000, refusal: tooManyRequests }
 
 /** Work that ends when it is told to, and what has begun of it. */
 function recorder(turns: Turns) {

@@ -42,8 +42,8 @@ export const filterable = [...indexed, 'lead_id', 'pipeline_id'] as const
 
 /**
  * `stage` is the key of a stage of the pipeline (by a foreign key in drizzle/0004), `status` what
- * that stage means (by the trigger `status_follows_stage`), `stage_position` its position, to sort
- * by (by the trigger `place_in_stage`, and a job when stages move).
+ * that stage means, `stage_position` its position, to sort by (both by the trigger `follow_stage`;
+ * by `sort_opportunities` and a job when stages move).
  */
 export const opportunities = pgTable(
   'opportunities',

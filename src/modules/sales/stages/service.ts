@@ -28,7 +28,10 @@ export const moveOpportunities = defineJob<MoveOpportunities & Pick<JobPayload, 
   'move_opportunities'
 )
 
-/** Gives opportunities after an ID the positions that their stages have now, to be sorted by. */
+/**
+ * Gives opportunities after an ID the positions that their stages have now, to be sorted by. Added
+ * by the trigger `sort_opportunities`.
+ */
 export interface PlaceOpportunities {
   after: number
 }
@@ -38,7 +41,7 @@ const records = repository(stageResource)
 const opportunities = repository(opportunityResource)
 const batchSize = 1000
 const inOrder = ['position', 'id'].map(field => ({ field, descending: false }))
-const keysOf = (stages: Stage[]) => stages.map(({ key }) => key)
+const keysOfStages = (stages: Stage[]) => stages.map(({ key }) => key)
 
 export const stageService = {
   ...records,
@@ -75,12 +78,11 @@ export const stageService = {
     return await ctx.withLocks(['sales_process'], async ctx => {
       const others = await stageService.ofPipeline(ctx, input.pipeline_id)
       if (others.length === 0) throw unknownReference(['pipeline_id'])
-      assertNextStages(input.next_stages, keysOf(others))
+      assertNextStages(input.next_stages, keysOfStages(others))
       const { kind = 'open', position = await makeRoom(ctx, kind, others) } = input
       const probability = probabilityOf(kind, input.probability)
       const stage = await records.create(ctx, { ...input, position, probability })
       await assertNotTooMany(ctx, stage)
-      await sortOpportunities(ctx)
       return stage
     })
   },
@@ -123,11 +125,10 @@ export const stageService = {
   ) {
     if (changes.position === undefined) return await change(ctx, id, changes, versions)
     // no opportunity comes to a stage while stages change their positions
-    return await ctx.withLocks(['sales_process'], async ctx => {
-      const stage = await change(ctx, id, changes, versions)
-      await sortOpportunities(ctx)
-      return stage
-    })
+    return await ctx.withLocks(
+      ['sales_process'],
+      async ctx => await change(ctx, id, changes, versions)
+    )
   },
 
   /** Places a batch of opportunities; returns the job for the next ones. */
@@ -209,17 +210,11 @@ async function change(
     const newKind = kind ?? before.kind
     const unchanged = newKind === 'open' ? before.probability : undefined
     // an unchanged next stage may have been deleted: saving a form must not fail for it
-    assertNextStages(next_stages, [...keysOf(others), ...(before.next_stages ?? [])])
+    assertNextStages(next_stages, [...keysOfStages(others), ...(before.next_stages ?? [])])
     const newProbability = probabilityOf(newKind, probability ?? unchanged)
     if (newKind !== before.kind) await assertNewKind(ctx, before, [...others, { kind: newKind }])
     return await records.update(ctx, id, { ...changes, probability: newProbability })
   })
-}
-
-/** After a change of positions: the first thousand immediately, the others by a job. */
-async function sortOpportunities(ctx: Context): Promise<void> {
-  const rest = await stageService.place(ctx, { after: 0 })
-  if (rest) await placeOpportunities.enqueue(ctx, rest, { key: 'all' })
 }
 
 /**
@@ -315,7 +310,7 @@ async function assertTarget(
   move_to: string
 ): Promise<void> {
   const stages = await stageService.ofPipeline(ctx, pipeline_id)
-  const possible = keysOf(stages.filter(stage => stage.kind === kind))
+  const possible = keysOfStages(stages.filter(stage => stage.kind === kind))
   if (possible.includes(move_to)) return
   const detail =
     `move_to must be another ${kind} stage of this pipeline: ` +
