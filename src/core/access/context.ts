@@ -113,7 +113,7 @@ export class Context {
 
   /**
    * The rows of a query that can be slow; outside of a transaction it may run twice (see
-   * `ListReads`). The placeholders `organization` and `actor` are filled in, `values` are those of
+   * `Lanes`). The placeholders `organization` and `actor` are filled in, `values` are those of
    * the others. Errors: 503 when the database does not respond in time, 429 when too many slow
    * queries of the organization wait.
    */
@@ -176,9 +176,9 @@ export class Context {
   async write<Row>(keys: string[], query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
     const all = this.#values(values)
     const send = (connection: Connection) => sendTo<Row>(connection, query, all)
-    const { pool, timeouts, turns } = this.services.database
+    const { singleWrites, timeouts } = this.services.database
     if (!this.#transaction) {
-      const written = turns.writes.run(this.organization_id, () => send(pool))
+      const written = singleWrites.run(this.organization_id, send)
       return await this.#invalidating(() => keys, written, timeouts.answer)
     }
     for (const key of keys) this.#transaction.changed.add(key)
@@ -196,7 +196,7 @@ export class Context {
     if (this.#transaction) return await work(this)
     const changed = new Set<string>()
     const { pool, timeouts, turns } = this.services.database
-    const committed = turns.writes.run(
+    const committed = turns.transactions.run(
       this.organization_id,
       async () =>
         (await pool.begin(

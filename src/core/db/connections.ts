@@ -1,6 +1,6 @@
 import postgres from 'postgres'
-import { fastStatement, ListReads } from './list-reads.ts'
 import { tooManyRequests } from '../errors.ts'
+import { Lanes } from './lanes.ts'
 import { PointReads } from './point-reads.ts'
 import { defaultTimeouts, type Timeouts } from './timeouts.ts'
 import { Turns } from './turns.ts'
@@ -10,16 +10,19 @@ export type Connection = postgres.Sql | postgres.TransactionSql
 
 /**
  * `point`: one connection on which short reads by key are pipelined (twice the throughput of a
- * pool; one slow query on it delays all others). `pool`: writes, logins and sessions. `lists` and
- * `slow`: everything that can be slow, so that nothing else waits for it (see `ListReads`).
+ * pool; one slow query on it delays all others). `pool`: transactions, logins and sessions.
+ * `writes`: single writes, which run on `pool` if they wait for a lock. `lists` and `slow`: reads
+ * that can be slow. So nothing else waits for these (see `Lanes`).
  */
 export interface Database {
   point: Sql
   pool: Sql
+  writes: Sql
   lists: Sql
   slow: Sql
   pointReads: PointReads
-  listReads: ListReads
+  singleWrites: Lanes
+  listReads: Lanes
   turns: OrganizationTurns
   timeouts: Timeouts
   /** Whether taking locks out of their declared order throws (see `locks.ts`); true in tests. */
@@ -29,7 +32,9 @@ export interface Database {
 
 /** What organizations take turns in, so that none of them can starve another one. */
 export interface OrganizationTurns {
-  /** Transactions, each of which has a connection to itself, and single writes. */
+  /** What has a connection of `pool` to itself: transactions, and writes that wait for a lock. */
+  transactions: Turns
+  /** Statements on `writes`. */
   writes: Turns
   /** Statements on `lists`, and on `slow`. */
   fast: Turns
@@ -78,15 +83,17 @@ const session = ({ statement, lock }: Timeouts) => ({
   client_connection_check_interval: 1_000
 })
 
-/** Milliseconds for which a short read by key waits for a lock before it leaves `point`. */
-const pointLock = 50
-/** Connections of `pool` that writes leave to logins and sessions. */
+/** Milliseconds for which a statement waits for a lock before it leaves `point` or `writes`. */
+const briefLock = 50
+/** Milliseconds that a statement may take on `lists`. */
+const fastStatement = 250
+/** Connections of `pool` that transactions leave to logins and sessions. */
 const reserved = 2
 /** Requests of one organization that may wait for their turn. */
 const queue = 100
 
 export interface DatabaseOptions {
-  /** Connections in the pool of writes, at least 3. */
+  /** Connections for transactions and logins, at least 3. */
   pool?: number
   /** Slow statements of one organization at a time; twice as many of all. */
   slow_statements?: number
@@ -97,23 +104,31 @@ export interface DatabaseOptions {
 const tooMany = (what: string) => (seconds: number) =>
   tooManyRequests(seconds, `Your organization has ${what} in progress.`)
 
-/** `max`: the connections that writes share with logins. */
+/** `max`: the connections that transactions share with logins. */
 function turnsOf(
   max: number,
   slow_statements: number,
   { turn: wait }: Timeouts
 ): OrganizationTurns {
   return {
-    writes: new Turns({
+    transactions: new Turns({
       total: max - reserved,
       perKey: Math.max(1, max - 2 * reserved),
       queue,
       wait,
       refusal: tooMany('too many writes')
     }),
+    // so many end within a second, even if all of them are given up
+    writes: new Turns({
+      total: 64,
+      perKey: 32,
+      queue,
+      wait,
+      refusal: tooMany('too many writes')
+    }),
     fast: new Turns({
       total: 64,
-      perKey: 16, // they end within a second, even if all of them are canceled
+      perKey: 16,
       queue,
       wait,
       refusal: tooMany('too many requests')
@@ -137,7 +152,7 @@ function turnsOf(
 
 /** Opens all connections; nothing is sent before the first query. `url`: `postgres://…` */
 export function createDatabase(url: string, options: DatabaseOptions = {}): Database {
-  const { pool: max = 8, slow_statements = 3, strict_locks = false } = options
+  const { pool: max = 6, slow_statements = 3, strict_locks = false } = options
   const timeouts = { ...defaultTimeouts, ...options.timeouts }
   const open = (name: string, max: number, parameters: object) =>
     postgres(url, {
@@ -147,8 +162,9 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     })
   // one cached plan for both a rare name and a common one is wrong for one of them
   const customPlans = { plan_cache_mode: 'force_custom_plan' }
-  const point = open('smartx-point', 1, { lock_timeout: pointLock })
+  const point = open('smartx-point', 1, { lock_timeout: briefLock })
   const pool = open('smartx', max, customPlans)
+  const writes = open('smartx-writes', 8, { ...customPlans, lock_timeout: briefLock })
   const lists = open('smartx-lists', 4, { ...customPlans, statement_timeout: fastStatement })
   const slow = open('smartx-slow', 2 * slow_statements, {
     ...customPlans,
@@ -161,15 +177,30 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
   return {
     point,
     pool,
+    writes,
     lists,
     slow,
     pointReads: new PointReads(point, pool),
-    listReads: new ListReads(lists, slow, turns),
+    singleWrites: new Lanes({
+      fast: writes,
+      slow: pool,
+      turns: { fast: turns.writes, slow: turns.transactions },
+      givenUp: '55P03',
+      slowTime: 1_000
+    }),
+    listReads: new Lanes({
+      fast: lists,
+      slow,
+      turns,
+      givenUp: '57014',
+      slowTime: 10_000
+    }),
     turns,
     timeouts,
     strict_locks,
     close: async () => {
-      await Promise.all([point, pool, lists, slow].map(async sql => await sql.end({ timeout: 5 })))
+      const all = [point, pool, writes, lists, slow]
+      await Promise.all(all.map(async sql => await sql.end({ timeout: 5 })))
     }
   }
 }

@@ -42,8 +42,8 @@ t.test('an update that is overtaken again and again is a 503 that changes nothin
   const contact = { first_name: 'A', last_name: 'B', position: 'Buyer' }
   const { id } = (await call('POST /api/contacts', contact)).json()
   // the value is there when the update looks, and another one when it looks for the reason
-  const { pool, point } = app.services.database
-  const interfering = (sql: typeof pool, position: string) => {
+  const { writes, point } = app.services.database
+  const interfering = (sql: typeof writes, position: string) => {
     const send = sql.unsafe.bind(sql)
     sql.unsafe = ((...args: Parameters<typeof send>) =>
       other`update contacts set position = ${position} where id = ${id}`.then(() =>
@@ -53,7 +53,7 @@ t.test('an update that is overtaken again and again is a 503 that changes nothin
       sql.unsafe = send
     }
   }
-  const restore = [interfering(pool, 'Buyer'), interfering(point, 'Seller')]
+  const restore = [interfering(writes, 'Buyer'), interfering(point, 'Seller')]
   const answer = await call(`PATCH /api/contacts/${id}`, { position: 'Buyer' })
   for (const undo of restore) undo()
   t.match([answer.statusCode, answer.json().code], [503, 'unavailable'])
@@ -69,7 +69,7 @@ const mark = async (id: number, deleted: boolean) =>
 
 /** Runs `before` each statement of a connection that `concerns`, as long as it is wanted. */
 function interfere(
-  name: 'pool' | 'point',
+  name: 'writes' | 'point',
   concerns: (text: string) => boolean,
   before: () => Promise<unknown>
 ) {
@@ -91,7 +91,7 @@ async function undoing(id: number, deleted: boolean, times: number, work: () => 
   const isLook = (text: string) => text.includes('from "contacts" where')
   const restore = [
     interfere(
-      'pool',
+      'writes',
       text => left > 0 && isWrite(text),
       async () => await mark(id, deleted)
     ),
