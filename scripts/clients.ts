@@ -1,7 +1,14 @@
 // Generates clients from openapi/openapi.json as other teams do, in a temporary folder, and
 // compiles them. Exits with 1 if that fails.
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
@@ -11,15 +18,20 @@ const packages = [
   '@hey-api/openapi-ts@0.99.0',
   'swagger-typescript-api@13.13.0',
   'typescript@5.9.3',
+  'openapi-typescript@7.13.0',
+  'openapi-fetch@0.17.0',
   'zod@4.6.7'
 ]
 const generators = [
   'orval --input openapi.json --output clients/orval.ts --client fetch',
   'openapi-ts --input openapi.json --output clients/hey-api --client @hey-api/client-fetch ' +
     '--plugins @hey-api/typescript @hey-api/sdk zod --no-log-file',
-  'swagger-typescript-api generate --path openapi.json --output clients --name swagger.ts'
+  'swagger-typescript-api generate --path openapi.json --output clients --name swagger.ts',
+  'openapi-typescript openapi.json --output clients/crm.ts'
 ]
-const options = '--strict --noEmit --target esnext --module preserve --lib esnext,dom,dom.iterable'
+const options =
+  '--strict --noEmit --target esnext --module preserve --allowImportingTsExtensions ' +
+  '--lib esnext,dom,dom.iterable'
 
 const tsc = path.resolve('node_modules/.bin/tsc')
 const folder = mkdtempSync(path.join(tmpdir(), 'smartx-clients-'))
@@ -42,6 +54,10 @@ for (const generator of generators) {
   const [command, ...args] = generator.split(' ')
   run(`node_modules/.bin/${command}`, ...args)
 }
+
+// the example of the README, in whose place there is a token
+const [, example] = /^```typescript\n([^]*?)^```$/m.exec(readFileSync('README.md', 'utf8'))!
+writeFileSync(path.join(folder, 'clients/readme.ts'), `declare const token: string\n${example}`)
 
 const sources = readdirSync(path.join(folder, 'clients'), { recursive: true, encoding: 'utf8' })
   .filter(name => name.endsWith('.ts'))

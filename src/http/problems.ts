@@ -67,6 +67,16 @@ export function sendProblem(
     .send(JSON.stringify(problem.body(pathOf(request), request.id)))
 }
 
+/** What is wrong with JSON, and where; Fastify's own parser only says so of forbidden keys. */
+function whyInvalid(body: string, { message }: Error): string {
+  try {
+    JSON.parse(body)
+    return message
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
 /** A weak tag never matches, which is not a stale version (RFC 9110 §13.1.1). */
 function explainWeakTag(problem: Problem, { headers }: FastifyRequest): Problem {
   if (problem.code !== 'stale' || !headers['if-match']?.includes('W/')) return problem
@@ -154,7 +164,7 @@ function parseJson(app: FastifyInstance): void {
     // some clients always send the header: whether a body is required is up to the schema
     if (body === '') return done(null)
     void parse(request, body, (error: Error | null, value?: unknown) => {
-      done(error && malformed(`The body is not valid JSON: ${error.message}`), value)
+      done(error && malformed(`The body is not valid JSON: ${whyInvalid(body, error)}`), value)
     })
   }
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, parseBytes)

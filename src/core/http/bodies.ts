@@ -64,7 +64,10 @@ export function assertUnchanged(body: object, record: object): void {
   )
   if (changed.length === 0) return
   const names = changed.map(([name]) => name)
-  throw new Problem(409, 'conflict', `${names.join(', ')} cannot be changed.`, {
+  const detail = names.includes('version')
+    ? 'The record has changed since it was read. Read it again.'
+    : `${names.join(', ')} cannot be changed.`
+  throw new Problem(409, 'conflict', detail, {
     errors: names.map(name => ({
       pointer: `/${name}`,
       code: 'conflict',

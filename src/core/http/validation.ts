@@ -119,7 +119,7 @@ export function declareServerSetFields(schemaId: string, fields: string[]): void
 const formatTexts: Record<string, string> = {
   'idn-email': 'must be an email address',
   date: 'must be a date, such as 2026-11-22',
-  'date-time': 'must be a date and time, such as 2026-11-22T09:00:00Z',
+  'date-time': 'must be a date and time with a time zone, such as 2026-11-22T09:00:00Z',
   'date-or-date-time': 'must be a date or a date and time, such as 2026-11-22T09:00:00Z',
   'date-time-or-duration':
     'must be a duration, a date, or a date and time, such as 30d or 2026-11-22T09:00:00Z'
@@ -156,6 +156,9 @@ const atMost = ({ keyword, params }: Failure, noun: string): Explanation => ({
   params: { [keyword]: params.limit }
 })
 
+/** The field of a parameter: `amount` of `amount[gte]`. */
+const baseOf = (parameter: string) => parameter.split('[', 1)[0]!
+
 /** By keyword; others have Ajv's own message. */
 const explanations: Record<string, (failure: Failure, path: string) => Explanation> = {
   additionalProperties: ({ params, parentSchema }) => {
@@ -165,7 +168,10 @@ const explanations: Record<string, (failure: Failure, path: string) => Explanati
       return { code: 'unknown', text, params: { server_set: true } }
     }
     const known = Object.keys(parentSchema?.properties ?? {})
-    const names = [...new Set(known.map(name => name.split('[', 1)[0]))]
+    const field = baseOf(params.additionalProperty as string)
+    const ofField = known.filter(name => baseOf(name) === field)
+    // a field with another operator, or one that needs an operator
+    const names = ofField.length > 0 ? ofField : [...new Set(known.map(baseOf))]
     const text = known.length > 0 ? `is unknown; known: ${names.join(', ')}` : 'is unknown'
     return { code: 'unknown', text, params: { known } }
   },

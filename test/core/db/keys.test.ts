@@ -73,7 +73,8 @@ t.test('every expression that an index is on has statistics', async t => {
 
 t.test('a frequent value of a list is known to be one', async t => {
   await sql`insert into activities (organization_id, type, subject)
-    select 1, case when n % 100 = 0 then 'call' else 'task' end, 'A' from generate_series(1, 2000) n`
+    select 1, case when n % 100 = 0 then 'call' else 'task' end, 'A'
+    from generate_series(1, 2000) n`
   await sql`analyze activities`
   const estimate = async (type: string) => {
     const [plan] = await sql.unsafe<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }[]>(
