@@ -60,7 +60,9 @@ t.test('the wait for an unresponsive database is bounded', async t => {
   )
   const pointReads = new PointReads(silent, working.pool)
   const withoutPoint = { ...working, point: silent, pointReads }
-  const singleWrites = { run: async () => await new Promise(() => {}) } as typeof working.singleWrites
+  const singleWrites = {
+    run: async () => await new Promise(() => {})
+  } as unknown as typeof working.singleWrites
   const other = await login(app, admin.user.username)
   const { now } = performance
   t.teardown(() => {
