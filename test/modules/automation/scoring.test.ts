@@ -207,19 +207,19 @@ t.test('without an active model, a change costs one more short query, on an inde
   const { call } = await organization(app)
   const { id } = await create(call, '/api/leads', {})
   const sent: string[] = []
-  const { point } = app.services.database
-  const real = { point: point.unsafe.bind(point), pool: sql.unsafe.bind(sql) }
-  point.unsafe = ((text: string, ...rest: []) => {
-    sent.push(text)
-    return real.point(text, ...rest)
-  }) as typeof point.unsafe
-  sql.unsafe = ((text: string, ...rest: []) => {
-    sent.push(text)
-    return real.pool(text, ...rest)
-  }) as typeof sql.unsafe
+  const { point, pool, writes } = app.services.database
+  const undo = [point, pool, writes].map(connection => {
+    const send = connection.unsafe.bind(connection)
+    connection.unsafe = ((text: string, ...rest: []) => {
+      sent.push(text)
+      return send(text, ...rest)
+    }) as typeof connection.unsafe
+    return () => {
+      connection.unsafe = send
+    }
+  })
   await call(`PATCH /api/leads/${id}`, { source: 'fair' })
-  point.unsafe = real.point
-  sql.unsafe = real.pool
+  for (const one of undo) one()
   t.match(sent, [/scoring_models/, /update "leads"/])
   t.equal(sent.length, 2)
 })
