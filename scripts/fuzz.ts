@@ -40,11 +40,13 @@ const app = await buildApp(
 await app.ready()
 
 const create = async (name: string) =>
-  await createOrganization(app.services, name, {
-    username: `${name}-admin`,
-    email: `${name}-admin@example.com`,
-    password: 'a quiet harbor 47'
-  })
+  (
+    await createOrganization(app.services, name, {
+      username: `${name}-admin`,
+      email: `${name}-admin@example.com`,
+      password: 'a quiet harbor 47'
+    })
+  ).id
 const [ours, theirs] = [await create('ours'), await create('theirs')]
 const findings = new Findings()
 const run = new Run(app, document, findings, Number(options.seed), {

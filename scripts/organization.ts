@@ -6,7 +6,6 @@ import { describeDatabase, withServices } from '../src/bootstrap/boot.ts'
 import { generatePassword } from '../src/bootstrap/first-admin.ts'
 import { createOrganization } from '../src/bootstrap/organizations.ts'
 import { adminFrom, ConfigError, readConfig } from '../src/config.ts'
-import { Problem, problemOfDatabase } from '../src/core/errors.ts'
 
 const usage = `Usage: npm run organization -- --name <name> --admin <name> [--password <password>]
 
@@ -34,11 +33,9 @@ async function main() {
   const password = given ?? generatePassword()
   await withServices(config, async services => {
     const admin = { username, email, password }
-    const id = await createOrganization(services, options.name, admin).catch((error: unknown) => {
-      throw isDuplicate(error) ? nameIsTaken(username) : error
-    })
+    const { id, slug } = await createOrganization(services, options.name, admin)
     const shown = given === undefined ? `   password: ${password}   (shown only now)` : ''
-    console.log(`Organization     ${options.name} (${id})
+    console.log(`Organization     ${options.name} (${slug}, ${id})
 Admin            ${username}${shown}
 Written to ${describeDatabase(config)}`)
   })
@@ -62,13 +59,6 @@ function readOptions(): Options | undefined {
   if (admin === '') throw new ConfigError('--admin must be the user name of the first admin')
   return { name, admin, password }
 }
-
-const isDuplicate = (error: unknown) =>
-  (error instanceof Problem ? error : problemOfDatabase(error))?.code === 'duplicate'
-const nameIsTaken = (username: string) =>
-  new ConfigError(
-    `There is a user ${username} already: user names and emails are unique across organizations`
-  )
 
 /** The first line of the standard input; arguments are visible to other users of the machine. */
 async function readLine(): Promise<string> {

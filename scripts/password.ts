@@ -1,34 +1,36 @@
 // Resets the password of a user: npm run password -- admin@example.com
 // It changes the data of `npm start`, even while the server is running.
+import { parseArgs } from 'node:util'
 import { describeDatabase, withServices } from '../src/bootstrap/boot.ts'
 import { readConfig } from '../src/config.ts'
 import { generatePassword } from '../src/bootstrap/first-admin.ts'
 import { Context } from '../src/core/access/context.ts'
+import { findCandidates } from '../src/modules/identity/auth/queries.ts'
 import { userService } from '../src/modules/identity/users/service.ts'
 
-interface UserRow {
-  organization_id: number
-  id: number
-  username: string
-}
+const usage = 'Usage: npm run password -- <username or email> [--organization <slug>]'
 
 async function main() {
-  const [name, ...more] = process.argv.slice(2)
-  if (name === undefined || name.startsWith('-') || more.length > 0)
-    throw new Error('Usage: npm run password -- <username or email>')
+  const { values, positionals } = parseArgs({
+    options: { organization: { type: 'string' } },
+    allowPositionals: true
+  })
+  const [name, ...more] = positionals
+  if (name === undefined || more.length > 0) throw new Error(usage)
   const config = readConfig()
   await withServices(config, async services => {
-    const [user] = await services.database.pool<UserRow[]>`
-      select organization_id, id, username
-      from users
-      where (lower(username) = lower(${name}) or email_key(email) = email_key(${name}))
-        and deleted_at is null
-        and status = 'active'`
+    const found = await findCandidates(services, name, values.organization ?? null)
+    const [user, ...others] = found
     if (!user) throw new Error(`No active user ${name} in ${describeDatabase(config)}`)
+    if (others.length > 0)
+      throw new Error(
+        `Several organizations have a user ${name}. Name one with --organization: ` +
+          found.map(({ organization }) => organization).join(', ')
+      )
     const password = generatePassword()
     const ctx = Context.system(services, user.organization_id)
-    await userService.update(ctx, user.id, { password })
-    console.log(`${user.username}   password: ${password}   (shown only now)
+    const { username } = await userService.update(ctx, user.id, { password })
+    console.log(`${username}   password: ${password}   (shown only now)
 Their sessions have ended; a running server notices within five seconds.`)
   })
 }

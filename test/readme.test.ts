@@ -99,7 +99,11 @@ t.test('the tour works as written', async t => {
     env: { ...process.env, ...env },
     encoding: 'utf8'
   })
-  t.match(created.stdout, /Organization +Acme \(\d+\)\nAdmin +anna +password: /, created.stderr)
+  t.match(
+    created.stdout,
+    /Organization +Acme \(acme, \d+\)\nAdmin +anna +password: /,
+    created.stderr
+  )
 })
 
 t.test('the new resource works as written', async t => {

@@ -1,13 +1,17 @@
 import type { Services } from '../core/access/context.ts'
-import { organizationService, type FirstAdmin } from '../modules/identity/organizations/service.ts'
+import {
+  organizationService,
+  type FirstAdmin,
+  type Organization
+} from '../modules/identity/organizations/service.ts'
 import { pipelineService } from '../modules/sales/pipelines/service.ts'
 
-/** Creates an organization with its first admin and its default pipeline. Returns its ID. */
+/** Creates an organization with its first admin and its default pipeline. */
 export const createOrganization = async (
   services: Services,
   name: string,
   admin: FirstAdmin
-): Promise<number> =>
+): Promise<Organization> =>
   await organizationService.create(services, name, admin, pipelineService.createDefault)
 
 /** The same, unless there is an organization already. Returns whether it was created. */

@@ -89,6 +89,9 @@ export const vocabulary = {
   impossible_move:
     'The record cannot make this transition from its current state; `allowed` lists the ones ' +
     'that it can make.',
+  organization_required:
+    'The login is that of a user in several organizations; `organizations` lists them. Send one ' +
+    'as `organization`.',
   likely_duplicate:
     'Similar records exist; `matches` lists them. Use one of them, or send ' +
     '`Prefer: handling=lenient` to proceed.',
@@ -96,7 +99,9 @@ export const vocabulary = {
   too_large: 'The body is larger than the limit.',
   uri_too_long: 'The path or one of its segments is longer than the limit.',
   unsupported_media_type: 'The format of the body is not supported; send application/json.',
-  unknown_reference: 'The request refers to a record that does not exist in this organization.',
+  unknown_reference:
+    'The request refers to a record that does not exist in this organization, or to a user who ' +
+    'is disabled.',
   rule_broken: 'The request is valid but violates a rule of the CRM.',
   too_many_requests: 'Too many requests; `Retry-After` is the number of seconds to wait.',
   headers_too_large: 'The header fields are larger than the limit.',
@@ -125,6 +130,11 @@ export const unauthenticated = (
 export const forbidden = (permission: string) =>
   new Problem(403, 'forbidden', `This requires the permission ${permission}.`)
 export const notFound = (what: string) => new Problem(404, 'not_found', `No such ${what}.`)
+/** `organizations`: the slugs of those that a login could be for. */
+export const organizationRequired = (organizations: string[]) =>
+  new Problem(409, 'organization_required', 'Choose the organization to log in to.', {
+    members: { organizations }
+  })
 export const conflict = (detail: string) => new Problem(409, 'conflict', detail)
 export const duplicate = (field: string) =>
   new Problem(409, 'duplicate', `Another record already has this ${field}.`, {
@@ -165,7 +175,7 @@ export const unknownReference = (fields: string[]) =>
       errors: fields.map(field => ({
         pointer: `/${field}`,
         code: 'unknown_reference',
-        detail: 'does not refer to a record in this organization'
+        detail: 'must refer to a record of this organization, neither deleted nor disabled'
       }))
     }
   )

@@ -99,6 +99,13 @@ export const Problem = Type.Object(
         }
       )
     ),
+    organizations: Type.Optional(
+      Type.Array(Text(63), {
+        maxItems: 5,
+        description: 'For `organization_required`: organizations to choose from.',
+        example: ['smartx']
+      })
+    ),
     error: Type.Optional(Text(50, { description: 'OAuth 2 error code, for the token endpoint.' })),
     error_description: Type.Optional(
       Text(2000, { description: 'OAuth 2 error description, for the token endpoint.' })

@@ -80,7 +80,7 @@ t.test('with only a data folder', async t => {
       code: 1,
       output: `No active user nobody@example.com in ${DATA_DIR}\n`
     })
-    t.same(wrong, { code: 1, output: 'Usage: npm run password -- <username or email>\n' })
+    t.match(wrong, { code: 1, output: 'Usage: npm run password -- <username or email> ' })
     t.match(changed, { code: 0, output: /^admin@example.com .*\n.* within five seconds\.\n$/ })
     t.equal(
       (await first.send('POST /api/auth/login', { username: 'admin@example.com', password }))

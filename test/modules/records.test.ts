@@ -265,7 +265,7 @@ t.test('users', async t => {
       )
       t.match(
         (
-          await other.call('POST /api/users', {
+          await call('POST /api/users', {
             ...user,
             username: `x${name}`,
             email: user.email.toUpperCase()
@@ -273,6 +273,7 @@ t.test('users', async t => {
         ).json(),
         { status: 409, errors: [{ pointer: '/email' }] }
       )
+      t.equal((await other.call('POST /api/users', user)).statusCode, 201)
       await call(`DELETE /api/users/${id}`)
       t.equal((await call('POST /api/users', user)).statusCode, 201)
       t.match((await call(`POST /api/users/${id}/restore`)).json(), {

@@ -131,7 +131,7 @@ const mark = () => randomBytes(5).toString('hex')
  */
 export async function organization(app: App) {
   const username = `admin-${mark()}`
-  const id = await createOrganization(app.services, 'Test', {
+  const { id, slug } = await createOrganization(app.services, 'Test', {
     username,
     email: `${username}@example.com`,
     password
@@ -140,6 +140,7 @@ export async function organization(app: App) {
   const asAdmin = caller(app, bearer(admin.token))
   return {
     id,
+    slug,
     admin,
     call: asAdmin,
     /** A new user of the organization, logged in. */

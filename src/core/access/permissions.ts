@@ -17,6 +17,10 @@ export function assertPermission(permission: string): void {
   if (!permissions.has(permission)) throw new Error(`the permission ${permission} is not defined`)
 }
 
+/** The permissions of a role, in alphabetical order. */
+export const permissionsOf = (role: Role): string[] =>
+  [...permissions.keys()].filter(permission => allows(role, permission)).toSorted()
+
 /** Whether a role has a permission. What is not granted is denied. */
 export function allows(role: Role, permission: string): boolean {
   return permissions.get(permission)?.includes(role) ?? false

@@ -67,6 +67,8 @@ export interface Definition<
   hidden?: readonly H[]
   /** The name of a record for people: SQL on its own columns. */
   title?: SQL
+  /** What records must be, besides not deleted, to be newly referred to: SQL on its own columns. */
+  available?: SQL
   /** `admins`: read and written by admins; `settings`: read by all, written by admins. */
   access?: 'admins' | 'settings'
   /** The field that a record is a membership in, such as `campaign_id`. */

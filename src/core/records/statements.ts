@@ -4,7 +4,7 @@ import { LRUCache } from 'lru-cache'
 import { columnNamed } from '../db/columns.ts'
 import { and, getTableConfig, getTableName, sql } from '../db/drizzle.ts'
 import { actor, compile, organization, type Statement, type Values } from '../db/sql.ts'
-import type { Resource } from './resource.ts'
+import { resourceOf, type Resource } from './resource.ts'
 
 const placeholder = (name: string) => sql.placeholder(name)
 
@@ -30,11 +30,12 @@ const nextVersion = sql`version = version + 1, updated_at = now(), updated_by = 
 
 /**
  * A foreign key, and the condition that the record it points at exists or that it is null: for a
- * new value, and for the stored one.
+ * new value, and for the stored one. The former is made when it is asked for, since the other
+ * resource may be defined later.
  */
 interface CheckedReference {
   column: PgColumn
-  exists: SQL
+  accepts: () => SQL
   remains: SQL
 }
 
@@ -67,7 +68,7 @@ export class Statements<Row> {
       const stored = sql`${this.#table}.${sql.identifier(column.name)}`
       return {
         column,
-        exists: this.#exists(parameter(column), target),
+        accepts: () => this.#exists(parameter(column), target, resourceOf(foreignTable)?.available),
         remains: this.#exists(stored, target)
       }
     })
@@ -89,11 +90,11 @@ export class Statements<Row> {
     )
   }
 
-  #exists(value: SQL, target: string): SQL {
+  #exists(value: SQL, target: string, available: SQL = sql`true`): SQL {
     return sql`(${value} is null or exists (
       select from ${sql.identifier(target)} target
       where target.organization_id = ${organization} and target.id = ${value}
-        and target.deleted_at is null))`
+        and target.deleted_at is null and ${available}))`
   }
 
   #mark(deleted_at: SQL, condition: SQL): Statement<Row> {
@@ -126,7 +127,7 @@ export class Statements<Row> {
       return sql`insert into ${this.#table}
         (organization_id, created_by, updated_by${sql.join(names)})
         select ${organization}, ${actor}, ${actor}${sql.join(values)}
-        where ${and(sql`true`, ...references.map(({ exists }) => exists))!}
+        where ${and(sql`true`, ...references.map(({ accepts }) => accepts()))!}
         returning ${this.#returning}`
     })
   }
@@ -135,7 +136,7 @@ export class Statements<Row> {
   referencesExist(fields: string[]): Statement<Record<string, boolean>> {
     return this.#compiled(`references ${fields.join()}`, () => {
       const checks = this.#referencesIn(fields).map(
-        ({ column, exists }) => sql`${exists} as ${sql.identifier(column.name)}`
+        ({ column, accepts }) => sql`${accepts()} as ${sql.identifier(column.name)}`
       )
       return sql`select ${commaSeparated(checks)}`
     })
@@ -173,8 +174,9 @@ export class Statements<Row> {
     )
     // an unchanged reference may point at a deleted record: saving a form must not fail for it
     const valid = references.map(
-      ({ column, exists }) =>
-        sql`(${sql.identifier(column.name)} is not distinct from ${parameter(column)} or ${exists})`
+      ({ column, accepts }) =>
+        sql`(${sql.identifier(column.name)} is not distinct from ${parameter(column)}
+          or ${accepts()})`
     )
     return {
       references,

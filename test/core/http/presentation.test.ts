@@ -51,7 +51,14 @@ t.test('actions that return a record do so as well', async t => {
   t.equal(completed.headers.etag, '"2"')
   t.same(completed.json(), {
     status: 'completed',
-    included: { assigned_to: { id: admin.user.id, username: admin.user.username } }
+    included: {
+      assigned_to: {
+        id: admin.user.id,
+        username: admin.user.username,
+        first_name: null,
+        last_name: null
+      }
+    }
   })
   const lead = (await call('POST /api/leads', {})).json()
   const qualified = await call(`POST /api/leads/${lead.id}/qualification?fields=status`, {})

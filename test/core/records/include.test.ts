@@ -35,7 +35,7 @@ t.test('relations that a definition declares carry that permission', async t => 
 
 t.test('a disabled and a deleted user are still named', async t => {
   const { user: named, call: asNamed } = await user('user')
-  const summary = { id: named.id, username: named.username }
+  const summary = { id: named.id, username: named.username, first_name: null, last_name: null }
   const body = { name: 'Corp', assigned_to: named.id }
   const { id } = (await asNamed('POST /api/accounts', body)).json()
   const team = { name: 'Team', leader_id: named.id, member_ids: [admin.user.id, named.id] }

@@ -332,12 +332,17 @@ t.test('fields and related records', async t => {
   const { data } = (await call('GET /api/leads?include=contact,assigned_to&sort=id')).json()
   t.match(data[0].included, {
     contact: { id: contact_id, account_id },
-    assigned_to: { id: admin.user.id, username: admin.user.username }
+    assigned_to: {
+      id: admin.user.id,
+      username: admin.user.username,
+      first_name: null,
+      last_name: null
+    }
   })
   t.same(
     Object.keys(data[0].included.assigned_to),
-    ['id', 'username'],
-    'a user is included as ID and username'
+    ['id', 'username', 'first_name', 'last_name'],
+    'a user is included by name'
   )
   t.same(data[1].included, {}, 'a missing relation is absent')
   t.same(

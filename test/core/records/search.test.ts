@@ -295,7 +295,16 @@ t.test('contacts are assigned to users', async t => {
   t.equal((await found('mine=false')).length, 2)
   t.equal((await found('assigned_to[null]=true')).length, 1)
   t.match(await found(`assigned_to=${admin.user.id}&include=assigned_to`), [
-    { included: { assigned_to: { id: admin.user.id, username: admin.user.username } } }
+    {
+      included: {
+        assigned_to: {
+          id: admin.user.id,
+          username: admin.user.username,
+          first_name: null,
+          last_name: null
+        }
+      }
+    }
   ])
   t.equal(
     (await call('POST /api/contacts', { first_name: 'A', last_name: 'B', assigned_to: 999_999 }))

@@ -20,7 +20,12 @@ t.test('the directory lists the active users for everybody in the organization',
   const [disabled, deleted] = [await user('user'), await user('user')]
   await call(`PATCH /api/users/${disabled.user.id}`, { status: 'disabled' })
   await call(`DELETE /api/users/${deleted.user.id}`)
-  const summaries = [admin, viewer].map(({ user: { id, username } }) => ({ id, username }))
+  const summaries = [admin, viewer].map(({ user: { id, username } }) => ({
+    id,
+    username,
+    first_name: null,
+    last_name: null
+  }))
   const directory = async (query = '') => await viewer.call(`GET /api/users/directory${query}`)
   t.same(
     (await directory()).json(),

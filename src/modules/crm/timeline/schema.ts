@@ -43,7 +43,7 @@ export type Entry =
 
 const person = (description: string) =>
   Nullable(
-    Type.Object(UserSummary.properties, {
+    Type.Pick(UserSummary, ['id', 'username'], {
       additionalProperties: false,
       description,
       example: { id: 1, username: 'maria' }

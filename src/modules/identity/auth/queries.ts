@@ -4,6 +4,7 @@ import type { Role } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { acrossOrganizations, rowsOf } from '../../../core/db/sql.ts'
+import { organizations } from '../organizations/table.ts'
 import { users } from '../users/table.ts'
 import { refreshTokens, sessions } from './table.ts'
 
@@ -16,20 +17,31 @@ export interface Credentials {
   password_hash: string
 }
 
-/** The active user of a username or email, in whatever organization. */
-export async function findCredentials(
+/** Someone who may be logging in, with the slug of the organization. */
+export type Candidate = Credentials & { organization: string }
+
+/** At most so many users of one name are told apart by their password. */
+const maxCandidates = 5
+
+/**
+ * The active users of a username or email: in the organization of a slug, or the first few in all
+ * of them.
+ */
+export const findCandidates = async (
   { database }: Services,
-  username: string
-): Promise<Credentials | undefined> {
-  const [user] = await rowsOf<Credentials>(
+  username: string,
+  organization: string | null
+): Promise<Candidate[]> =>
+  await rowsOf<Candidate>(
     database,
     database.point,
-    sql`select organization_id, id, password_hash from ${acrossOrganizations(users)}
-      where (lower(username) = lower(${username}) or email_key(email) = email_key(${username}))
-        and deleted_at is null and status = 'active'`
+    sql`select u.organization_id, u.id, u.password_hash, o.slug as organization
+      from ${acrossOrganizations(users)} u join ${organizations} o on o.id = u.organization_id
+      where (lower(u.username) = lower(${username}) or email_key(u.email) = email_key(${username}))
+        and u.deleted_at is null and u.status = 'active'
+        and o.slug = coalesce(${organization}, o.slug)
+      order by u.organization_id, u.id limit ${maxCandidates}`
   )
-  return user
-}
 
 /**
  * Adds a session with its first refresh token, and returns it with its user. The lock waits for a

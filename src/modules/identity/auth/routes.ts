@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
 import { randomUUID } from 'node:crypto'
 import { definePermission, roles } from '../../../core/access/permissions.ts'
+import { defined } from '../../../core/defined.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
 import { emptyResponse, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
@@ -13,6 +14,7 @@ import {
   PasswordChange,
   RefreshRequest,
   Session,
+  SessionUser,
   Token,
   TokenRequest
 } from './schema.ts'
@@ -24,6 +26,7 @@ for (const permission of ['me:read', 'me:write']) definePermission(permission, r
 const routes: FastifyPluginAsyncTypebox = async app => {
   for (const schema of [
     Me,
+    SessionUser,
     Credentials,
     Session,
     RefreshRequest,
@@ -57,7 +60,7 @@ function mountMe(app: FastifyInstance): void {
       schema: {
         operationId: 'getMe',
         summary: 'Get the current user',
-        description: 'The user who is logged in.',
+        description: 'The user who is logged in, with their organization and permissions.',
         tags,
         response: response(200, 'The current user.', Ref(Me))
       }
@@ -79,16 +82,18 @@ function mountLogin(app: FastifyInstance): void {
         description:
           'Logs in with a username or email address and a password. After 20 failed logins to ' +
           'an account from one IP address, 100 to an account or 1000 from an address, further ' +
-          'logins are refused for a while (429 with `Retry-After`).',
+          'logins are refused for a while (429 with `Retry-After`). Where several organizations ' +
+          'have a user of this name and password, the response is a 409 that lists them: send ' +
+          'one as `organization`.',
         tags,
-        ...problems(401),
+        ...problems(401, 409),
         body: Ref(Credentials),
         response: response(200, 'The session.', Ref(Session))
       }
     },
     async request => {
-      const { username, password } = request.body as typeof Credentials.static
-      return sessionOf(app, await authService.login(services, username, password, request.ip))
+      const credentials = request.body as typeof Credentials.static
+      return sessionOf(app, await authService.login(services, credentials, request.ip))
     }
   )
 
@@ -153,13 +158,17 @@ async function mountToken(app: FastifyInstance): Promise<void> {
 
 async function grant(
   { services }: FastifyInstance,
-  { grant_type, username, password, refresh_token }: typeof TokenRequest.static,
+  { grant_type, username, password, refresh_token, organization }: typeof TokenRequest.static,
   address: string
 ): Promise<Login> {
   if (grant_type === 'refresh_token' && refresh_token !== undefined)
     return await authService.refresh(services, refresh_token)
   if (grant_type === 'password' && username !== undefined && password !== undefined)
-    return await authService.login(services, username, password, address)
+    return await authService.login(
+      services,
+      { username, password, ...defined({ organization }) },
+      address
+    )
   const required = { password: { username, password }, refresh_token: { refresh_token } }
   const [missing] = Object.entries(required[grant_type]).find(([, value]) => value === undefined)!
   throw invalid([
@@ -182,7 +191,7 @@ function asOAuthError(error: unknown): unknown {
   }
   return new Problem(isRefused ? 400 : status, code, detail, {
     ...(isRefused ? {} : extra),
-    members
+    members: { ...extra.members, ...members }
   })
 }
 

@@ -1,5 +1,7 @@
 import { Type } from '@sinclair/typebox'
-import { Count, Id, OneOf, Text } from '../../../core/http/schema.ts'
+import { Count, explained, Id, OneOf, Ref, Text } from '../../../core/http/schema.ts'
+import { maxSlug } from '../organizations/table.ts'
+import { fields as userFields } from '../users/schema.ts'
 import { roles } from '../users/table.ts'
 
 const secretText = (options: object) => Text(128, { minLength: 1, ...options })
@@ -18,6 +20,25 @@ const username = Text(120, {
   description: 'Username or email address.',
   example: 'admin@example.com'
 })
+const slug = (options: object) =>
+  Type.String({
+    minLength: 1,
+    maxLength: maxSlug,
+    pattern: explained(
+      '^[a-z0-9-]*$',
+      'must contain only lowercase letters, digits and hyphens',
+      'slug'
+    ),
+    example: 'smartx',
+    ...options
+  })
+const organization = Type.Optional(
+  slug({
+    description:
+      'Organization to log in to, by its `slug`. Required where the username or email address ' +
+      'and the password are those of users in several organizations.'
+  })
+)
 const token = Text(2000, {
   description: 'Access token, sent as `Authorization: Bearer <token>`.',
   example: 'eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.c2lnbmF0dXJl'
@@ -27,7 +48,8 @@ const expiresIn = Count({ description: 'Seconds until the access token expires.'
 export const Credentials = Type.Object(
   {
     username,
-    password: secretText({ description: 'Password.', example: 'correct horse battery' })
+    password: secretText({ description: 'Password.', example: 'correct horse battery' }),
+    organization
   },
   {
     $id: 'Credentials',
@@ -37,17 +59,43 @@ export const Credentials = Type.Object(
   }
 )
 
+const user = {
+  id: Id({ description: 'User ID.', example: 1 }),
+  username: Text(80, { description: 'Login name.', example: 'admin@example.com' }),
+  role: OneOf(roles, { description: 'Role.', example: 'admin' })
+}
+
+export const SessionUser = Type.Object(user, {
+  $id: 'SessionUser',
+  additionalProperties: false,
+  description: 'The user of a session.'
+})
+
 export const Me = Type.Object(
   {
-    id: Id({ description: 'User ID.', example: 1 }),
-    username: Text(80, { description: 'Login name.', example: 'admin@example.com' }),
-    role: OneOf(roles, { description: 'Role.', example: 'admin' })
+    ...user,
+    email: userFields.email,
+    first_name: userFields.first_name,
+    last_name: userFields.last_name,
+    organization: Type.Object(
+      {
+        id: Id({ description: 'Organization ID.', example: 1 }),
+        name: Text(200, { description: 'Name.', example: 'SmartX' }),
+        slug: slug({ description: 'Name in logins; it never changes.' })
+      },
+      { additionalProperties: false, description: 'Organization of the user.' }
+    ),
+    permissions: Type.Array(Text(80), {
+      maxItems: 500,
+      description: 'Permissions of the user, in alphabetical order.',
+      example: ['contacts:read', 'contacts:write']
+    })
   },
   { $id: 'Me', additionalProperties: false, description: 'The logged-in user.' }
 )
 
 export const Session = Type.Object(
-  { token, refresh_token: refreshToken, expires_in: expiresIn, user: Type.Unsafe({ $ref: 'Me#' }) },
+  { token, refresh_token: refreshToken, expires_in: expiresIn, user: Ref(SessionUser) },
   {
     $id: 'Session',
     additionalProperties: false,
@@ -100,7 +148,8 @@ export const TokenRequest = Type.Object(
         example: 'correct horse battery'
       })
     ),
-    refresh_token: Type.Optional(refreshToken)
+    refresh_token: Type.Optional(refreshToken),
+    organization
   },
   {
     $id: 'TokenRequest',

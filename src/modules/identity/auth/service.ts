@@ -1,28 +1,31 @@
+import type { Static } from '@sinclair/typebox'
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import type { Context, Principal, Services } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
-import type { Role } from '../../../core/access/permissions.ts'
+import { permissionsOf, type Role } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { begin, oursWithDeleted, rowsOf } from '../../../core/db/sql.ts'
-import { ruleBroken, unauthenticated } from '../../../core/errors.ts'
+import { organizationRequired, Problem, ruleBroken, unauthenticated } from '../../../core/errors.ts'
+import { organizationService } from '../organizations/service.ts'
 import { userService } from '../users/service.ts'
 import { users } from '../users/table.ts'
-import { findCredentials, findSessionUser, insertSession, type Credentials } from './queries.ts'
+import {
+  findCandidates,
+  findSessionUser,
+  insertSession,
+  type Candidate,
+  type Credentials
+} from './queries.ts'
+import type { Credentials as LoginRequest, Me } from './schema.ts'
 import { refreshTokens, sessions } from './table.ts'
 import { countAttempt, removeExpired, settle } from './throttle.ts'
-
-export interface Me {
-  id: number
-  username: string
-  role: Role
-}
 
 /** A login: who, and its refresh token. The routes sign the access token. */
 export interface Login {
   session_id: number
   refresh_token: string
-  user: Me
+  user: { id: number; username: string; role: Role }
 }
 
 /** Lifetime of an access token, in seconds. */
@@ -45,21 +48,25 @@ const sessionEnded = () => unauthenticated('The session has ended. Log in again.
 
 export const authService = {
   /**
-   * Logs in by username or email. Errors: 401, the same for an unknown user and a wrong password;
-   * 429; 503.
+   * Logs in by username or email, in an organization or, without one, in the only one where this
+   * is the password. Errors: 401, the same for an unknown user and a wrong password; 409 when it is
+   * the password in several organizations; 429; 503.
    */
   async login(
     services: Services,
-    username: string,
-    password: string,
+    { username, password, organization }: Static<typeof LoginRequest>,
     address: string
   ): Promise<Login> {
-    const user = await findCredentials(services, username)
-    const attempt = await countAttempt(services, user?.id ?? username, address)
+    const candidates = await findCandidates(services, username, organization ?? null)
     await removeExpired(services)
-    const isCorrect = await services.passwords.verify(password, user?.password_hash)
-    await settle(services, attempt, isCorrect)
-    if (!isCorrect || !user) throw wrongCredentials()
+    const [user, ...others] = await withPassword(services, candidates, {
+      username,
+      password,
+      address
+    })
+    if (!user) throw wrongCredentials()
+    if (others.length > 0)
+      throw organizationRequired([user, ...others].map(({ organization }) => organization))
     return await startSession(services, user)
   },
 
@@ -93,11 +100,19 @@ export const authService = {
   },
 
   /** The user who is logged in. Errors: 401. */
-  async me({ services, principal }: Context): Promise<Me> {
+  async me(ctx: Context): Promise<Static<typeof Me>> {
+    const { services, principal } = ctx
     const { point } = services.database
-    const user = await findSessionUser(services, point, principal.session_id!)
-    if (!user) throw sessionEnded()
-    return { id: user.user_id, username: user.username, role: user.role }
+    const session = await findSessionUser(services, point, principal.session_id!)
+    if (!session) throw sessionEnded()
+    const { user_id, role } = session
+    const [user, organization] = await Promise.all([
+      userService.get(ctx, user_id),
+      organizationService.get(ctx)
+    ])
+    const { id, username, email, first_name, last_name } = user
+    const permissions = permissionsOf(role)
+    return { id, username, role, email, first_name, last_name, organization, permissions }
   },
 
   /** Ends the session: its access and refresh tokens are refused from the next request on. */
@@ -138,6 +153,33 @@ export const authService = {
     if (password_hash === undefined) throw sessionEnded()
     return await startSession(services, { organization_id, id, password_hash })
   }
+}
+
+/**
+ * Those of the candidates whose password this is. One password is verified even if there is nobody,
+ * so that the time does not tell. Errors: 429 when attempts were refused and no other one is
+ * correct.
+ */
+async function withPassword(
+  services: Services,
+  candidates: Candidate[],
+  { username, password, address }: { username: string; password: string; address: string }
+): Promise<Candidate[]> {
+  const matching: Candidate[] = []
+  const refusals: Problem[] = []
+  for (const candidate of candidates.length > 0 ? candidates : [undefined]) {
+    try {
+      const attempt = await countAttempt(services, candidate?.id ?? username, address)
+      const isCorrect = await services.passwords.verify(password, candidate?.password_hash)
+      await settle(services, attempt, isCorrect)
+      if (candidate && isCorrect) matching.push(candidate)
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status !== 429) throw error
+      refusals.push(error)
+    }
+  }
+  if (matching.length === 0 && refusals.length > 0) throw refusals[0]!
+  return matching
 }
 
 /** Starts a session. Errors: 401 when the user's password or status has changed meanwhile. */

@@ -1,8 +1,15 @@
 import { Context, type Services } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { rowsOf } from '../../../core/db/sql.ts'
+import { organization, rowsOf } from '../../../core/db/sql.ts'
 import { userService } from '../users/service.ts'
 import { organizations } from './table.ts'
+
+/** An organization as its members see it. */
+export interface Organization {
+  id: number
+  name: string
+  slug: string
+}
 
 export interface FirstAdmin {
   username: string
@@ -14,16 +21,26 @@ export interface FirstAdmin {
 export type Provision = (ctx: Context) => Promise<void>
 
 export const organizationService = {
-  /** Creates an organization with its first admin. Returns its ID. Errors: 409 for a taken name. */
+  /** The organization of the caller. */
+  async get(ctx: Context): Promise<Organization> {
+    const [found] = await ctx.read<Organization>(
+      sql`select id, name, slug from ${organizations} where id = ${organization}`
+    )
+    return found!
+  },
+
+  /** Creates an organization with its first admin. */
   async create(
     services: Services,
     name: string,
     admin: FirstAdmin,
     provision: Provision
-  ): Promise<number> {
+  ): Promise<Organization> {
     const ctx = await newContext(services)
-    await ctx.transaction(async ctx => await insert(ctx, name, admin, provision))
-    return ctx.organization_id
+    return await ctx.transaction(async ctx => {
+      await insert(ctx, name, admin, provision)
+      return await organizationService.get(ctx)
+    })
   },
 
   /**

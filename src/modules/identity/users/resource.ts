@@ -13,10 +13,11 @@ export const userResource = defineResource({
   update: UserChanges,
   summary: UserSummary,
   filters: ['id', ...filterable],
-  sorts: ['id', 'username', 'email', 'created_at', 'updated_at'],
+  sorts: ['id', 'username', 'first_name', 'last_name', 'email', 'created_at', 'updated_at'],
   search: searchable,
   namedBy: ['created_by', 'updated_by'],
   hidden: ['password_hash'],
   title: sql`${users.username}`,
+  available: sql`status = 'active'`,
   access: 'admins'
 })

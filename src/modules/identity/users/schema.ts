@@ -5,6 +5,7 @@ import {
   Email,
   Id,
   Name,
+  Nullable,
   OneOf,
   PageOf,
   RecordOf,
@@ -13,15 +14,20 @@ import {
 import { cursorParameter, limitParameter } from '../../../core/records/list-query.ts'
 import { roles, statuses } from './table.ts'
 
-const fields = {
+export const fields = {
   username: Name(80, {
-    description: 'Login name. If it contains an `@`, it must equal the email address.',
+    description:
+      'Login name, unique in the organization regardless of case. If it contains an `@`, it must ' +
+      'equal the email address.',
     example: 'maria'
   }),
   email: Email({
-    description: 'Email address; it can also be used to log in.',
+    description: 'Email address, unique in the organization; it can also be used to log in.',
     example: 'maria@example.com'
   }),
+  first_name: Nullable(Text(50, { description: 'First name.', example: 'Maria' })),
+  last_name: Nullable(Text(50, { description: 'Last name.', example: 'Rossi' })),
+  phone: Nullable(Text(20, { description: 'Phone number.', example: '+390212345678' })),
   role: OneOf(roles, {
     default: 'user',
     description:
@@ -55,7 +61,12 @@ export const UserChanges = Change('UserChanges', { ...fields, password }, { role
 
 /** What everyone in the organization may know of a user. */
 export const UserSummary = Type.Object(
-  { id: Id({ description: 'User ID.', example: 1 }), username: fields.username },
+  {
+    id: Id({ description: 'User ID.', example: 1 }),
+    username: fields.username,
+    first_name: fields.first_name,
+    last_name: fields.last_name
+  },
   { $id: 'UserSummary', additionalProperties: false, description: 'A user as seen by colleagues.' }
 )
 

@@ -11,7 +11,7 @@ import { repository, type Versions } from '../../../core/records/repository.ts'
 import { sessions } from '../auth/table.ts'
 import { clearUserFailures } from '../auth/throttle.ts'
 import { userResource } from './resource.ts'
-import type { NewUser, UserChanges, UserSummary } from './schema.ts'
+import { UserSummary, type NewUser, type UserChanges } from './schema.ts'
 import { users } from './table.ts'
 
 const records = repository(userResource)
@@ -103,7 +103,7 @@ export const userService = {
     const named: Filter[] = words.map(value => ({ field: 'username', operator: 'like', value }))
     return await records.list(ctx, {
       ...page,
-      fields: ['id', 'username'],
+      fields: Object.keys(UserSummary.properties),
       sort: [{ field: 'username', descending: false }],
       filters: [...equal({ status: 'active' }), ...named]
     })

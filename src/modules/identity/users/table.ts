@@ -4,9 +4,11 @@ import { check, pgTable, sql, uniqueIndex, varchar } from '../../../core/db/driz
 
 export { roles } from '../../../core/access/permissions.ts'
 export const statuses = ['active', 'disabled'] as const
-export const searchable = ['username', 'email'] as const
+export const searchable = ['username', 'first_name', 'last_name', 'email'] as const
 export const filterable = [
   'username',
+  'first_name',
+  'last_name',
   'email',
   'role',
   'status',
@@ -15,9 +17,10 @@ export const filterable = [
 ] as const
 
 /**
- * A username or email identifies one user of the whole installation, because a login does not name
- * its organization. A username with an `@` must be the user's own email address, so that nobody can
- * take the login of another person's address.
+ * A username or email identifies one user of an organization: it is no business of another one who
+ * else has it. A username with an `@` must be the user's own email address, so that nobody can take
+ * the login of another person's address. The unique indexes begin with the name, which a login
+ * looks for in all organizations.
  */
 export const users = pgTable(
   'users',
@@ -25,6 +28,9 @@ export const users = pgTable(
     ...record(),
     username: varchar({ length: 80 }).notNull(),
     email: varchar({ length: 120 }).notNull(),
+    first_name: varchar({ length: 50 }),
+    last_name: varchar({ length: 50 }),
+    phone: varchar({ length: 20 }),
     password_hash: varchar({ length: 255 }).notNull(),
     role: varchar({ length: 20, enum: roles }).notNull().default('user'),
     status: varchar({ length: 20, enum: statuses }).notNull().default('active'),
@@ -34,10 +40,10 @@ export const users = pgTable(
     ...recordKeys('users', t),
     ...listIndexes('users', t, filterable),
     uniqueIndex('users_username_unique')
-      .on(sql`lower(${t.username})`)
+      .on(sql`lower(${t.username})`, t.organization_id)
       .where(sql`deleted_at is null`),
     uniqueIndex('users_email_unique')
-      .on(sql`email_key(${t.email})`)
+      .on(sql`email_key(${t.email})`, t.organization_id)
       .where(sql`deleted_at is null`),
     check(
       'users_username_check',
