@@ -105,6 +105,13 @@ t.test('what GET returned with include or fields can be sent back, too', async t
   }
   t.equal((await call(`PUT ${path}`, { version: 2 })).statusCode, 409)
   t.equal((await call(`PUT ${path}`, {})).statusCode, 400)
+  const deep = await app.inject({
+    method: 'PATCH',
+    url: path,
+    headers: { authorization: `Bearer ${admin.token}`, 'content-type': 'application/json' },
+    payload: `{"id":${'['.repeat(20_000)}${']'.repeat(20_000)}}`
+  })
+  t.equal(deep.statusCode, 409, 'however deeply nested')
 })
 
 t.test('another value of a field that cannot be changed is a 409 with a pointer', async t => {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { Problem } from '../errors.ts'
 
 type Json = Record<string, unknown>
@@ -52,10 +53,12 @@ export const repeatsFixedFields = (body: object): boolean => repeated.has(body)
 const isInstant = (value: unknown): value is string =>
   typeof value === 'string' && /^\d{4}-\d{2}-\d{2}T/.test(value)
 
-const isSame = (a: unknown, b: unknown): boolean =>
-  isInstant(a) && isInstant(b)
-    ? Date.parse(a) === Date.parse(b)
-    : JSON.stringify(a) === JSON.stringify(b)
+function isSame(a: unknown, b: unknown): boolean {
+  if (isInstant(a) && isInstant(b)) return Date.parse(a) === Date.parse(b)
+  // what was sent in place of a number or a text may be nested too deeply to be compared as JSON
+  if (typeof b !== 'object' || b === null) return a === b
+  return isDeepStrictEqual(a, b)
+}
 
 /** Errors: 409 if a field that the body repeats has another value in the record. */
 export function assertUnchanged(body: object, record: object): void {

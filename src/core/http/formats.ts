@@ -61,7 +61,7 @@ const csvOf = (rows: object[], columns: readonly string[], header: boolean): str
     header,
     record_delimiter: 'windows',
     quoted_match: /[\r\n]/,
-    cast: { boolean: String, string: escaped }
+    cast: { boolean: String, string: escaped, object: value => escaped(JSON.stringify(value)) }
   })
 
 /**

@@ -90,11 +90,16 @@ export function mountList(mount: Mount): void {
   )
 }
 
+/** Rows whose related records are loaded at a time in an export: they can be large. */
+const presentedAtOnce = 50
+
 async function* presentEach(
   batches: AsyncIterable<object[]>,
   presented: (rows: object[]) => Promise<object[]>
 ) {
-  for await (const rows of batches) yield await presented(rows)
+  for await (const rows of batches)
+    for (let i = 0; i < rows.length; i += presentedAtOnce)
+      yield await presented(rows.slice(i, i + presentedAtOnce))
 }
 
 async function* once<T>(value: T) {

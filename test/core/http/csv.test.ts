@@ -83,3 +83,8 @@ t.test('no cell begins with a formula, whatever the separator', async t => {
   )
   t.pass('20,000 texts')
 })
+
+t.test('a formula in the JSON of a list is one, too', async t => {
+  const cell = csv([{ rules: [{ value: ';=1+1' }] }], ['rules'])
+  t.equal(cell, `rules\r\n"[{""value"":"";'=1+1""}]"\r\n`)
+})
