@@ -122,6 +122,14 @@ export async function login(app: App, username: string, secret = password): Prom
   return answer.json()
 }
 
+/** What includes and the directory show of a user without further names. */
+export const summaryOf = ({ id, username }: { id: number; username: string }) => ({
+  id,
+  username,
+  first_name: null,
+  last_name: null
+})
+
 export const bearer = (token: string): Headers => ({ authorization: `Bearer ${token}` })
 const mark = () => randomBytes(5).toString('hex')
 

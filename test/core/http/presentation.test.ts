@@ -1,6 +1,6 @@
 // Responses to writes show the fields and related records that the request wants.
 import t from 'tap'
-import { application, organization } from '../../support/app.ts'
+import { application, organization, summaryOf } from '../../support/app.ts'
 import { documentOf } from '../../support/document.ts'
 
 const app = await application(t)
@@ -52,12 +52,7 @@ t.test('actions that return a record do so as well', async t => {
   t.same(completed.json(), {
     status: 'completed',
     included: {
-      assigned_to: {
-        id: admin.user.id,
-        username: admin.user.username,
-        first_name: null,
-        last_name: null
-      }
+      assigned_to: summaryOf(admin.user)
     }
   })
   const lead = (await call('POST /api/leads', {})).json()

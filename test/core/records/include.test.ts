@@ -4,7 +4,7 @@ import { Id } from '../../../src/core/http/schema.ts'
 import { loadRelated, relationsOf, type Relations } from '../../../src/core/records/include.ts'
 import { contactResource } from '../../../src/modules/crm/contacts/resource.ts'
 import { userService } from '../../../src/modules/identity/users/service.ts'
-import { application, organization } from '../../support/app.ts'
+import { application, organization, summaryOf } from '../../support/app.ts'
 
 const app = await application(t)
 const { id: organization_id, admin, call, user } = await organization(app)
@@ -35,7 +35,7 @@ t.test('relations that a definition declares carry that permission', async t => 
 
 t.test('a disabled and a deleted user are still named', async t => {
   const { user: named, call: asNamed } = await user('user')
-  const summary = { id: named.id, username: named.username, first_name: null, last_name: null }
+  const summary = summaryOf(named)
   const body = { name: 'Corp', assigned_to: named.id }
   const { id } = (await asNamed('POST /api/accounts', body)).json()
   const team = { name: 'Team', leader_id: named.id, member_ids: [admin.user.id, named.id] }

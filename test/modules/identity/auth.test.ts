@@ -8,6 +8,7 @@ import {
   login,
   organization,
   password,
+  summaryOf,
   type Call
 } from '../../support/app.ts'
 import { documentOf } from '../../support/document.ts'
@@ -20,12 +21,7 @@ t.test('the directory lists the active users for everybody in the organization',
   const [disabled, deleted] = [await user('user'), await user('user')]
   await call(`PATCH /api/users/${disabled.user.id}`, { status: 'disabled' })
   await call(`DELETE /api/users/${deleted.user.id}`)
-  const summaries = [admin, viewer].map(({ user: { id, username } }) => ({
-    id,
-    username,
-    first_name: null,
-    last_name: null
-  }))
+  const summaries = [admin, viewer].map(({ user }) => summaryOf(user))
   const directory = async (query = '') => await viewer.call(`GET /api/users/directory${query}`)
   t.same(
     (await directory()).json(),
