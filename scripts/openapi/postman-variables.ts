@@ -17,6 +17,9 @@ export const sessionVariables: Record<string, string> = {
 }
 /** The ID of the user who logged in, who is responsible for all that the collection creates. */
 export const ownId = 'own_id'
+/** A session that can be ended without ending the run, and where it is in the list of sessions. */
+export const sessionId = 'session_id'
+export const otherSession = 'data.find(session => !session.is_current).id'
 
 /** The variables that hold the values of requests that are not about a record. */
 const credentials: Record<string, string> = {

@@ -1,7 +1,9 @@
 import { allResources, type Resource } from '../../src/core/records/resource.ts'
 import {
   idVariable,
+  otherSession,
   ownId,
+  sessionId,
   sessionVariables,
   textOf,
   withCredentials,
@@ -147,6 +149,7 @@ function variablesOf(document: Document, requests: Request[]) {
     new_password,
     ...Object.fromEntries(Object.values(sessionVariables).map(name => [name, ''])),
     [ownId]: 1,
+    [sessionId]: 2,
     ...Object.fromEntries(ids)
   }
   return Object.entries(values).map(([key, value]) => ({ key, value: String(value) }))
@@ -214,8 +217,9 @@ class Item {
 
   /** What the requests that follow need of the response. */
   #scripts(): string[] {
-    const { method, path, responses } = this.#request
+    const { method, path, operationId, responses } = this.#request
     const resource = this.#resource
+    if (operationId === 'listSessions') return [setVariable(sessionId, otherSession)]
     if (resource && method === 'POST' && path === `/api/${resource.path}`)
       return [setVariable(idVariable(resource), 'id')]
     const ok = responses['200'] && this.#resolve<Message>(responses['200'])
@@ -256,8 +260,10 @@ class Item {
   }
 
   #url() {
+    const { operationId } = this.#request
     const path = this.#request.path.replaceAll(/\{(\w+)\}/g, (_, name) => {
       if (name === 'id' && this.#resource) return `{{${idVariable(this.#resource)}}}`
+      if (operationId === 'endSession') return `{{${sessionId}}}`
       const parameter = this.#parameters('path').find(one => one.name === name)!
       return String(parameter.schema.example)
     })

@@ -21,6 +21,7 @@ export async function assertAccess(
   await plant(other.call, theirs, more)
   const before = await readAll(app, other.call)
   const ids = await plant(call, ours, more)
+  ids.auth = (await call('GET /api/auth/sessions')).json().data[0].id // below it, sessions have IDs
   const converted = await call(`POST /api/leads/${ids.leads}/conversion`, {})
   t.equal(converted.statusCode, 201, 'the lead has a conversion to be read')
   for (const [request, answer] of await readAll(app, other.call))

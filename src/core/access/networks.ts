@@ -1,7 +1,7 @@
 import ipaddr from 'ipaddr.js'
 
 /** Characters of the longest IP address. */
-const maxLength = 45
+export const maxAddress = 45
 
 /**
  * What the client at an IP address is counted as. That is the address itself; of an IPv6 address
@@ -10,7 +10,7 @@ const maxLength = 45
  */
 export function networkOf(address: string | undefined): string {
   if (address === undefined) return ''
-  if (!ipaddr.isValid(address)) return address.slice(0, maxLength)
+  if (!ipaddr.isValid(address)) return address.slice(0, maxAddress)
   const ip = ipaddr.process(address)
   if (ip instanceof ipaddr.IPv4) return ip.toString()
   const [a, b, c, d] = ip.parts.map(part => part.toString(16))

@@ -3,12 +3,18 @@ import type { Services } from '../../../core/access/context.ts'
 import type { Role } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { acrossOrganizations, rowsOf } from '../../../core/db/sql.ts'
+import { acrossOrganizations, organization, ours, rowsOf } from '../../../core/db/sql.ts'
 import { organizations } from '../organizations/table.ts'
 import { users } from '../users/table.ts'
 import { refreshTokens, sessions } from './table.ts'
 
 // There is no context before a login: these queries find out the organization.
+
+/** Where a login or a refresh comes from: an IP address, and a program as it names itself. */
+export interface Origin {
+  address: string
+  client: string | null
+}
 
 /** A user and the hash of the password that is, or was verified to be, the user's. */
 export interface Credentials {
@@ -30,7 +36,7 @@ const maxCandidates = 5
 export const findCandidates = async (
   { database }: Services,
   username: string,
-  organization: string | null
+  slug: string | null
 ): Promise<Candidate[]> =>
   await rowsOf<Candidate>(
     database,
@@ -39,7 +45,7 @@ export const findCandidates = async (
       from ${acrossOrganizations(users)} u join ${organizations} o on o.id = u.organization_id
       where (lower(u.username) = lower(${username}) or email_key(u.email) = email_key(${username}))
         and u.deleted_at is null and u.status = 'active'
-        and o.slug = coalesce(${organization}, o.slug)
+        and o.slug = coalesce(${slug}, o.slug)
       order by u.organization_id, u.id limit ${maxCandidates}`
   )
 
@@ -51,7 +57,8 @@ export const findCandidates = async (
 export const insertSession = (
   { organization_id, id, password_hash }: Credentials,
   token_hash: string,
-  days: number
+  days: number,
+  { address, client }: Origin
 ): SQL => sql`
   with owner as (
     select organization_id, id, username, role from ${acrossOrganizations(users)}
@@ -59,8 +66,9 @@ export const insertSession = (
       and status = 'active' and deleted_at is null
     for share
   ), session as (
-    insert into ${sessions} (organization_id, user_id, expires_at)
-    select organization_id, id, now() + ${days} * interval '1 day' from owner returning id
+    insert into ${sessions} (organization_id, user_id, expires_at, address, client)
+    select organization_id, id, now() + ${days} * interval '1 day', ${address}, ${client}
+    from owner returning id
   ), token as (
     insert into ${refreshTokens} (hash, session_id) select ${token_hash}, id from session
   )
@@ -68,6 +76,10 @@ export const insertSession = (
 
 /** Days after its login at which a session ends, however often it was refreshed. */
 const maxSessionDays = 90
+
+/** The condition that a session has not ended; `sessions` is the alias. */
+const isOpen = sql`sessions.revoked_at is null and sessions.expires_at > now()
+  and sessions.created_at > now() - ${maxSessionDays} * interval '1 day'`
 
 export interface SessionUser {
   organization_id: number
@@ -87,13 +99,35 @@ export async function findSessionUser(
   const [user] = await rowsOf<SessionUser>(
     database,
     connection,
-    sql`select s.organization_id, s.user_id, u.username, u.role
-      from ${sessions} s
+    sql`select sessions.organization_id, sessions.user_id, u.username, u.role
+      from ${sessions}
       join ${acrossOrganizations(users)} u
-        on u.organization_id = s.organization_id and u.id = s.user_id
-      where s.id = ${session_id} and s.revoked_at is null and s.expires_at > now()
-        and s.created_at > now() - ${maxSessionDays} * interval '1 day'
+        on u.organization_id = sessions.organization_id and u.id = sessions.user_id
+      where sessions.id = ${session_id} and ${isOpen}
         and u.deleted_at is null and u.status = 'active'`
   )
   return user
 }
+
+/** The open sessions of a user, the last used first. At most a hundred. */
+export const openSessions = (user_id: number): SQL => sql`
+  select id, created_at, last_used_at, address, client,
+    least(expires_at, created_at + ${maxSessionDays} * interval '1 day') as expires_at
+  from ${ours(sessions)}
+  where user_id = ${user_id} and ${isOpen} order by last_used_at desc, id desc limit 100`
+
+/** Sessions of a user: one of them, or all but one; by default, all. */
+export interface WhichSessions {
+  only?: number | null
+  except?: number | null
+}
+
+/** Ends open sessions of a user. Returns their IDs. */
+export const endOpenSessions = (
+  user_id: number,
+  { only = null, except = null }: WhichSessions
+): SQL => sql`
+  update ${sessions} set revoked_at = now()
+  where organization_id = ${organization} and user_id = ${user_id} and ${isOpen}
+    and id = coalesce(${only}::bigint, id) and id is distinct from ${except}::bigint
+  returning id`

@@ -1,23 +1,28 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { randomUUID } from 'node:crypto'
+import { maxAddress } from '../../../core/access/networks.ts'
 import { definePermission, roles } from '../../../core/access/permissions.ts'
 import { defined } from '../../../core/defined.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
 import { emptyResponse, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { invalid, Problem } from '../../../core/errors.ts'
+import type { Origin } from './queries.ts'
 import {
   Credentials,
   Me,
+  OpenSession,
   PasswordChange,
   RefreshRequest,
   Session,
+  SessionList,
   SessionUser,
   Token,
   TokenRequest
 } from './schema.ts'
+import { mountSessions } from './session-routes.ts'
 import { authService, tokenLifetime, type Login } from './service.ts'
 
 const tags = [defineTag('auth', 'Login and logout.')]
@@ -26,6 +31,8 @@ for (const permission of ['me:read', 'me:write']) definePermission(permission, r
 const routes: FastifyPluginAsyncTypebox = async app => {
   for (const schema of [
     Me,
+    OpenSession,
+    SessionList,
     SessionUser,
     Credentials,
     Session,
@@ -39,8 +46,15 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   mountMe(app)
   mountLogin(app)
   await app.register(mountToken)
+  mountSessions(app, tags)
   mountEndOfSession(app)
 }
+
+/** A trusted proxy may name anything as the address. */
+const originOf = ({ ip, headers }: FastifyRequest): Origin => ({
+  address: ip.slice(0, maxAddress),
+  client: headers['user-agent']?.slice(0, 200) ?? null
+})
 
 const accessToken = (app: FastifyInstance, { session_id, user }: Login) =>
   app.jwt.sign({ sub: String(user.id), sid: session_id, jti: randomUUID() })
@@ -93,7 +107,7 @@ function mountLogin(app: FastifyInstance): void {
     },
     async request => {
       const credentials = request.body as typeof Credentials.static
-      return sessionOf(app, await authService.login(services, credentials, request.ip))
+      return sessionOf(app, await authService.login(services, credentials, originOf(request)))
     }
   )
 
@@ -117,7 +131,7 @@ function mountLogin(app: FastifyInstance): void {
     },
     async request => {
       const { refresh_token } = request.body as typeof RefreshRequest.static
-      return sessionOf(app, await authService.refresh(services, refresh_token))
+      return sessionOf(app, await authService.refresh(services, refresh_token, originOf(request)))
     }
   )
 }
@@ -143,7 +157,7 @@ async function mountToken(app: FastifyInstance): Promise<void> {
     },
     async request => {
       const body = request.body as typeof TokenRequest.static
-      const login = await grant(app, body, request.ip).catch((error: unknown) => {
+      const login = await grant(app, body, originOf(request)).catch((error: unknown) => {
         throw asOAuthError(error)
       })
       return {
@@ -159,15 +173,15 @@ async function mountToken(app: FastifyInstance): Promise<void> {
 async function grant(
   { services }: FastifyInstance,
   { grant_type, username, password, refresh_token, organization }: typeof TokenRequest.static,
-  address: string
+  origin: Origin
 ): Promise<Login> {
   if (grant_type === 'refresh_token' && refresh_token !== undefined)
-    return await authService.refresh(services, refresh_token)
+    return await authService.refresh(services, refresh_token, origin)
   if (grant_type === 'password' && username !== undefined && password !== undefined)
     return await authService.login(
       services,
       { username, password, ...defined({ organization }) },
-      address
+      origin
     )
   const required = { password: { username, password }, refresh_token: { refresh_token } }
   const [missing] = Object.entries(required[grant_type]).find(([, value]) => value === undefined)!
@@ -214,8 +228,9 @@ function mountEndOfSession(app: FastifyInstance): void {
     },
     async request => {
       const { current_password, new_password } = request.body as typeof PasswordChange.static
-      const { ctx, ip } = request
-      const login = await authService.changePassword(ctx, current_password, new_password, ip)
+      const { ctx } = request
+      const origin = originOf(request)
+      const login = await authService.changePassword(ctx, current_password, new_password, origin)
       return sessionOf(app, login)
     }
   )

@@ -1,5 +1,15 @@
 import { Type } from '@sinclair/typebox'
-import { Count, explained, Id, OneOf, Ref, Text } from '../../../core/http/schema.ts'
+import { maxAddress } from '../../../core/access/networks.ts'
+import {
+  Count,
+  explained,
+  Id,
+  Instant,
+  Nullable,
+  OneOf,
+  Ref,
+  Text
+} from '../../../core/http/schema.ts'
 import { maxSlug } from '../organizations/table.ts'
 import { fields as userFields } from '../users/schema.ts'
 import { roles } from '../users/table.ts'
@@ -101,6 +111,37 @@ export const Session = Type.Object(
     additionalProperties: false,
     description: 'A session, as returned by a login, a refresh or a password change.'
   }
+)
+
+export const OpenSession = Type.Object(
+  {
+    id: Id({ description: 'Session ID.', example: 1 }),
+    created_at: Instant({ description: 'Time of the login.', example: '2026-11-27T09:00:00.000Z' }),
+    last_used_at: Instant({
+      description: 'Time of the login or the last refresh.',
+      example: '2026-11-27T09:15:00.000Z'
+    }),
+    expires_at: Instant({
+      description: 'Time at which the session ends unless it is refreshed.',
+      example: '2026-12-27T09:15:00.000Z'
+    }),
+    address: Nullable(
+      Text(maxAddress, { description: 'IP address of the last use.', example: '203.0.113.7' })
+    ),
+    client: Nullable(
+      Text(200, { description: '`User-Agent` of the last use.', example: 'Mozilla/5.0' })
+    ),
+    is_current: Type.Boolean({
+      description: 'Whether it is the session of this request.',
+      example: true
+    })
+  },
+  { $id: 'OpenSession', additionalProperties: false, description: 'A login that has not ended.' }
+)
+
+export const SessionList = Type.Object(
+  { data: Type.Array(Ref(OpenSession), { maxItems: 100, description: 'Open sessions.' }) },
+  { $id: 'SessionList', additionalProperties: false, description: 'The open sessions of a user.' }
 )
 
 export const RefreshRequest = Type.Object(

@@ -15,7 +15,8 @@ import {
   findSessionUser,
   insertSession,
   type Candidate,
-  type Credentials
+  type Credentials,
+  type Origin
 } from './queries.ts'
 import type { Credentials as LoginRequest, Me } from './schema.ts'
 import { refreshTokens, sessions } from './table.ts'
@@ -55,10 +56,11 @@ export const authService = {
   async login(
     services: Services,
     { username, password, organization }: Static<typeof LoginRequest>,
-    address: string
+    origin: Origin
   ): Promise<Login> {
     const candidates = await findCandidates(services, username, organization ?? null)
     await removeExpired(services)
+    const { address } = origin
     const [user, ...others] = await withPassword(services, candidates, {
       username,
       password,
@@ -67,19 +69,24 @@ export const authService = {
     if (!user) throw wrongCredentials()
     if (others.length > 0)
       throw organizationRequired([user, ...others].map(({ organization }) => organization))
-    return await startSession(services, user)
+    return await startSession(services, user, origin)
   },
 
   /**
    * Exchanges a refresh token for the next one, always the same. A token that is used again after
    * its grace period may be in two hands: the whole session ends. Errors: 401.
    */
-  async refresh(services: Services, refresh_token: string): Promise<Login> {
+  async refresh(services: Services, refresh_token: string, origin: Origin): Promise<Login> {
     const next = successorOf(services, refresh_token)
     const { database, cache } = services
     const outcome = await begin(
       database,
-      async connection => await rotate(services, connection, hashOf(refresh_token), hashOf(next))
+      async connection =>
+        await rotate(services, connection, {
+          used: hashOf(refresh_token),
+          next: hashOf(next),
+          origin
+        })
     )
     if (!outcome) throw unauthenticated('The refresh token is unknown.', 'token_invalid')
     const { session_id, user } = outcome
@@ -133,11 +140,11 @@ export const authService = {
     ctx: Context,
     current: string,
     next: string,
-    address: string
+    origin: Origin
   ): Promise<Login> {
     const { services, organization_id } = ctx
     const { id } = await authService.me(ctx)
-    const attempt = await countAttempt(services, id, address)
+    const attempt = await countAttempt(services, id, origin.address)
     const [user] = await ctx.read<{ username: string; email: string; password_hash: string }>(
       sql`select username, email, password_hash from ${oursWithDeleted(users)} where id = ${id}`
     )
@@ -151,7 +158,7 @@ export const authService = {
     assertNotOwnName(next, [user.username, user.email], 'new_password')
     const password_hash = await userService.changePassword(ctx, id, next, user.password_hash)
     if (password_hash === undefined) throw sessionEnded()
-    return await startSession(services, { organization_id, id, password_hash })
+    return await startSession(services, { organization_id, id, password_hash }, origin)
   }
 }
 
@@ -183,13 +190,13 @@ async function withPassword(
 }
 
 /** Starts a session. Errors: 401 when the user's password or status has changed meanwhile. */
-async function startSession(services: Services, user: Credentials): Promise<Login> {
+async function startSession(services: Services, user: Credentials, origin: Origin): Promise<Login> {
   const refresh_token = newToken()
   const { database } = services
   const [started] = await rowsOf<{ session_id: number; username: string; role: Role }>(
     database,
     database.pool,
-    insertSession(user, hashOf(refresh_token), sessionDays)
+    insertSession(user, hashOf(refresh_token), sessionDays, origin)
   )
   if (!started) throw wrongCredentials()
   const { session_id, username, role } = started
@@ -200,8 +207,7 @@ async function startSession(services: Services, user: Credentials): Promise<Logi
 async function rotate(
   services: Services,
   connection: Connection,
-  used: string,
-  next: string
+  { used, next, origin }: { used: string; next: string; origin: Origin }
 ): Promise<{ session_id: number; user: Awaited<ReturnType<typeof findSessionUser>> } | undefined> {
   const { database } = services
   const [token] = await rowsOf<{ session_id: number; reused: boolean }>(
@@ -220,7 +226,8 @@ async function rotate(
   }
   await run(sql`insert into ${refreshTokens} (hash, session_id) values (${next}, ${session_id})
     on conflict do nothing`)
-  await run(sql`update ${sessions} set expires_at = now() + ${sessionDays} * interval '1 day'
+  await run(sql`update ${sessions} set expires_at = now() + ${sessionDays} * interval '1 day',
+    last_used_at = now(), address = ${origin.address}, client = ${origin.client}
     where id = ${session_id}`)
   return { session_id, user }
 }

@@ -1,3 +1,4 @@
+import { maxAddress } from '../../../core/access/networks.ts'
 import { identifier, instant } from '../../../core/db/columns.ts'
 import {
   foreignKey,
@@ -19,7 +20,11 @@ export const sessions = pgTable(
     user_id: identifier().notNull(),
     created_at: instant().notNull().defaultNow(),
     expires_at: instant().notNull(),
-    revoked_at: instant()
+    revoked_at: instant(),
+    /** Of the login or the last refresh: when, from where, and by what program. */
+    last_used_at: instant().notNull().defaultNow(),
+    address: varchar({ length: maxAddress }),
+    client: varchar({ length: 200 })
   },
   t => [
     foreignKey({

@@ -4,6 +4,7 @@ import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import { pageResponse, sendPage } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { wordsIn } from '../../../core/records/search.ts'
+import { mountUserSessions } from '../auth/session-routes.ts'
 import { userResource } from './resource.ts'
 import { DirectoryQuery, UserSummary, UserSummaryPage } from './schema.ts'
 import { userService } from './service.ts'
@@ -36,6 +37,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   )
 
   await resourceRoutes(app, userResource, userService)
+  mountUserSessions(app, [userResource.path])
 }
 
 export default routes

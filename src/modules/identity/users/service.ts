@@ -3,12 +3,12 @@ import type { Context } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import type { Role } from '../../../core/access/permissions.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { organization, ours } from '../../../core/db/sql.ts'
+import { ours } from '../../../core/db/sql.ts'
 import { conflict } from '../../../core/errors.ts'
 import { equal, type Filter } from '../../../core/records/filter.ts'
 import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
-import { sessions } from '../auth/table.ts'
+import { endSessions } from '../auth/sessions.ts'
 import { clearUserFailures } from '../auth/throttle.ts'
 import { userResource } from './resource.ts'
 import { UserSummary, type NewUser, type UserChanges } from './schema.ts'
@@ -121,13 +121,6 @@ export const userService = {
     const active = new Set(found.filter(({ status }) => status === 'active').map(({ id }) => id))
     return ids.filter(id => active.has(id))
   }
-}
-
-async function endSessions(ctx: Context, user_id: number): Promise<void> {
-  const ended = await ctx.rows<{ id: number }>(sql`update ${sessions} set revoked_at = now()
-    where organization_id = ${organization} and user_id = ${user_id} and revoked_at is null
-    returning id`)
-  for (const { id } of ended) await ctx.invalidate(`session/${id}`)
 }
 
 /**

@@ -1,0 +1,3 @@
+ALTER TABLE "sessions" ADD COLUMN "last_used_at" timestamp(3) with time zone DEFAULT now() NOT NULL;--> statement-breakpoint
+ALTER TABLE "sessions" ADD COLUMN "address" varchar(45);--> statement-breakpoint
+ALTER TABLE "sessions" ADD COLUMN "client" varchar(200);
