@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import postgres from 'postgres'
 import { createServices } from '../src/services.ts'
 import type { Principal } from '../src/core/access/context.ts'
+import { Access } from '../src/core/access/permissions.ts'
 import { casesOf, recordQuery, type Case, type Route } from './bench/cases.ts'
 import { createBareTable, createBenchDatabase, selectSearchTerms } from './bench/database.ts'
 import { load } from './bench/load.ts'
@@ -139,7 +140,9 @@ async function selectPrincipal(sql: postgres.Sql): Promise<Principal> {
   return {
     organization_id: Number(user!.organization_id),
     user_id: Number(user!.id),
-    role: 'admin',
+    access: Access.unlimited,
+    team_ids: [],
+    colleague_ids: [],
     session_id: null
   }
 }

@@ -10,6 +10,7 @@ import { problems, querystringParser, sendProblem } from './http/problems.ts'
 import { proxyWarning } from './http/proxy-warning.ts'
 import { clientErrorHandler, requestId, security } from './http/security.ts'
 import { strictQueries, validation } from './http/validation.ts'
+import access from './modules/identity/access/routes.ts'
 import accounts from './modules/crm/accounts/routes.ts'
 import activities from './modules/crm/activities/routes.ts'
 import assignmentRules from './modules/automation/assignment/routes.ts'
@@ -22,8 +23,10 @@ import leads from './modules/crm/leads/routes.ts'
 import opportunities from './modules/sales/opportunities/routes.ts'
 import pipelines from './modules/sales/pipelines/routes.ts'
 import problemCodes from './http/problem-codes.ts'
+import roles from './modules/identity/roles/routes.ts'
 import reports from './modules/reporting/reports/routes.ts'
 import scoringModels, { leadScoreRoutes } from './modules/automation/scoring/routes.ts'
+import shares from './modules/identity/shares/routes.ts'
 import stages from './modules/sales/stages/routes.ts'
 import tags from './modules/crm/tags/routes.ts'
 import teams from './modules/automation/teams/routes.ts'
@@ -67,6 +70,7 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(timeline, { prefix: '/api' })
   await app.register(campaigns, { prefix: '/api/campaigns' })
   await app.register(campaignMembers, { prefix: '/api/campaign-members' })
+  await app.register(shares, { prefix: '/api' })
   await app.register(reports, { prefix: '/api/reports' })
   await app.register(tags, { prefix: '/api/tags' })
   await app.register(pipelines, { prefix: '/api/pipelines' })
@@ -76,6 +80,8 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(teams, { prefix: '/api/teams' })
   await app.register(territories, { prefix: '/api/territories' })
   await app.register(users, { prefix: '/api/users' })
+  await app.register(access, { prefix: '/api/access' })
+  await app.register(roles, { prefix: '/api/roles' })
   await app.register(problemCodes, { prefix: '/api/problems' })
 
   return app

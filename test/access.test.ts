@@ -11,18 +11,20 @@ t.test('every operation is refused to those without its permission', async t => 
   t.ok(tried.length > 150, `${tried.length} operations`)
 })
 
-t.test('admins alone change users and settings', async t => {
+t.test('admins alone change users, roles and settings', async t => {
   const restricted = allResources().filter(({ access }) => access !== undefined)
   t.same(
     restricted.map(({ path, access }) => `${path}: ${access}`).toSorted(),
     [
       'assignment-rules: settings',
       'pipelines: settings',
+      'roles: administration',
       'scoring-models: settings',
       'stages: settings',
+      'tags: shared',
       'teams: settings',
       'territories: settings',
-      'users: admins'
+      'users: administration'
     ],
     'as the contract says'
   )

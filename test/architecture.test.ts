@@ -46,8 +46,8 @@ t.test('modules import core and each other', async t => {
     for (const to of importsOf(file)) t.match(to, /^(core|modules)\//, `${file} → ${to}`)
 })
 
-/** Names of resources that have another meaning in core: a role, and the entity tag of HTTP. */
-const otherTerms = new Set(['user', 'tag'])
+/** Names of resources that are terms of core, too: of access, and the entity tag of HTTP. */
+const otherTerms = new Set(['user', 'role', 'roles', 'team', 'teams', 'tag'])
 
 t.test('core names no resource, not even in a string', async t => {
   await application(t, { database_url: 'postgres://nobody@localhost/none' })
@@ -115,7 +115,7 @@ t.test('jobs use services and nothing of HTTP; only the process and tests use jo
 t.test('a table knows columns, roles and other tables', async t => {
   for (const file of files.filter(file => file.endsWith('/table.ts')))
     for (const to of importsOf(file))
-      t.match(to, /(core\/(db\/|access\/permissions)|table\.ts$)/, `${file} → ${to}`)
+      t.match(to, /(core\/(db\/|access\/(permissions|networks))|table\.ts$)/, `${file} → ${to}`)
 })
 
 t.test('services know no HTTP, routes no SQL', async t => {

@@ -84,7 +84,8 @@ t.test(
       'users.username character varying(80) not null',
       'users.email character varying(120) not null',
       'users.password_hash character varying(255) not null',
-      "users.role character varying(20) not null default 'user'::character varying",
+      // with room for the names of roles that organizations add
+      "users.role character varying(60) not null default 'user'::character varying",
       'contacts.first_name character varying(50) not null',
       'contacts.last_name character varying(50) not null',
       'contacts.email character varying(120)',

@@ -1,5 +1,4 @@
 import { Context } from '../../src/core/access/context.ts'
-import type { Role } from '../../src/core/access/permissions.ts'
 import type { buildApp } from '../../src/app.ts'
 import { userService } from '../../src/modules/identity/users/service.ts'
 
@@ -12,10 +11,10 @@ export class Actor {
   readonly name: string
   readonly #app: App
   readonly #organization: number
-  readonly #role: Role
+  readonly #role: string
   #token: string | undefined
 
-  constructor(app: App, name: string, organization: number, role: Role) {
+  constructor(app: App, name: string, organization: number, role: string) {
     this.#app = app
     this.name = name
     this.#organization = organization

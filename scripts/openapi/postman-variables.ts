@@ -43,7 +43,7 @@ export function withRecords(resource: Resource, body: Json): Json {
   const variables = variablesOf(resource)
   const unique = uniqueFieldsOf(resource)
   return mapValues(body, (value, field) => {
-    const variable = variables.get(field)
+    const variable = field === 'user_id' ? ownId : variables.get(field)
     if (variable !== undefined) return Array.isArray(value) ? [use(variable)] : use(variable)
     if (Array.isArray(value)) return value.map(item => (isLink(item) ? linkTo(item) : item))
     const isUnique = unique.has(field) && typeof value === 'string'

@@ -142,6 +142,7 @@ function variablesOf(document: Document, requests: Request[]) {
   const ids = requests
     .filter(({ method, path }) => method === 'GET' && isRecord(path))
     .flatMap(request => new Item(document, request).idExample())
+  const parts = requests.flatMap(request => new Item(document, request).partExample())
   const values = {
     baseUrl: document.servers[0]!.url,
     username,
@@ -150,7 +151,7 @@ function variablesOf(document: Document, requests: Request[]) {
     ...Object.fromEntries(Object.values(sessionVariables).map(name => [name, ''])),
     [ownId]: 1,
     [sessionId]: 2,
-    ...Object.fromEntries(ids)
+    ...Object.fromEntries([...ids, ...parts])
   }
   return Object.entries(values).map(([key, value]) => ({ key, value: String(value) }))
 }
@@ -203,6 +204,12 @@ class Item {
     return this.#resource ? [[idVariable(this.#resource), id!.schema.example]] : []
   }
 
+  /** The parameter of a path below a record, and its example. */
+  partExample(): [variable: string, value: unknown][] {
+    const parts = this.#parameters('path').filter(({ name }) => name.endsWith('_id'))
+    return parts.map(({ name, schema }) => [name, schema.example])
+  }
+
   #resolve<T extends object>(value: (T & { $ref?: undefined }) | Reference): T {
     if (value.$ref === undefined) return value
     const [kind, name] = value.$ref.split('/').slice(-2) as [string, string]
@@ -222,6 +229,8 @@ class Item {
     if (operationId === 'listSessions') return [setVariable(sessionId, otherSession)]
     if (resource && method === 'POST' && path === `/api/${resource.path}`)
       return [setVariable(idVariable(resource), 'id')]
+    const part = this.#partBelow()
+    if (method === 'POST' && part !== undefined) return [setVariable(part, 'id')]
     const ok = responses['200'] && this.#resolve<Message>(responses['200'])
     const schema = ok?.content?.['application/json']?.schema
     const fields = Object.keys((schema && this.#resolve<Schema>(schema).properties) ?? {})
@@ -231,6 +240,14 @@ class Item {
         .map(field => setVariable(sessionVariables[field]!, field)),
       ...(fields.includes('token') ? [setVariable(ownId, 'user.id')] : [])
     ]
+  }
+
+  /** The parameter of the path of one of what this path lists: `share_id`. */
+  #partBelow(): string | undefined {
+    const below = `${this.#request.path}/{`
+    const path = Object.keys(this.#document.paths).find(path => path.startsWith(below))
+    const parameter = path?.slice(below.length, -1)
+    return parameter === 'id' ? undefined : parameter
   }
 
   #headers() {
@@ -264,6 +281,7 @@ class Item {
     const path = this.#request.path.replaceAll(/\{(\w+)\}/g, (_, name) => {
       if (name === 'id' && this.#resource) return `{{${idVariable(this.#resource)}}}`
       if (operationId === 'endSession') return `{{${sessionId}}}`
+      if (name.endsWith('_id')) return `{{${name}}}`
       const parameter = this.#parameters('path').find(one => one.name === name)!
       return String(parameter.schema.example)
     })

@@ -78,7 +78,7 @@ export const vocabulary = {
   session_ended:
     'The session has ended because of a logout, a password change, a disabled or deleted user, ' +
     'a reused refresh token, 30 days without a refresh, or 90 days after the login. Log in again.',
-  forbidden: "The user's role does not allow this.",
+  forbidden: "The user's roles do not allow this.",
   not_found: 'The resource does not exist, or belongs to another organization.',
   method_not_allowed:
     'The path does not support this method; `Allow` lists the methods that it supports.',
@@ -129,6 +129,9 @@ export const unauthenticated = (
   })
 export const forbidden = (permission: string) =>
   new Problem(403, 'forbidden', `This requires the permission ${permission}.`)
+/** For roles that would allow more than the caller may do, and for users who have such ones. */
+export const notGrantable = () =>
+  new Problem(403, 'forbidden', 'This requires all permissions of the role.')
 export const notFound = (what: string) => new Problem(404, 'not_found', `No such ${what}.`)
 /** `organizations`: the slugs of those that a login could be for. */
 export const organizationRequired = (organizations: string[]) =>

@@ -2,7 +2,7 @@ import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Context, type Principal, type Services } from '../core/access/context.ts'
-import { allows, assertPermission, roles } from '../core/access/permissions.ts'
+import { assertPermission } from '../core/access/permissions.ts'
 import { forbidden, unauthenticated } from '../core/errors.ts'
 import { tokenLifetime } from '../modules/identity/auth/service.ts'
 import { expiredToken, Principals, type Credential } from './principals.ts'
@@ -94,8 +94,6 @@ export const authentication = fp<{ services: Services; secret: string }>(
  * a permission nor that it is public stops the start of the app, as does an undefined permission.
  */
 export const authorization = fp(async app => {
-  const granted = new Map<string, readonly string[]>()
-
   app.addHook('onRoute', ({ config, url, method, schema }) => {
     if (config?.public) return
     const permission = config?.permission
@@ -104,10 +102,6 @@ export const authorization = fp(async app => {
         `${String(method)} ${url} declares neither a permission nor that it is public`
       )
     assertPermission(permission)
-    granted.set(
-      permission,
-      roles.filter(role => allows(role, permission))
-    )
     if (schema) schema.security = [{ bearer: [] }, { password: [] }]
   })
 
@@ -116,8 +110,7 @@ export const authorization = fp(async app => {
     if (permission === undefined) return done()
     const { principal, refusal } = request
     if (principal === null) return done(refusal ?? missingToken())
-    const isGranted = granted.get(permission)!.includes(principal.role)
-    return isGranted ? done() : done(forbidden(permission))
+    return principal.access.can(permission) ? done() : done(forbidden(permission))
   })
 })
 

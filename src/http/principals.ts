@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { hash } from 'node:crypto'
-import type { Principal, Services } from '../core/access/context.ts'
+import { accessKey, type Principal, type Services } from '../core/access/context.ts'
 import { unauthenticated } from '../core/errors.ts'
 import { authService } from '../modules/identity/auth/service.ts'
 
@@ -89,12 +89,16 @@ export class Principals {
   }
 
   #forget(key: string | undefined): void {
-    const concerns = key === undefined || key.startsWith('session/') || key.includes('/user/')
-    if (!concerns) return
+    if (key !== undefined && !/^session\/|\/user\/|\/access$/.test(key)) return
     this.#invalidations++
     for (const [known, { principal }] of this.#known.entries()) {
       const { session_id, organization_id, user_id } = principal
-      const keys = [undefined, `session/${session_id}`, `${organization_id}/user/${user_id}`]
+      const keys = [
+        undefined,
+        `session/${session_id}`,
+        `${organization_id}/user/${user_id}`,
+        accessKey(organization_id)
+      ]
       if (keys.includes(key)) this.#known.delete(known)
     }
   }

@@ -14,7 +14,7 @@ import { sql } from '../core/db/drizzle.ts'
 import { closePool, queuePool } from '../core/db/queue-pool.ts'
 import { rowsOf } from '../core/db/sql.ts'
 import { enqueueRest, flagOf, removeRest, yieldTurn, type JobPayload } from '../core/jobs.ts'
-import { userService } from '../modules/identity/users/service.ts'
+import { authService } from '../modules/identity/auth/service.ts'
 import { tasks, type Task } from './tasks.ts'
 
 /**
@@ -70,10 +70,10 @@ async function runTurn(
 /** The context of a job's author with their present rights, unless they lost the permission. */
 async function asAuthor(system: Context, permission: string): Promise<Context | undefined> {
   const { services, organization_id, user_id } = system
-  const role = user_id === null ? 'admin' : await userService.findRole(system, user_id)
-  if (!role) return undefined
-  const ctx = new Context(services, { organization_id, user_id, role, session_id: null })
-  return ctx.can(permission) ? ctx : undefined
+  if (user_id === null) return system
+  const principal = await authService.principalOfUser(services, organization_id, user_id)
+  const ctx = principal && new Context(services, principal)
+  return ctx?.can(permission) ? ctx : undefined
 }
 
 /** Messages of graphile-worker matter when something has gone wrong. */

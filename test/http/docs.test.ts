@@ -27,6 +27,7 @@ interface Parameter {
   name: string
   in: string
   required?: boolean
+  example?: string | number
   schema: Schema
 }
 interface Operation {
@@ -233,11 +234,12 @@ async function sendExamples(
       String(exampleOf(document, parameters.find(parameter => parameter.name === name)!.schema))
     )
     const query = new URLSearchParams(
-      parameters.flatMap(({ name, in: place, schema: { default: filledIn } }) =>
-        place === 'query' && filledIn !== undefined
-          ? [[name, String(filledIn)] as [string, string]]
+      parameters.flatMap(({ name, in: place, required, example, schema }) => {
+        const filledIn = schema.default ?? (required ? example : undefined)
+        return place === 'query' && filledIn !== undefined
+          ? [[name, `${filledIn}`] as [string, string]]
           : []
-      )
+      })
     )
     const asked = `${method} ${url}${query.size > 0 ? `?${query.toString()}` : ''}`
     const [type, content] = Object.entries(requestBody?.content ?? {})[0] ?? []

@@ -1,7 +1,7 @@
 import type { Test } from 'tap'
 import { allResources } from '../../src/core/records/resource.ts'
 import { caller, organization, type App, type Call } from './app.ts'
-import { documentOf, type Operation } from './document.ts'
+import { documentOf, requiredQuery, type Operation } from './document.ts'
 import { holds, ours, plant, textFields, theirs, type Sample } from './plant.ts'
 import { formatsOf, readAll } from './reads.ts'
 
@@ -34,7 +34,9 @@ export async function assertAccess(
     for (const [method, operation] of Object.entries(operations)) {
       const area = path.split('/')[2]!
       if (path.includes('{id}')) t.ok(ids[area], `there is a record in ${area}`)
-      const request = `${method.toUpperCase()} ${path.replace('{id}', String(ids[area] ?? 1))}`
+      const url = path.replace('{id}', String(ids[area] ?? 1)).replace('{share_id}', '1')
+      const query = requiredQuery(operation)
+      const request = `${method.toUpperCase()} ${url}${query && `?${query}`}`
       tried.push(request)
       await assertOperation(t, {
         request,
@@ -93,11 +95,12 @@ async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
   }
   await assertStatus(nobody, 401, 'without a token')
   if (area === 'auth') return
-  const forbidsReading = access === 'admins' && !request.endsWith('/users/directory')
+  const forbidsReading = access === 'administration' && !request.endsWith('/users/directory')
   if (isRead && !forbidsReading) await assertStatus(viewer, 200, 'as a viewer')
   else await assertStatus(viewer, 403, 'as a viewer')
-  if (!isRead && access !== undefined) await assertStatus(writer, 403, 'as a user')
-  if (isRead && access === 'admins')
+  if (!isRead && access !== undefined && access !== 'shared')
+    await assertStatus(writer, 403, 'as a user')
+  if (isRead && access === 'administration')
     await assertStatus(writer, forbidsReading ? 403 : 200, 'as a user')
   await assertNothingShown(t, attempt)
 }

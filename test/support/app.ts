@@ -4,6 +4,8 @@ import { pino, type Logger } from 'pino'
 import postgres from 'postgres'
 import type { Test } from 'tap'
 import { buildApp, type AppConfig } from '../../src/app.ts'
+import { Context } from '../../src/core/access/context.ts'
+import { Access, type Grant } from '../../src/core/access/permissions.ts'
 import { createOrganization } from '../../src/bootstrap/organizations.ts'
 import { runPendingJobs } from '../../src/jobs/runner.ts'
 import { conforms } from './document.ts'
@@ -130,6 +132,10 @@ export const summaryOf = ({ id, username }: { id: number; username: string }) =>
   last_name: null
 })
 
+/** The context of someone with these grants. */
+export const withGrants = (ctx: Context, grants: Grant[]): Context =>
+  new Context(ctx.services, { ...ctx.principal, access: new Access(grants) })
+
 export const bearer = (token: string): Headers => ({ authorization: `Bearer ${token}` })
 const mark = () => randomBytes(5).toString('hex')
 
@@ -152,7 +158,7 @@ export async function organization(app: App) {
     admin,
     call: asAdmin,
     /** A new user of the organization, logged in. */
-    async user(role: 'admin' | 'user' | 'viewer') {
+    async user(role: string) {
       const name = `${role}-${mark()}`
       const created = await asAdmin('POST /api/users', {
         username: name,

@@ -13,6 +13,8 @@ interface Parameter {
   name: string
   in: string
   description: string
+  required?: boolean
+  example?: string | number
   schema: { enum?: string[]; pattern?: string }
 }
 export interface Operation {
@@ -30,6 +32,13 @@ export interface Document {
     parameters: Record<string, Parameter>
   }
 }
+
+/** The query string that an operation requires, with its examples. */
+export const requiredQuery = ({ parameters = [] }: Operation): string =>
+  parameters
+    .filter(({ in: place, required }) => place === 'query' && required)
+    .map(({ name, example }) => `${name}=${example}`)
+    .join('&')
 
 /** A response of the document, in place of a reference to it. */
 export const resolved = (app: App, response: ResponseObject): ResponseObject =>

@@ -21,7 +21,8 @@ export type Sample = (ids: Ids, word: string) => Record<string, unknown>
 
 /** In the order of creation. A resource may have several; its ID is that of the first one. */
 const samples: [path: string, sample: Sample][] = [
-  ['users', (_, word) => ({ password: `a ${word} harbour 47` })],
+  ['roles', () => ({ grants: [{ resource: 'records', actions: ['read'], reach: 'all' }] })],
+  ['users', (_, word) => ({ password: `a ${word} harbour 47`, role: `${word}_name` })],
   ['tags', () => ({})],
   ['accounts', ids => ({ assigned_to: ids.users, tags: [ids.tags] })],
   ['contacts', ids => ({ account_id: ids.accounts, tags: [ids.tags] })],

@@ -1,6 +1,6 @@
 // Everything that can be read, as the document says.
 import type { App, Call } from './app.ts'
-import { documentOf, resolved, type Operation } from './document.ts'
+import { documentOf, requiredQuery, resolved, type Operation } from './document.ts'
 import { ours, type Ids } from './plant.ts'
 
 /** Numbers that charts count up in each process. */
@@ -19,7 +19,7 @@ export async function readAll(app: App, call: Call, ids: Ids = {}): Promise<Map<
     const url = path.replace('{id}', String(id))
     for (const query of queriesOf(get))
       for (const accept of formatsOf(app, get)) {
-        const request = `GET ${url}?${query}`
+        const request = `GET ${url}?${[requiredQuery(get), query].filter(Boolean).join('&')}`
         const { statusCode, body } = await call(request, undefined, { accept })
         read.set(`${request} as ${accept}`, `${statusCode} ${body.replaceAll(chartNumbers, '')}`)
       }

@@ -107,12 +107,7 @@ export async function generateSales(
   many: number
 ): Promise<SalesData> {
   const { below, chance, of } = randomNumbers(seed)
-  const ctx = new Context(app.services, {
-    organization_id,
-    user_id: admin.user.id,
-    role: 'admin',
-    session_id: null
-  })
+  const ctx = Context.system(app.services, organization_id, admin.user.id)
   const owners = [admin.user, (await user('user')).user, (await user('viewer')).user]
   const [first] = (await repository(pipelineResource).list(ctx)).data
   const second = await repository(pipelineResource).create(ctx, { name: `Renewals ${seed}` })

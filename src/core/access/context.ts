@@ -3,21 +3,14 @@ import type { Cache } from '../cache/cache.ts'
 import type { Connection, Database } from '../db/connections.ts'
 import { sql } from '../db/drizzle.ts'
 import { assertLockOrder, compareLocks, parseLock, type Lock } from '../db/locks.ts'
-import {
-  rowsOf,
-  run,
-  send,
-  sendQuery,
-  type Queryable,
-  type Statement,
-  type Values
-} from '../db/sql.ts'
+import { rowsOf, send, type Runnable, type Values } from '../db/sql.ts'
 import { withTimeout } from '../db/timeouts.ts'
 import { withoutHoles } from '../db/workarounds.ts'
 import { forbidden } from '../errors.ts'
 import type { Cursors } from '../records/cursor.ts'
 import type { Passwords } from './passwords.ts'
-import { allows, type Role } from './permissions.ts'
+import { Access } from './permissions.ts'
+import { Reached } from './reach.ts'
 
 /**
  * Who makes a request: taken from the verified credential, never from the request. `user_id` is
@@ -26,7 +19,11 @@ import { allows, type Role } from './permissions.ts'
 export interface Principal {
   organization_id: number
   user_id: number | null
-  role: Role
+  access: Access
+  /** The teams of the user, and those below them. */
+  team_ids: number[]
+  /** The members of these teams, and the user. */
+  colleague_ids: number[]
   session_id: number | null
 }
 
@@ -40,16 +37,15 @@ export interface Services {
   keyFor: (purpose: string) => string
 }
 
+/** What is invalidated when it changes what the users of an organization may do. */
+export const accessKey = (organization_id: number) => `${organization_id}/access`
+
 /** An open transaction, the cache keys to drop after it, and its advisory locks. */
 interface Transaction {
   connection: Connection
   changed: Set<string>
   locks: Lock[]
 }
-
-/** A query, or one that was compiled. */
-type Runnable<Row> = Queryable | Statement<Row>
-const isStatement = <Row>(query: Runnable<Row>): query is Statement<Row> => 'parameters' in query
 
 /**
  * Who makes the request, for which organization, and on which connection: the first argument of
@@ -59,20 +55,38 @@ export class Context {
   readonly services: Services
   readonly principal: Principal
   readonly #transaction: Transaction | undefined
+  readonly #reached: Reached
 
   constructor(services: Services, principal: Principal, transaction?: Transaction) {
     this.services = services
     this.principal = principal
     this.#transaction = transaction
+    this.#reached = Reached.by(principal.access)
   }
 
-  /** A context of the system itself, with the rights of an admin. */
+  /** A context of the system itself, which may do everything. */
   static system(
     services: Services,
     organization_id: number,
     user_id: number | null = null
   ): Context {
-    return new Context(services, { organization_id, user_id, role: 'admin', session_id: null })
+    return new Context(services, {
+      organization_id,
+      user_id,
+      access: Access.unlimited,
+      team_ids: [],
+      colleague_ids: [],
+      session_id: null
+    })
+  }
+
+  /**
+   * The same, with the rights of the system: for what follows from something that the caller was
+   * allowed to do, and never for what is shown.
+   */
+  get unlimited(): Context {
+    const principal = { ...this.principal, access: Access.unlimited }
+    return new Context(this.services, principal, this.#transaction)
   }
 
   get organization_id(): number {
@@ -85,7 +99,7 @@ export class Context {
 
   /** Whether the caller has a permission (`resource:action`). */
   can(permission: string): boolean {
-    return allows(this.principal.role, permission)
+    return this.principal.access.can(permission)
   }
 
   /** Errors: 403 without the permission. */
@@ -99,16 +113,15 @@ export class Context {
   }
 
   #values(values: Values): Values {
-    return { organization: this.organization_id, actor: this.user_id, ...values }
+    const { organization_id: organization, user_id: actor } = this.principal
+    const { team_ids: teams, colleague_ids: colleagues } = this.principal
+    return { organization, actor, teams, colleagues, ...values }
   }
 
   /** Runs a query on a connection that was waited for, if that was necessary. */
   async #run<Row>(connection: Connection, query: Runnable<Row>, values: Values): Promise<Row[]> {
-    const { database } = this.services
     const all = this.#values(values)
-    return isStatement(query)
-      ? await run(database, connection, query, all)
-      : await rowsOf<Row>(database, connection, query, all)
+    return await rowsOf(this.services.database, connection, query, all, this.#reached)
   }
 
   /**
@@ -175,20 +188,28 @@ export class Context {
    */
   async write<Row>(keys: string[], query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
     const all = this.#values(values)
-    const send = (connection: Connection) => sendTo<Row>(connection, query, all)
+    const sendOn = (connection: Connection) => send(connection, query, all, this.#reached)
     const { singleWrites, timeouts } = this.services.database
     if (!this.#transaction) {
-      const written = singleWrites.run(this.organization_id, send)
+      const written = singleWrites.run(this.organization_id, sendOn)
       return await this.#invalidating(() => keys, written, timeouts.answer)
     }
     for (const key of keys) this.#transaction.changed.add(key)
-    return withoutHoles(await withTimeout(timeouts.answer, send(this.#transaction.connection)))
+    return withoutHoles(await withTimeout(timeouts.answer, sendOn(this.#transaction.connection)))
   }
 
   /** Drops a key from the cache: now, or after the commit if a transaction is open. */
   async invalidate(key: string): Promise<void> {
     if (this.#transaction) this.#transaction.changed.add(key)
     else await this.services.cache.invalidate([key])
+  }
+
+  /**
+   * Has it looked up anew what the users of the organization may do, in all processes: now, or
+   * after the commit if a transaction is open.
+   */
+  async forgetAccess(): Promise<void> {
+    await this.invalidate(accessKey(this.organization_id))
   }
 
   /** Runs `work` in a transaction, joining the open one if there is one. */
@@ -262,6 +283,3 @@ export class Context {
     }
   }
 }
-
-const sendTo = <Row>(connection: Connection, query: Runnable<Row>, values: Values) =>
-  isStatement(query) ? send(connection, query, values) : sendQuery<Row>(connection, query, values)

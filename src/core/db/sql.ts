@@ -1,5 +1,5 @@
 import type { Query, SQL } from 'drizzle-orm'
-import type { PgTable } from 'drizzle-orm/pg-core'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
 import type postgres from 'postgres'
 import type { Connection, Database } from './connections.ts'
@@ -29,9 +29,49 @@ export interface Statement<Row> {
   parameters: unknown[]
   prepared: boolean
   uses: number
+  /** Where its rows are limited to those that the caller reaches. */
+  limits: Limit[]
+  /** The statement as it is for some callers, with only the parameters that this adds. */
+  variants: Map<string, Statement<Row>>
   /** Never set: it carries the type. */
   row?: Row
 }
+
+/** A place in a statement that is limited to the rows that the caller may do `action` to. */
+export interface Limit {
+  action: string
+  table: string
+  /** What the statement calls the table; or, with a dot, the column that has the ID of a row. */
+  alias: string
+}
+
+/** What limits are for one caller. */
+export interface Limiter {
+  /** Callers for whom it is the same have the same condition at this place. */
+  keyOf: (limit: Limit) => string
+  /** The condition as SQL; `parameter` refers to a value by its name, see `types`. */
+  conditionOf: (limit: Limit, parameter: (name: string) => string) => string
+}
+
+const limitMarker = /@limit (\w+) (\w+) ([\w.]+)@/g
+
+/**
+ * The condition that the caller may do `action` to a row of a record table. It is filled in when
+ * the statement is run; until then, it is no SQL: a statement without a caller fails.
+ */
+export const reached = (action: string, table: string, alias = table): SQL =>
+  sql.raw(`@limit ${action} ${table} ${alias}@`)
+
+/** The same for the row whose ID a column has, such as `links.contact_id`: for a link to it. */
+export const reachedBy = (action: string, table: PgTable, column: PgColumn): SQL =>
+  reached(action, getTableName(table), `${getTableName(column.table)}.${column.name}`)
+
+const limitsIn = (text: string): Limit[] =>
+  [...text.matchAll(limitMarker)].map(([, action, table, alias]) => ({
+    action: action!,
+    table: table!,
+    alias: alias!
+  }))
 
 const dialect = new PgDialect()
 const toQuery = (query: Queryable): Query =>
@@ -43,8 +83,21 @@ const toQuery = (query: Queryable): Query =>
  */
 export function compile<Row>(query: Queryable, fixed = true): Statement<Row> {
   const { sql: text, params } = toQuery(query)
-  return { text, parameters: params, prepared: fixed, uses: 0 }
+  return statementOf(text, params, fixed)
 }
+
+const statementOf = <Row>(
+  text: string,
+  parameters: unknown[],
+  prepared: boolean
+): Statement<Row> => ({
+  text,
+  parameters,
+  prepared,
+  uses: 0,
+  limits: limitsIn(text),
+  variants: new Map()
+})
 
 /** A prepared statement stays in each backend for good, at some 17 kB. */
 const maxPrepared = 300
@@ -64,22 +117,75 @@ const shapes = new LRUCache<string, Statement<unknown>>({ max: 1000 })
 function shapeOf<Row>(text: string): Statement<Row> {
   const known = shapes.get(text) as Statement<Row> | undefined
   if (known) return known
-  const statement: Statement<Row> = { text, parameters: [], prepared: false, uses: 0 }
+  const statement = statementOf<Row>(text, [], false)
   shapes.set(text, statement)
   return statement
 }
 
-/** Sends a compiled statement. Errors: those of postgres.js, which `problemOfDatabase` maps. */
-export const send = <Row>(
-  connection: Connection,
-  statement: Statement<Row>,
-  values: Values = {}
-): PromiseLike<Row[]> => sendText(connection, statement, statement.parameters, values)
+/** A query, or one that was compiled. */
+export type Runnable<Row> = Queryable | Statement<Row>
+const isStatement = <Row>(query: Runnable<Row>): query is Statement<Row> => 'variants' in query
 
-const sendText = <Row>(
-  connection: Connection,
+/** A statement as it is sent for one caller. */
+interface Bound<Row> {
+  statement: Statement<Row>
+  parameters: unknown[]
+}
+
+function bind<Row>(query: Runnable<Row>, limiter: Limiter | undefined): Bound<Row> {
+  if (isStatement(query)) return withLimits(query, query.parameters, limiter)
+  const { sql: text, params } = toQuery(query)
+  return withLimits(shapeOf<Row>(text), params, limiter)
+}
+
+function withLimits<Row>(
   statement: Statement<Row>,
   parameters: unknown[],
+  limiter: Limiter | undefined
+): Bound<Row> {
+  if (statement.limits.length === 0) return { statement, parameters }
+  if (!limiter) throw new Error('a statement that is limited to a caller was run without one')
+  const key = statement.limits.map(limit => limiter.keyOf(limit)).join()
+  const variant = statement.variants.get(key) ?? variantOf(statement, parameters.length, limiter)
+  statement.variants.set(key, variant)
+  return { statement: variant, parameters: [...parameters, ...variant.parameters] }
+}
+
+/** The types of the values that limits can refer to. */
+const types: Record<string, string> = {
+  organization: 'bigint',
+  actor: 'bigint',
+  teams: 'bigint[]',
+  colleagues: 'bigint[]'
+}
+
+function variantOf<Row>(
+  { text, limits, prepared }: Statement<Row>,
+  parameters: number,
+  limiter: Limiter
+): Statement<Row> {
+  const added: unknown[] = []
+  const parameter = (name: string) =>
+    `$${parameters + added.push(sql.placeholder(name))}::${types[name]!}`
+  const conditions = limits.map(limit => limiter.conditionOf(limit, parameter))
+  const filled = text.replaceAll(limitMarker, () => conditions.shift()!)
+  return statementOf(filled, added, prepared)
+}
+
+/**
+ * Sends a query; `limiter` says what the caller reaches. Errors: those of postgres.js, which
+ * `problemOfDatabase` maps.
+ */
+export const send = <Row>(
+  connection: Connection,
+  query: Runnable<Row>,
+  values: Values = {},
+  limiter?: Limiter
+): PromiseLike<Row[]> => sendBound(connection, bind(query, limiter), values)
+
+const sendBound = <Row>(
+  connection: Connection,
+  { statement, parameters }: Bound<Row>,
   values: Values
 ) =>
   connection.unsafe(
@@ -88,37 +194,17 @@ const sendText = <Row>(
     { prepare: shouldPrepare(statement) }
   ) as unknown as PromiseLike<Row[]>
 
-/** Sends a query that was not compiled before. Errors: as `send`. */
-export function sendQuery<Row>(
-  connection: Connection,
-  query: Queryable,
-  values: Values = {}
-): PromiseLike<Row[]> {
-  const { sql: text, params } = toQuery(query)
-  return sendText(connection, shapeOf<Row>(text), params, values)
-}
-
-/** The rows of a compiled statement, within the time limit. Errors: as `send`, or 503. */
-export const run = async <Row>(
-  database: Database,
-  connection: Connection,
-  statement: Statement<Row>,
-  values: Values = {}
-): Promise<Row[]> =>
-  await answer(database, connection, statement.text, connection =>
-    send(connection, statement, values)
-  )
-
-/** The rows of a query, within the time limit. Errors: as `run`. */
+/** The rows of a query, within the time limit. Errors: as `send`, or 503. */
 export async function rowsOf<Row>(
   database: Database,
   connection: Connection,
-  query: Queryable,
-  values: Values = {}
+  query: Runnable<Row>,
+  values: Values = {},
+  limiter?: Limiter
 ): Promise<Row[]> {
-  const { sql: text, params } = toQuery(query)
-  return await answer(database, connection, text, connection =>
-    sendText(connection, shapeOf<Row>(text), params, values)
+  const bound = bind(query, limiter)
+  return await answer(database, connection, bound.statement.text, connection =>
+    sendBound(connection, bound, values)
   )
 }
 
@@ -142,20 +228,31 @@ export const begin = async <T>(
 export const organization = sql`${sql.placeholder('organization')}::bigint`
 export const actor = sql`${sql.placeholder('actor')}::bigint`
 
-/**
- * The rows of a table that belong to the caller's organization and are not deleted, to be written
- * after `from` or `join`. Postgres inlines the subquery. `alias`: the table's name by default, so
- * that Drizzle's columns refer to it.
- */
-export function ours(table: PgTable, alias = getTableName(table)): SQL {
-  const alive = 'deleted_at' in getTableColumns(table) ? sql` and deleted_at is null` : sql``
-  const rows = sql`select * from ${table} where organization_id = ${organization}${alive}`
-  return sql`(${rows}) ${sql.identifier(alias)}`
+const inOrganization = (table: PgTable, alias: string, ...conditions: SQL[]) => {
+  const all = sql.join([sql`organization_id = ${organization}`, ...conditions], sql` and `)
+  return sql`(select * from ${table} where ${all}) ${sql.identifier(alias)}`
 }
+const isAlive = (table: PgTable) =>
+  'deleted_at' in getTableColumns(table) ? [sql`deleted_at is null`] : []
+
+/**
+ * The rows of a table that the caller may read and that are not deleted, to be written after `from`
+ * or `join`. Postgres inlines the subquery. `alias`: the table's name by default, so that Drizzle's
+ * columns refer to it.
+ */
+export const ours = (table: PgTable, alias = getTableName(table)): SQL =>
+  inOrganization(table, alias, ...isAlive(table), reached('read', getTableName(table)))
 
 /** Like `ours`, with the deleted rows. */
 export const oursWithDeleted = (table: PgTable, alias = getTableName(table)): SQL =>
-  sql`(select * from ${table} where organization_id = ${organization}) ${sql.identifier(alias)}`
+  inOrganization(table, alias, reached('read', getTableName(table)))
+
+/**
+ * Like `ours`, with the rows that the caller may not read: for what must hold whoever asks, and
+ * never for what is shown.
+ */
+export const everyRow = (table: PgTable, alias = getTableName(table)): SQL =>
+  inOrganization(table, alias, ...isAlive(table))
 
 /**
  * A record table of all organizations. Only for verifying a credential, before there is a context;

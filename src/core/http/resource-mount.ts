@@ -1,6 +1,7 @@
 import { Type, type TObject } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../access/context.ts'
+import type { Action } from '../access/permissions.ts'
 import type { EventRow } from '../records/events.ts'
 import type { Relations } from '../records/include.ts'
 import type { ListQueryReader } from '../records/list-query.ts'
@@ -66,7 +67,7 @@ export function withIncluded(schema: TObject, relations: Relations): TObject {
 /** An operation's options that all operations of a resource declare in one way. */
 export function operation(
   { resource: { path } }: Mount,
-  action: 'read' | 'write',
+  action: Action,
   declared: { operationId: string; summary: string; description: string },
   ...statuses: ProblemStatus[]
 ) {

@@ -54,7 +54,8 @@ export function mountList(mount: Mount): void {
     summary: `List ${many}`,
     description:
       `A page of ${many}, newest first unless \`sort\` is given. As CSV or NDJSON, the whole ` +
-      'list is streamed unless `limit` or `cursor` is given.'
+      'list is streamed unless `limit` or `cursor` is given; this requires the permission ' +
+      `\`${resource.path}:export\`.`
   })
   const page = Ref({ $id: `${schema.$id}Page` })
   const ok = response(200, `The ${many}.`, page, 'Link', 'Content-Disposition')
@@ -70,6 +71,7 @@ export function mountList(mount: Mount): void {
       const requested = query.read(request.query as Record<string, unknown>)
       const { include, paged, fields, bom, ...rest } = requested
       const format = formatOf(request.headers.accept, formats)
+      if (format !== 'application/json') request.ctx.require(`${resource.path}:export`)
       const shown = { ...defined({ fields }), include: format === 'text/csv' ? [] : include }
       const listed = { ...rest, ...defined({ fields: columnsFor(mount.relations, shown) }) }
       const send = (batches: AsyncIterable<object[]>) =>
@@ -78,8 +80,10 @@ export function mountList(mount: Mount): void {
           : reply.type(`${format}; charset=utf-8`).send(streamNdjson(batches))
       if (format !== 'application/json' && !paged) {
         finished(reply.raw, await request.ctx.beginExport())
-        const batches = stream(request.ctx, listed)
-        return send(presentEach(batches, rows => present(mount, request.ctx, rows, shown, rest)))
+        const batches = presentEach(stream(request.ctx, listed), rows =>
+          present(mount, request.ctx, rows, shown, rest)
+        )
+        return send(await begun(batches))
       }
       const { data, ...page } = await list(request.ctx, listed)
       const rows = await present(mount, request.ctx, data, shown, rest)
@@ -102,6 +106,16 @@ async function* presentEach(
       yield await presented(rows.slice(i, i + presentedAtOnce))
 }
 
+/** The batches once the first one is there: what is refused before is a response of its own. */
+async function begun<T>(batches: AsyncGenerator<T>): Promise<AsyncIterable<T>> {
+  const first = await batches.next()
+  return (async function* () {
+    if (first.done) return
+    yield first.value
+    yield* batches
+  })()
+}
+
 async function* once<T>(value: T) {
   yield value
 }
@@ -121,7 +135,8 @@ export function mountGet(mount: Mount): void {
   const { app, resource, service, schema: record, params } = mount
   const { get, cacheKey } = service
   if (!get) return
-  const { label } = resource
+  const { label, path } = resource
+  const permission = `${path}:read`
   const { config, schema } = operation(mount, 'read', {
     operationId: `get${pascalCase(resource.name)}`,
     summary: `Get ${withArticle(label)}`,
@@ -148,7 +163,8 @@ export function mountGet(mount: Mount): void {
     const id = idOf(request)
     if (isPresented(request)) return sendPresented(mount, request, reply, id)
     const send = (entry: Entry) => sendEntry(request, reply, entry)
-    if (cacheKey === undefined || request.headers['cache-control']?.includes('no-cache'))
+    const isCached = cacheKey !== undefined && ctx.principal.access.reachOf(permission) === 'all'
+    if (!isCached || request.headers['cache-control']?.includes('no-cache'))
       return load(ctx, id).then(send)
     const key = cacheKey(ctx, id)
     const near = ctx.services.cache.peek(key)

@@ -21,7 +21,7 @@ export function mountCreate(mount: Mount): void {
   const one = withArticle(resource.label)
   const { config, schema: declared } = operation(
     mount,
-    'write',
+    'create',
     {
       operationId: `create${pascalCase(resource.name)}`,
       summary: `Create ${one}`,
@@ -85,7 +85,7 @@ export function mountUpdate(mount: Mount): void {
 
   const put = operation(
     mount,
-    'write',
+    'update',
     {
       operationId: `replace${pascalCase(name)}`,
       summary: `Update ${one} (PUT)`,
@@ -98,7 +98,7 @@ export function mountUpdate(mount: Mount): void {
 
   const patch = operation(
     mount,
-    'write',
+    'update',
     {
       operationId: `update${pascalCase(name)}`,
       summary: `Update ${one}`,
@@ -122,7 +122,7 @@ export function mountRemove(mount: Mount): void {
   const { name, label } = resource
   const { config, schema } = operation(
     mount,
-    'write',
+    'delete',
     {
       operationId: `delete${pascalCase(name)}`,
       summary: `Delete ${withArticle(label)}`,
@@ -148,7 +148,7 @@ export function mountRestore(mount: Mount): void {
   const { name, label } = resource
   const { config, schema: declared } = operation(
     mount,
-    'write',
+    'delete',
     {
       operationId: `restore${pascalCase(name)}`,
       summary: `Restore ${withArticle(label)}`,

@@ -5,7 +5,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Context } from '../access/context.ts'
 import { columnNamed, defaultsOf, keyOf } from '../db/columns.ts'
 import { and, getTableName, sql, unionAll } from '../db/drizzle.ts'
-import { build, compile, type Statement, type Values } from '../db/sql.ts'
+import { build, compile, reached, type Statement, type Values } from '../db/sql.ts'
 import type { Position } from './cursor.ts'
 import { columnCondition, condition, filterShape, type Filter, type Filterable } from './filter.ts'
 import { orderBy, rowsAfter, type SortKey } from './keyset.ts'
@@ -210,6 +210,7 @@ export class Lists<Row> {
     return [
       sql`${columnNamed(table, 'organization_id')} = ${sql.placeholder('organization')}`,
       ...(deleted_at ? [sql`${deleted_at} ${presence}`] : []),
+      reached('read', getTableName(table)),
       ...filters.map((filter, i) =>
         condition(this.#resource, filter, valueOf(filter.value, `f${i}`))
       ),

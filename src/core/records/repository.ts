@@ -2,7 +2,7 @@ import type { Context } from '../access/context.ts'
 import { withAttempts } from '../attempts.ts'
 import type { RecordTable } from '../db/columns.ts'
 import type { Statement, Values } from '../db/sql.ts'
-import { conflict, notFound, stale, unknownReference } from '../errors.ts'
+import { conflict, forbidden, notFound, stale, unknownReference } from '../errors.ts'
 import { eventsOf, type EventRow } from './events.ts'
 import { Lists, type ListQuery, type Page } from './list.ts'
 import { referencesOf, type Changes, type New, type Resource, type Row } from './resource.ts'
@@ -50,6 +50,29 @@ class Records<R extends Versioned> {
     return row
   }
 
+  /**
+   * A record without what was selected beside its columns, whose names begin with `?`. Errors: 403
+   * if the caller may not do `action` to it.
+   */
+  #allowed<Found extends R>(row: Found, action: 'update' | 'delete'): R {
+    // null, where nobody is the owner
+    if ((row as Values)[`?${action}`] !== true) throw forbidden(`${this.resource.path}:${action}`)
+    const own = Object.entries(row).filter(([name]) => !name.startsWith('?'))
+    return Object.fromEntries(own) as unknown as R
+  }
+
+  /** A locked record. Errors: 404, 403 if the caller may not change it, 412. */
+  async lock(ctx: Context, id: number, versions?: Versions): Promise<R> {
+    const row = this.assertFound(await ctx.one(this.statements.lock, { id }))
+    return this.assertFound(this.#allowed(row, 'update'), versions)
+  }
+
+  /** Errors: 404, 403 if the caller may not do `action` to the record, deleted or not. */
+  async assertAllowed(ctx: Context, id: number, action: 'update' | 'delete'): Promise<void> {
+    const [row] = await ctx.read(this.statements.explain, { id })
+    this.#allowed(this.assertFound(row), action)
+  }
+
   /** Errors: 404, 409 for a record that requires one that is deleted. */
   async assertRestorable(ctx: Context, id: number): Promise<void> {
     const [remain] = await ctx.read(this.statements.parentsRemain, { id })
@@ -86,14 +109,15 @@ class Records<R extends Versioned> {
   ): Promise<R | undefined> {
     const statement = this.statements.explainUpdate(fields)
     const [found] = await ctx.read(statement, { ...values, id })
-    const row = this.assertFound(found, versions)
-    const { '?differs': differs, ...rest } = row as unknown as Values
-    const checks = Object.keys(rest).filter(key => key.startsWith('?'))
-    const dangling = checks.filter(key => rest[key] === false).map(key => key.slice(1))
+    const row = this.assertFound(found)
+    const allowed = this.#allowed(row, 'update')
+    this.assertFound(allowed, versions)
+    const { '?update': _, '?differs': differs, ...checks } = row as Values
+    const dangling = Object.entries(checks)
+      .filter(([key, value]) => key.startsWith('?') && value === false)
+      .map(([key]) => key.slice(1))
     if (dangling.length > 0) throw unknownReference(dangling)
-    if (differs === true) return undefined
-    for (const key of checks) delete rest[key]
-    return rest as unknown as R
+    return differs === true ? undefined : allowed
   }
 }
 
@@ -119,10 +143,10 @@ const reads = <R extends Versioned>(records: Records<R>, lists: Lists<R>) => ({
 
   /**
    * One record, which nobody else changes until the transaction of `ctx` has ended. Errors: 404,
-   * 412 when `versions` does not have its version.
+   * 403 for one that the caller may not change, 412 when `versions` does not have its version.
    */
   lock: async (ctx: Context, id: number, versions?: Versions): Promise<R> =>
-    records.assertFound(await ctx.one(records.statements.lock, { id }), versions),
+    await records.lock(ctx, id, versions),
 
   /** Those of the records that exist, by ID, in no order. */
   find: async (ctx: Context, ids: number[]): Promise<R[]> =>
@@ -156,11 +180,14 @@ const writes = <R extends Versioned, N extends object, C extends object>(records
 
   /**
    * Changes the fields given and no others. An update that changes nothing keeps the version and
-   * writes no event. Errors: 404, 412 when `versions` does not have its version, 422, 409.
+   * writes no event. Errors: 404, 403, 412 when `versions` does not have its version, 422, 409.
    */
   async update(ctx: Context, id: number, changes: C, versions?: Versions): Promise<R> {
     const fields = given(changes)
-    if (fields.length === 0) return await records.get(ctx, id, versions)
+    if (fields.length === 0) {
+      await records.assertAllowed(ctx, id, 'update')
+      return await records.get(ctx, id, versions)
+    }
     const values = { ...changes, versions: versions ?? null }
     return await withAttempts(maxAttempts, async () => {
       const updated = await records.write(ctx, id, records.statements.update(fields), values)
@@ -168,26 +195,32 @@ const writes = <R extends Versioned, N extends object, C extends object>(records
     })
   },
 
-  /** Deletes softly: the record can be restored. Errors: 404, 412. */
+  /** Deletes softly: the record can be restored. Errors: 404, 403, 412. */
   async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
     const values = { versions: versions ?? null }
     await withAttempts(maxAttempts, async () => {
       const removed = await records.write(ctx, id, records.statements.remove, values)
       // it throws, unless the record was restored meanwhile
-      if (!removed) await records.get(ctx, id, versions)
+      if (!removed) {
+        await records.get(ctx, id)
+        await records.assertAllowed(ctx, id, 'delete')
+        await records.get(ctx, id, versions)
+      }
       return removed
     })
   },
 
   /**
    * Restores a deleted record; one that is not deleted stays as it is. Errors: 404, 409 when a
-   * unique value has been taken since, or when a record that it requires is deleted.
+   * unique value has been taken since, or when a record that it requires is deleted; 403.
    */
   async restore(ctx: Context, id: number): Promise<R> {
     const { restore, get } = records.statements
     return await withAttempts(maxAttempts, async () => {
       const restored = await records.write(ctx, id, restore, { versions: null })
-      const row = restored ?? (await ctx.read(get, { id }))[0]
+      if (restored) return restored
+      await records.assertAllowed(ctx, id, 'delete')
+      const [row] = await ctx.read(get, { id })
       if (!row) await records.assertRestorable(ctx, id)
       return row
     })

@@ -1,7 +1,8 @@
 import type { TObject, TSchema } from '@sinclair/typebox'
 import type { InferInsertModel, InferSelectModel, SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
-import { definePermission, readers, writers } from '../access/permissions.ts'
+import { actions, definePermission, type Group } from '../access/permissions.ts'
+import { defineOwners } from '../access/reach.ts'
 import {
   columnNamed,
   visibleColumns,
@@ -9,7 +10,8 @@ import {
   type record,
   type RecordTable
 } from '../db/columns.ts'
-import { getTableConfig } from '../db/drizzle.ts'
+import { getTableConfig, getTableName } from '../db/drizzle.ts'
+import { defined } from '../defined.ts'
 import { kebabCase, words } from '../names.ts'
 import type { VirtualFilters } from './filter.ts'
 
@@ -69,8 +71,12 @@ export interface Definition<
   title?: SQL
   /** What records must be, besides not deleted, to be newly referred to: SQL on its own columns. */
   available?: SQL
-  /** `admins`: read and written by admins; `settings`: read by all, written by admins. */
-  access?: 'admins' | 'settings'
+  /**
+   * Whose the records are: by default, of the users who created them or whom they are assigned to.
+   * `shared` ones are everyone's; `settings` are read by everyone, `administration` by admins, who
+   * write both.
+   */
+  access?: 'shared' | 'settings' | 'administration'
   /** The field that a record is a membership in, such as `campaign_id`. */
   membershipIn?: string
   /** The column whose transitions are logged. */
@@ -136,12 +142,30 @@ export function defineResource<
       return Object.fromEntries(related.map(name => [name, includedReference(resource, name)]))
     }
   }
-  const { access } = definition
-  definePermission(`${path}:read`, access === 'admins' ? ['admin'] : readers)
-  definePermission(`${path}:write`, access === undefined ? writers : ['admin'])
-  if (definition.summary) definePermission(`${path}:summary`, readers)
+  definePermissions(resource)
   resources.set(definition.name, resource)
   return resource
+}
+
+/** The columns with the users whom a record belongs to. */
+const ownerColumns = ['created_by', 'assigned_to']
+
+function definePermissions(resource: Resource): void {
+  const { name, path, table, schema, summary, access, membershipIn } = resource
+  const group: Group = access === undefined || access === 'shared' ? 'records' : access
+  const isOwned = access === undefined && schema !== undefined
+  for (const action of actions) definePermission(`${path}:${action}`, group, isOwned)
+  if (summary) definePermission(`${path}:summary`, 'everyone')
+  if (!isOwned) return
+  const owners = ownerColumns.filter(column => column in table)
+  const key = getTableConfig(table).foreignKeys.find(
+    key => key.reference().columns.at(-1)!.name === membershipIn
+  )
+  const parent = key && {
+    column: membershipIn!,
+    table: getTableName(key.reference().foreignTable)
+  }
+  defineOwners(getTableName(table), { path, name, owners, ...defined({ parent }) })
 }
 
 /** All resources, in the order of their definition. */

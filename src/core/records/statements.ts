@@ -1,9 +1,10 @@
 import type { SQL } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
+import type { Action } from '../access/permissions.ts'
 import { columnNamed } from '../db/columns.ts'
 import { and, getTableConfig, getTableName, sql } from '../db/drizzle.ts'
-import { actor, compile, organization, type Statement, type Values } from '../db/sql.ts'
+import { actor, compile, organization, reached, type Statement, type Values } from '../db/sql.ts'
 import { resourceOf, type Resource } from './resource.ts'
 
 const placeholder = (name: string) => sql.placeholder(name)
@@ -41,6 +42,7 @@ interface CheckedReference {
 
 /** The statements for the records of one table, compiled once for each set of fields. */
 export class Statements<Row> {
+  readonly #name: string
   readonly #table: SQL
   readonly #columns: Record<string, PgColumn>
   readonly #returning: SQL
@@ -51,14 +53,18 @@ export class Statements<Row> {
   readonly getAny: Statement<Row>
   readonly find: Statement<Row>
   readonly findAny: Statement<Row>
-  readonly lock: Statement<Row>
+  /** With `?update`: whether the caller may change the record. */
+  readonly lock: Statement<Row & Values>
+  /** A record, deleted or not, with `?update` and `?delete`: what the caller may do to it. */
+  readonly explain: Statement<Row & Values>
   readonly remove: Statement<Row>
   readonly restore: Statement<Row>
   /** For each required reference of a record, deleted or not, whether its record exists. */
   readonly parentsRemain: Statement<Record<string, boolean>>
 
   constructor(resource: Resource) {
-    this.#table = sql`${sql.identifier(getTableName(resource.table))}`
+    this.#name = getTableName(resource.table)
+    this.#table = sql`${sql.identifier(this.#name)}`
     this.#columns = resource.table as unknown as Record<string, PgColumn>
     this.#returning = commaSeparated(identifiers(Object.values(resource.columns)))
     this.#references = getTableConfig(resource.table).foreignKeys.map(key => {
@@ -68,16 +74,34 @@ export class Statements<Row> {
       const stored = sql`${this.#table}.${sql.identifier(column.name)}`
       return {
         column,
-        accepts: () => this.#exists(parameter(column), target, resourceOf(foreignTable)?.available),
+        accepts: () => {
+          const available = resourceOf(foreignTable)?.available
+          return this.#exists(
+            parameter(column),
+            target,
+            available,
+            reached('read', target, 'target')
+          )
+        },
         remains: this.#exists(stored, target)
       }
     })
-    const select = sql`select ${this.#returning} from ${this.#table}`
-    this.get = compile(sql`${select} where ${byId} and ${notDeleted}`)
-    this.getAny = compile(sql`${select} where ${byId}`)
-    this.find = compile(sql`${select} where ${byIds} and ${notDeleted}`)
-    this.findAny = compile(sql`${select} where ${byIds}`)
-    this.lock = compile(sql`${select} where ${byId} and ${notDeleted} for no key update`)
+    const mayRead = this.#mayDo('read')
+    const mayUpdate = sql`${this.#mayDo('update')} as "?update"`
+    const mayDelete = sql`${this.#mayDo('delete')} as "?delete"`
+    const from = sql`from ${this.#table}`
+    const select = sql`select ${this.#returning} ${from}`
+    const one = sql`where ${byId} and ${mayRead}`
+    const many = sql`where ${byIds} and ${mayRead}`
+    this.get = compile(sql`${select} ${one} and ${notDeleted}`)
+    this.getAny = compile(sql`${select} ${one}`)
+    this.find = compile(sql`${select} ${many} and ${notDeleted}`)
+    this.findAny = compile(sql`${select} ${many}`)
+    this.lock = compile(sql`select ${this.#returning}, ${mayUpdate} ${from}
+      ${one} and ${notDeleted} for no key update`)
+    this.explain = compile(
+      sql`select ${this.#returning}, ${mayUpdate}, ${mayDelete} ${from} ${one}`
+    )
     this.remove = this.#mark(sql`now()`, notDeleted)
     const parents = this.#references.filter(({ column }) => column.notNull)
     const isDeleted = sql`deleted_at is not null`
@@ -86,20 +110,26 @@ export class Statements<Row> {
     this.parentsRemain = compile(
       sql`select ${commaSeparated(
         parents.map(({ column, remains }) => sql`${remains} as ${sql.identifier(column.name)}`)
-      )} from ${this.#table} where ${byId}`
+      )} from ${this.#table} where ${byId} and ${mayRead}`
     )
   }
 
-  #exists(value: SQL, target: string, available: SQL = sql`true`): SQL {
+  /** The condition that the caller may do `action` to the record. */
+  #mayDo(action: Action): SQL {
+    return reached(action, this.#name)
+  }
+
+  #exists(value: SQL, target: string, available: SQL = sql`true`, isReached = sql`true`): SQL {
     return sql`(${value} is null or exists (
       select from ${sql.identifier(target)} target
       where target.organization_id = ${organization} and target.id = ${value}
-        and target.deleted_at is null and ${available}))`
+        and target.deleted_at is null and ${available} and ${isReached}))`
   }
 
   #mark(deleted_at: SQL, condition: SQL): Statement<Row> {
     return compile(sql`update ${this.#table} set deleted_at = ${deleted_at}, ${nextVersion}
-      where ${byId} and ${condition} and ${versionMatches} returning ${this.#returning}`)
+      where ${byId} and ${condition} and ${versionMatches} and ${this.#mayDo('delete')}
+      returning ${this.#returning}`)
   }
 
   #compiled<Result>(shape: string, make: () => SQL): Statement<Result> {
@@ -190,20 +220,24 @@ export class Statements<Row> {
     return this.#compiled(`update ${fields.join()}`, () => {
       const { set, differs, valid } = this.#changesOf(fields)
       return sql`update ${this.#table} set ${set}, ${nextVersion}
-        where ${and(byId, notDeleted, versionMatches, differs, ...valid)!}
+        where ${and(byId, notDeleted, versionMatches, this.#mayDo('update'), differs, ...valid)!}
         returning ${this.#returning}`
     })
   }
 
-  /** The record that an update did not match, with `?differs` and `?<reference>` as conditions. */
+  /**
+   * The record that an update did not match, with `?update`, whether the caller may change it,
+   * `?differs` and, for each reference, `?<field>` as conditions.
+   */
   explainUpdate(fields: string[]): Statement<Row & Values> {
     return this.#compiled(`explainUpdate ${fields.join()}`, () => {
       const { differs, references, valid } = this.#changesOf(fields)
       const checks = valid.map(
         (check, i) => sql`, ${check} as ${sql.identifier(`?${references[i]!.column.name}`)}`
       )
-      return sql`select ${this.#returning}, ${differs} as "?differs"${sql.join(checks)}
-        from ${this.#table} where ${byId} and ${notDeleted}`
+      return sql`select ${this.#returning}, ${this.#mayDo('update')} as "?update",
+          ${differs} as "?differs"${sql.join(checks)}
+        from ${this.#table} where ${byId} and ${notDeleted} and ${this.#mayDo('read')}`
     })
   }
 
@@ -218,7 +252,7 @@ export class Statements<Row> {
           version = record.version + 1, updated_at = now(), updated_by = ${actor}
         from jsonb_to_recordset(${placeholder('changes')}::text::jsonb) as input (${input})
         where record.organization_id = ${organization} and record.id = input.id
-          and record.deleted_at is null
+          and record.deleted_at is null and ${reached('update', this.#name, 'record')}
           and (input.version is null or record.version = input.version)
           and (${sql.join(different, sql` or `)}) returning record.id`
     })

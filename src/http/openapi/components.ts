@@ -64,7 +64,7 @@ const samples: Record<string, errors.Problem[]> = {
   ],
   '/api/contacts/1': [
     errors.unauthenticated('The token has expired. Refresh the session.', 'token_expired'),
-    errors.forbidden('contacts:write'),
+    errors.forbidden('contacts:update'),
     errors.notFound('contact'),
     new errors.Problem(408, 'timeout', 'The request was not received in time.'),
     errors.stale(2),

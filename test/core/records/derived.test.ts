@@ -184,6 +184,6 @@ t.test('the access matrix covers it', async t => {
   const operations = Object.entries(documentOf(app).paths)
     .filter(([path]) => path.startsWith('/api/quotes'))
     .flatMap(([, methods]) => Object.keys(methods))
-  t.equal(operations.length, 8, 'list, create, get, PUT, PATCH, delete, restore, history')
+  t.equal(operations.length, 11, 'those of a record, and its shares')
   t.equal(requests.filter(request => request.includes('/api/quotes')).length, operations.length)
 })

@@ -4,12 +4,11 @@ import { Id } from '../../../src/core/http/schema.ts'
 import { loadRelated, relationsOf, type Relations } from '../../../src/core/records/include.ts'
 import { contactResource } from '../../../src/modules/crm/contacts/resource.ts'
 import { userService } from '../../../src/modules/identity/users/service.ts'
-import { application, organization, summaryOf } from '../../support/app.ts'
+import { application, organization, summaryOf, withGrants } from '../../support/app.ts'
 
 const app = await application(t)
 const { id: organization_id, admin, call, user } = await organization(app)
-const contextOf = (role: 'admin' | 'viewer') =>
-  new Context(app.services, { organization_id, user_id: admin.user.id, role, session_id: null })
+const ctx = Context.system(app.services, organization_id, admin.user.id)
 
 t.test('related records need the permission to read their resource', async t => {
   const relations: Relations = {
@@ -21,10 +20,9 @@ t.test('related records need the permission to read their resource', async t => 
     }
   }
   const rows = [{ id: 1, owner_id: admin.user.id }]
-  const load = async (role: 'admin' | 'viewer') =>
-    await loadRelated(contextOf(role), rows, relations, ['owner'], {})
-  t.match(await load('admin'), [{ owner: { id: admin.user.id } }])
-  t.match(await load('viewer').catch((error: unknown) => error), { status: 403 })
+  const load = async (ctx: Context) => await loadRelated(ctx, rows, relations, ['owner'], {})
+  t.match(await load(ctx), [{ owner: { id: admin.user.id } }])
+  t.match(await load(withGrants(ctx, [])).catch((error: unknown) => error), { status: 403 })
 })
 
 t.test('relations that a definition declares carry that permission', async t => {

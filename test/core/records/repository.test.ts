@@ -14,12 +14,7 @@ async function newOrganization() {
   const { id, admin, call } = await organization(app)
   return {
     call,
-    ctx: new Context(app.services, {
-      organization_id: id,
-      user_id: admin.user.id,
-      role: 'admin',
-      session_id: null
-    })
+    ctx: Context.system(app.services, id, admin.user.id)
   }
 }
 

@@ -184,12 +184,7 @@ t.test(
   'a lead whose creation began before the first model became active is scored afterwards',
   async t => {
     const { call, id: organization_id, admin } = await organization(app)
-    const ctx = new Context(app.services, {
-      organization_id,
-      user_id: admin.user.id,
-      role: 'admin',
-      session_id: null
-    })
+    const ctx = Context.system(app.services, organization_id, admin.user.id)
     const late = await ctx.transaction(async ctx => {
       const late = await leads.create(ctx, { source: 'website' })
       await model(call, [rule('source', 'eq', 'website', 10)])
@@ -210,12 +205,7 @@ t.test(
 
 t.test('rules and contacts do not change under a lead that is being written', async t => {
   const { call, id: organization_id, admin } = await organization(app)
-  const ctx = new Context(app.services, {
-    organization_id,
-    user_id: admin.user.id,
-    role: 'admin',
-    session_id: null
-  })
+  const ctx = Context.system(app.services, organization_id, admin.user.id)
   const contact_id = (
     await create(call, '/api/contacts', { first_name: 'A', last_name: 'B', company: 'Old' })
   ).id

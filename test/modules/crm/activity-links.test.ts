@@ -1,9 +1,10 @@
 // The names of the records that activities are linked to.
 import t from 'tap'
 import { Context } from '../../../src/core/access/context.ts'
+import type { Grant } from '../../../src/core/access/permissions.ts'
 import { loadRelated, relationsOf } from '../../../src/core/records/include.ts'
 import { activityResource } from '../../../src/modules/crm/activities/resource.ts'
-import { application, organization } from '../../support/app.ts'
+import { application, organization, withGrants } from '../../support/app.ts'
 import { plansOf } from '../../support/plans.ts'
 
 const app = await application(t)
@@ -77,23 +78,19 @@ t.test('a deleted record is still named, and marked', async t => {
 
 t.test('records of a type that the caller may not read are not named', async t => {
   const relations = relationsOf(activityResource)
-  const principal = { organization_id, user_id: null, session_id: null, role: 'viewer' } as const
-  class Limited extends Context {
-    override can(permission: string): boolean {
-      return permission !== 'contacts:read' && super.can(permission)
-    }
-  }
+  const ctx = Context.system(app.services, organization_id)
   const load = async (ctx: Context) => await loadRelated(ctx, [{ links }], relations, ['links'], {})
-  t.same(await load(new Context(app.services, principal)), [{ links: named }])
-  t.same(await load(new Limited(app.services, principal)), [
+  const reading = (resource: string): Grant => ({ resource, actions: ['read'], reach: 'all' })
+  t.same(await load(withGrants(ctx, [reading('records')])), [{ links: named }])
+  const others = ['accounts', 'leads', 'opportunities'].map(reading)
+  t.same(await load(withGrants(ctx, others)), [
     { links: named.filter(({ type }) => type !== 'contact') }
   ])
 })
 
 t.test('nothing of another organization is named', async t => {
   const other = await organization(app)
-  const principal = { organization_id: other.id, user_id: null, session_id: null } as const
-  const ctx = new Context(app.services, { ...principal, role: 'admin' })
+  const ctx = Context.system(app.services, other.id)
   const relations = relationsOf(activityResource)
   t.same(await loadRelated(ctx, [{ links }], relations, ['links'], {}), [{ links: [] }])
 })

@@ -1,7 +1,7 @@
 import type { SQL } from 'drizzle-orm'
 import { defaultsOf } from '../../../core/db/columns.ts'
-import { and, sql } from '../../../core/db/drizzle.ts'
-import { compile, ours } from '../../../core/db/sql.ts'
+import { and, getTableName, sql } from '../../../core/db/drizzle.ts'
+import { compile, everyRow, ours, reached } from '../../../core/db/sql.ts'
 import { ruleBroken } from '../../../core/errors.ts'
 import { columnCondition, type Filter } from '../../../core/records/filter.ts'
 import { contacts } from '../../crm/contacts/table.ts'
@@ -62,6 +62,12 @@ export function gradeOf(score: number, { A, B, C }: Bands): 'A' | 'B' | 'C' | 'D
 
 const columnOf = ({ subject, field }: CompiledRule) => languages[subject].columns[field]!
 
+/** The value that a rule looks at, if the caller may read the contact that has it. */
+function shownValueOf(rule: CompiledRule): SQL {
+  const isShown = rule.subject === 'contact' ? reached('read', getTableName(contacts)) : sql`true`
+  return sql`case when ${isShown} then ${columnOf(rule)} end`
+}
+
 /** A lead without a contact matches no rule about contacts, not even one about a missing email. */
 function matchOf(rule: CompiledRule): SQL {
   const column = columnOf(rule)
@@ -91,11 +97,11 @@ export function compileRules(rules: ScoringRule[]) {
     (match, i) => sql`case when ${match} then ${compiled[i]!.points}::int else 0 end`
   )
   const sum = sql.join([sql`0`, ...points], sql` + `)
-  const contact = sql`left join ${ours(contacts)} on ${contacts.id} = ${leads.contact_id}`
+  const contact = sql`left join ${everyRow(contacts)} on ${contacts.id} = ${leads.contact_id}`
   const batch = (condition: SQL) =>
     compile<ScoredLead>(
       sql`select ${leads.id}, ${leads.version}, ${leads.score}, ${leads.grade}, ${sum} as points
-        from ${ours(leads)} ${contact}
+        from ${everyRow(leads)} ${contact}
         where ${leads.id} > ${sql.placeholder('after')}::bigint ${condition}
         order by ${leads.id} limit ${sql.placeholder('limit')}::int`,
       false
@@ -103,7 +109,7 @@ export function compileRules(rules: ScoringRule[]) {
   const explained = [
     sql`${leads.score}`,
     ...matches.map((match, i) => sql`${match} as ${sql.identifier(`match${i}`)}`),
-    ...compiled.map((rule, i) => sql`${columnOf(rule)} as ${sql.identifier(`value${i}`)}`)
+    ...compiled.map((rule, i) => sql`${shownValueOf(rule)} as ${sql.identifier(`value${i}`)}`)
   ]
   return {
     usesContacts: compiled.some(({ subject }) => subject === 'contact'),

@@ -2,7 +2,7 @@ import type { Static } from '@sinclair/typebox'
 import { LRUCache } from 'lru-cache'
 import type { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { compile, ours } from '../../../core/db/sql.ts'
+import { compile, everyRow, ours } from '../../../core/db/sql.ts'
 import { invalidParameter, notFound, ruleBroken } from '../../../core/errors.ts'
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
@@ -100,7 +100,7 @@ export const scoringModelService = {
   async scoreOf(ctx: Context, model: Model, lead: Changes<typeof leads>): Promise<Score> {
     const rules = rulesOf(model)
     if (rules.usesContacts && lead.contact_id)
-      await ctx.rows(sql`select from ${ours(contacts)} where id = ${lead.contact_id} for share`)
+      await ctx.rows(sql`select from ${everyRow(contacts)} where id = ${lead.contact_id} for share`)
     const row = await ctx.one(rules.points, { lead: storedForm(lead) })
     return grade(model, row!.points)
   },

@@ -14,7 +14,11 @@ export const teamResource = defineResource({
   update: TeamChanges,
   filters: ['id', ...filterable],
   sorts: ['id', 'name', 'created_at', 'updated_at'],
-  include: { leader: 'leader_id', members: { ids: 'member_ids', of: users } },
+  include: {
+    leader: 'leader_id',
+    parent: 'parent_team_id',
+    members: { ids: 'member_ids', of: users }
+  },
   title: sql`${teams.name}`,
   access: 'settings'
 })

@@ -9,7 +9,15 @@ const fields = {
     uniqueItems: true,
     description: 'User IDs of the members, in the order in which they take turns.',
     example: [1]
-  })
+  }),
+  parent_team_id: Nullable(
+    Id({
+      description:
+        'Team that this one belongs to: what its members reach as a team includes the records ' +
+        'of this one.',
+      example: null
+    })
+  )
 }
 
 export const Team = RecordOf('Team', 'Users who share work.', fields)

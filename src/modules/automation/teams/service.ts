@@ -1,36 +1,55 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { organization } from '../../../core/db/sql.ts'
-import { unknownReference } from '../../../core/errors.ts'
+import { everyRow, organization } from '../../../core/db/sql.ts'
+import { conflict, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { userService } from '../../identity/users/service.ts'
 import { teamResource } from './resource.ts'
 import type { NewTeam, TeamChanges } from './schema.ts'
-import { teamTurns } from './table.ts'
+import { teams, teamTurns } from './table.ts'
 
 const records = repository(teamResource)
 
 export const teamService = {
   ...records,
 
-  /** Creates a team. Errors: 409 for a taken name, 422 for a member who is not a user. */
+  /**
+   * Creates a team. Its members may reach each other's records from the next request on. Errors:
+   * 409 for a taken name, 422 for a member who is not a user.
+   */
   async create(ctx: Context, input: Static<typeof NewTeam>) {
     await assertMembers(ctx, input.member_ids)
-    return await records.create(ctx, input)
+    return await changeTeams(ctx, async ctx => await records.create(ctx, input))
   },
 
   /**
-   * Changes a team. Errors: 404, 412, 409, 422 for a new member who is not a user; a member whose
-   * user was deleted may stay.
+   * Changes a team. Errors: 404, 412, 409, 422 for a new member who is not a user (one whose user
+   * was deleted may stay), and for a parent that is the team itself or below it.
    */
   async update(ctx: Context, id: number, changes: Static<typeof TeamChanges>, versions?: Versions) {
-    const { member_ids } = changes
-    if (!member_ids) return await records.update(ctx, id, changes, versions)
-    return await ctx.transaction(async ctx => {
+    const { member_ids, parent_team_id } = changes
+    return await changeTeams(ctx, async ctx => {
       const before = await records.lock(ctx, id, versions)
-      await assertMembers(ctx, member_ids, before.member_ids)
+      if (member_ids) await assertMembers(ctx, member_ids, before.member_ids)
+      if (parent_team_id && (await isBelow(ctx, parent_team_id, id)))
+        throw ruleBroken('parent_team_id', 'A team cannot be its own parent.', { rule: 'no_cycle' })
       return await records.update(ctx, id, changes)
+    })
+  },
+
+  /** Deletes a team: its members no longer reach each other's records by it. Errors: 404, 412. */
+  async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
+    await changeTeams(ctx, async ctx => await records.remove(ctx, id, versions))
+  },
+
+  /** Restores a team. Errors: 404, 409 for a taken name, or a parent that is now below it. */
+  async restore(ctx: Context, id: number) {
+    return await changeTeams(ctx, async ctx => {
+      const team = await records.restore(ctx, id)
+      if (team.parent_team_id !== null && (await isBelow(ctx, team.parent_team_id, id)))
+        throw conflict('The parent is now below this team: change its parent first.')
+      return team
     })
   },
 
@@ -51,6 +70,28 @@ export const teamService = {
       return members[(taken!.turns - 1) % members.length]!
     })
   }
+}
+
+/** Runs `work`, which changes teams, one such change at a time: parents must not form a cycle. */
+async function changeTeams<T>(ctx: Context, work: (ctx: Context) => Promise<T>): Promise<T> {
+  return await ctx.withLocks(['hierarchy'], async ctx => {
+    const result = await work(ctx)
+    await ctx.forgetAccess()
+    return result
+  })
+}
+
+/** Whether a team is another one or below it. */
+async function isBelow(ctx: Context, id: number, other: number): Promise<boolean> {
+  const found = await ctx.one(sql`
+    with recursive ancestors (id) as (
+      select ${id}::bigint
+      union
+      select team.parent_team_id
+      from ${everyRow(teams, 'team')} join ancestors on team.id = ancestors.id
+      where team.parent_team_id is not null
+    ) select from ancestors where id = ${other}`)
+  return found !== undefined
 }
 
 /** Arrays have no foreign keys: this replaces them. Errors: 422. */

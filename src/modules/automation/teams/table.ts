@@ -9,7 +9,13 @@ import {
 import { bigint, pgTable, primaryKey, sql, uniqueIndex, varchar } from '../../../core/db/drizzle.ts'
 import { users } from '../../identity/users/table.ts'
 
-export const filterable = ['name', 'leader_id', 'created_at', 'updated_at'] as const
+export const filterable = [
+  'name',
+  'leader_id',
+  'parent_team_id',
+  'created_at',
+  'updated_at'
+] as const
 
 /** `member_ids` are users; the leader need not be a member. */
 export const teams = pgTable(
@@ -18,7 +24,8 @@ export const teams = pgTable(
     ...record(),
     name: varchar({ length: 100 }).notNull(),
     leader_id: identifier(),
-    member_ids: idList()
+    member_ids: idList(),
+    parent_team_id: identifier()
   },
   t => [
     ...recordKeys('teams', t),
@@ -26,7 +33,8 @@ export const teams = pgTable(
     uniqueIndex('teams_name_unique')
       .on(t.organization_id, sql`lower(${t.name})`)
       .where(sql`${t.deleted_at} is null`),
-    reference('teams', t, 'leader_id', users)
+    reference('teams', t, 'leader_id', users),
+    reference('teams', t, 'parent_team_id', t)
   ]
 )
 

@@ -2,7 +2,7 @@ import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { defined } from '../../../core/defined.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { ours } from '../../../core/db/sql.ts'
+import { everyRow } from '../../../core/db/sql.ts'
 import { conflict, ruleBroken } from '../../../core/errors.ts'
 import type { Filter } from '../../../core/records/filter.ts'
 import type { ListQuery } from '../../../core/records/list.ts'
@@ -107,7 +107,7 @@ async function isBelow(ctx: Context, id: number, other: number): Promise<boolean
       select ${id}::bigint
       union
       select account.parent_account_id
-      from ${ours(accounts, 'account')} join ancestors on account.id = ancestors.id
+      from ${everyRow(accounts, 'account')} join ancestors on account.id = ancestors.id
       where account.parent_account_id is not null
     ) select from ancestors where id = ${other}`)
   return found !== undefined

@@ -30,6 +30,7 @@ export const filterable = [
   'employee_count',
   'parent_account_id',
   'assigned_to',
+  'created_by',
   'created_at',
   'updated_at'
 ] as const

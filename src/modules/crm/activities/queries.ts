@@ -1,6 +1,6 @@
 import { visibleColumns } from '../../../core/db/columns.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { compile, ours } from '../../../core/db/sql.ts'
+import { compile, ours, reachedBy } from '../../../core/db/sql.ts'
 import { resourceNamed } from '../../../core/records/resource.ts'
 import { linkColumn } from './resource.ts'
 import { since } from './since.ts'
@@ -42,6 +42,7 @@ export const newestActivities = Object.fromEntries(
           and ${activityLinks.occurred_at} >= ${since(sql`${placeholder('since')}`)}
           and (${activityLinks.occurred_at}, ${activityLinks.activity_id})
             < (${placeholder('at')}::timestamptz, ${placeholder('id')}::bigint)
+          and ${reachedBy('read', activities, activityLinks.activity_id)}
         order by ${activityLinks.occurred_at} desc, ${activityLinks.activity_id} desc
         limit ${placeholder('limit')}::int
       ) link

@@ -15,7 +15,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   app.post(
     '/:id/completion',
     {
-      config: { permission: 'activities:write' },
+      config: { permission: 'activities:update' },
       schema: {
         operationId: 'completeActivity',
         summary: 'Complete an activity',

@@ -41,6 +41,7 @@ export const filterable = [
   'due_at',
   'completed_at',
   'assigned_to',
+  'created_by',
   'created_at',
   'updated_at'
 ] as const

@@ -1,11 +1,11 @@
 import { sql } from '../../../core/db/drizzle.ts'
-import { ours } from '../../../core/db/sql.ts'
+import { ours, reachedBy } from '../../../core/db/sql.ts'
 import { Id, Instant } from '../../../core/http/schema.ts'
 import { mine } from '../../../core/records/filter.ts'
 import { defineResource } from '../../../core/records/resource.ts'
 import { campaignMembers } from '../../marketing/campaign-members/table.ts'
 import { since } from '../activities/since.ts'
-import { activityLinks } from '../activities/table.ts'
+import { activities, activityLinks } from '../activities/table.ts'
 import { tags } from '../tags/table.ts'
 import { Contact, ContactChanges, NewContact } from './schema.ts'
 import { contacts, filterable, searchable } from './table.ts'
@@ -39,7 +39,8 @@ export const contactResource = defineResource({
       }),
       condition: text => sql`exists (select from ${ours(activityLinks)}
         where ${activityLinks.contact_id} = ${contacts.id}
-          and ${activityLinks.occurred_at} >= ${since(text)})`
+          and ${activityLinks.occurred_at} >= ${since(text)}
+          and ${reachedBy('read', activities, activityLinks.activity_id)})`
     },
     mine: mine(contacts.assigned_to)
   },

@@ -15,7 +15,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   app.post(
     '/:id/qualification',
     {
-      config: { permission: 'leads:write' },
+      config: { permission: 'leads:update' },
       schema: {
         operationId: 'qualifyLead',
         summary: 'Qualify a lead',

@@ -96,7 +96,7 @@ export const leadService = {
           const score = model
             ? await scoringModelService.scoreOf(ctx, model, lead)
             : { grade: null }
-          return await records.update(ctx, id, score)
+          return await records.update(ctx.unlimited, id, score)
         })
     )
   },

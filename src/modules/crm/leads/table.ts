@@ -24,6 +24,7 @@ const indexed = [
   'grade',
   'assigned_to',
   'moved_at',
+  'created_by',
   'created_at',
   'updated_at'
 ] as const

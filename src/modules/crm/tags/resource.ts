@@ -13,5 +13,6 @@ export const tagResource = defineResource({
   update: TagChanges,
   filters: ['id', ...filterable],
   sorts: ['id', ...filterable],
-  title: sql`${tags.name}`
+  title: sql`${tags.name}`,
+  access: 'shared'
 })

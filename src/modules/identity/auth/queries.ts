@@ -1,10 +1,12 @@
 import type { SQL } from 'drizzle-orm'
 import type { Services } from '../../../core/access/context.ts'
-import type { Role } from '../../../core/access/permissions.ts'
+import type { Grant } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { acrossOrganizations, organization, ours, rowsOf } from '../../../core/db/sql.ts'
+import { teams } from '../../automation/teams/table.ts'
 import { organizations } from '../organizations/table.ts'
+import { roles } from '../roles/table.ts'
 import { users } from '../users/table.ts'
 import { refreshTokens, sessions } from './table.ts'
 
@@ -81,12 +83,40 @@ const maxSessionDays = 90
 const isOpen = sql`sessions.revoked_at is null and sessions.expires_at > now()
   and sessions.created_at > now() - ${maxSessionDays} * interval '1 day'`
 
-export interface SessionUser {
+/** A user, and what determines what they may do. */
+export interface Identity {
   organization_id: number
   user_id: number
   username: string
-  role: Role
+  role: string
+  /** Of each role. */
+  grants: Grant[][]
+  team_ids: number[]
+  colleague_ids: number[]
 }
+
+/** What `Identity` has, of the active users `u`: the teams are those below theirs, too. */
+const identity = sql`u.organization_id, u.id as user_id, u.username, u.role,
+  (select coalesce(jsonb_agg(r.grants), '[]') from ${acrossOrganizations(roles)} r
+    where r.organization_id = u.organization_id and r.id = any(u.role_ids)
+      and r.deleted_at is null) as grants,
+  mine.team_ids, mine.colleague_ids`
+const activeUsers = sql`(select * from ${acrossOrganizations(users)}
+    where deleted_at is null and status = 'active') u
+  cross join lateral (
+    with recursive mine (id, user_ids) as (
+      select t.id, t.member_ids || t.leader_id from ${acrossOrganizations(teams)} t
+      where t.organization_id = u.organization_id and t.deleted_at is null
+        and (u.id = any(t.member_ids) or t.leader_id = u.id)
+      union
+      select t.id, t.member_ids || t.leader_id
+      from ${acrossOrganizations(teams)} t join mine on t.parent_team_id = mine.id
+      where t.organization_id = u.organization_id and t.deleted_at is null
+    )
+    select array(select id from mine) as team_ids,
+      array_remove(array(select unnest(user_ids) from mine union select u.id), null)
+        as colleague_ids
+  ) mine`
 
 /**
  * The user of a session, if neither the session has ended nor the user been disabled or deleted.
@@ -95,16 +125,28 @@ export async function findSessionUser(
   { database }: Services,
   connection: Connection,
   session_id: number
-): Promise<SessionUser | undefined> {
-  const [user] = await rowsOf<SessionUser>(
+): Promise<Identity | undefined> {
+  const [user] = await rowsOf<Identity>(
     database,
     connection,
-    sql`select sessions.organization_id, sessions.user_id, u.username, u.role
-      from ${sessions}
-      join ${acrossOrganizations(users)} u
+    sql`select ${identity} from ${sessions} join ${activeUsers}
         on u.organization_id = sessions.organization_id and u.id = sessions.user_id
-      where sessions.id = ${session_id} and ${isOpen}
-        and u.deleted_at is null and u.status = 'active'`
+      where sessions.id = ${session_id} and ${isOpen}`
+  )
+  return user
+}
+
+/** An active user. */
+export async function findUser(
+  { database }: Services,
+  organization_id: number,
+  user_id: number
+): Promise<Identity | undefined> {
+  const [user] = await rowsOf<Identity>(
+    database,
+    database.point,
+    sql`select ${identity} from ${activeUsers}
+      where u.organization_id = ${organization_id} and u.id = ${user_id}`
   )
   return user
 }

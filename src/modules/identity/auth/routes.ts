@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { randomUUID } from 'node:crypto'
 import { maxAddress } from '../../../core/access/networks.ts'
-import { definePermission, roles } from '../../../core/access/permissions.ts'
+import { definePermission } from '../../../core/access/permissions.ts'
 import { defined } from '../../../core/defined.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
 import { emptyResponse, response } from '../../../core/http/responses.ts'
@@ -26,7 +26,7 @@ import { mountSessions } from './session-routes.ts'
 import { authService, tokenLifetime, type Login } from './service.ts'
 
 const tags = [defineTag('auth', 'Login and logout.')]
-for (const permission of ['me:read', 'me:write']) definePermission(permission, roles)
+for (const permission of ['me:read', 'me:write']) definePermission(permission, 'everyone')
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   for (const schema of [

@@ -12,7 +12,7 @@ import {
 } from '../../../core/http/schema.ts'
 import { maxSlug } from '../organizations/table.ts'
 import { fields as userFields } from '../users/schema.ts'
-import { roles } from '../users/table.ts'
+import { maxRoleName } from '../roles/table.ts'
 
 const secretText = (options: object) => Text(128, { minLength: 1, ...options })
 const refreshToken = Type.String({
@@ -72,7 +72,7 @@ export const Credentials = Type.Object(
 const user = {
   id: Id({ description: 'User ID.', example: 1 }),
   username: Text(80, { description: 'Login name.', example: 'admin@example.com' }),
-  role: OneOf(roles, { description: 'Role.', example: 'admin' })
+  role: Text(maxRoleName, { description: 'First role, by name.', example: 'admin' })
 }
 
 export const SessionUser = Type.Object(user, {
@@ -95,10 +95,20 @@ export const Me = Type.Object(
       },
       { additionalProperties: false, description: 'Organization of the user.' }
     ),
+    roles: Type.Array(
+      Type.Object(
+        {
+          id: Id({ description: 'Role ID.', example: 1 }),
+          name: Text(maxRoleName, { description: 'Name.', example: 'admin' })
+        },
+        { additionalProperties: false }
+      ),
+      { maxItems: 20, description: 'Roles of the user, the first one first.' }
+    ),
     permissions: Type.Array(Text(80), {
       maxItems: 500,
       description: 'Permissions of the user, in alphabetical order.',
-      example: ['contacts:read', 'contacts:write']
+      example: ['contacts:create', 'contacts:read']
     })
   },
   { $id: 'Me', additionalProperties: false, description: 'The logged-in user.' }

@@ -1,21 +1,25 @@
 import type { Static } from '@sinclair/typebox'
+import { LRUCache } from 'lru-cache'
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import type { Context, Principal, Services } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
-import { permissionsOf, type Role } from '../../../core/access/permissions.ts'
+import { Access, type Grant } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { begin, oursWithDeleted, rowsOf } from '../../../core/db/sql.ts'
 import { organizationRequired, Problem, ruleBroken, unauthenticated } from '../../../core/errors.ts'
 import { organizationService } from '../organizations/service.ts'
+import { roleService } from '../roles/service.ts'
 import { userService } from '../users/service.ts'
 import { users } from '../users/table.ts'
 import {
   findCandidates,
   findSessionUser,
+  findUser,
   insertSession,
   type Candidate,
   type Credentials,
+  type Identity,
   type Origin
 } from './queries.ts'
 import type { Credentials as LoginRequest, Me } from './schema.ts'
@@ -26,7 +30,7 @@ import { countAttempt, removeExpired, settle } from './throttle.ts'
 export interface Login {
   session_id: number
   refresh_token: string
-  user: { id: number; username: string; role: Role }
+  user: { id: number; username: string; role: string }
 }
 
 /** Lifetime of an access token, in seconds. */
@@ -101,9 +105,17 @@ export const authService = {
   /** Who a session belongs to; undefined when it has ended. */
   async principalOf(services: Services, session_id: number): Promise<Principal | undefined> {
     const user = await findSessionUser(services, services.database.point, session_id)
-    if (!user) return undefined
-    const { organization_id, user_id, role } = user
-    return { organization_id, user_id, role, session_id }
+    return user && principalFor(user, session_id)
+  },
+
+  /** A user without a session, for work in their name; undefined for one who is not active. */
+  async principalOfUser(
+    services: Services,
+    organization_id: number,
+    user_id: number
+  ): Promise<Principal | undefined> {
+    const user = await findUser(services, organization_id, user_id)
+    return user && principalFor(user, null)
   },
 
   /** The user who is logged in. Errors: 401. */
@@ -117,9 +129,13 @@ export const authService = {
       userService.get(ctx, user_id),
       organizationService.get(ctx)
     ])
-    const { id, username, email, first_name, last_name } = user
-    const permissions = permissionsOf(role)
-    return { id, username, role, email, first_name, last_name, organization, permissions }
+    const { id, username, email, first_name, last_name, role_ids } = user
+    const roles = (await roleService.findInOrder(ctx, role_ids)).map(({ id, name }) => ({
+      id,
+      name
+    }))
+    const permissions = principal.access.permissions()
+    return { id, username, role, email, first_name, last_name, organization, roles, permissions }
   },
 
   /** Ends the session: its access and refresh tokens are refused from the next request on. */
@@ -162,6 +178,28 @@ export const authService = {
   }
 }
 
+/** By the JSON of their grants: users with equal roles share what is derived from these. */
+const knownAccess = new LRUCache<string, Access>({ max: 1000 })
+
+function accessOf(grants: Grant[]): Access {
+  const key = JSON.stringify(grants)
+  const access = knownAccess.get(key) ?? new Access(grants)
+  knownAccess.set(key, access)
+  return access
+}
+
+const principalFor = (
+  { organization_id, user_id, grants, team_ids, colleague_ids }: Identity,
+  session_id: number | null
+): Principal => ({
+  organization_id,
+  user_id,
+  access: accessOf(grants.flat()),
+  team_ids,
+  colleague_ids,
+  session_id
+})
+
 /**
  * Those of the candidates whose password this is. One password is verified even if there is nobody,
  * so that the time does not tell. Errors: 429 when attempts were refused and no other one is
@@ -193,7 +231,7 @@ async function withPassword(
 async function startSession(services: Services, user: Credentials, origin: Origin): Promise<Login> {
   const refresh_token = newToken()
   const { database } = services
-  const [started] = await rowsOf<{ session_id: number; username: string; role: Role }>(
+  const [started] = await rowsOf<{ session_id: number; username: string; role: string }>(
     database,
     database.pool,
     insertSession(user, hashOf(refresh_token), sessionDays, origin)

@@ -90,7 +90,7 @@ export function mountUserSessions(app: FastifyInstance, tags: string[]): void {
   app.delete(
     '/:id/sessions',
     {
-      config: { permission: 'users:write' },
+      config: { permission: 'users:update' },
       schema: {
         operationId: 'endUserSessions',
         summary: 'End the sessions of a user',

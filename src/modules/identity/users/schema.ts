@@ -12,7 +12,8 @@ import {
   Text
 } from '../../../core/http/schema.ts'
 import { cursorParameter, limitParameter } from '../../../core/records/list-query.ts'
-import { roles, statuses } from './table.ts'
+import { maxRoleName } from '../roles/table.ts'
+import { statuses } from './table.ts'
 
 export const fields = {
   username: Name(80, {
@@ -28,12 +29,20 @@ export const fields = {
   first_name: Nullable(Text(50, { description: 'First name.', example: 'Maria' })),
   last_name: Nullable(Text(50, { description: 'Last name.', example: 'Rossi' })),
   phone: Nullable(Text(20, { description: 'Phone number.', example: '+390212345678' })),
-  role: OneOf(roles, {
+  role: Name(maxRoleName, {
     default: 'user',
     description:
-      'Role. admin: full access; user: read access to everything but users, write access to ' +
-      'everything but users and settings; viewer: read access to everything but users.',
+      'First role, by name. admin: everything; manager: records of their teams; user: all ' +
+      'records; viewer: reading all records; partner: own records. All but admin only read ' +
+      'settings. Or a role of your own.',
     example: 'user'
+  }),
+  role_ids: Type.Array(Id(), {
+    minItems: 1,
+    maxItems: 20,
+    uniqueItems: true,
+    description: 'Roles, by ID; what any of them allows is allowed. The first one is `role`.',
+    example: [3]
   }),
   status: OneOf(statuses, {
     default: 'active',

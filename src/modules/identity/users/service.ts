@@ -1,7 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
-import type { Role } from '../../../core/access/permissions.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
 import { conflict } from '../../../core/errors.ts'
@@ -10,18 +9,22 @@ import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { endSessions } from '../auth/sessions.ts'
 import { clearUserFailures } from '../auth/throttle.ts'
+import { roles } from '../roles/table.ts'
 import { userResource } from './resource.ts'
+import { assertCovered, rolesFor } from './roles.ts'
 import { UserSummary, type NewUser, type UserChanges } from './schema.ts'
 import { users } from './table.ts'
 
 const records = repository(userResource)
+const defaultRole = 'user'
 
 export const userService = {
   ...records,
 
   /**
    * Creates a user. Errors: 409 for a taken username or email, 422 for a common password or one
-   * that is the user's name.
+   * that is the user's name, and for an unknown role; 403 for one that allows more than the caller
+   * may do.
    */
   async create(ctx: Context, input: Static<typeof NewUser>) {
     await assertUncommon(input.password, 'password')
@@ -29,15 +32,19 @@ export const userService = {
     return await userService.createUnchecked(ctx, input)
   },
 
-  /** Creates a user whose password is the operator's choice. Errors: 409. */
+  /** Creates a user whose password is the operator's choice. Errors: 409, 422, 403. */
   async createUnchecked(ctx: Context, { password, ...user }: Static<typeof NewUser>) {
+    const { role, role_ids } = user
+    const given = role === undefined && role_ids === undefined ? { role: defaultRole } : user
+    const roles = (await rolesFor(ctx, given))!
     const password_hash = await ctx.services.passwords.hash(password)
-    return await records.create(ctx, { ...user, password_hash })
+    return await records.create(ctx, { ...user, ...roles, password_hash })
   },
 
   /**
-   * Changes a user. A new password or the status `disabled` ends all of the user's sessions.
-   * Errors: 404, 412, 422, 409 when no admin would be left.
+   * Changes a user. A new password or the status `disabled` ends all of the user's sessions; new
+   * roles count from the next request on. Errors: 404, 412, 422, 409 when no admin would be left,
+   * 403 for a user whose roles, before or after, allow more than the caller may do.
    */
   async update(
     ctx: Context,
@@ -49,7 +56,11 @@ export const userService = {
     const secret =
       password === undefined ? {} : { password_hash: await ctx.services.passwords.hash(password) }
     const user = await keepingAnAdmin(ctx, async ctx => {
-      const user = await records.update(ctx, id, { ...changes, ...secret }, versions)
+      const before = await records.lock(ctx, id)
+      await assertCovered(ctx, before.role_ids)
+      const roles = await rolesFor(ctx, changes, before)
+      const { role: _, role_ids: __, ...others } = changes
+      const user = await records.update(ctx, id, { ...others, ...roles, ...secret }, versions)
       if (password !== undefined)
         assertNotOwnName(password, [user.username, user.email], 'password')
       if (password !== undefined || user.status === 'disabled') await endSessions(ctx, id)
@@ -87,6 +98,8 @@ export const userService = {
    */
   async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
     await keepingAnAdmin(ctx, async ctx => {
+      const { role_ids } = await records.get(ctx, id)
+      await assertCovered(ctx, role_ids)
       await records.remove(ctx, id, versions)
       await endSessions(ctx, id)
     })
@@ -109,12 +122,6 @@ export const userService = {
     })
   },
 
-  /** The role of an active user; undefined for one who is disabled or deleted. */
-  async findRole(ctx: Context, id: number): Promise<Role | undefined> {
-    const [user] = await records.find(ctx, [id])
-    return user?.status === 'active' ? user.role : undefined
-  },
-
   /** Those of the users that work can be assigned to: the active ones, in the order given. */
   async findActive(ctx: Context, ids: number[]): Promise<number[]> {
     const found = await records.find(ctx, ids)
@@ -130,8 +137,10 @@ export const userService = {
 async function keepingAnAdmin<T>(ctx: Context, work: (ctx: Context) => Promise<T>): Promise<T> {
   return await ctx.withLocks(['admins'], async ctx => {
     const result = await work(ctx)
-    const admin = await ctx.one(sql`select from ${ours(users)}
-      where role = 'admin' and status = 'active' limit 1`)
+    const admin = await ctx.one(sql`select from ${ours(users)} join ${ours(roles)}
+        on ${roles.id} = any(${users.role_ids})
+      where ${roles.is_built_in} and ${roles.name} = 'admin' and ${users.status} = 'active'
+      limit 1`)
     if (!admin) throw conflict('This is the last active admin; an organization needs at least one.')
     return result
   })

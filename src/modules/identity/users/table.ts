@@ -1,8 +1,14 @@
-import { roles } from '../../../core/access/permissions.ts'
-import { listIndexes, record, recordKeys, searchText } from '../../../core/db/columns.ts'
+import {
+  idList,
+  idListIndex,
+  listIndexes,
+  record,
+  recordKeys,
+  searchText
+} from '../../../core/db/columns.ts'
+import { maxRoleName } from '../roles/table.ts'
 import { check, pgTable, sql, uniqueIndex, varchar } from '../../../core/db/drizzle.ts'
 
-export { roles } from '../../../core/access/permissions.ts'
 export const statuses = ['active', 'disabled'] as const
 export const searchable = ['username', 'first_name', 'last_name', 'email'] as const
 export const filterable = [
@@ -32,13 +38,16 @@ export const users = pgTable(
     last_name: varchar({ length: 50 }),
     phone: varchar({ length: 20 }),
     password_hash: varchar({ length: 255 }).notNull(),
-    role: varchar({ length: 20, enum: roles }).notNull().default('user'),
+    /** The name of the first role. */
+    role: varchar({ length: maxRoleName }).notNull().default('user'),
+    role_ids: idList(),
     status: varchar({ length: 20, enum: statuses }).notNull().default('active'),
     search_text: searchText(searchable)
   },
   t => [
     ...recordKeys('users', t),
     ...listIndexes('users', t, filterable),
+    idListIndex('users', t, 'role_ids'),
     uniqueIndex('users_username_unique')
       .on(sql`lower(${t.username})`, t.organization_id)
       .where(sql`deleted_at is null`),

@@ -16,7 +16,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   app.post(
     '/:id/members',
     {
-      config: { permission: 'campaigns:write' },
+      config: { permission: 'campaign-members:create' },
       schema: {
         operationId: 'addCampaignMembers',
         summary: 'Add members by filter',
@@ -33,7 +33,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     },
     async request => {
       const { ctx, body } = request
-      ctx.require('campaign-members:write')
+      ctx.require('campaigns:read')
       ctx.require(`${body.resource}:read`)
       return await campaignService.addByFilter(ctx, idOf(request), body)
     }

@@ -29,7 +29,7 @@ export interface AddMembers {
 }
 export const addMembers = defineJob<AddMembers & Pick<JobPayload, 'user_id'>>(
   'add_members',
-  'campaign-members:write'
+  'campaign-members:create'
 )
 
 /** The same members are added by one job, however often they are requested. */

@@ -24,6 +24,7 @@ export const filterable = [
   'end_date',
   'budget',
   'assigned_to',
+  'created_by',
   'created_at',
   'updated_at'
 ] as const

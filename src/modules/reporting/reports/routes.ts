@@ -2,7 +2,6 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type TObject, type TProperties } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../../core/access/context.ts'
-import { definePermission, roles } from '../../../core/access/permissions.ts'
 import { withCompression } from '../../../core/http/compression.ts'
 import { asCsv, bomParameter, csv, formatOf } from '../../../core/http/formats.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
@@ -10,6 +9,9 @@ import { sampleOf } from '../../../core/http/resource-mount.ts'
 import { json, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { pascalCase } from '../../../core/names.ts'
+import { activityResource } from '../../crm/activities/resource.ts'
+import { leadResource } from '../../crm/leads/resource.ts'
+import { opportunityResource } from '../../sales/opportunities/resource.ts'
 import { drawChart, everyMonth, type ChartOptions } from './chart.ts'
 import type { Report, ReportQuery } from './grouping.ts'
 import {
@@ -29,7 +31,6 @@ import {
 import { reportService } from './service.ts'
 
 const tags = [defineTag('reports', 'Figures, each with the filtered list that it is based on.')]
-definePermission('reports:read', roles)
 const formats = ['application/json', 'text/csv', 'image/svg+xml'] as const
 /** A chart that is opened by itself runs nothing and fetches nothing. */
 const chartPolicy = "default-src 'none'; style-src 'unsafe-inline'"
@@ -41,6 +42,8 @@ interface ReportContract {
   description: string
   schema: TObject
   parameters: TProperties
+  /** The paths of the resources that it counts. */
+  of: string[]
   run: (ctx: Context, query: ReportQuery) => Promise<Report>
   chart: ChartOptions
 }
@@ -52,6 +55,7 @@ const reports: Record<string, ReportContract> = {
       'the default pipeline unless `pipeline_id` is given. The totals are overall and by status.',
     schema: PipelineReport,
     parameters: opportunityLanguage.parameters,
+    of: [opportunityResource.path],
     run: reportService.pipeline,
     chart: {
       title: 'Pipeline: amount by stage and owner',
@@ -70,6 +74,7 @@ const reports: Record<string, ReportContract> = {
       'without a `close_date` come last.',
     schema: ForecastReport,
     parameters: { ...opportunityLanguage.parameters, ...monthParameters },
+    of: [opportunityResource.path],
     run: reportService.forecast,
     chart: {
       title: 'Forecast: weighted amount by month',
@@ -89,6 +94,7 @@ const reports: Record<string, ReportContract> = {
       'totals count each record once.',
     schema: FunnelReport,
     parameters: { ...cohortLanguage.parameters, ...pipelineParameter },
+    of: [leadResource.path, opportunityResource.path],
     run: reportService.funnel,
     chart: {
       title: 'Funnel: leads and opportunities by step',
@@ -105,6 +111,7 @@ const reports: Record<string, ReportContract> = {
       'is still the source of its opportunities. Measures without records may be omitted.',
     schema: SourcesReport,
     parameters: cohortLanguage.parameters,
+    of: [leadResource.path, opportunityResource.path],
     run: reportService.sources,
     chart: {
       title: 'Sources: leads and opportunities',
@@ -119,6 +126,7 @@ const reports: Record<string, ReportContract> = {
     description: 'Number and total duration of activities by user, type and status.',
     schema: ActivityReport,
     parameters: activityLanguage.parameters,
+    of: [activityResource.path],
     run: reportService.activity,
     chart: {
       title: 'Activity: activities by user and type',
@@ -142,7 +150,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
 }
 
 function mountReport(app: FastifyInstance, name: string, contract: ReportContract): void {
-  const { description, schema, parameters, run, chart } = contract
+  const { description, schema, parameters, of, run, chart } = contract
   const row = schema.properties.data!.items as TObject
   const columns = Object.keys(row.properties)
   const content = {
@@ -162,7 +170,7 @@ function mountReport(app: FastifyInstance, name: string, contract: ReportContrac
   app.get(
     `/${name}`,
     {
-      config: { permission: 'reports:read' },
+      config: { permission: `${of[0]}:read` },
       schema: {
         operationId: `report${pascalCase(name)}`,
         summary: `Get the ${name} report`,
@@ -181,6 +189,10 @@ function mountReport(app: FastifyInstance, name: string, contract: ReportContrac
     async (request, reply) => {
       const format = formatOf(request.headers.accept, formats)
       const { bom = false, ...query } = request.query as ReportQuery & { bom?: boolean }
+      for (const path of of) {
+        request.ctx.require(`${path}:read`)
+        if (format === 'text/csv') request.ctx.require(`${path}:export`)
+      }
       const report = await run(request.ctx, query)
       if (format === 'text/csv')
         return asCsv(reply, `${name}-report`).send(csv(report.data, columns, bom))

@@ -54,7 +54,7 @@ async function settle<Row extends Identified, Fields extends object>(
   if (wish === null) return undefined
   const fields = withLinks(wish.fields, links)
   if (wish.kind === 'existing') return await inPart(part.name, fill(ctx, part, wish.id, fields))
-  ctx.require(`${part.resource.path}:write`)
+  ctx.require(`${part.resource.path}:create`)
   const record = await inPart(part.name, part.create(ctx, { ...defaults, ...fields }))
   return { record, trace: { created: true, filled: {}, version: record.version } }
 }
@@ -83,7 +83,7 @@ async function fill<Row extends Identified, Fields extends object>(
     )
     if (names.length === 0)
       return { record, trace: { created: false, filled: {}, version: record.version } }
-    ctx.require(`${part.resource.path}:write`)
+    ctx.require(`${part.resource.path}:update`)
     try {
       const filled = await part.update(ctx, id, pick(fields, names), [record.version])
       const { version } = filled

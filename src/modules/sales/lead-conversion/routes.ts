@@ -20,7 +20,7 @@ const convertRoute: FastifyPluginAsyncTypebox = async app => {
   app.post(
     '/:id/conversion',
     {
-      config: { permission: 'leads:write' },
+      config: { permission: 'leads:update' },
       schema: {
         operationId: 'convertLead',
         summary: 'Convert a lead',
@@ -92,7 +92,7 @@ const undoRoute: FastifyPluginAsyncTypebox = async app => {
   app.delete(
     '/:id/conversion',
     {
-      config: { permission: 'leads:write' },
+      config: { permission: 'leads:update' },
       schema: {
         operationId: 'undoLeadConversion',
         summary: "Undo a lead's conversion",

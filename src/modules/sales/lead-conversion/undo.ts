@@ -2,7 +2,7 @@ import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import type { Lock } from '../../../core/db/locks.ts'
-import { ours } from '../../../core/db/sql.ts'
+import { everyRow } from '../../../core/db/sql.ts'
 import { Problem } from '../../../core/errors.ts'
 import type { Identified } from '../../../core/http/responses.ts'
 import { referencesTo, type Resource, type RowOf } from '../../../core/records/resource.ts'
@@ -39,8 +39,8 @@ export async function lockParts(
   ctx: Context,
   { account_id, contact_id }: Conversion
 ): Promise<void> {
-  if (account_id !== null) await accountService.lock(ctx, account_id).catch(ignoreMissing)
-  if (contact_id !== null) await contactService.lock(ctx, contact_id).catch(ignoreMissing)
+  if (account_id !== null) await accountService.lock(ctx.unlimited, account_id).catch(ignoreMissing)
+  if (contact_id !== null) await contactService.lock(ctx.unlimited, contact_id).catch(ignoreMissing)
 }
 
 /**
@@ -76,8 +76,9 @@ async function undoPart<Row extends Identified, Fields extends object>(
   const names = Object.keys(trace.filled)
   if (!trace.created && names.length === 0) return { undone: [], left: [] }
   const [record] = await part.find(ctx, [id])
-  if (!record) return { undone: [], left: left('It has since been deleted.') }
-  ctx.require(`${part.resource.path}:write`)
+  if (!record)
+    return { undone: [], left: left('It has since been deleted, or you may not read it.') }
+  ctx.require(`${part.resource.path}:${trace.created ? 'delete' : 'update'}`)
   try {
     if (!trace.created) {
       const { cleared, changed } = await clear(ctx, part, record, trace.filled)
@@ -123,7 +124,7 @@ async function clear<Row extends Identified, Fields extends object>(
 async function usersOf(ctx: Context, resource: Resource, id: number): Promise<string[]> {
   const queries = referencesTo(resource).map(
     ({ from, table, column }) => sql`select ${from.pluralLabel}::text as name
-      where exists (select from ${ours(table)} where ${column} = ${id})`
+      where exists (select from ${everyRow(table)} where ${column} = ${id})`
   )
   const rows = await ctx.rows<{ name: string }>(sql.join(queries, sql` union all `))
   return [...new Set(rows.map(({ name }) => name))]

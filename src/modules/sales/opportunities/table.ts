@@ -34,6 +34,7 @@ const indexed = [
   'assigned_to',
   'moved_at',
   'closed_at',
+  'created_by',
   'created_at',
   'updated_at'
 ] as const

@@ -1,18 +1,18 @@
 import { sql } from '../../../core/db/drizzle.ts'
-import { organization, ours, oursWithDeleted } from '../../../core/db/sql.ts'
+import { everyRow, organization, oursWithDeleted } from '../../../core/db/sql.ts'
 import { opportunities } from '../opportunities/table.ts'
 import { stages } from './table.ts'
 
 /** The opportunities in a stage, or without a key in any stage of the pipeline: to be counted. */
 export const opportunitiesIn = (pipeline_id: number, key: string | null) =>
-  sql`from ${ours(opportunities)}
+  sql`from ${everyRow(opportunities)}
     where pipeline_id = ${pipeline_id} and stage = coalesce(${key}, stage)`
 
 /** A deleted stage of a pipeline that opportunities are still leaving. */
 export const stageBeingCleared = (pipeline_id: number) => sql`
   select s.key from ${oursWithDeleted(stages, 's')}
   where s.pipeline_id = ${pipeline_id} and s.deleted_at is not null and exists (
-    select from ${ours(opportunities, 'o')}
+    select from ${everyRow(opportunities, 'o')}
     where o.pipeline_id = s.pipeline_id and o.stage = s.key
   ) limit 1`
 

@@ -28,7 +28,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   app.delete(
     '/:id',
     {
-      config: { permission: 'stages:write' },
+      config: { permission: 'stages:delete' },
       schema: {
         operationId: 'deleteStage',
         summary: 'Delete a stage',

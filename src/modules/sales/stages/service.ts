@@ -172,14 +172,14 @@ export const stageService = {
       const target = stages.find(({ key }) => key === to)
       // the target may have been deleted, or the stage restored, in the meantime
       if (!target || stages.some(({ key }) => key === from)) return undefined
-      const { data } = await opportunities.list(ctx, {
+      const { data } = await opportunities.list(ctx.unlimited, {
         filters: equal({ pipeline_id, stage: from }),
         fields: ['id', 'version'],
         limit: batchSize
       })
       const { probability } = target
       const changes = data.map(({ id, version }) => ({ id, version, stage: to, probability }))
-      await opportunities.updateMany(ctx, changes)
+      await opportunities.updateMany(ctx.unlimited, changes)
       return data.length > 0 ? job : undefined
     })
   },

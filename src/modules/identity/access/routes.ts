@@ -1,0 +1,38 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { defined } from '../../../core/defined.ts'
+import { definePermission } from '../../../core/access/permissions.ts'
+import { defineTag, problems } from '../../../core/http/operations.ts'
+import { response } from '../../../core/http/responses.ts'
+import { Ref } from '../../../core/http/schema.ts'
+import { AccessExplanation, AccessQuery } from './schema.ts'
+import { explainAccess } from './service.ts'
+
+definePermission('access:read', 'everyone')
+
+const routes: FastifyPluginAsyncTypebox = async app => {
+  app.addSchema(AccessExplanation)
+
+  app.get(
+    '/explain',
+    {
+      config: { permission: 'access:read' },
+      schema: {
+        operationId: 'explainAccess',
+        summary: 'Explain what a user may do',
+        description:
+          'Whether a user may do something, with a record or at all, and which role, team or ' +
+          'share decides that. Everyone may ask about themselves, admins about anyone.',
+        tags: [defineTag('access', 'What users may do, and why.')],
+        ...problems(404),
+        querystring: AccessQuery,
+        response: response(200, 'The explanation.', Ref(AccessExplanation))
+      }
+    },
+    async ({ ctx, query }) => {
+      const { type, action, id, user_id } = query
+      return await explainAccess(ctx, { type, action, ...defined({ id, user_id }) })
+    }
+  )
+}
+
+export default routes

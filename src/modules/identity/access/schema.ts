@@ -1,0 +1,55 @@
+import { Type } from '@sinclair/typebox'
+import { actions } from '../../../core/access/permissions.ts'
+import { explained, Id, Nullable, OneOf, Text } from '../../../core/http/schema.ts'
+
+/** What decides: a role by itself, or the reason for which a record is within its reach. */
+export const reasons = ['role', 'owner', 'team', 'share'] as const
+
+export const AccessQuery = Type.Object(
+  {
+    type: Type.String({
+      maxLength: 40,
+      pattern: explained('^[a-z_]+$', 'must be a type of records', 'type'),
+      description: 'Type of records, as in links and events.',
+      examples: ['contact']
+    }),
+    action: OneOf(actions, { description: 'What is to be done.', examples: ['read'] }),
+    id: Type.Optional(
+      Id({ description: 'Record. Without it: whether it is allowed at all.', examples: [1] })
+    ),
+    user_id: Type.Optional(
+      Id({ description: 'User; others than yourself only for admins.', examples: [1] })
+    )
+  },
+  { additionalProperties: false }
+)
+
+export const AccessExplanation = Type.Object(
+  {
+    allowed: Type.Boolean({ description: 'Whether the user may do it.', example: true }),
+    decided_by: Nullable(
+      Type.Object(
+        {
+          kind: OneOf(reasons, {
+            description:
+              'role: a role that allows it for all records or, if it is not allowed, the first ' +
+              'one; owner: the record was created by or is assigned to the user; team: to a ' +
+              'member of a team of the user; share: the record is shared.',
+            example: 'role'
+          }),
+          id: Id({ description: 'ID of the role, user, team or share.', example: 1 }),
+          name: Text(100, { description: 'Name, if it has one.', example: 'admin' })
+        },
+        {
+          additionalProperties: false,
+          description: 'What decides it; null for a user without a role.'
+        }
+      )
+    )
+  },
+  {
+    $id: 'AccessExplanation',
+    additionalProperties: false,
+    description: 'Whether a user may do something, and why.'
+  }
+)

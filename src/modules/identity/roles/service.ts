@@ -1,0 +1,112 @@
+import type { Static } from '@sinclair/typebox'
+import type { Context } from '../../../core/access/context.ts'
+import { Access, groups, type Grant } from '../../../core/access/permissions.ts'
+import { sql } from '../../../core/db/drizzle.ts'
+import { ours } from '../../../core/db/sql.ts'
+import { conflict, notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import { equal } from '../../../core/records/filter.ts'
+import { repository, type Versions } from '../../../core/records/repository.ts'
+import { allResources, type RowOf } from '../../../core/records/resource.ts'
+import { userResource } from '../users/resource.ts'
+import { roleResource } from './resource.ts'
+import type { NewRole, RoleChanges } from './schema.ts'
+import { roles } from './table.ts'
+
+const records = repository(roleResource)
+const users = repository(userResource)
+
+export type Role = RowOf<typeof roleResource>
+
+export const roleService = {
+  ...records,
+
+  /**
+   * Creates a role. Errors: 409 for a taken name, 422 for an unknown resource or role, 403 for more
+   * than the caller may do.
+   */
+  async create(ctx: Context, { based_on, grants, ...input }: Static<typeof NewRole>) {
+    const granted = grants ?? (based_on === undefined ? [] : await grantsOf(ctx, based_on))
+    assertGrants(ctx, granted)
+    return await records.create(ctx, { ...input, grants: granted })
+  },
+
+  /** Changes a role and what its users may do. Errors: 404, 412, 409 if built in, 422, 403. */
+  async update(ctx: Context, id: number, changes: Static<typeof RoleChanges>, versions?: Versions) {
+    return await ctx.transaction(async ctx => {
+      const before = await lockCustom(ctx, id, versions)
+      if (changes.grants) assertGrants(ctx, changes.grants)
+      const role = await records.update(ctx, id, changes)
+      if (role.name !== before.name) await renameForUsers(ctx, before, role.name)
+      await ctx.forgetAccess()
+      return role
+    })
+  },
+
+  /** Deletes a role. Errors: 404, 412, 409 for a built-in one, and for one that users have. */
+  async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
+    await ctx.withLocks(['admins'], async ctx => {
+      await lockCustom(ctx, id, versions)
+      const user = await users.first(ctx, {
+        filters: [{ field: 'role_ids', operator: 'any', value: [id] }]
+      })
+      if (user) throw conflict(`The role is that of ${user.username} and maybe others.`)
+      await records.remove(ctx, id)
+    })
+  },
+
+  /** The role of this name, regardless of case. */
+  async named(ctx: Context, name: string): Promise<Pick<Role, 'id' | 'name'> | undefined> {
+    const [role] = await ctx.read<Pick<Role, 'id' | 'name'>>(sql`select id, name
+      from ${ours(roles)} where lower(name) = lower(${name})`)
+    return role
+  },
+
+  /** The roles in the order given, as far as they exist. */
+  async findInOrder(ctx: Context, ids: number[]): Promise<Role[]> {
+    const found = await records.find(ctx, ids)
+    return found.toSorted((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id))
+  },
+
+  /** What the roles together allow. Roles that are deleted allow nothing. */
+  async accessOf(ctx: Context, ids: number[]): Promise<Access> {
+    const roles = await records.find(ctx, ids)
+    return new Access(roles.flatMap(({ grants }) => grants))
+  }
+}
+
+async function grantsOf(ctx: Context, id: number): Promise<Grant[]> {
+  const [role] = await records.find(ctx, [id])
+  if (!role) throw unknownReference(['based_on'])
+  return role.grants
+}
+
+/** Errors: 422 for a resource that there is not, 403 for more than the caller may do. */
+function assertGrants(ctx: Context, grants: readonly Grant[]): void {
+  const paths = allResources().flatMap(({ path, schema }) => (schema ? [path] : []))
+  const known = [...groups, ...paths]
+  const unknown = grants.findIndex(({ resource }) => !known.includes(resource))
+  if (unknown >= 0)
+    throw ruleBroken(
+      `grants/${unknown}/resource`,
+      `There is no resource ${grants[unknown]!.resource}. Use one of ${known.join(', ')}.`,
+      { rule: 'resource', allowed: known }
+    )
+  if (!ctx.principal.access.covers(new Access(grants))) throw notGrantable()
+}
+
+/** A role that is not built in, and that nobody else changes. Errors: 404, 412, 409. */
+async function lockCustom(ctx: Context, id: number, versions: Versions): Promise<Role> {
+  const role = await records.lock(ctx, id, versions)
+  if (role.is_built_in)
+    throw conflict('Built-in roles cannot be changed. Create a role that is based on it.')
+  return role
+}
+
+/** The name of a user's first role is kept with the user. */
+async function renameForUsers(ctx: Context, role: Role, name: string): Promise<void> {
+  for await (const found of users.stream(ctx, { filters: equal({ role: role.name }) }))
+    await users.updateMany(
+      ctx,
+      found.map(({ id }) => ({ id, role: name }))
+    )
+}
