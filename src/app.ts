@@ -13,6 +13,7 @@ import { strictQueries, validation } from './http/validation.ts'
 import access from './modules/identity/access/routes.ts'
 import accounts from './modules/crm/accounts/routes.ts'
 import activities from './modules/crm/activities/routes.ts'
+import apiTokens from './modules/identity/api-tokens/routes.ts'
 import assignmentRules from './modules/automation/assignment/routes.ts'
 import auth from './modules/identity/auth/routes.ts'
 import campaignMembers from './modules/marketing/campaign-members/routes.ts'
@@ -81,6 +82,7 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(territories, { prefix: '/api/territories' })
   await app.register(users, { prefix: '/api/users' })
   await app.register(access, { prefix: '/api/access' })
+  await app.register(apiTokens, { prefix: '/api/api-tokens' })
   await app.register(roles, { prefix: '/api/roles' })
   await app.register(problemCodes, { prefix: '/api/problems' })
 

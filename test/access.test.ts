@@ -16,6 +16,7 @@ t.test('admins alone change users, roles and settings', async t => {
   t.same(
     restricted.map(({ path, access }) => `${path}: ${access}`).toSorted(),
     [
+      'api-tokens: personal',
       'assignment-rules: settings',
       'pipelines: settings',
       'roles: administration',

@@ -77,7 +77,11 @@ export function collectionOf(document: Document): object {
   })
   const deletions = requests.filter(
     ({ method, path }) =>
-      method === 'DELETE' && isRecord(path) && document.paths[listPath(path)]?.post
+      method === 'DELETE' &&
+      isRecord(path) &&
+      document.paths[listPath(path)]?.post &&
+      // what cannot be restored was deleted in its own folder
+      document.paths[`${path}/restore`]
   )
   const last = requests.filter(({ operationId }) => isLast(operationId))
   const [changePassword, logout] = last.map(itemOf)
@@ -224,13 +228,19 @@ class Item {
 
   /** What the requests that follow need of the response. */
   #scripts(): string[] {
-    const { method, path, operationId, responses } = this.#request
+    const { method, path, operationId } = this.#request
     const resource = this.#resource
     if (operationId === 'listSessions') return [setVariable(sessionId, otherSession)]
     if (resource && method === 'POST' && path === `/api/${resource.path}`)
       return [setVariable(idVariable(resource), 'id')]
     const part = this.#partBelow()
     if (method === 'POST' && part !== undefined) return [setVariable(part, 'id')]
+    return path.startsWith('/api/auth/') ? this.#sessionScripts() : []
+  }
+
+  /** Keeps the tokens of a login. */
+  #sessionScripts(): string[] {
+    const { responses } = this.#request
     const ok = responses['200'] && this.#resolve<Message>(responses['200'])
     const schema = ok?.content?.['application/json']?.schema
     const fields = Object.keys((schema && this.#resolve<Schema>(schema).properties) ?? {})

@@ -132,6 +132,9 @@ export const forbidden = (permission: string) =>
 /** For roles that would allow more than the caller may do, and for users who have such ones. */
 export const notGrantable = () =>
   new Problem(403, 'forbidden', 'This requires all permissions of the role.')
+/** For a credential that may not risk what was requested. */
+export const tooRisky = (what: string) =>
+  new Problem(403, 'forbidden', `${what} require an API token with the risk "destructive".`)
 export const notFound = (what: string) => new Problem(404, 'not_found', `No such ${what}.`)
 /** `organizations`: the slugs of those that a login could be for. */
 export const organizationRequired = (organizations: string[]) =>

@@ -3,7 +3,7 @@ export const pascalCase = (words: string) =>
   words.replaceAll(/(?:^|[ _])(\w)/g, (_, letter: string) => letter.toUpperCase())
 
 /** `campaign_member` as words: `campaign member`. */
-export const words = (name: string) => name.replaceAll('_', ' ')
+export const words = (name: string) => name.replaceAll('_', ' ').replace(/\bapi\b/, 'API')
 
 /** `campaign_members` in a URL: `campaign-members`. */
 export const kebabCase = (name: string) => name.replaceAll('_', '-')
@@ -12,4 +12,4 @@ export const kebabCase = (name: string) => name.replaceAll('_', '-')
 export const sentenceCase = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
 /** `a lead`, `an account`; `a user`, which is pronounced with a consonant. */
-export const withArticle = (noun: string) => `${/^(?!u)[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`
+export const withArticle = (noun: string) => `${/^(?!u)[aeiouA]/.test(noun) ? 'an' : 'a'} ${noun}`

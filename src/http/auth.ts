@@ -2,6 +2,7 @@ import jwt from '@fastify/jwt'
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Context, type Principal, type Services } from '../core/access/context.ts'
+import { isWithin } from '../core/access/networks.ts'
 import { assertPermission } from '../core/access/permissions.ts'
 import { forbidden, unauthenticated } from '../core/errors.ts'
 import { tokenLifetime } from '../modules/identity/auth/service.ts'
@@ -24,6 +25,7 @@ declare module 'fastify' {
 }
 
 const issuer = 'smartx-crm'
+const security = [{ bearer: [] }, { password: [] }]
 const requiredClaims = ['exp', 'sub', 'jti', 'iss', 'aud', 'sid']
 
 /**
@@ -57,9 +59,13 @@ export const authentication = fp<{ services: Services; secret: string }>(
 
     const principals = new Principals(services, token => app.jwt.verify(token))
 
-    const admit = (request: FastifyRequest, { principal, expires_at }: Credential) => {
+    const admit = (request: FastifyRequest, { principal, expires_at, networks }: Credential) => {
       if (expires_at <= Date.now()) {
         request.refusal = expiredToken()
+        return
+      }
+      if (networks && !isWithin(request.ip, networks)) {
+        request.refusal = unauthenticated('The API token does not work from here.', 'token_invalid')
         return
       }
       request.principal = principal
@@ -102,7 +108,7 @@ export const authorization = fp(async app => {
         `${String(method)} ${url} declares neither a permission nor that it is public`
       )
     assertPermission(permission)
-    if (schema) schema.security = [{ bearer: [] }, { password: [] }]
+    if (schema) Object.assign(schema, { security, 'x-permission': permission })
   })
 
   app.addHook('onRequest', (request, _reply, done) => {

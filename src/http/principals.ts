@@ -4,10 +4,14 @@ import { accessKey, type Principal, type Services } from '../core/access/context
 import { unauthenticated } from '../core/errors.ts'
 import { authService } from '../modules/identity/auth/service.ts'
 
-/** A verified credential: whose it is, and until when, in milliseconds since 1970. */
+/**
+ * A verified credential: whose it is, until when, in milliseconds since 1970, and the networks that
+ * it works from; undefined: all.
+ */
 export interface Credential {
   principal: Principal
   expires_at: number
+  networks?: string[]
 }
 
 /** The claims of an access token that matter here. */
@@ -24,6 +28,11 @@ const trustTime = 5_000
 
 export const expiredToken = () =>
   unauthenticated('The token has expired. Refresh the session.', 'token_expired')
+
+/** What API tokens begin with; no access token does. */
+const tokenPrefix = 'sx_'
+/** Keys whose invalidation may change what a credential allows. */
+const concerns = /^session\/|\/(user|api_token)\/|\/access$/
 
 /** RFC 6750 §2.1: nothing follows the token. */
 const bearerToken = /^Bearer ([\w~+/.-]+=*)$/i
@@ -65,14 +74,32 @@ export class Principals {
     const token = tokenIn(header)
     if (token === undefined)
       throw unauthenticated('Send the token as "Authorization: Bearer <token>".')
-    const { sid, exp } = this.#claimsOf(token)
     const invalidations = this.#invalidations
-    const principal = await authService.principalOf(this.#services, sid)
-    if (!principal) throw unauthenticated('The session has ended. Log in again.', 'session_ended')
-    const credential = { principal, expires_at: exp * 1000 }
+    const credential = token.startsWith(tokenPrefix)
+      ? await this.#findToken(token)
+      : await this.#findSession(token)
     // the query may not have seen a logout that happened meanwhile
     if (invalidations === this.#invalidations) this.#known.set(keyOf(token), credential)
     return credential
+  }
+
+  async #findSession(token: string): Promise<Credential> {
+    const { sid, exp } = this.#claimsOf(token)
+    const principal = await authService.principalOf(this.#services, sid)
+    if (!principal) throw unauthenticated('The session has ended. Log in again.', 'session_ended')
+    return { principal, expires_at: exp * 1000 }
+  }
+
+  async #findToken(token: string): Promise<Credential> {
+    const found = await authService.findToken(this.#services, token)
+    if (!found)
+      throw unauthenticated('The API token is unknown, deleted or expired.', 'token_invalid')
+    const { principal, allowed_networks: networks, expires_at } = found
+    return {
+      principal,
+      expires_at: expires_at === null ? Infinity : Date.parse(expires_at),
+      ...(networks.length > 0 && { networks })
+    }
   }
 
   /** Expiry is reported only for a token with a valid signature, which is verified first. */
@@ -89,14 +116,15 @@ export class Principals {
   }
 
   #forget(key: string | undefined): void {
-    if (key !== undefined && !/^session\/|\/user\/|\/access$/.test(key)) return
+    if (key !== undefined && !concerns.test(key)) return
     this.#invalidations++
     for (const [known, { principal }] of this.#known.entries()) {
-      const { session_id, organization_id, user_id } = principal
+      const { session_id, organization_id, user_id, token } = principal
       const keys = [
         undefined,
         `session/${session_id}`,
         `${organization_id}/user/${user_id}`,
+        `${organization_id}/api_token/${token?.id}`,
         accessKey(organization_id)
       ]
       if (keys.includes(key)) this.#known.delete(known)

@@ -76,10 +76,17 @@ t.test('every other instant that can be sent is truncated, too', async t => {
   const completed = await call(`POST /api/activities/${id}/completion`, { completed_at: past })
   t.equal(completed.json().completed_at, stored)
 
+  const token = { name: 'X', scopes: ['*'], expires_at: '2099-01-31T23:59:59.9999999Z' }
+  t.equal((await call('POST /api/api-tokens', token)).json().expires_at, '2099-01-31T23:59:59.999Z')
+
   const sent = Object.entries(documentOf(app).components.schemas).flatMap(([name, schema]) =>
     /^(New|.*Changes$|Completion$)/.test(name) ? instantsOf(schema) : []
   )
-  t.same([...new Set(sent)].toSorted(), ['completed_at', 'due_at'], 'there are no others')
+  t.same(
+    [...new Set(sent)].toSorted(),
+    ['completed_at', 'due_at', 'expires_at'],
+    'there are no others'
+  )
 })
 
 const instantsOf = (schema: object) =>

@@ -82,7 +82,7 @@ interface Attempt {
 }
 
 async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
-  const { request, area, isPublic, body, nobody, viewer, writer } = attempt
+  const { request, area, isPublic, isOurs, body, nobody, viewer, writer } = attempt
   const assertStatus = async (call: Call, expected: number, who: string) => {
     t.equal((await call(request, body)).statusCode, expected, `${request} ${who}`)
   }
@@ -95,6 +95,11 @@ async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
   }
   await assertStatus(nobody, 401, 'without a token')
   if (area === 'auth') return
+  if (access === 'personal') {
+    if (isOurs) await assertStatus(viewer, 404, 'as another user')
+    else if (isRead) await assertStatus(viewer, 200, 'as a viewer')
+    return await assertNothingShown(t, attempt)
+  }
   const forbidsReading = access === 'administration' && !request.endsWith('/users/directory')
   if (isRead && !forbidsReading) await assertStatus(viewer, 200, 'as a viewer')
   else await assertStatus(viewer, 403, 'as a viewer')

@@ -19,6 +19,7 @@ interface Parameter {
 }
 export interface Operation {
   operationId: string
+  'x-permission'?: string
   security?: object[]
   requestBody?: { content: Record<string, { schema: { $ref?: string } }> }
   parameters?: Parameter[]

@@ -9,9 +9,9 @@ import { allResources } from '../../src/core/records/resource.ts'
  */
 export async function hiddenColumnMistakes(sql: Sql): Promise<string[]> {
   // the arguments end with a NUL each: the name of a record, its hidden columns, its derived ones
-  const triggers = await sql<{ table: string; hidden: string }[]>`
-    select tgrelid::regclass::text as table,
-      concat_ws(',', split_part(args, '\\000', 2), split_part(args, '\\000', 3)) as hidden
+  const triggers = await sql<{ table: string; hidden: string; derived: string }[]>`
+    select tgrelid::regclass::text as table, split_part(args, '\\000', 2) as hidden,
+      split_part(args, '\\000', 3) as derived
     from (select *, encode(tgargs, 'escape') as args from pg_trigger) trigger
     where tgname like 'events_of_%' and tgname <> 'events_of_truncate'`
   return allResources().flatMap(({ table, hidden = [], columns, schema }) => {
@@ -22,7 +22,9 @@ export async function hiddenColumnMistakes(sql: Sql): Promise<string[]> {
     return [
       ...(own.length === 3 ? [] : [`${name} logs ${own.length} of inserts, updates and deletes`]),
       ...hidden
-        .filter(column => own.some(trigger => !trigger.hidden.split(',').includes(column)))
+        .filter(column =>
+          own.some(({ hidden, derived }) => !`${hidden},${derived}`.split(',').includes(column))
+        )
         .map(column => `${name}.${column} is hidden, but not in events`),
       ...hiddenInEvents
         .filter(column => !hidden.includes(column))

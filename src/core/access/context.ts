@@ -25,6 +25,8 @@ export interface Principal {
   /** The members of these teams, and the user. */
   colleague_ids: number[]
   session_id: number | null
+  /** The API token that the request was made with, and the requests per minute that it may make. */
+  token?: { id: number; rate_limit: number | null }
 }
 
 /** What exists once per process. */

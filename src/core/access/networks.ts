@@ -16,3 +16,28 @@ export function networkOf(address: string | undefined): string {
   const [a, b, c, d] = ip.parts.map(part => part.toString(16))
   return `${a}:${b}:${c}:${d}::/64`
 }
+
+const parsed = (network: string) =>
+  network.includes('/')
+    ? ipaddr.parseCIDR(network)
+    : ([ipaddr.process(network), network.includes(':') ? 128 : 32] as const)
+
+/** Whether a text is an IP address, or a range of them in CIDR notation. */
+export function isNetwork(text: string): boolean {
+  try {
+    parsed(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Whether an address is in one of some networks, which are valid. */
+export function isWithin(address: string, networks: readonly string[]): boolean {
+  if (!ipaddr.isValid(address)) return false
+  const ip = ipaddr.process(address)
+  return networks.some(network => {
+    const [range, bits] = parsed(network)
+    return range.kind() === ip.kind() && ip.match(range, bits)
+  })
+}

@@ -10,6 +10,18 @@ export type Reach = (typeof reaches)[number]
 export const groups = ['records', 'settings', 'administration'] as const
 export type Group = (typeof groups)[number]
 
+/** How much a credential may risk, from the least to the most. */
+export const risks = ['read', 'write', 'destructive'] as const
+export type Risk = (typeof risks)[number]
+
+const riskOf: Record<string, Risk> = {
+  read: 'read',
+  export: 'read',
+  create: 'write',
+  update: 'write',
+  delete: 'destructive'
+}
+
 /** What a role allows to do with a resource, by its path, or with all of a group. */
 export interface Grant {
   resource: string
@@ -17,9 +29,21 @@ export interface Grant {
   reach: Reach
 }
 
+/** A part of what someone may do, for a credential of theirs. */
+export interface Scope {
+  /** Permissions, or `*` for all of them. */
+  scopes: readonly string[]
+  risk: Risk
+}
+
+/**
+ * Who gets a permission: those with a grant for its resource or group; every user; every user, for
+ * what is their own, and administrators for all of it; or whoever is logged in.
+ */
+type Audience = Group | 'everyone' | 'personal' | 'session'
+
 interface Permission {
-  /** Who gets it: those with a grant for its resource or group, or every user. */
-  group: Group | 'everyone'
+  audience: Audience
   /** Whether the records belong to users, so that a grant may reach only some of them. */
   isOwned: boolean
 }
@@ -27,13 +51,16 @@ interface Permission {
 const permissions = new Map<string, Permission>()
 
 /** Defines a permission (`resource:action`). */
-export function definePermission(permission: string, group: Group | 'everyone', isOwned = false) {
-  permissions.set(permission, { group, isOwned })
+export function definePermission(permission: string, audience: Audience, isOwned = false): void {
+  permissions.set(permission, { audience, isOwned })
 }
+
+/** Whether a permission was defined. */
+export const isPermission = (permission: string): boolean => permissions.has(permission)
 
 /** Errors: of the program, for a permission that nobody defined; it stops the start. */
 export function assertPermission(permission: string): void {
-  if (!permissions.has(permission)) throw new Error(`the permission ${permission} is not defined`)
+  if (!isPermission(permission)) throw new Error(`the permission ${permission} is not defined`)
 }
 
 /**
@@ -45,10 +72,31 @@ export class Access {
   static readonly unlimited = new Access([])
 
   readonly grants: readonly Grant[]
+  readonly #scope: Scope | undefined
   readonly #reaches = new Map<string, Reach | undefined>()
 
-  constructor(grants: readonly Grant[]) {
+  /** `scope`: limits it for a credential other than a login. */
+  constructor(grants: readonly Grant[], scope?: Scope) {
     this.grants = grants
+    this.#scope = scope
+  }
+
+  /** Whether a credential may take a risk; a login may take any. */
+  mayRisk(risk: Risk): boolean {
+    return !this.#scope || risks.indexOf(risk) <= risks.indexOf(this.#scope.risk)
+  }
+
+  #isInScope(permission: string): boolean {
+    if (!this.#scope) return true
+    const { scopes } = this.#scope
+    const { audience } = permissions.get(permission) ?? {}
+    const action = permission.split(':')[1]!
+    // a token makes no tokens, users or roles
+    const isForbidden =
+      audience === 'session' ||
+      audience === 'personal' ||
+      (audience === 'administration' && action !== 'read' && action !== 'export')
+    return !isForbidden && (scopes.includes('*') || scopes.includes(permission))
   }
 
   /** Whose records a permission reaches; undefined without the permission. */
@@ -59,13 +107,17 @@ export class Access {
   }
 
   #find(permission: string): Reach | undefined {
-    const { group, isOwned } = permissions.get(permission) ?? {}
-    if (group === 'everyone') return 'all'
+    const { audience, isOwned } = permissions.get(permission) ?? {}
     const [path, action] = permission.split(':')
+    if (audience === 'everyone') return 'all'
+    if (!this.#isInScope(permission) || !this.mayRisk(riskOf[action!] ?? 'read')) return undefined
+    if (audience === 'session') return 'all'
+    const group = audience === 'personal' ? 'administration' : audience
     const granted = this.grants
       .filter(({ resource }) => resource === path || resource === group)
       .filter(({ actions }) => (actions as readonly string[]).includes(action!))
       .map(({ reach }) => reach)
+    if (audience === 'personal') granted.push('own')
     if (granted.length === 0) return undefined
     return isOwned ? widest(granted) : 'all'
   }

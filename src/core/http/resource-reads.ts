@@ -4,6 +4,7 @@ import { finished } from 'node:stream'
 import type { Context } from '../access/context.ts'
 import type { Entry } from '../cache/cache.ts'
 import { defined } from '../defined.ts'
+import { tooRisky } from '../errors.ts'
 import { pascalCase, withArticle } from '../names.ts'
 import { PageQuery } from '../records/list-query.ts'
 import type { ListQuery } from '../records/list.ts'
@@ -79,6 +80,7 @@ export function mountList(mount: Mount): void {
           ? asCsv(reply, resource.path).send(streamCsv(batches, fields ?? columns, bom))
           : reply.type(`${format}; charset=utf-8`).send(streamNdjson(batches))
       if (format !== 'application/json' && !paged) {
+        await assertMayExport(request.ctx, async () => await list(request.ctx, counted(listed)))
         finished(reply.raw, await request.ctx.beginExport())
         const batches = presentEach(stream(request.ctx, listed), rows =>
           present(mount, request.ctx, rows, shown, rest)
@@ -92,6 +94,18 @@ export function mountList(mount: Mount): void {
       return reply.type(json).send(JSON.stringify({ data: rows, ...page }))
     }
   )
+}
+
+/** Rows of an export for which an API token may not be limited to smaller risks. */
+const largeExport = 10_000
+
+const counted = (query: ListQuery): ListQuery => ({ ...query, limit: 1, count: true })
+
+/** Errors: 403 for a large export with an API token that may not risk it. */
+async function assertMayExport(ctx: Context, count: () => Promise<{ total?: number }>) {
+  if (ctx.principal.access.mayRisk('destructive')) return
+  const { total = 0 } = await count()
+  if (total > largeExport) throw tooRisky('Exports of more than 10,000 rows')
 }
 
 /** Rows whose related records are loaded at a time in an export: they can be large. */

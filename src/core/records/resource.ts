@@ -1,7 +1,7 @@
 import type { TObject, TSchema } from '@sinclair/typebox'
 import type { InferInsertModel, InferSelectModel, SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
-import { actions, definePermission, type Group } from '../access/permissions.ts'
+import { actions, definePermission } from '../access/permissions.ts'
 import { defineOwners } from '../access/reach.ts'
 import {
   columnNamed,
@@ -73,10 +73,10 @@ export interface Definition<
   available?: SQL
   /**
    * Whose the records are: by default, of the users who created them or whom they are assigned to.
-   * `shared` ones are everyone's; `settings` are read by everyone, `administration` by admins, who
-   * write both.
+   * `shared` ones are everyone's, `personal` ones of the user in `user_id` and of admins;
+   * `settings` are read by everyone, `administration` by admins, who write both.
    */
-  access?: 'shared' | 'settings' | 'administration'
+  access?: 'shared' | 'personal' | 'settings' | 'administration'
   /** The field that a record is a membership in, such as `campaign_id`. */
   membershipIn?: string
   /** The column whose transitions are logged. */
@@ -149,15 +149,17 @@ export function defineResource<
 
 /** The columns with the users whom a record belongs to. */
 const ownerColumns = ['created_by', 'assigned_to']
+const personalOwner = ['user_id']
 
 function definePermissions(resource: Resource): void {
   const { name, path, table, schema, summary, access, membershipIn } = resource
-  const group: Group = access === undefined || access === 'shared' ? 'records' : access
-  const isOwned = access === undefined && schema !== undefined
-  for (const action of actions) definePermission(`${path}:${action}`, group, isOwned)
+  const audience = access === undefined || access === 'shared' ? 'records' : access
+  const isOwned = (access === undefined || access === 'personal') && schema !== undefined
+  for (const action of actions) definePermission(`${path}:${action}`, audience, isOwned)
   if (summary) definePermission(`${path}:summary`, 'everyone')
   if (!isOwned) return
-  const owners = ownerColumns.filter(column => column in table)
+  const owners =
+    access === 'personal' ? personalOwner : ownerColumns.filter(column => column in table)
   const key = getTableConfig(table).foreignKeys.find(
     key => key.reference().columns.at(-1)!.name === membershipIn
   )

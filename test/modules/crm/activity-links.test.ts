@@ -82,9 +82,13 @@ t.test('records of a type that the caller may not read are not named', async t =
   const load = async (ctx: Context) => await loadRelated(ctx, [{ links }], relations, ['links'], {})
   const reading = (resource: string): Grant => ({ resource, actions: ['read'], reach: 'all' })
   t.same(await load(withGrants(ctx, [reading('records')])), [{ links: named }])
-  const others = ['accounts', 'leads', 'opportunities'].map(reading)
+  const others = ['activities', 'accounts', 'leads', 'opportunities'].map(reading)
   t.same(await load(withGrants(ctx, others)), [
-    { links: named.filter(({ type }) => type !== 'contact') }
+    {
+      links: named
+        .filter(({ type }) => type !== 'contact')
+        .map(link => (link.type === 'lead' ? { ...link, name: 'website' } : link))
+    }
   ])
 })
 

@@ -1,10 +1,11 @@
 import type { SQL } from 'drizzle-orm'
 import type { Services } from '../../../core/access/context.ts'
-import type { Grant } from '../../../core/access/permissions.ts'
+import type { Grant, Risk } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { acrossOrganizations, organization, ours, rowsOf } from '../../../core/db/sql.ts'
 import { teams } from '../../automation/teams/table.ts'
+import { apiTokens } from '../api-tokens/table.ts'
 import { organizations } from '../organizations/table.ts'
 import { roles } from '../roles/table.ts'
 import { users } from '../users/table.ts'
@@ -46,7 +47,7 @@ export const findCandidates = async (
     sql`select u.organization_id, u.id, u.password_hash, o.slug as organization
       from ${acrossOrganizations(users)} u join ${organizations} o on o.id = u.organization_id
       where (lower(u.username) = lower(${username}) or email_key(u.email) = email_key(${username}))
-        and u.deleted_at is null and u.status = 'active'
+        and u.deleted_at is null and u.status = 'active' and u.kind = 'person'
         and o.slug = coalesce(${slug}, o.slug)
       order by u.organization_id, u.id limit ${maxCandidates}`
   )
@@ -134,6 +135,39 @@ export async function findSessionUser(
       where sessions.id = ${session_id} and ${isOpen}`
   )
   return user
+}
+
+/** Who an API token acts for, and what it is limited to. */
+export interface TokenIdentity extends Identity {
+  token_id: number
+  scopes: string[]
+  risk: Risk
+  rate_limit: number | null
+  allowed_networks: string[]
+  expires_at: string | null
+}
+
+/**
+ * The API token with this ID and one of these secrets, if it is neither deleted nor expired, nor
+ * its user disabled or deleted. Notes that it was used.
+ */
+export async function findToken(
+  { database }: Services,
+  id: number,
+  hash: string
+): Promise<TokenIdentity | undefined> {
+  const [token] = await rowsOf<TokenIdentity>(
+    database,
+    database.point,
+    sql`select ${identity}, t.id as token_id, t.scopes, t.risk, t.rate_limit, t.allowed_networks,
+        t.expires_at, touch_api_token(t.organization_id, t.id, t.last_used_at)
+      from ${acrossOrganizations(apiTokens)} t
+      join ${activeUsers} on u.organization_id = t.organization_id and u.id = t.user_id
+      where t.id = ${id} and t.deleted_at is null
+        and (t.secret_hash = ${hash} or (t.previous_hash = ${hash} and t.previous_until > now()))
+        and (t.expires_at is null or t.expires_at > now())`
+  )
+  return token
 }
 
 /** An active user. */

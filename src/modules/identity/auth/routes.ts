@@ -26,7 +26,7 @@ import { mountSessions } from './session-routes.ts'
 import { authService, tokenLifetime, type Login } from './service.ts'
 
 const tags = [defineTag('auth', 'Login and logout.')]
-for (const permission of ['me:read', 'me:write']) definePermission(permission, 'everyone')
+for (const permission of ['me:read', 'me:write']) definePermission(permission, 'session')
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   for (const schema of [

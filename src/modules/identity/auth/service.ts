@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import type { Context, Principal, Services } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
-import { Access, type Grant } from '../../../core/access/permissions.ts'
+import { Access, type Grant, type Scope } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { begin, oursWithDeleted, rowsOf } from '../../../core/db/sql.ts'
@@ -15,6 +15,7 @@ import { users } from '../users/table.ts'
 import {
   findCandidates,
   findSessionUser,
+  findToken,
   findUser,
   insertSession,
   type Candidate,
@@ -118,6 +119,20 @@ export const authService = {
     return user && principalFor(user, null)
   },
 
+  /** Who an API token acts for; undefined for one that does not work. */
+  async findToken(services: Services, token: string): Promise<TokenLogin | undefined> {
+    const [, id, secret] = /^sx_([1-9]\d{0,14})_([\w-]{43})$/.exec(token) ?? []
+    const found = id && secret && (await findToken(services, Number(id), hashOf(secret)))
+    if (!found) return undefined
+    const { scopes, risk, token_id, rate_limit, allowed_networks, expires_at } = found
+    const principal = principalFor(found, null, { scopes, risk })
+    return {
+      principal: { ...principal, token: { id: token_id, rate_limit } },
+      allowed_networks,
+      expires_at
+    }
+  },
+
   /** The user who is logged in. Errors: 401. */
   async me(ctx: Context): Promise<Static<typeof Me>> {
     const { services, principal } = ctx
@@ -178,23 +193,31 @@ export const authService = {
   }
 }
 
+/** An API token that was sent: where it works from, and until when, if not forever. */
+export interface TokenLogin {
+  principal: Principal
+  allowed_networks: string[]
+  expires_at: string | null
+}
+
 /** By the JSON of their grants: users with equal roles share what is derived from these. */
 const knownAccess = new LRUCache<string, Access>({ max: 1000 })
 
-function accessOf(grants: Grant[]): Access {
-  const key = JSON.stringify(grants)
-  const access = knownAccess.get(key) ?? new Access(grants)
+function accessOf(grants: Grant[], scope?: Scope): Access {
+  const key = JSON.stringify([grants, scope])
+  const access = knownAccess.get(key) ?? new Access(grants, scope)
   knownAccess.set(key, access)
   return access
 }
 
 const principalFor = (
   { organization_id, user_id, grants, team_ids, colleague_ids }: Identity,
-  session_id: number | null
+  session_id: number | null,
+  scope?: Scope
 ): Principal => ({
   organization_id,
   user_id,
-  access: accessOf(grants.flat()),
+  access: accessOf(grants.flat(), scope),
   team_ids,
   colleague_ids,
   session_id

@@ -13,7 +13,7 @@ import {
 } from '../../../core/http/schema.ts'
 import { cursorParameter, limitParameter } from '../../../core/records/list-query.ts'
 import { maxRoleName } from '../roles/table.ts'
-import { statuses } from './table.ts'
+import { kinds, statuses } from './table.ts'
 
 export const fields = {
   username: Name(80, {
@@ -50,6 +50,11 @@ export const fields = {
     example: 'active'
   })
 }
+const kind = OneOf(kinds, {
+  default: 'person',
+  description: 'Kind. A service account has no password: it only acts by API tokens.',
+  example: 'person'
+})
 const password = Text(128, {
   minLength: 8,
   description:
@@ -59,11 +64,20 @@ const password = Text(128, {
 })
 
 // user 1 is the first admin, who cannot be demoted or deleted while there is no other
-export const User = RecordOf('User', 'A person who can log in.', fields, 2)
+export const User = RecordOf(
+  'User',
+  'A person who can log in, or a service account.',
+  { ...fields, kind },
+  2
+)
 export const NewUser = Creation(
   'NewUser',
-  { ...fields, password },
-  ['username', 'email', 'password'],
+  {
+    ...fields,
+    kind,
+    password: { ...password, description: `${password.description} Required for a person.` }
+  },
+  ['username', 'email'],
   { username: 'maria', email: 'maria@example.com', password: 'a quiet harbor 47', role: 'user' }
 )
 export const UserChanges = Change('UserChanges', { ...fields, password }, { role: 'viewer' })

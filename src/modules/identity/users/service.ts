@@ -1,9 +1,10 @@
 import type { Static } from '@sinclair/typebox'
+import { randomBytes } from 'node:crypto'
 import type { Context } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
-import { conflict } from '../../../core/errors.ts'
+import { conflict, invalid, ruleBroken } from '../../../core/errors.ts'
 import { equal, type Filter } from '../../../core/records/filter.ts'
 import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
@@ -17,6 +18,10 @@ import { users } from './table.ts'
 
 const records = repository(userResource)
 const defaultRole = 'user'
+const passwordOfService = () =>
+  ruleBroken('password', 'A service account has no password.', { rule: 'service_account' })
+const missingPassword = () =>
+  invalid([{ pointer: '/password', code: 'required', detail: 'password is required', params: {} }])
 
 export const userService = {
   ...records,
@@ -27,8 +32,14 @@ export const userService = {
    * may do.
    */
   async create(ctx: Context, input: Static<typeof NewUser>) {
-    await assertUncommon(input.password, 'password')
-    assertNotOwnName(input.password, [input.username, input.email], 'password')
+    const { password, kind, username, email } = input
+    if (kind === 'service') {
+      if (password !== undefined) throw passwordOfService()
+    } else {
+      if (password === undefined) throw missingPassword()
+      await assertUncommon(password, 'password')
+      assertNotOwnName(password, [username, email], 'password')
+    }
     return await userService.createUnchecked(ctx, input)
   },
 
@@ -37,7 +48,9 @@ export const userService = {
     const { role, role_ids } = user
     const given = role === undefined && role_ids === undefined ? { role: defaultRole } : user
     const roles = (await rolesFor(ctx, given))!
-    const password_hash = await ctx.services.passwords.hash(password)
+    // nobody knows the one of a service account
+    const secret = password ?? randomBytes(32).toString('base64url')
+    const password_hash = await ctx.services.passwords.hash(secret)
     return await records.create(ctx, { ...user, ...roles, password_hash })
   },
 
@@ -58,6 +71,7 @@ export const userService = {
     const user = await keepingAnAdmin(ctx, async ctx => {
       const before = await records.lock(ctx, id)
       await assertCovered(ctx, before.role_ids)
+      if (password !== undefined && before.kind === 'service') throw passwordOfService()
       const roles = await rolesFor(ctx, changes, before)
       const { role: _, role_ids: __, ...others } = changes
       const user = await records.update(ctx, id, { ...others, ...roles, ...secret }, versions)

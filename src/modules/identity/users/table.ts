@@ -9,6 +9,7 @@ import {
 import { maxRoleName } from '../roles/table.ts'
 import { check, pgTable, sql, uniqueIndex, varchar } from '../../../core/db/drizzle.ts'
 
+export const kinds = ['person', 'service'] as const
 export const statuses = ['active', 'disabled'] as const
 export const searchable = ['username', 'first_name', 'last_name', 'email'] as const
 export const filterable = [
@@ -17,6 +18,7 @@ export const filterable = [
   'last_name',
   'email',
   'role',
+  'kind',
   'status',
   'created_at',
   'updated_at'
@@ -41,6 +43,7 @@ export const users = pgTable(
     /** The name of the first role. */
     role: varchar({ length: maxRoleName }).notNull().default('user'),
     role_ids: idList(),
+    kind: varchar({ length: 10, enum: kinds }).notNull().default('person'),
     status: varchar({ length: 20, enum: statuses }).notNull().default('active'),
     search_text: searchText(searchable)
   },

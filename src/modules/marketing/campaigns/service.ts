@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { defined } from '../../../core/defined.ts'
+import { tooRisky } from '../../../core/errors.ts'
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { FilterLanguage } from '../../../core/records/filter-language.ts'
 import { equal } from '../../../core/records/filter.ts'
@@ -38,6 +39,8 @@ const keyOf = ({ campaign_id, resource, filter }: AddMembers) =>
 
 const records = repository(campaignResource)
 const batchSize = 1000
+/** Records that an API token needs no further right to change at once. */
+const massChange = 100
 
 // stored filters have no virtual filters, which depend on the time and the caller
 const members = {
@@ -108,6 +111,8 @@ export const campaignService = {
       sort: [{ field: 'id', descending: false }],
       limit: batchSize
     })
+    if (data.length > massChange && !ctx.principal.access.mayRisk('destructive'))
+      throw tooRisky('Changes of more than 100 records')
     const inputs = data.map(({ id }) => ({ campaign_id, [field]: id }))
     const added = await campaignMemberService.createMany(ctx, inputs)
     return has_more ? { added, rest: { ...job, after: data.at(-1)!.id } } : { added }
