@@ -11,7 +11,7 @@ COPY --from=packages /app/node_modules node_modules
 COPY package.json ./
 COPY drizzle drizzle
 COPY src src
-COPY scripts/organization.ts scripts/password.ts scripts/
+COPY scripts/migrate.ts scripts/organization.ts scripts/password.ts scripts/
 USER node
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \

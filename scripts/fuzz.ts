@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import postgres from 'postgres'
 import { pino } from 'pino'
 import { buildApp } from '../src/app.ts'
+import { embeddedRole } from '../src/bootstrap/application-role.ts'
 import { createOrganization } from '../src/bootstrap/organizations.ts'
 import { Actor } from './fuzz/actors.ts'
 import type { Document } from './fuzz/document.ts'
@@ -26,7 +27,9 @@ const admin = postgres(cluster.url, { max: 1, onnotice: () => {} })
 await admin.unsafe(`create database test_fuzz_${process.pid} template ${cluster.template}`)
 const app = await buildApp(
   {
-    database_url: cluster.url.replace(/postgres$/, `test_fuzz_${process.pid}`),
+    database_url: cluster.url
+      .replace('//postgres@', `//${embeddedRole}@`)
+      .replace(/postgres$/, `test_fuzz_${process.pid}`),
     redis_url: undefined,
     jwt_secret: 'a secret of the fuzzer, longer than 32 bytes',
     cors_origins: [],

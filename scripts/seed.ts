@@ -1,6 +1,7 @@
 // Creates demo data of all resources: npm run seed -- --contacts 10000 [--seed 1]
 // It adds to the data of `npm start`, even while the server is running.
 import { parseArgs } from 'node:util'
+import postgres from 'postgres'
 import { describeDatabase, withServices } from '../src/bootstrap/boot.ts'
 import { createFirstAdmin } from '../src/bootstrap/first-admin.ts'
 import { ConfigError, readConfig } from '../src/config.ts'
@@ -20,7 +21,7 @@ async function main() {
   const { contacts, seed, help } = readOptions()
   if (help) return console.log(usage)
   const config = readConfig()
-  await withServices(config, async services => {
+  await withServices(config, async (services, owner_url) => {
     const { generated } = await createFirstAdmin(services, config.admin)
     if (generated)
       console.log(`Admin: ${config.admin.username}   password: ${generated}   (shown only now)`)
@@ -29,11 +30,14 @@ async function main() {
       select id from organizations order by id limit 1`
     const ctx = Context.system(services, organization!.id)
     const { names, password } = await createDemoData(ctx, contacts, seed)
-    // otherwise the first searches are planned for empty tables; it may take more than a statement
-    await pool.begin(async sql => {
-      await sql`set local statement_timeout = 0`
-      await sql`analyze`
+    // otherwise the first searches are planned for empty tables
+    const owner = postgres(owner_url, {
+      max: 1,
+      onnotice: () => {}, // of tables that it may not analyze
+      connection: { statement_timeout: 0 }
     })
+    await owner`analyze`
+    await owner.end()
     console.log(`Scoring model "Engagement" scores leads, and two rules assign new ones: see
 /api/scoring-models and /api/assignment-rules
 New users: ${names.join(', ')}

@@ -9,6 +9,8 @@ export interface Config {
   public_url: string
   /** undefined: the embedded Postgres, in `data_dir`. */
   database_url: string | undefined
+  /** Of the role that owns the schema. undefined: `database_url` is. */
+  database_migration_url: string | undefined
   /** undefined: the cache is only in this process. */
   redis_url: string | undefined
   data_dir: string
@@ -134,6 +136,9 @@ export function adminFrom(
 /** The settings in an environment. Errors: ConfigError for the first invalid one. */
 export function configFrom(env: Environment): Config {
   const database_url = url(env, 'DATABASE_URL', ['postgres:', 'postgresql:'])
+  const database_migration_url = url(env, 'DATABASE_MIGRATION_URL', ['postgres:', 'postgresql:'])
+  if (database_migration_url !== undefined && database_url === undefined)
+    refuse('DATABASE_MIGRATION_URL', 'is of no use without DATABASE_URL, of the same database')
   const log_level = env.LOG_LEVEL || 'info'
   const trust_proxy = proxies(env)
   const port = integer(env, 'PORT', 3000, 0, 65_535)
@@ -142,6 +147,7 @@ export function configFrom(env: Environment): Config {
     host: env.HOST || '127.0.0.1',
     public_url: url(env, 'PUBLIC_URL', ['http:', 'https:']) ?? `http://127.0.0.1:${port}`,
     database_url,
+    database_migration_url,
     redis_url: url(env, 'REDIS_URL', ['redis:', 'rediss:']),
     data_dir: env.DATA_DIR || '.data',
     jwt_secret: secret(env, database_url),

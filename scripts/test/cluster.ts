@@ -3,12 +3,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import postgres from 'postgres'
+import { createEmbeddedRole, embeddedRole } from '../../src/bootstrap/application-role.ts'
 import {
   startEmbeddedPostgres,
   type EmbeddedPostgres
 } from '../../src/bootstrap/embedded-postgres.ts'
 
-/** Postgres server with a migrated database, which each test copies. */
+/** Postgres server with a migrated database, which each test copies. `url` is the owner's. */
 export interface Cluster {
   url: string
   template: string
@@ -25,6 +26,7 @@ export async function startCluster(): Promise<Cluster> {
   const { server, remove } = await startServer()
   const template = `template_${hashOfMigrations()}`
   const admin = postgres(server.url, { max: 1, onnotice: () => {} })
+  await createEmbeddedRole(admin)
   await dropStaleDatabases(admin, template)
   await createTemplate(admin, server.url, template)
   await admin.end()
@@ -67,6 +69,7 @@ function hashOfMigrations(): string {
   for (const name of readdirSync('drizzle', { recursive: true, encoding: 'utf8' }).toSorted())
     if (/\.(sql|json)$/.test(name)) hash.update(readFileSync(path.join('drizzle', name)))
   hash.update(detector)
+  hash.update(readFileSync('src/bootstrap/application-role.ts'))
   hash.update(readFileSync('node_modules/graphile-worker/package.json'))
   return hash.digest('hex').slice(0, 12)
 }
@@ -88,7 +91,7 @@ async function createTemplate(admin: postgres.Sql, url: string, template: string
   // slow to load, and rarely needed
   const { migrate } = await import('../../src/bootstrap/migrations.ts')
   const draftUrl = url.replace(/postgres$/, draft)
-  await migrate(draftUrl)
+  await migrate(draftUrl, undefined, embeddedRole)
   const database = postgres(draftUrl, { max: 1, onnotice: () => {} })
   await database.unsafe(detector)
   await database.end()

@@ -23,13 +23,14 @@ BEGIN
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attname = 'organization_id'
   LOOP
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', watched);
-    EXECUTE format('CREATE POLICY tenant ON %s USING (assert_tenant(organization_id))', watched);
+    EXECUTE format('CREATE POLICY tenant ON %s TO smartx_tenant USING (assert_tenant(organization_id))', watched);
+    EXECUTE format('CREATE POLICY application ON %s TO smartx_app USING (true)', watched);
   END LOOP;
   -- the queue is of the process, not of an organization
   FOR watched IN
     SELECT oid FROM pg_class WHERE relnamespace = 'graphile_worker'::regnamespace AND relrowsecurity
   LOOP
-    EXECUTE format('CREATE POLICY tenant ON %s USING (true)', watched);
+    EXECUTE format('CREATE POLICY tenant ON %s TO smartx_tenant USING (true)', watched);
   END LOOP;
 END $$;
 

@@ -126,11 +126,11 @@ export async function startEmbeddedPostgres(
   return { url: socketUrl(socket_dir), socket_dir, pid, exited, stop }
 }
 
-/** The URL of the server whose socket is in this folder. */
-export function socketUrl(socket_dir: string): string {
+/** The URL of the server whose socket is in this folder, by default as its superuser. */
+export function socketUrl(socket_dir: string, role = 'postgres'): string {
   // postgres.js decodes a host only if it has a comma; then all of it is the folder, as for pg.
   // psql reads a list and takes the folder before the comma.
-  return `postgres://postgres@${encodeURIComponent(`${socket_dir}/`)},/postgres`
+  return `postgres://${role}@${encodeURIComponent(`${socket_dir}/`)},/postgres`
 }
 
 async function findBinaries(): Promise<{ initdb: string; postgres: string }> {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { runMigrations } from 'graphile-worker'
 import postgres from 'postgres'
+import { excessOf, grantPrivileges } from './application-role.ts'
 import { assertUsable } from './database-checks.ts'
 import { drizzle, migrate as applyPending } from '../core/db/drizzle.ts'
 import { closePool, queuePool } from '../core/db/queue-pool.ts'
@@ -26,11 +27,17 @@ const lockErrors = new Set<unknown>(['55P03', '40P01'])
 
 /**
  * Applies pending migrations, all or none. Processes that start together wait for each other.
- * `url`: `postgres://…`; `report` gets what a migration says about data. Errors: with a message of
- * one line; also when a newer release has migrated the database, which this one would fill with
+ * `url`: `postgres://…` of the role that owns the schema, or of any other one if none is pending;
+ * `role`: that of the application, if it is another one, which then gets its privileges. `report`
+ * gets what a migration says about data, and what the role has too much of. Errors: with a message
+ * of one line; also when a newer release has migrated the database, which this one would fill with
  * what the newer one does not expect.
  */
-export async function migrate(url: string, report = (_line: string) => {}): Promise<void> {
+export async function migrate(
+  url: string,
+  report = (_line: string) => {},
+  role?: string
+): Promise<void> {
   const client = postgres(url, {
     max: 1,
     onnotice: ({ severity, message = '' }) => {
@@ -42,22 +49,25 @@ export async function migrate(url: string, report = (_line: string) => {}): Prom
   try {
     await client`select pg_advisory_lock(${lock})`
     await assertUsable(client)
-    await assertNoNewerRelease(client)
+    const isPending = await hasPending(client)
     // the queue first: our triggers add jobs to it
-    await runMigrations({ pgPool: pool })
+    await runMigrations({ pgPool: pool }).catch(failed)
     await client`set lock_timeout = ${client.unsafe(String(lockTimeout))}`
-    await applyUndisturbed(client, report).catch(failed)
+    await undisturbed(report, async () => {
+      if (isPending) await applyPending(drizzle(client), { migrationsFolder: folder })
+      if (role !== undefined) await restrict(client, role, report)
+    }).catch(failed)
   } finally {
     await closePool(pool)
     await client.end({ timeout: 5 })
   }
 }
 
-/** Applies pending migrations, again as long as other work has a lock that they need. */
-async function applyUndisturbed(client: postgres.Sql, report: (line: string) => void) {
+/** Does `work`, again as long as other work has a lock that it needs. */
+async function undisturbed(report: (line: string) => void, work: () => Promise<void>) {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await applyPending(drizzle(client), { migrationsFolder: folder })
+      return await work()
     } catch (error) {
       const { code } = causeOf(error as Error) as { code?: string }
       if (!lockErrors.has(code) || attempt === maxAttempts) throw error
@@ -71,8 +81,20 @@ async function applyUndisturbed(client: postgres.Sql, report: (line: string) => 
 const causeOf = (error: Error): Error => (error.cause instanceof Error ? error.cause : error)
 
 function failed(error: Error): never {
-  const { message } = causeOf(error)
-  throw new Error(`The database could not be migrated: ${message}`, { cause: error })
+  const { message, code } = causeOf(error) as Error & { code?: string }
+  const advice = code === '42501' ? ': set DATABASE_MIGRATION_URL to the role that owns it' : ''
+  throw new Error(`The database could not be migrated: ${message}${advice}`, { cause: error })
+}
+
+/** Grants the application's role what it needs, and reports what else it has. */
+async function restrict(client: postgres.Sql, role: string, report: (line: string) => void) {
+  const excess = await excessOf(client, role)
+  if (excess !== undefined)
+    report(
+      `DATABASE_URL is of the role ${role}, which ${excess}: an application that is broken into ` +
+        'could change the schema'
+    )
+  if (excess === undefined || excess === 'may create tables') await grantPrivileges(client, role)
 }
 
 /** When each migration of this release was made, in ms since 1970, as the database has it. */
@@ -85,14 +107,24 @@ const known: number[] = (
 /** That of the newest one. */
 export const newestMigration: number = known.at(-1)!
 
-async function assertNoNewerRelease(client: postgres.Sql): Promise<void> {
-  const [table] = await client`select to_regclass('drizzle.__drizzle_migrations') as name`
-  if (table!.name === null) return
-  const applied = await client<{ when: number }[]>`
-    select created_at::float8 as when from drizzle.__drizzle_migrations`
-  if (applied.some(({ when }) => !known.includes(when)))
+/**
+ * Whether migrations are pending. If none is, nothing is tried: even to look for its table, Drizzle
+ * wants to create it. Errors: if a newer release has migrated the database.
+ */
+async function hasPending(client: postgres.Sql): Promise<boolean> {
+  const applied = await appliedMigrations(client).catch(failed)
+  if (applied.some(when => !known.includes(when)))
     throw new Error(
       `The database was migrated by a newer release than ${version}: start that release, or a ` +
         'later one'
     )
+  return !applied.includes(newestMigration)
+}
+
+async function appliedMigrations(client: postgres.Sql): Promise<number[]> {
+  const [table] = await client`select to_regclass('drizzle.__drizzle_migrations') as name`
+  if (table!.name === null) return []
+  const applied = await client<{ when: number }[]>`
+    select created_at::float8 as when from drizzle.__drizzle_migrations`
+  return applied.map(({ when }) => when)
 }

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { migrate } from '../../src/bootstrap/migrations.ts'
-import { application, database, databaseUrl, organization } from '../support/app.ts'
+import { application, database, databaseUrl, organization, settingsOf } from '../support/app.ts'
 import { start } from '../support/process.ts'
 
 /** Creates a database with these options, which is dropped after the test. Returns its URL. */
@@ -31,8 +31,7 @@ t.test('a database that cannot ignore case or hold all text is refused with one 
   ] as const) {
     const url = await databaseWith(t, options)
     await t.rejects(migrate(url), { message: reason })
-    const env = { DATABASE_URL: url, JWT_SECRET: 'x'.repeat(32) }
-    const refused = await start(t, env)
+    const refused = await start(t, settingsOf(url))
     t.equal(await refused.ended, 1)
     t.match(refused.output(), new RegExp(`${reason.source.replace('$', '')}\n$`))
   }

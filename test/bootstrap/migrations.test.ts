@@ -6,10 +6,16 @@ import path from 'node:path'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { drizzle, migrate as apply } from '../../src/core/db/drizzle.ts'
-import { migrate } from '../../src/bootstrap/migrations.ts'
+import { embeddedRole } from '../../src/bootstrap/application-role.ts'
+import { migrate as migrateAs } from '../../src/bootstrap/migrations.ts'
 import { version } from '../../src/version.ts'
-import { application, bearer, caller, database, login } from '../support/app.ts'
+import { application, bearer, caller, database, login, settingsOf } from '../support/app.ts'
 import { run, start } from '../support/process.ts'
+
+/** Migrates as the owner, for the role of the application. */
+const migrate = async (url: string, report?: (line: string) => void) => {
+  await migrateAs(url, report, embeddedRole)
+}
 
 /** A database without any table, and a connection to it. */
 async function emptyDatabase(t: Test) {
@@ -134,10 +140,10 @@ t.test('activities of leads that were converted before follow them', async t => 
 t.test(
   'a database of a newer release is refused with one line; running processes go on',
   async t => {
-    const DATABASE_URL = await database(t)
-    const env = { DATABASE_URL, JWT_SECRET: 'x'.repeat(32), ADMIN_PASSWORD: 'a quiet harbour 47' }
+    const url = await database(t)
+    const env = { ...settingsOf(url), ADMIN_PASSWORD: 'a quiet harbour 47' }
     const running = await start(t, env)
-    const sql = postgres(DATABASE_URL, { max: 1 })
+    const sql = postgres(url, { max: 1 })
     t.teardown(() => sql.end())
     await sql`insert into drizzle.__drizzle_migrations (hash, created_at)
       values ('newer', ${Date.now() + 1e9})`

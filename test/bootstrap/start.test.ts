@@ -5,7 +5,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import t from 'tap'
-import { databaseUrl, redisUrl } from '../support/app.ts'
+import { databaseUrl, redisUrl, settingsOf } from '../support/app.ts'
 import { type Env, start, run, folder } from '../support/process.ts'
 
 type Process = Awaited<ReturnType<typeof start>>
@@ -183,8 +183,7 @@ t.test('with a given database', async t => {
     await admin.end()
   })
   const env = {
-    DATABASE_URL: databaseUrl(name),
-    JWT_SECRET: 'x'.repeat(32),
+    ...settingsOf(databaseUrl(name)),
     ADMIN_PASSWORD: 'a quiet harbour 47'
   }
 
@@ -203,7 +202,7 @@ t.test('with a given database', async t => {
         200,
         'tokens of one process are valid for the others'
       )
-      const client = postgres(env.DATABASE_URL, { max: 1 })
+      const client = postgres(env.DATABASE_MIGRATION_URL, { max: 1 })
       t.same(
         (
           await client`select (select count(*)::int from organizations)

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { database } from '../support/app.ts'
+import { database, settingsOf } from '../support/app.ts'
 import { folder, start } from '../support/process.ts'
 
-const secret = { JWT_SECRET: 'x'.repeat(32), ADMIN_PASSWORD: 'a quiet harbour 47' }
+const ADMIN_PASSWORD = 'a quiet harbour 47'
 /** The lines of a log that are warnings or worse. */
 const complaints = (output: string) =>
   output.split('\n').filter(line => /^\{"level":[456]0/.test(line) || /^\s+at /.test(line))
@@ -33,8 +33,8 @@ t.test('SIGTERM with busy processors exits with 0 and logs no error', async t =>
 })
 
 t.test('after SIGTERM, requests are served for DRAIN_SECONDS', async t => {
-  const DATABASE_URL = await database(t)
-  const process = await start(t, { ...secret, DATABASE_URL, DRAIN_SECONDS: '2' })
+  const settings = settingsOf(await database(t))
+  const process = await start(t, { ...settings, ADMIN_PASSWORD, DRAIN_SECONDS: '2' })
   const stopped = performance.now()
   process.child.kill('SIGTERM')
   await sleep(500)
@@ -51,8 +51,8 @@ t.test('after SIGTERM, requests are served for DRAIN_SECONDS', async t => {
 })
 
 t.test('Ctrl-C does not wait, even behind a load balancer', async t => {
-  const DATABASE_URL = await database(t)
-  const process = await start(t, { ...secret, DATABASE_URL, TRUST_PROXY: '10.0.0.0/8' })
+  const settings = settingsOf(await database(t))
+  const process = await start(t, { ...settings, ADMIN_PASSWORD, TRUST_PROXY: '10.0.0.0/8' })
   const stopped = performance.now()
   process.child.kill('SIGINT')
   t.equal(await process.ended, 0)

@@ -2,7 +2,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import t, { type Test } from 'tap'
-import { application, database, longTimeouts, login, organization, work } from '../support/app.ts'
+import {
+  application,
+  database,
+  longTimeouts,
+  login,
+  organization,
+  ownerOf,
+  work
+} from '../support/app.ts'
 
 /** Locks a table, as `ALTER TABLE` does, until `release` is called. */
 async function lock(t: Test, url: string, table: string) {
@@ -189,13 +197,14 @@ t.test('jobs take turns between organizations', async t => {
   }
   for (let i = 1; i <= 5; i++) await add(greedy, `last_name[in]=B,C${i}`)
   await add(other, 'last_name=B')
-  await sql`create table begun (id int generated always as identity, organization_id bigint)`
-  await sql`create function note_start() returns trigger language plpgsql as $$
+  const owner = ownerOf(app)
+  await owner`create table begun (id int generated always as identity, organization_id bigint)`
+  await owner`create function note_start() returns trigger language plpgsql as $$
     begin
       insert into begun (organization_id) values ((new.payload->>'organization_id')::bigint);
       return new;
     end $$`
-  await sql`create trigger note_start before update on graphile_worker._private_jobs for each row
+  await owner`create trigger note_start before update on graphile_worker._private_jobs for each row
     when (old.locked_at is null and new.locked_at is not null) execute function note_start()`
   await work(app)
   const begun = (await sql`select organization_id from begun order by id`).map(

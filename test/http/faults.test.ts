@@ -5,9 +5,9 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import t from 'tap'
+import { migrateEmbedded, quiet } from '../../src/bootstrap/boot.ts'
 import { startEmbeddedPostgres } from '../../src/bootstrap/embedded-postgres.ts'
-import { migrate } from '../../src/bootstrap/migrations.ts'
-import { application, caller, organization, password } from '../support/app.ts'
+import { application, caller, organization, ownerOf, password } from '../support/app.ts'
 import { type Headers, assertHeaders } from './headers.ts'
 
 /** What a socket answers to these bytes: status, headers in lower case, body. */
@@ -136,7 +136,7 @@ t.test('with a frozen Postgres', async t => {
   t.teardown(async () => {
     await server.stop()
   })
-  await migrate(server.url)
+  await migrateEmbedded(server.socket_dir, quiet)
   const frozen = await application(t, { database_url: server.url, database: {} })
   const home = await organization(frozen)
   const { id } = (
@@ -194,7 +194,7 @@ t.test('an internal error reveals nothing', async t => {
     )
   )
   const home = await organization(broken)
-  await broken.services.database.pool`alter table contacts rename column phone to telephone`
+  await ownerOf(broken)`alter table contacts rename column phone to telephone`
   const answer = await home.call('GET /api/contacts')
   t.match(
     [answer.statusCode, answer.json().detail],

@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { prettyFactory } from 'pino-pretty'
 import t from 'tap'
 import { terminalFormat } from '../../src/http/log.ts'
-import { application, caller, organization } from '../support/app.ts'
+import { application, caller, organization, ownerOf } from '../support/app.ts'
 
 const lines: string[] = []
 const logger = pino({ level: 'info' }, { write: line => void lines.push(line) })
@@ -58,7 +58,7 @@ t.test('on a terminal, a request is one line with its method, path, status and t
 })
 
 t.test('on a terminal, an error has its request ID and its stack', async t => {
-  await app.services.database.pool`alter table contacts rename column phone to telephone`
+  await ownerOf(app)`alter table contacts rename column phone to telephone`
   const [failed, request] = await written(async () => await call('GET /api/contacts'))
   t.match(print(failed!), /^\S+ ERROR: failed \([\w-]+\)\n[^]*column[^]*\n +at /)
   t.match(print(request!), /^\S+ INFO: GET \/api\/contacts 500 [^\n]+\n$/)

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import t from 'tap'
-import { application, caller, organization } from '../support/app.ts'
+import { application, caller, organization, ownerOf } from '../support/app.ts'
 
 /** Makes every write of a contact fail with the SQLSTATE that is its last name. */
 const failOnDemand = `
@@ -19,7 +19,7 @@ t.test('a lack of resources is a 503 that says when to retry; reads go on', asyn
   for (const code of ['53100', '53200', '53300', '53400', '58000', '58030', '25006']) {
     const app = await application(t)
     const { call } = await organization(app)
-    await app.services.database.pool.unsafe(failOnDemand)
+    await ownerOf(app).unsafe(failOnDemand)
     const { id } = (await call('POST /api/contacts', { first_name: 'A', last_name: 'B' })).json()
     t.match((await call('GET /readyz')).json(), { status: 'ok', postgres: 'ok' })
 
@@ -43,7 +43,7 @@ t.test('a lack of resources is a 503 that says when to retry; reads go on', asyn
 t.test('a server that ends or refuses connections is a 503, too', async t => {
   const app = await application(t)
   const { call } = await organization(app)
-  await app.services.database.pool.unsafe(failOnDemand)
+  await ownerOf(app).unsafe(failOnDemand)
   for (const code of ['08006', '57P01', '57P02', '57P03', '57P05']) {
     const failed = await call('POST /api/contacts', { first_name: 'A', last_name: code })
     t.match(
@@ -57,7 +57,7 @@ t.test('a server that ends or refuses connections is a 503, too', async t => {
 t.test('corrupt data is an internal error: to retry does not help', async t => {
   const app = await application(t)
   const { call } = await organization(app)
-  await app.services.database.pool.unsafe(failOnDemand)
+  await ownerOf(app).unsafe(failOnDemand)
   for (const code of ['XX000', 'XX001']) {
     const failed = await call('POST /api/contacts', { first_name: 'A', last_name: code })
     t.match([failed.statusCode, failed.json().code], [500, 'internal'], code)

@@ -1,6 +1,6 @@
 import postgres from 'postgres'
 import t from 'tap'
-import { database } from '../support/app.ts'
+import { database, settingsOf } from '../support/app.ts'
 import { folder, run, start, type Env } from '../support/process.ts'
 
 const password = 'a quiet harbour 47'
@@ -63,9 +63,9 @@ t.test('a second organization is created beside a running server', async t => {
 })
 
 t.test('in a given database', async t => {
-  const DATABASE_URL = await database(t)
-  const env = { DATABASE_URL, JWT_SECRET: 'x'.repeat(32) }
-  const sql = postgres(DATABASE_URL, { max: 1 })
+  const database_url = await database(t)
+  const env = settingsOf(database_url)
+  const sql = postgres(database_url, { max: 1 })
   t.teardown(() => sql.end())
   const counts = async () =>
     (

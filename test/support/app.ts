@@ -4,9 +4,11 @@ import { pino, type Logger } from 'pino'
 import postgres from 'postgres'
 import type { Test } from 'tap'
 import { buildApp, type AppConfig } from '../../src/app.ts'
+import { embeddedRole } from '../../src/bootstrap/application-role.ts'
 import { Context } from '../../src/core/access/context.ts'
 import { Access, type Grant } from '../../src/core/access/permissions.ts'
 import { createOrganization } from '../../src/bootstrap/organizations.ts'
+import { createDatabase, type Sql } from '../../src/core/db/connections.ts'
 import { runPendingJobs } from '../../src/jobs/runner.ts'
 import { conforms } from './document.ts'
 
@@ -18,7 +20,17 @@ const serverUrl = process.env.TEST_POSTGRES_URL ?? 'postgres://run-the-tests-wit
 const template = process.env.TEST_TEMPLATE!
 export const databaseUrl = (name: string) => serverUrl.replace(/postgres$/, name)
 
-/** A migrated database, which is dropped after the test. Returns its URL. */
+/** The URL of the application's role for the URL of the owner of a database; others as they are. */
+export const asApplication = (url: string) => url.replace('//postgres@', `//${embeddedRole}@`)
+
+/** The settings of a process that migrates as the owner and serves as the application's role. */
+export const settingsOf = (url: string) => ({
+  DATABASE_URL: asApplication(url),
+  DATABASE_MIGRATION_URL: url,
+  JWT_SECRET: 'x'.repeat(32)
+})
+
+/** A migrated database, which is dropped after the test. Returns the URL of its owner. */
 export async function database(t: Test): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`
   const admin = postgres(serverUrl, { max: 1, onnotice: () => {} })
@@ -41,8 +53,9 @@ export const longTimeouts = {
 }
 
 /**
- * An application on a database of its own, unless `database_url` names one. Passwords are hashed as
- * cheaply as possible. `extend` adds routes before the application is ready.
+ * An application on a database of its own, unless `database_url` names one. It connects as the
+ * application's role, also if that is the URL of the owner. Passwords are hashed as cheaply as
+ * possible. `extend` adds routes before the application is ready.
  */
 export async function application(
   t: Test,
@@ -53,7 +66,6 @@ export async function application(
   const database_url = config.database_url ?? (await database(t))
   const app = await buildApp(
     {
-      database_url,
       redis_url: undefined,
       jwt_secret: secret,
       cors_origins: [],
@@ -61,25 +73,33 @@ export async function application(
       rate_limit_max: 1_000_000,
       password_cost: { memory: 8, passes: 1 },
       database: { strict_locks: true, timeouts: longTimeouts },
-      ...config
+      ...config,
+      database_url: asApplication(database_url)
     },
     logger
   )
+  const owner = createDatabase(database_url, { timeouts: { statement: 0, lock: 0 } })
   t.teardown(async () => {
+    await owner.close()
     await app.close()
   })
   await extend(app)
   await app.ready()
   databases.set(app, database_url)
+  owners.set(app, owner.pool)
   return app
 }
 
 export type App = Awaited<ReturnType<typeof buildApp>>
 const databases = new WeakMap<App, string>()
+const owners = new WeakMap<App, Sql>()
+
+/** The database of an application as its owner, for what the application's role may not do. */
+export const ownerOf = (app: App): Sql => owners.get(app)!
 
 /** Runs the jobs that are due, as a worker would, until none is left. Errors: if one fails. */
 export async function work(app: App): Promise<void> {
-  await runPendingJobs(app.services, databases.get(app)!, pino({ level: 'silent' }))
+  await runPendingJobs(app.services, asApplication(databases.get(app)!), pino({ level: 'silent' }))
   const failed = await app.services.database
     .pool`select task_identifier, last_error from graphile_worker.jobs where last_error is not null`
   if (failed.length > 0) throw new Error(JSON.stringify(failed))

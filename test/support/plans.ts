@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import type { App } from './app.ts'
+import { ownerOf, type App } from './app.ts'
 
 type Sent = [text: string, values: unknown[]]
 
@@ -49,9 +49,5 @@ export async function plansOf(
 
 /** Updates the statistics that Postgres plans by, however long that takes. */
 export async function analyze(app: App): Promise<void> {
-  const connection = await app.services.database.pool.reserve()
-  await connection`set statement_timeout = 0`
-  await connection`vacuum analyze`
-  await connection`set statement_timeout = '5s'`
-  connection.release()
+  await ownerOf(app)`vacuum analyze`
 }

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { domainToASCII } from 'node:url'
-import { application } from '../../support/app.ts'
+import { application, ownerOf } from '../../support/app.ts'
 
 const app = await application(t)
-const sql = app.services.database.pool
+const sql = ownerOf(app)
 const keyOf = async (email: string) => {
   const [row] = await sql<{ key: string }[]>`select email_key(${email}) as key`
   return row!.key

@@ -1,13 +1,13 @@
 // Row-level security as a detector: no statement may look at a row of another organization.
 import t from 'tap'
-import { application, caller, database, organization } from '../../support/app.ts'
+import { application, caller, database, organization, ownerOf } from '../../support/app.ts'
 import { documentOf } from '../../support/document.ts'
 import { holds, ours, plant, theirs } from '../../support/plant.ts'
 import { readAll } from '../../support/reads.ts'
 
 const database_url = await database(t)
 const app = await application(t, { database_url })
-const sql = app.services.database.pool
+const sql = ownerOf(app)
 
 const tenantUrl = database_url.replace('//postgres@', '//smartx_tenant@')
 

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { application, organization } from '../../support/app.ts'
+import { application, organization, ownerOf } from '../../support/app.ts'
 
 const app = await application(t)
-const sql = app.services.database.pool
+const sql = ownerOf(app)
 
 t.test('every change of a record writes an event', async t => {
   const { call, id: organization_id, admin } = await organization(app)

@@ -1,6 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { application, caller, database, login, organization, work } from '../../support/app.ts'
+import {
+  application,
+  caller,
+  database,
+  login,
+  organization,
+  ownerOf,
+  settingsOf,
+  work
+} from '../../support/app.ts'
 import { start } from '../../support/process.ts'
 import { type Lead, rule, create, model } from './scoring.ts'
 
@@ -16,7 +25,7 @@ t.test('rescoring 5,000 leads reads an index in batches, and no writer waits for
       select ${organization_id}, 'source ' || n % 7,
       (select min(id) from contacts where organization_id = ${organization_id}) + n % 1000
       from generate_series(1, 5000) n`
-  await sql`vacuum analyze`
+  await ownerOf(app)`vacuum analyze`
   const rules = Array.from({ length: 7 }, (_, i) => rule('source', 'eq', `source ${i}`, i + 1))
   const { id } = await model(call, [...rules, rule('contact.company', 'eq', 'Company 3', 100)])
 
@@ -80,9 +89,9 @@ t.test('rescoring 5,000 leads reads an index in batches, and no writer waits for
 })
 
 t.test('a process runs its own jobs and those of a killed process', async t => {
-  const DATABASE_URL = await database(t)
-  const beside = await application(t, { database_url: DATABASE_URL })
-  const env = { DATABASE_URL, JWT_SECRET: 'x'.repeat(32), ADMIN_PASSWORD: 'a quiet harbour 47' }
+  const database_url = await database(t)
+  const beside = await application(t, { database_url })
+  const env = { ...settingsOf(database_url), ADMIN_PASSWORD: 'a quiet harbour 47' }
   const { child, ended, output } = await start(t, env)
   const { token } = await login(beside, 'admin@example.com', 'a quiet harbour 47')
   const call = caller(beside, { authorization: `Bearer ${token}` })

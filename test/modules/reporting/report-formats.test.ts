@@ -1,5 +1,5 @@
 import t from 'tap'
-import { application, organization } from '../../support/app.ts'
+import { application, organization, ownerOf } from '../../support/app.ts'
 import { plansOf } from '../../support/plans.ts'
 import { generateSales } from '../../support/sales-data.ts'
 import { report, names } from './reports.ts'
@@ -176,7 +176,7 @@ t.test('every report reads an index', async t => {
           where organization_id = ${id}`
     }
   })
-  await sql`vacuum analyze`
+  await ownerOf(app)`vacuum analyze`
   for (const name of names) {
     for (const query of ['', 'created_at[gte]=2026-11-01', 'assigned_to[null]=true&tags[any]=1']) {
       for (const plan of await plansOf(app, () =>

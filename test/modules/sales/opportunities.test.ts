@@ -1,5 +1,5 @@
 import t from 'tap'
-import { application, database } from '../../support/app.ts'
+import { application, database, ownerOf } from '../../support/app.ts'
 import { plansOf } from '../../support/plans.ts'
 import { word, organizationWithPipelines } from './pipelines.ts'
 
@@ -171,7 +171,7 @@ t.test('virtual filters of opportunities', async t => {
             where organization_id = ${organization} and source like 'source%'`
       }
     })
-    await sql`vacuum analyze`
+    await ownerOf(app)`vacuum analyze`
     for (const query of [
       'entered_stage=proposal',
       'lead_source=source%207',
