@@ -53,7 +53,11 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(problems)
   if (config.trust_proxy.length === 0) await app.register(proxyWarning)
   await app.register(security, { origins: config.cors_origins })
-  await app.register(authentication, { services, secret: config.jwt_secret })
+  await app.register(authentication, {
+    services,
+    secret: config.jwt_secret,
+    database_url: config.database_url
+  })
   await app.register(limits, { max: config.rate_limit_max })
   await app.register(openapi, { version, public_url: config.public_url })
   await app.register(authorization)

@@ -1,9 +1,10 @@
 import jwt from '@fastify/jwt'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Context, type Principal, type Services } from '../core/access/context.ts'
 import { isWithin } from '../core/access/networks.ts'
 import { assertPermission } from '../core/access/permissions.ts'
+import { listenTo, type Listener } from '../core/db/listener.ts'
 import { forbidden, unauthenticated } from '../core/errors.ts'
 import { tokenLifetime } from '../modules/identity/auth/service.ts'
 import { expiredToken, Principals, type Credential } from './principals.ts'
@@ -32,8 +33,8 @@ const requiredClaims = ['exp', 'sub', 'jti', 'iss', 'aud', 'sid']
  * Finds out who makes a request. It refuses nothing: `authorization` does, after the rate limit
  * has counted the request.
  */
-export const authentication = fp<{ services: Services; secret: string }>(
-  async (app, { services, secret }) => {
+export const authentication = fp<{ services: Services; secret: string; database_url: string }>(
+  async (app, { services, secret, database_url }) => {
     await app.register(jwt, {
       secret,
       sign: {
@@ -58,6 +59,7 @@ export const authentication = fp<{ services: Services; secret: string }>(
     app.decorateRequest('refusal', null)
 
     const principals = new Principals(services, token => app.jwt.verify(token))
+    keepCurrent(app, principals, database_url)
 
     const admit = (request: FastifyRequest, { principal, expires_at, networks }: Credential) => {
       if (expires_at <= Date.now()) {
@@ -94,6 +96,25 @@ export const authentication = fp<{ services: Services; secret: string }>(
     })
   }
 )
+
+/** Has the process notice what changes in others, while it listens for requests. */
+function keepCurrent(app: FastifyInstance, principals: Principals, database_url: string): void {
+  let listener: Listener | undefined
+  app.addHook('onListen', async () => {
+    listener = listenTo('access', database_url, {
+      hear: organization_id => {
+        principals.forgetOrganization(Number(organization_id))
+      },
+      lost: () => {
+        principals.distrust()
+      },
+      regained: () => {
+        principals.trust()
+      }
+    })
+  })
+  app.addHook('onClose', async () => await listener?.stop())
+}
 
 /**
  * Refuses requests without the permission that their route declares. A route that declares neither

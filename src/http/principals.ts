@@ -40,9 +40,9 @@ const tokenIn = (header: string) => bearerToken.exec(header)?.[1]
 const keyOf = (token: string) => hash('sha256', token)
 
 /**
- * The principals of access tokens, by the hash of the token, which itself is not kept. A write to a
- * user or session makes it forget them: in this process before the write is answered, in others
- * within milliseconds.
+ * The principals of credentials, by the hash of the token, which itself is not kept. A write to
+ * what they depend on makes it forget them: in this process before the write is answered, in others
+ * within milliseconds, by Redis or by a notification of Postgres.
  */
 export class Principals {
   readonly #services: Services
@@ -53,6 +53,7 @@ export class Principals {
     ttlResolution: 100
   })
   #invalidations = 0
+  #isTrusted = true
 
   /** `verify` returns the claims of a token, or throws an error of fast-jwt. */
   constructor(services: Services, verify: (token: string) => Claims) {
@@ -63,8 +64,25 @@ export class Principals {
     })
   }
 
+  /** Has the rights of an organization's users looked up anew. */
+  forgetOrganization(organization_id: number): void {
+    this.#forget(accessKey(organization_id))
+  }
+
+  /** Has all rights looked up anew: for every request, until they are trusted again. */
+  distrust(): void {
+    this.#isTrusted = false
+    this.#forget(undefined)
+  }
+
+  trust(): void {
+    this.#forget(undefined)
+    this.#isTrusted = true
+  }
+
   /** The credential in a header, if it is known. */
   peek(header: string): Credential | undefined {
+    if (!this.#isTrusted) return undefined
     const token = tokenIn(header)
     return token === undefined ? undefined : this.#known.get(keyOf(token))
   }
