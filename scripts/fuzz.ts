@@ -35,6 +35,7 @@ const app = await buildApp(
     cors_origins: [],
     trust_proxy: [],
     rate_limit_max: 1_000_000_000,
+    rate_limit_organization_max: 1_000_000_000,
     password_cost: { memory: 8, passes: 1 },
     database: { strict_locks: true }
   },

@@ -56,6 +56,7 @@ async function buildDocument(): Promise<object> {
       cors_origins: [],
       trust_proxy: [],
       rate_limit_max: 1,
+      rate_limit_organization_max: 1,
       password_cost: { memory: 8, passes: 1 }
     },
     pino({ level: 'silent' })

@@ -38,7 +38,7 @@ import users from './modules/identity/users/routes.ts'
 import { version } from './version.ts'
 
 export type AppConfig = ServicesConfig &
-  Pick<Config, 'cors_origins' | 'trust_proxy' | 'rate_limit_max'> &
+  Pick<Config, 'cors_origins' | 'trust_proxy' | 'rate_limit_max' | 'rate_limit_organization_max'> &
   Partial<Pick<Config, 'public_url'>>
 
 /** The application, ready to listen or to be injected into. Its database must be migrated. */
@@ -58,7 +58,11 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
     secret: config.jwt_secret,
     database_url: config.database_url
   })
-  await app.register(limits, { max: config.rate_limit_max })
+  await app.register(limits, {
+    max: config.rate_limit_max,
+    organization_max: config.rate_limit_organization_max,
+    redis_url: config.redis_url
+  })
   await app.register(openapi, { version, public_url: config.public_url })
   await app.register(authorization)
   await app.register(health, { services })

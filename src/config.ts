@@ -20,8 +20,10 @@ export interface Config {
   cors_origins: string[]
   /** Addresses or CIDR ranges of the proxies whose X-Forwarded-For is trusted. */
   trust_proxy: string[]
-  /** Requests per minute and client. */
+  /** Requests per minute of a user, or of a network without a login. */
   rate_limit_max: number
+  /** Requests per minute of all users of an organization. */
+  rate_limit_organization_max: number
   /** Seconds to serve on after SIGTERM, until a load balancer has turned away. */
   drain_seconds: number
   /** Slow statements of one organization at a time, in each process. */
@@ -35,6 +37,9 @@ export class ConfigError extends Error {}
 
 /** Three, unless they could take all processors of a small machine. */
 const defaultSlowStatements = Math.min(3, Math.max(1, availableParallelism() - 1))
+
+/** More requests per minute than a process can serve. */
+const maxRate = 100_000_000
 
 type Environment = Record<string, string | undefined>
 const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
@@ -142,6 +147,8 @@ export function configFrom(env: Environment): Config {
   const log_level = env.LOG_LEVEL || 'info'
   const trust_proxy = proxies(env)
   const port = integer(env, 'PORT', 3000, 0, 65_535)
+  const rate_limit_max = integer(env, 'RATE_LIMIT_MAX', 10_000, 1, maxRate)
+  const tenfold = Math.min(10 * rate_limit_max, maxRate)
   return {
     port,
     host: env.HOST || '127.0.0.1',
@@ -157,7 +164,8 @@ export function configFrom(env: Environment): Config {
     }),
     cors_origins: origins(env),
     trust_proxy,
-    rate_limit_max: integer(env, 'RATE_LIMIT_MAX', 10_000, 1, 100_000_000),
+    rate_limit_max,
+    rate_limit_organization_max: integer(env, 'RATE_LIMIT_ORGANIZATION_MAX', tenfold, 1, maxRate),
     drain_seconds: integer(env, 'DRAIN_SECONDS', trust_proxy.length > 0 ? 5 : 1, 0, 120),
     slow_statements: integer(env, 'SLOW_STATEMENTS', defaultSlowStatements, 1, 50),
     log_level: levels.includes(log_level)

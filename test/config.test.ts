@@ -24,6 +24,7 @@ t.test('an invalid setting is named', t => {
     ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.com/path' }],
     ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
     ['RATE_LIMIT_MAX', { RATE_LIMIT_MAX: '0' }],
+    ['RATE_LIMIT_ORGANIZATION_MAX', { RATE_LIMIT_ORGANIZATION_MAX: 'none' }],
     ['SLOW_STATEMENTS', { SLOW_STATEMENTS: '0' }],
     ['LOG_LEVEL', { LOG_LEVEL: 'loud' }],
     ['DRAIN_SECONDS', { DRAIN_SECONDS: '-1' }],
@@ -44,6 +45,15 @@ t.test('behind a proxy, five seconds are left to notice a stop; without one, one
   t.equal(configFrom({}).drain_seconds, 1)
   t.equal(configFrom({ TRUST_PROXY: '10.0.0.0/8' }).drain_seconds, 5)
   t.equal(configFrom({ TRUST_PROXY: '10.0.0.0/8', DRAIN_SECONDS: '0' }).drain_seconds, 0)
+  t.end()
+})
+
+t.test('an organization has ten times the limit of a user, if nothing else is set', t => {
+  const limitOf = (env: Env) => configFrom(env).rate_limit_organization_max
+  t.equal(limitOf({}), 100_000)
+  t.equal(limitOf({ RATE_LIMIT_MAX: '500' }), 5_000)
+  t.equal(limitOf({ RATE_LIMIT_MAX: '100000000' }), 100_000_000, 'at most the highest one')
+  t.equal(limitOf({ RATE_LIMIT_MAX: '500', RATE_LIMIT_ORGANIZATION_MAX: '800' }), 800)
   t.end()
 })
 

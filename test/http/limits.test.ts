@@ -1,5 +1,5 @@
 import t from 'tap'
-import { application, caller, organization } from '../support/app.ts'
+import { application, caller, organization, type Call } from '../support/app.ts'
 import { assertHeaders } from './headers.ts'
 
 const app = await application(t)
@@ -53,6 +53,64 @@ t.test('rate limits', async t => {
     [200, 429, 200],
     'the header of a trusted proxy is used'
   )
+})
+
+t.test('one organization at its limit does not affect another', async t => {
+  const limited = await application(t, { rate_limit_organization_max: 6 })
+  const home = await organization(limited)
+  const user = await home.user('user') // the first of the six requests
+  for (let i = 0; i < 3; i++) t.equal((await user.call('GET /api/auth/me')).statusCode, 200)
+  for (let i = 1; i >= 0; i--)
+    t.match((await home.call('GET /api/auth/me')).headers, {
+      'ratelimit-policy': '"organization";q=6;w=60',
+      ratelimit: new RegExp(`^"organization";r=${i};t=\\d+$`)
+    })
+  for (const call of [home.call, user.call]) {
+    const refused = await call('GET /api/auth/me')
+    t.equal(refused.statusCode, 429)
+    t.match(refused.json(), {
+      code: 'too_many_requests',
+      detail: 'The limit of each organization is 6 requests per minute.'
+    })
+    t.match(refused.headers, {
+      'retry-after': /^\d+$/,
+      'ratelimit-policy': '"organization";q=6;w=60',
+      ratelimit: /^"organization";r=0;t=\d+$/
+    })
+    assertHeaders(t, 429, refused.headers, 'of an organization')
+  }
+  const other = await organization(limited)
+  t.equal((await other.call('GET /api/auth/me')).statusCode, 200)
+})
+
+t.test('a user at their limit does not use up that of the organization', async t => {
+  const limited = await application(t, { rate_limit_max: 4, rate_limit_organization_max: 8 })
+  const home = await organization(limited)
+  const user = await home.user('user')
+  const statuses = async (call: Call, count: number) => {
+    const found: number[] = []
+    for (let i = 0; i < count; i++) found.push((await call('GET /api/auth/me')).statusCode)
+    return found
+  }
+  t.same(await statuses(user.call, 9), [200, 200, 200, 200, 429, 429, 429, 429, 429])
+  t.same(await statuses(home.call, 4), [200, 200, 200, 429])
+})
+
+t.test('a login is limited per network', async t => {
+  const limited = await application(t, { rate_limit_max: 3 })
+  const { call } = await organization(limited)
+  const login = async (remoteAddress: string) => {
+    const payload = { username: 'nobody', password: 'a wrong one' }
+    return await limited.inject({ method: 'POST', url: '/api/auth/login', remoteAddress, payload })
+  }
+  for (let i = 0; i < 3; i++) t.equal((await login(`2001:db8:1:1::${i}`)).statusCode, 401)
+  const refused = await login('2001:db8:1:1::9')
+  t.equal(refused.statusCode, 429)
+  t.match(refused.headers, { 'ratelimit-policy': '"client";q=3;w=60' })
+  t.equal((await login('2001:db8:1:2::1')).statusCode, 401, 'another network')
+  for (let i = 0; i < 2; i++) await login('127.0.0.1')
+  t.equal((await login('127.0.0.1')).statusCode, 429)
+  t.equal((await call('GET /api/auth/me')).statusCode, 200, 'a user who is logged in there')
 })
 
 t.test('CORS', async t => {

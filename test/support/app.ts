@@ -71,6 +71,7 @@ export async function application(
       cors_origins: [],
       trust_proxy: [],
       rate_limit_max: 1_000_000,
+      rate_limit_organization_max: 10_000_000,
       password_cost: { memory: 8, passes: 1 },
       database: { strict_locks: true, timeouts: longTimeouts },
       ...config,

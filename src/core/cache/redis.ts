@@ -1,5 +1,6 @@
-import { Redis, type RedisOptions } from 'ioredis'
+import { Redis } from 'ioredis'
 import { createHmac } from 'node:crypto'
+import { redisOptions, redisPause, redisPrefix } from '../redis.ts'
 import type { Entry, SharedCache } from './cache.ts'
 
 /** Milliseconds that an entry lives in Redis: its maximum age if no invalidation can reach it. */
@@ -9,20 +10,8 @@ const lifetime = 10_000
  * read that began before a write finds the tombstone.
  */
 const tombstoneLifetime = 10_000
-/** Milliseconds after a failure during which Redis is not used and everything is a miss. */
-const pause = 1_000
 const maxOwedPerRound = 1_000
-const prefix = 'smartx:'
-const channel = 'smartx:invalidated'
-
-/** Measured: with the defaults a dead or frozen Redis held requests for more than 15 seconds. */
-const options = {
-  enableOfflineQueue: false,
-  maxRetriesPerRequest: 0,
-  commandTimeout: 100,
-  connectTimeout: 500,
-  retryStrategy: (attempt: number) => Math.min(attempt * 100, 2_000)
-} satisfies RedisOptions
+const channel = `${redisPrefix}invalidated`
 
 /**
  * The shared tier in Redis. `secret` signs the entries, so that what others put there is a miss.
@@ -39,7 +28,7 @@ class RedisCache implements SharedCache {
   readonly #redis: Redis
   readonly #subscriber: Redis
   readonly #secret: string
-  /** When Redis may be used again, by `performance.now`: the time of day can be set back. */
+  /** Until then everything is a miss; by `performance.now`: the time of day can be set back. */
   #pausedUntil = 0
   /** Keys whose invalidation has not reached Redis, and since when; then Redis is not read. */
   readonly #owed = new Map<string, number>()
@@ -47,18 +36,18 @@ class RedisCache implements SharedCache {
 
   constructor(url: string, secret: string, forget: (key?: string) => void) {
     this.#secret = secret
-    this.#redis = new Redis(url, { ...options, enableAutoPipelining: true })
+    this.#redis = new Redis(url, { ...redisOptions, enableAutoPipelining: true })
     this.#redis.on('error', () => {
       this.#fail()
     })
     this.#subscriber = this.#subscribe(url, forget)
     this.#timer = setInterval(() => {
       if (this.#owed.size > 0) void this.#settle()
-    }, pause).unref()
+    }, redisPause).unref()
   }
 
   #subscribe(url: string, forget: (key?: string) => void): Redis {
-    const subscriber = new Redis(url, options)
+    const subscriber = new Redis(url, redisOptions)
     subscriber.on('error', () => {})
     subscriber.on('close', () => {
       forget()
@@ -83,7 +72,7 @@ class RedisCache implements SharedCache {
   async get(key: string): Promise<Entry | undefined> {
     if (!this.#isUsable()) return undefined
     try {
-      const text = await this.#redis.get(prefix + key)
+      const text = await this.#redis.get(redisPrefix + key)
       return text === null || text === '' ? undefined : this.#open(key, text)
     } catch {
       this.#fail()
@@ -95,7 +84,7 @@ class RedisCache implements SharedCache {
     if (!this.#isUsable()) return
     const rest = `${etag}\n${body}`
     const text = this.#signature(key, rest) + rest
-    this.#redis.set(prefix + key, text, 'PX', lifetime, 'NX').catch(() => {
+    this.#redis.set(redisPrefix + key, text, 'PX', lifetime, 'NX').catch(() => {
       this.#fail()
     })
   }
@@ -124,7 +113,7 @@ class RedisCache implements SharedCache {
   }
 
   #fail(): void {
-    this.#pausedUntil = performance.now() + pause
+    this.#pausedUntil = performance.now() + redisPause
   }
 
   /** Sends owed invalidations once Redis responds again; expired entries are owed no longer. */
@@ -141,7 +130,7 @@ class RedisCache implements SharedCache {
     try {
       const commands = this.#redis.pipeline()
       for (const key of keys)
-        commands.del(prefix + key).set(prefix + key, '', 'PX', tombstoneLifetime)
+        commands.del(redisPrefix + key).set(redisPrefix + key, '', 'PX', tombstoneLifetime)
       const results = await commands.publish(channel, keys.join('\n')).exec()
       if (results?.every(([error]) => error === null)) return true
     } catch {

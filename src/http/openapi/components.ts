@@ -13,10 +13,14 @@ const byName: Record<string, object> = {
     text('k3v9x2a1-1f')
   ),
   RateLimit: header(
-    'Remaining requests (`r`) and seconds until the limit resets (`t`).',
+    'Remaining requests (`r`) and seconds until the limit resets (`t`): of "client", the user or ' +
+      'the address without a login, or of "organization", if fewer remain to it.',
     text('"client";r=9999;t=60')
   ),
-  'RateLimit-Policy': header('Limit: `q` requests per `w` seconds.', text('"client";q=10000;w=60')),
+  'RateLimit-Policy': header(
+    'The limit that `RateLimit` is about: `q` requests per `w` seconds.',
+    text('"client";q=10000;w=60')
+  ),
   'Server-Timing': header('Processing time on the server, in milliseconds.', text('total;dur=1.2')),
   'Access-Control-Allow-Origin': header(
     'Your origin, if it is one of CORS_ORIGINS.',
