@@ -84,8 +84,33 @@ $$;
 --> statement-breakpoint
 SELECT create_built_in_roles(id) FROM organizations;
 --> statement-breakpoint
+CREATE FUNCTION provide_roles() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  PERFORM create_built_in_roles(new.id);
+  RETURN null;
+END $$;
+--> statement-breakpoint
+CREATE TRIGGER provide_roles AFTER INSERT ON organizations FOR EACH ROW EXECUTE FUNCTION provide_roles();
+--> statement-breakpoint
 UPDATE users SET role_ids = array[roles.id] FROM roles
 WHERE roles.organization_id = users.organization_id AND roles.name = users.role;
+--> statement-breakpoint
+-- Processes of the release before know only the name: the roles follow it.
+CREATE FUNCTION follow_role() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM roles
+    WHERE organization_id = new.organization_id AND id = new.role_ids[1] AND lower(name) = lower(new.role)) THEN
+    new.role_ids := array(SELECT id FROM roles
+      WHERE organization_id = new.organization_id AND lower(name) = lower(new.role) AND deleted_at IS NULL);
+  END IF;
+  RETURN new;
+END $$;
+--> statement-breakpoint
+CREATE TRIGGER follow_role_of_new BEFORE INSERT ON users FOR EACH ROW WHEN (new.role_ids = '{}') EXECUTE FUNCTION follow_role();
+--> statement-breakpoint
+CREATE TRIGGER follow_role BEFORE UPDATE ON users FOR EACH ROW
+  WHEN (new.role IS DISTINCT FROM old.role AND new.role_ids = old.role_ids)
+  EXECUTE FUNCTION follow_role();
 --> statement-breakpoint
 CALL watch_records('roles', 'role');
 --> statement-breakpoint

@@ -146,13 +146,20 @@ async function queuePolicies(client: postgres.Sql, role: string): Statements {
   )
 }
 
-export type Excess = 'is a superuser' | 'owns tables' | 'may create tables'
+export type Excess =
+  | 'is a superuser'
+  | 'may create roles or databases'
+  | 'bypasses row-level security'
+  | 'owns tables'
+  | 'may create tables'
 
 /** What a role has that the application's should not; undefined if there is nothing. */
 export async function excessOf(client: postgres.Sql, role: string): Promise<Excess | undefined> {
   const [found] = await client<{ excess: Excess | null }[]>`
     select case
       when rolsuper then 'is a superuser'
+      when rolcreaterole or rolcreatedb then 'may create roles or databases'
+      when rolbypassrls or rolreplication then 'bypasses row-level security'
       when exists (select from pg_class where relnamespace = current_schema()::regnamespace
         and relkind in ('r', 'p') and pg_has_role(rolname, relowner, 'MEMBER')) then 'owns tables'
       when has_schema_privilege(rolname, current_schema(), 'CREATE') then 'may create tables'

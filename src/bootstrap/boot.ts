@@ -94,7 +94,7 @@ async function applicationRole(application: string, owner: string): Promise<stri
   const [{ role, database }, other] = [await identify(application), await identify(owner)]
   if (database !== other.database)
     throw new ConfigError(
-      `DATABASE_MIGRATION_URL is of the database ${other.database}, not ${database} as DATABASE_URL`
+      `DATABASE_MIGRATION_URL names the database ${other.database}, but DATABASE_URL ${database}`
     )
   return role
 }

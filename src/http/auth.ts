@@ -61,30 +61,17 @@ export const authentication = fp<{ services: Services; secret: string; database_
     const principals = new Principals(services, token => app.jwt.verify(token))
     keepCurrent(app, principals, database_url)
 
-    const admit = (request: FastifyRequest, { principal, expires_at, networks }: Credential) => {
-      if (expires_at <= Date.now()) {
-        request.refusal = expiredToken()
-        return
-      }
-      if (networks && !isWithin(request.ip, networks)) {
-        request.refusal = unauthenticated('The API token does not work from here.', 'token_invalid')
-        return
-      }
-      request.principal = principal
-      request.ctx = new Context(services, principal)
-    }
-
     app.addHook('onRequest', (request, _reply, done) => {
       const header = request.headers.authorization
       if (header === undefined || request.routeOptions.config.public) return done()
       const known = principals.peek(header)
       if (known) {
-        admit(request, known)
+        admit(request, services, known)
         return done()
       }
       const identified = principals.identify(header).then(
         credential => {
-          admit(request, credential)
+          admit(request, services, credential)
         },
         (error: Error) => {
           request.refusal = error
@@ -96,6 +83,27 @@ export const authentication = fp<{ services: Services; secret: string; database_
     })
   }
 )
+
+/** Makes a request that of a credential, unless it has expired or is used from elsewhere. */
+function admit(
+  request: FastifyRequest,
+  services: Services,
+  { principal, expires_at, networks }: Credential
+): void {
+  if (expires_at <= Date.now()) {
+    request.refusal = expiredToken()
+    return
+  }
+  if (networks && !isWithin(request.ip, networks)) {
+    request.refusal = unauthenticated(
+      'The API token is not allowed from this address.',
+      'token_invalid'
+    )
+    return
+  }
+  request.principal = principal
+  request.ctx = new Context(services, principal)
+}
 
 /** Has the process notice what changes in others, while it listens for requests. */
 function keepCurrent(app: FastifyInstance, principals: Principals, database_url: string): void {

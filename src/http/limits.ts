@@ -33,8 +33,8 @@ function clientOf({ principal, ip }: FastifyRequest): string {
 }
 
 /**
- * The narrowest first, that of an API token: a request that a limit refuses does not count in the next ones, so that a
- * user at their limit does not use up that of the organization.
+ * The narrowest first, that of an API token: a request that a limit refuses does not count in the
+ * next ones, so that a user at their limit does not use up that of the organization.
  */
 const limitsOf = ({ max, organization_max }: Options): Limit[] => [
   {

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { hash } from 'node:crypto'
 import { accessKey, type Principal, type Services } from '../core/access/context.ts'
 import { unauthenticated } from '../core/errors.ts'
+import { tokenPrefix } from '../modules/identity/api-tokens/secret.ts'
 import { authService } from '../modules/identity/auth/service.ts'
 
 /**
@@ -29,8 +30,6 @@ const trustTime = 5_000
 export const expiredToken = () =>
   unauthenticated('The token has expired. Refresh the session.', 'token_expired')
 
-/** What API tokens begin with; no access token does. */
-const tokenPrefix = 'sx_'
 /** Keys whose invalidation may change what a credential allows. */
 const concerns = /^session\/|\/(user|api_token)\/|\/access$/
 

@@ -290,7 +290,7 @@ t.test('DATABASE_MIGRATION_URL must be of the same database', async t => {
   const refused = await start(t, { ...settings, DATABASE_MIGRATION_URL: owner })
   t.same(
     [await refused.ended, refused.output()],
-    [1, `DATABASE_MIGRATION_URL is of the database ${name}, not postgres as DATABASE_URL\n`]
+    [1, `DATABASE_MIGRATION_URL names the database ${name}, but DATABASE_URL postgres\n`]
   )
 })
 

@@ -193,7 +193,8 @@ export function mayDo(world: World, person: Person, thing: Thing, action: Action
   const teams = teamsOf(world, person)
   const users = reaches[reach] === 'own' ? [] : teams.flatMap(({ members }) => members)
   if (of.owners.some(owner => owner !== null && [person.id, ...users].includes(owner))) return true
-  const wanted = { read: ['read', 'write'], update: ['write'] }[action as string] ?? []
+  const reading = ['read', 'write']
+  const wanted = { read: reading, export: reading, update: ['write'] }[action as string] ?? []
   return world.shares.some(
     ({ thing: shared, user_id, team_id, access }) =>
       shared === of &&

@@ -59,11 +59,16 @@ export class Context {
   readonly #transaction: Transaction | undefined
   readonly #reached: Reached
 
-  constructor(services: Services, principal: Principal, transaction?: Transaction) {
+  constructor(
+    services: Services,
+    principal: Principal,
+    transaction?: Transaction,
+    reached = Reached.by(principal.access)
+  ) {
     this.services = services
     this.principal = principal
     this.#transaction = transaction
-    this.#reached = Reached.by(principal.access)
+    this.#reached = reached
   }
 
   /** A context of the system itself, which may do everything. */
@@ -89,6 +94,13 @@ export class Context {
   get unlimited(): Context {
     const principal = { ...this.principal, access: Access.unlimited }
     return new Context(this.services, principal, this.#transaction)
+  }
+
+  /** The same, for reading what is exported: only what the caller may export is there. */
+  get exporting(): Context {
+    const { principal, services } = this
+    const reached = Reached.by(principal.access, 'export')
+    return new Context(services, principal, this.#transaction, reached)
   }
 
   get organization_id(): number {
@@ -230,7 +242,7 @@ export class Context {
   }
 
   #within(transaction: Transaction): Context {
-    return new Context(this.services, this.principal, transaction)
+    return new Context(this.services, this.principal, transaction, this.#reached)
   }
 
   /**

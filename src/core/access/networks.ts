@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js'
+import { isIP } from 'node:net'
 
 /** Characters of the longest IP address. */
 export const maxAddress = 45
@@ -17,19 +18,30 @@ export function networkOf(address: string | undefined): string {
   return `${a}:${b}:${c}:${d}::/64`
 }
 
-const parsed = (network: string) =>
-  network.includes('/')
-    ? ipaddr.parseCIDR(network)
-    : ([ipaddr.process(network), network.includes(':') ? 128 : 32] as const)
+/** The ranges that a text means, with the number of their leading bits. */
+const parsed = (network: string): [ipaddr.IPv4 | ipaddr.IPv6, number] => {
+  const [address = '', bits] = network.split('/')
+  const ip = ipaddr.process(address)
+  return [ip, bits === undefined ? bitsOf(ip) : Number(bits)]
+}
 
-/** Whether a text is an IP address, or a range of them in CIDR notation. */
+const bitsOf = (ip: ipaddr.IPv4 | ipaddr.IPv6) => (ip.kind() === 'ipv4' ? 32 : 128)
+
+/**
+ * Whether a text is an IP address, or a range of them in CIDR notation, whose other bits are zero:
+ * nobody means all addresses by `10.1.1.1/0`, nor an octal number by `010.0.0.1`.
+ */
 export function isNetwork(text: string): boolean {
-  try {
-    parsed(text)
-    return true
-  } catch {
-    return false
-  }
+  const [address = '', bits, ...rest] = text.split('/')
+  const isPlain = isIP(address) !== 0 && rest.length === 0 && !/^::ffff:/i.test(address)
+  if (!isPlain || bits === undefined) return isPlain
+  const [ip, length] = parsed(text)
+  if (!/^\d{1,3}$/.test(bits) || length > bitsOf(ip)) return false
+  const all = ip
+    .toByteArray()
+    .map(byte => byte.toString(2).padStart(8, '0'))
+    .join('')
+  return !all.slice(length).includes('1')
 }
 
 /** Whether an address is in one of some networks, which are valid. */

@@ -14,7 +14,7 @@ export type Group = (typeof groups)[number]
 export const risks = ['read', 'write', 'destructive'] as const
 export type Risk = (typeof risks)[number]
 
-const riskOf: Record<string, Risk> = {
+const riskOfAction: Record<string, Risk> = {
   read: 'read',
   export: 'read',
   create: 'write',
@@ -58,6 +58,18 @@ export function definePermission(permission: string, audience: Audience, isOwned
 /** Whether a permission was defined. */
 export const isPermission = (permission: string): boolean => permissions.has(permission)
 
+const actionOf = (permission: string) => permission.split(':')[1]!
+
+/** What a credential must be allowed to risk to use a permission. */
+export const riskOf = (permission: string): Risk => riskOfAction[actionOf(permission)] ?? 'read'
+
+/** Whether an API token can have a permission: it makes no tokens, users and roles. */
+export function isForTokens(permission: string): boolean {
+  const audience = permissions.get(permission)?.audience
+  if (audience === undefined || audience === 'session' || audience === 'personal') return false
+  return audience !== 'administration' || riskOf(permission) === 'read'
+}
+
 /** Errors: of the program, for a permission that nobody defined; it stops the start. */
 export function assertPermission(permission: string): void {
   if (!isPermission(permission)) throw new Error(`the permission ${permission} is not defined`)
@@ -71,13 +83,13 @@ export class Access {
   /** The system itself may do everything. */
   static readonly unlimited = new Access([])
 
-  readonly grants: readonly Grant[]
+  readonly #grants: readonly Grant[]
   readonly #scope: Scope | undefined
   readonly #reaches = new Map<string, Reach | undefined>()
 
   /** `scope`: limits it for a credential other than a login. */
   constructor(grants: readonly Grant[], scope?: Scope) {
-    this.grants = grants
+    this.#grants = grants
     this.#scope = scope
   }
 
@@ -89,14 +101,7 @@ export class Access {
   #isInScope(permission: string): boolean {
     if (!this.#scope) return true
     const { scopes } = this.#scope
-    const { audience } = permissions.get(permission) ?? {}
-    const action = permission.split(':')[1]!
-    // a token makes no tokens, users or roles
-    const isForbidden =
-      audience === 'session' ||
-      audience === 'personal' ||
-      (audience === 'administration' && action !== 'read' && action !== 'export')
-    return !isForbidden && (scopes.includes('*') || scopes.includes(permission))
+    return isForTokens(permission) && (scopes.includes('*') || scopes.includes(permission))
   }
 
   /** Whose records a permission reaches; undefined without the permission. */
@@ -110,10 +115,10 @@ export class Access {
     const { audience, isOwned } = permissions.get(permission) ?? {}
     const [path, action] = permission.split(':')
     if (audience === 'everyone') return 'all'
-    if (!this.#isInScope(permission) || !this.mayRisk(riskOf[action!] ?? 'read')) return undefined
+    if (!this.#isInScope(permission) || !this.mayRisk(riskOf(permission))) return undefined
     if (audience === 'session') return 'all'
     const group = audience === 'personal' ? 'administration' : audience
-    const granted = this.grants
+    const granted = this.#grants
       .filter(({ resource }) => resource === path || resource === group)
       .filter(({ actions }) => (actions as readonly string[]).includes(action!))
       .map(({ reach }) => reach)
@@ -129,6 +134,21 @@ export class Access {
   /** All permissions, in alphabetical order. */
   permissions(): string[] {
     return [...permissions.keys()].filter(permission => this.can(permission)).toSorted()
+  }
+
+  /** Whether it reaches everything that someone else with another one may reach. */
+  coversRecordsOf(other: Access): boolean {
+    return [...permissions.keys()].every(
+      permission => !other.can(permission) || this.reachOf(permission) === 'all'
+    )
+  }
+
+  /** Whether it reaches only some of the records that it is about. */
+  get isNarrow(): boolean {
+    return [...permissions].some(
+      ([permission, { audience }]) =>
+        audience === 'records' && this.can(permission) && this.reachOf(permission) !== 'all'
+    )
   }
 
   /** Whether it allows all that another one does. */

@@ -11,6 +11,8 @@ export interface OwnedTable {
   owners: readonly string[]
   /** For a membership: the column and the table of what it belongs to instead. */
   parent?: { column: string; table: string }
+  /** Whether single ones can be shared. */
+  isShareable: boolean
 }
 
 const ownedTables = new Map<string, OwnedTable>()
@@ -20,9 +22,9 @@ export function defineOwners(table: string, owned: OwnedTable): void {
   ownedTables.set(table, owned)
 }
 
-/** Whether the records of a resource, by its name, belong to users. */
-export const isOwned = (name: string): boolean =>
-  [...ownedTables.values()].some(owned => owned.name === name)
+/** Whether single records of a resource, by its name, can be shared. */
+export const isShareable = (name: string): boolean =>
+  [...ownedTables.values()].some(owned => owned.name === name && owned.isShareable)
 
 let shareTable: string | undefined
 
@@ -35,6 +37,7 @@ export function defineShares(table: string): void {
 }
 
 type Parameter = (name: string) => string
+type Purpose = 'read' | 'export'
 
 /**
  * The one place that says which records a user reaches: `own` are those created by or assigned to
@@ -43,32 +46,46 @@ type Parameter = (name: string) => string
  */
 export class Reached implements Limiter {
   readonly #access: Access
-  static readonly #known = new WeakMap<Access, Reached>()
-
-  private constructor(access: Access) {
-    this.#access = access
+  readonly #purpose: Purpose
+  static readonly #known: Record<Purpose, WeakMap<Access, Reached>> = {
+    read: new WeakMap(),
+    export: new WeakMap()
   }
 
-  /** What those with this access reach. */
-  static by(access: Access): Reached {
-    const known = this.#known.get(access) ?? new Reached(access)
-    this.#known.set(access, known)
+  private constructor(access: Access, purpose: Purpose) {
+    this.#access = access
+    this.#purpose = purpose
+  }
+
+  /** What those with this access reach; `export`: what they may also export of what they read. */
+  static by(access: Access, purpose: Purpose = 'read'): Reached {
+    const all = this.#known[purpose]
+    const known = all.get(access) ?? new Reached(access, purpose)
+    all.set(access, known)
     return known
+  }
+
+  /** What may be done to a record is only done to one that may be read. */
+  #neededFor(limit: Limit): Limit[] {
+    if (limit.action === 'read')
+      return this.#purpose === 'read' ? [limit] : [limit, { ...limit, action: 'export' }]
+    return limit.action === 'create' ? [limit] : [{ ...limit, action: 'read' }, limit]
   }
 
   #reachOf({ table, action }: Limit): Reach | undefined {
     const owned = ownedTables.get(table)
-    return owned ? this.#access.reachOf(`${owned.path}:${action}`) : 'all'
+    if (!owned) return 'all'
+    return this.#access.reachOf(`${owned.path}:${action === 'reassign' ? 'update' : action}`)
   }
 
   keyOf(limit: Limit): string {
-    return neededFor(limit)
+    return this.#neededFor(limit)
       .map(one => this.#reachOf(one) ?? 'none')
       .join('+')
   }
 
   conditionOf(limit: Limit, parameter: Parameter): string {
-    const conditions = neededFor(limit).map(one => this.#conditionFor(one, parameter))
+    const conditions = this.#neededFor(limit).map(one => this.#conditionFor(one, parameter))
     return `(${conditions.join(' and ')})`
   }
 
@@ -77,16 +94,15 @@ export class Reached implements Limiter {
     if (reach === 'all') return 'true'
     if (reach === undefined) return 'false'
     const { action, table, alias } = limit
+    const { parent } = ownedTables.get(table)!
+    // what is not there yet belongs to whom its parent belongs to: the alias is that of the parent
+    if (action === 'create') return belongsTo({ ...limit, table: parent!.table }, reach, parameter)
     if (!alias.includes('.')) return belongsTo(limit, reach, parameter)
     return existsIn(table, alias, parameter, alias =>
       belongsTo({ action, table, alias }, reach, parameter)
     )
   }
 }
-
-/** What may be done to a record is only done to one that may be read. */
-const neededFor = (limit: Limit): Limit[] =>
-  limit.action === 'read' ? [limit] : [{ ...limit, action: 'read' }, limit]
 
 /** The condition that the row of a table whose ID a column has meets another one. */
 function existsIn(
@@ -102,14 +118,14 @@ function existsIn(
 }
 
 function belongsTo({ action, table, alias }: Limit, reach: Reach, parameter: Parameter): string {
-  const { name, owners, parent } = ownedTables.get(table)!
+  const { name, owners, parent, isShareable } = ownedTables.get(table)!
   if (parent)
     return existsIn(parent.table, `${alias}.${parent.column}`, parameter, alias =>
       belongsTo({ action, table: parent.table, alias }, reach, parameter)
     )
   const users = reach === 'own' ? `= ${parameter('actor')}` : `= any(${parameter('colleagues')})`
   const conditions = owners.map(owner => `${alias}.${owner} ${users}`)
-  const access = sharedFor[action]
+  const access = isShareable && sharedFor[action]
   if (access)
     conditions.push(`${alias}.id = any(array(select subject_id from ${shareTable!}
       where organization_id = ${parameter('organization')} and subject_type = '${name}'
@@ -119,5 +135,13 @@ function belongsTo({ action, table, alias }: Limit, reach: Reach, parameter: Par
   return `(${conditions.join(' or ')})`
 }
 
-/** The access that a record must be shared for. To delete it, nobody shares it. */
-const sharedFor: Record<string, string> = { read: '{read,write}', update: '{write}' }
+/**
+ * The access that a record must be shared for. To delete it or to give it to others (`reassign`),
+ * nobody shares it.
+ */
+const sharedFor: Record<string, string> = {
+  read: '{read,write}',
+  export: '{read,write}',
+  create: '{write}',
+  update: '{write}'
+}

@@ -3,7 +3,7 @@
  * after all of them. Transactions that keep to one order never wait for each other in a circle.
  * Processes of two versions exclude each other by these names: to rename one, stop them all first.
  *
- * - `admins`: changes that could leave an organization without an admin
+ * - `admins`: changes of who has which role: an organization keeps an admin, and users their roles
  * - `sales_process`: shared by changes that enter a stage, exclusive for changes of stages
  * - `rotation`: turns of teams, one queue for all teams
  * - `creation`, by keys: records that are only created if there is none with the key

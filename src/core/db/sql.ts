@@ -32,7 +32,7 @@ export interface Statement<Row> {
   /** Where its rows are limited to those that the caller reaches. */
   limits: Limit[]
   /** The statement as it is for some callers, with only the parameters that this adds. */
-  variants: Map<string, Statement<Row>>
+  variants: LRUCache<string, Statement<unknown>>
   /** Never set: it carries the type. */
   row?: Row
 }
@@ -96,8 +96,11 @@ const statementOf = <Row>(
   prepared,
   uses: 0,
   limits: limitsIn(text),
-  variants: new Map()
+  variants: new LRUCache({ max: maxVariants })
 })
+
+/** Sets of reaches for which a statement is kept. */
+const maxVariants = 50
 
 /** A prepared statement stays in each backend for good, at some 17 kB. */
 const maxPrepared = 300
@@ -146,7 +149,8 @@ function withLimits<Row>(
   if (statement.limits.length === 0) return { statement, parameters }
   if (!limiter) throw new Error('a statement that is limited to a caller was run without one')
   const key = statement.limits.map(limit => limiter.keyOf(limit)).join()
-  const variant = statement.variants.get(key) ?? variantOf(statement, parameters.length, limiter)
+  const known = statement.variants.get(key) as Statement<Row> | undefined
+  const variant = known ?? variantOf(statement, parameters.length, limiter)
   statement.variants.set(key, variant)
   return { statement: variant, parameters: [...parameters, ...variant.parameters] }
 }
@@ -169,7 +173,8 @@ function variantOf<Row>(
     `$${parameters + added.push(sql.placeholder(name))}::${types[name]!}`
   const conditions = limits.map(limit => limiter.conditionOf(limit, parameter))
   const filled = text.replaceAll(limitMarker, () => conditions.shift()!)
-  return statementOf(filled, added, prepared)
+  // for those who reach everything, it is prepared as before; others earn it
+  return statementOf(filled, added, prepared && added.length === 0)
 }
 
 /**

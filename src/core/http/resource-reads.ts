@@ -2,9 +2,9 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { finished } from 'node:stream'
 import type { Context } from '../access/context.ts'
+import { assertMayExport } from '../access/risk.ts'
 import type { Entry } from '../cache/cache.ts'
 import { defined } from '../defined.ts'
-import { tooRisky } from '../errors.ts'
 import { pascalCase, withArticle } from '../names.ts'
 import { PageQuery } from '../records/list-query.ts'
 import type { ListQuery } from '../records/list.ts'
@@ -72,7 +72,9 @@ export function mountList(mount: Mount): void {
       const requested = query.read(request.query as Record<string, unknown>)
       const { include, paged, fields, bom, ...rest } = requested
       const format = formatOf(request.headers.accept, formats)
-      if (format !== 'application/json') request.ctx.require(`${resource.path}:export`)
+      const isExport = format !== 'application/json'
+      if (isExport) request.ctx.require(`${resource.path}:export`)
+      const ctx = isExport ? request.ctx.exporting : request.ctx
       const shown = { ...defined({ fields }), include: format === 'text/csv' ? [] : include }
       const listed = { ...rest, ...defined({ fields: columnsFor(mount.relations, shown) }) }
       const send = (batches: AsyncIterable<object[]>) =>
@@ -80,15 +82,15 @@ export function mountList(mount: Mount): void {
           ? asCsv(reply, resource.path).send(streamCsv(batches, fields ?? columns, bom))
           : reply.type(`${format}; charset=utf-8`).send(streamNdjson(batches))
       if (format !== 'application/json' && !paged) {
-        await assertMayExport(request.ctx, async () => await list(request.ctx, counted(listed)))
-        finished(reply.raw, await request.ctx.beginExport())
-        const batches = presentEach(stream(request.ctx, listed), rows =>
-          present(mount, request.ctx, rows, shown, rest)
+        await assertMayExport(ctx, async () => (await list(ctx, counted(listed))).total!)
+        finished(reply.raw, await ctx.beginExport())
+        const batches = presentEach(stream(ctx, listed), rows =>
+          present(mount, ctx, rows, shown, rest)
         )
         return send(await begun(batches))
       }
-      const { data, ...page } = await list(request.ctx, listed)
-      const rows = await present(mount, request.ctx, data, shown, rest)
+      const { data, ...page } = await list(ctx, listed)
+      const rows = await present(mount, ctx, data, shown, rest)
       setNextLink(request, reply, page.next_cursor)
       if (format !== 'application/json') return send(once(rows))
       return reply.type(json).send(JSON.stringify({ data: rows, ...page }))
@@ -96,17 +98,7 @@ export function mountList(mount: Mount): void {
   )
 }
 
-/** Rows of an export for which an API token may not be limited to smaller risks. */
-const largeExport = 10_000
-
 const counted = (query: ListQuery): ListQuery => ({ ...query, limit: 1, count: true })
-
-/** Errors: 403 for a large export with an API token that may not risk it. */
-async function assertMayExport(ctx: Context, count: () => Promise<{ total?: number }>) {
-  if (ctx.principal.access.mayRisk('destructive')) return
-  const { total = 0 } = await count()
-  if (total > largeExport) throw tooRisky('Exports of more than 10,000 rows')
-}
 
 /** Rows whose related records are loaded at a time in an export: they can be large. */
 const presentedAtOnce = 50

@@ -167,7 +167,8 @@ function definePermissions(resource: Resource): void {
     column: membershipIn!,
     table: getTableName(key.reference().foreignTable)
   }
-  defineOwners(getTableName(table), { path, name, owners, ...defined({ parent }) })
+  const isShareable = access === undefined && !parent
+  defineOwners(getTableName(table), { path, name, owners, isShareable, ...defined({ parent }) })
 }
 
 /** All resources, in the order of their definition. */

@@ -76,12 +76,12 @@ export class Statements<Row> {
         column,
         accepts: () => {
           const available = resourceOf(foreignTable)?.available
-          return this.#exists(
-            parameter(column),
-            target,
-            available,
-            reached('read', target, 'target')
+          const isMembership = column.name === resource.membershipIn
+          const isReached = and(
+            reached('read', target, 'target'),
+            isMembership ? reached('create', this.#name, 'target') : undefined
           )
+          return this.#exists(parameter(column), target, available, isReached)
         },
         remains: this.#exists(stored, target)
       }
@@ -117,6 +117,14 @@ export class Statements<Row> {
   /** The condition that the caller may do `action` to the record. */
   #mayDo(action: Action): SQL {
     return reached(action, this.#name)
+  }
+
+  /** The condition that the caller may give the record to whom these columns say, if they do. */
+  #mayReassign(columns: PgColumn[]): SQL | undefined {
+    const owner = columns.find(({ name }) => name === 'assigned_to')
+    if (!owner) return undefined
+    const isUnchanged = sql`${sql.identifier(owner.name)} is not distinct from ${parameter(owner)}`
+    return sql`(${isUnchanged} or ${reached('reassign', this.#name)})`
   }
 
   #exists(value: SQL, target: string, available: SQL = sql`true`, isReached = sql`true`): SQL {
@@ -210,6 +218,7 @@ export class Statements<Row> {
     )
     return {
       references,
+      allowed: and(this.#mayDo('update'), this.#mayReassign(columns))!,
       set: commaSeparated(assigned),
       differs: sql`(${sql.join(different, sql` or `)})`,
       valid
@@ -218,9 +227,9 @@ export class Statements<Row> {
 
   update(fields: string[]): Statement<Row> {
     return this.#compiled(`update ${fields.join()}`, () => {
-      const { set, differs, valid } = this.#changesOf(fields)
+      const { allowed, set, differs, valid } = this.#changesOf(fields)
       return sql`update ${this.#table} set ${set}, ${nextVersion}
-        where ${and(byId, notDeleted, versionMatches, this.#mayDo('update'), differs, ...valid)!}
+        where ${and(byId, notDeleted, versionMatches, allowed, differs, ...valid)!}
         returning ${this.#returning}`
     })
   }
@@ -231,11 +240,11 @@ export class Statements<Row> {
    */
   explainUpdate(fields: string[]): Statement<Row & Values> {
     return this.#compiled(`explainUpdate ${fields.join()}`, () => {
-      const { differs, references, valid } = this.#changesOf(fields)
+      const { allowed, differs, references, valid } = this.#changesOf(fields)
       const checks = valid.map(
         (check, i) => sql`, ${check} as ${sql.identifier(`?${references[i]!.column.name}`)}`
       )
-      return sql`select ${this.#returning}, ${this.#mayDo('update')} as "?update",
+      return sql`select ${this.#returning}, (${allowed}) as "?update",
           ${differs} as "?differs"${sql.join(checks)}
         from ${this.#table} where ${byId} and ${notDeleted} and ${this.#mayDo('read')}`
     })

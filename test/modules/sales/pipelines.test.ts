@@ -175,7 +175,7 @@ t.test('pipelines', async t => {
     const { id } = await create({ pipeline_id: partners })
     t.match((await call(`DELETE /api/pipelines/${partners}`)).json(), {
       status: 409,
-      detail: /has opportunities \(1\)/
+      detail: /has opportunities/
     })
     await call(`DELETE /api/opportunities/${id}`)
     t.equal((await call(`DELETE /api/pipelines/${partners}`)).statusCode, 204)

@@ -167,7 +167,7 @@ t.test('stages', async t => {
     const { id } = await stage('negotiation')
     t.match((await call(`PATCH /api/stages/${id}`, { kind: 'won' })).json(), {
       status: 409,
-      detail: /has opportunities \(1\)/
+      detail: /has opportunities/
     })
     const { id: pipeline_id } = (
       await call('POST /api/pipelines', {
@@ -216,7 +216,7 @@ t.test('deleting a stage', async t => {
     t.match((await call(`DELETE /api/stages/${id}`)).json(), {
       status: 409,
       code: 'conflict',
-      detail: /has opportunities \(1\).*move_to/
+      detail: /has opportunities.*move_to/
     })
     for (const move_to of ['nowhere', 'proposal', 'won']) {
       t.match(

@@ -63,10 +63,15 @@ export function gradeOf(score: number, { A, B, C }: Bands): 'A' | 'B' | 'C' | 'D
 const columnOf = ({ subject, field }: CompiledRule) => languages[subject].columns[field]!
 
 /** The value that a rule looks at, if the caller may read the contact that has it. */
-function shownValueOf(rule: CompiledRule): SQL {
-  const isShown = rule.subject === 'contact' ? reached('read', getTableName(contacts)) : sql`true`
-  return sql`case when ${isShown} then ${columnOf(rule)} end`
-}
+const shownValueOf = (rule: CompiledRule): SQL =>
+  sql`case when ${isShown(rule)} then ${columnOf(rule)} end`
+
+/** Otherwise, rules of one's own would tell what is in the contact. */
+const shownMatchOf = (rule: CompiledRule): SQL =>
+  sql`(coalesce(${isShown(rule)}, false) and ${matchOf(rule)})`
+
+const isShown = ({ subject }: CompiledRule): SQL =>
+  subject === 'contact' ? reached('read', getTableName(contacts)) : sql`true`
 
 /** A lead without a contact matches no rule about contacts, not even one about a missing email. */
 function matchOf(rule: CompiledRule): SQL {
@@ -108,7 +113,7 @@ export function compileRules(rules: ScoringRule[]) {
     )
   const explained = [
     sql`${leads.score}`,
-    ...matches.map((match, i) => sql`${match} as ${sql.identifier(`match${i}`)}`),
+    ...compiled.map((rule, i) => sql`${shownMatchOf(rule)} as ${sql.identifier(`match${i}`)}`),
     ...compiled.map((rule, i) => sql`${shownValueOf(rule)} as ${sql.identifier(`value${i}`)}`)
   ]
   return {

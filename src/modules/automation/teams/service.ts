@@ -2,7 +2,7 @@ import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { everyRow, organization } from '../../../core/db/sql.ts'
-import { conflict, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import { conflict, notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { userService } from '../../identity/users/service.ts'
 import { teamResource } from './resource.ts'
@@ -72,8 +72,14 @@ export const teamService = {
   }
 }
 
-/** Runs `work`, which changes teams, one such change at a time: parents must not form a cycle. */
+/**
+ * Runs `work`, which changes teams, one such change at a time: parents must not form a cycle. Who
+ * changes teams changes what others reach. Errors: 403 for those who may not change users, or who
+ * reach only some records themselves.
+ */
 async function changeTeams<T>(ctx: Context, work: (ctx: Context) => Promise<T>): Promise<T> {
+  ctx.require('users:update')
+  if (ctx.principal.access.isNarrow) throw notGrantable()
   return await ctx.withLocks(['hierarchy'], async ctx => {
     const result = await work(ctx)
     await ctx.forgetAccess()

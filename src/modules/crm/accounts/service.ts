@@ -3,7 +3,7 @@ import type { Context } from '../../../core/access/context.ts'
 import { defined } from '../../../core/defined.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { everyRow } from '../../../core/db/sql.ts'
-import { conflict, ruleBroken } from '../../../core/errors.ts'
+import { conflict, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import type { Filter } from '../../../core/records/filter.ts'
 import type { ListQuery } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
@@ -62,6 +62,10 @@ export const accountService = {
       return await records.update(ctx, id, changes, versions)
     // one at a time: two changes that are valid by themselves can form a cycle together
     return await ctx.withLocks(['hierarchy'], async ctx => {
+      const before = await records.lock(ctx, id, versions)
+      const isKnown = (await records.find(ctx, [parent_id])).length > 0
+      if (!isKnown && parent_id !== before.parent_account_id)
+        throw unknownReference(['parent_account_id'])
       if (await isBelow(ctx, parent_id, id))
         throw ruleBroken(
           'parent_account_id',

@@ -1,5 +1,4 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { defined } from '../../../core/defined.ts'
 import { definePermission } from '../../../core/access/permissions.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
 import { response } from '../../../core/http/responses.ts'
@@ -29,8 +28,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       }
     },
     async ({ ctx, query }) => {
-      const { type, action, id, user_id } = query
-      return await explainAccess(ctx, { type, action, ...defined({ id, user_id }) })
+      return await explainAccess(ctx, query)
     }
   )
 }

@@ -2,8 +2,8 @@ import { Type } from '@sinclair/typebox'
 import { actions } from '../../../core/access/permissions.ts'
 import { explained, Id, Nullable, OneOf, Text } from '../../../core/http/schema.ts'
 
-/** What decides: a role by itself, or the reason for which a record is within its reach. */
-export const reasons = ['role', 'owner', 'team', 'share'] as const
+/** What decides: a role by itself, why a record is within its reach, or what a token lacks. */
+const reasons = ['role', 'owner', 'team', 'share', 'scope'] as const
 
 export const AccessQuery = Type.Object(
   {
@@ -18,7 +18,10 @@ export const AccessQuery = Type.Object(
       Id({ description: 'Record. Without it: whether it is allowed at all.', examples: [1] })
     ),
     user_id: Type.Optional(
-      Id({ description: 'User; others than yourself only for admins.', examples: [1] })
+      Id({
+        description: 'User ID; by default, the caller. Others require `users:read`.',
+        examples: [1]
+      })
     )
   },
   { additionalProperties: false }
@@ -34,10 +37,11 @@ export const AccessExplanation = Type.Object(
             description:
               'role: a role that allows it for all records or, if it is not allowed, the first ' +
               'one; owner: the record was created by or is assigned to the user; team: to a ' +
-              'member of a team of the user; share: the record is shared.',
+              'member of a team of the user; share: the record is shared; scope: the API token ' +
+              'lacks the scope or the risk.',
             example: 'role'
           }),
-          id: Id({ description: 'ID of the role, user, team or share.', example: 1 }),
+          id: Id({ description: 'ID of the role, user, team, share or token.', example: 1 }),
           name: Text(100, { description: 'Name, if it has one.', example: 'admin' })
         },
         {

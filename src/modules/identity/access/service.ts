@@ -1,5 +1,6 @@
+import type { Static } from '@sinclair/typebox'
 import { Context } from '../../../core/access/context.ts'
-import { Access, type Action } from '../../../core/access/permissions.ts'
+import { Access, type Action, type Reach } from '../../../core/access/permissions.ts'
 import { everyRow, reached } from '../../../core/db/sql.ts'
 import { getTableName, sql } from '../../../core/db/drizzle.ts'
 import { invalidParameter, notFound } from '../../../core/errors.ts'
@@ -11,53 +12,64 @@ import { authService } from '../auth/service.ts'
 import { roleService, type Role } from '../roles/service.ts'
 import { shareResource } from '../shares/resource.ts'
 import { userService } from '../users/service.ts'
-import type { reasons } from './schema.ts'
+import type { AccessExplanation, AccessQuery } from './schema.ts'
 
-interface Question {
-  type: string
-  action: Action
-  id?: number
-  user_id?: number
-}
-
-interface Reason {
-  kind: (typeof reasons)[number]
-  id: number
-  name: string
-}
-
-export interface Explanation {
-  allowed: boolean
-  decided_by: Reason | null
-}
+type Question = Static<typeof AccessQuery>
+type Explanation = Static<typeof AccessExplanation>
+type Reason = NonNullable<Explanation['decided_by']>
 
 /**
  * Whether a user may do something to a record, and what decides that. Everyone may ask about
- * themselves, and learns nothing of records that they cannot read. Errors: 400 for an unknown type,
- * 403 about others without the permission to read users, 404 for a user who is not active.
+ * themselves, and learns nothing of records that they cannot read. Errors: 400 for an unknown type;
+ * about others, 403 without the permission to read users, 404 for a user who is not active or a
+ * record that the caller cannot read.
  */
 export async function explainAccess(
   ctx: Context,
   { type, action, id, user_id = ctx.user_id! }: Question
 ): Promise<Explanation> {
-  if (user_id !== ctx.user_id) ctx.require('users:read')
-  const resource = allResources().find(({ name, schema }) => schema && name === type)
-  if (!resource) throw invalidParameter('type', `There is no type ${type}.`, { value: type })
+  const types = allResources().filter(({ schema }) => schema)
+  const resource = types.find(({ name }) => name === type)
+  if (!resource)
+    throw invalidParameter('type', `There is no type ${type}.`, {
+      value: type,
+      allowed: types.map(({ name }) => name)
+    })
+  const as = user_id === ctx.user_id ? ctx : await contextOf(ctx, user_id)
+  // who may not read a record does not learn what others may do to it
+  if (as !== ctx && id !== undefined && !(await reachesRecord(ctx, resource, 'read', id)))
+    throw notFound(resource.label)
+  const permission = `${resource.path}:${action}`
+  const reach = as.principal.access.reachOf(permission)
+  const byRole = await roleFor(ctx, user_id, permission)
+  const { token } = as.principal
+  const refusal = token && reach === undefined ? scopeReason(token.id) : byRole
+  if (reach === undefined) return { allowed: false, decided_by: refusal }
+  if (id === undefined) return { allowed: true, decided_by: byRole }
+  const allowed = await reachesRecord(as, resource, action, id)
+  const isByRole = !allowed || reach === 'all'
+  const reason = isByRole ? undefined : await reasonFor(as, resource, id, { reach, action })
+  return { allowed, decided_by: reason ?? byRole }
+}
+
+/** The context of another user. Errors: 403 without the right to see users, 404. */
+async function contextOf(ctx: Context, user_id: number): Promise<Context> {
+  ctx.require('users:read')
   const { services, organization_id } = ctx
   const principal = await authService.principalOfUser(services, organization_id, user_id)
   if (!principal) throw notFound('active user')
-  const as = new Context(services, principal)
+  return new Context(services, principal)
+}
+
+const scopeReason = (id: number): Reason => ({ kind: 'scope', id, name: `API token ${id}` })
+
+/** The role of a user that reaches farthest with a permission; the first one if none has it. */
+async function roleFor(ctx: Context, user_id: number, permission: string): Promise<Reason | null> {
   const { role_ids } = await userService.get(ctx.unlimited, user_id)
-  const roles = await roleService.findInOrder(ctx, role_ids)
-  const permission = `${resource.path}:${action}`
-  const reach = as.principal.access.reachOf(permission)
-  const widest = roles.find(({ grants }) => new Access(grants).reachOf(permission) === reach)
-  const byRole = roleReason(widest ?? roles[0])
-  if (id === undefined || reach === undefined)
-    return { allowed: reach !== undefined, decided_by: byRole }
-  const allowed = await reachesRecord(as, resource, action, id)
-  const isByRole = !allowed || reach === 'all'
-  return { allowed, decided_by: isByRole ? byRole : await reasonFor(as, resource, id) }
+  const roles = await roleService.findInOrder(ctx.unlimited, role_ids)
+  const all = new Access(roles.flatMap(({ grants }) => grants)).reachOf(permission)
+  const widest = roles.find(({ grants }) => new Access(grants).reachOf(permission) === all)
+  return roleReason(widest ?? roles[0])
 }
 
 const roleReason = (role: Role | undefined): Reason | null =>
@@ -72,38 +84,56 @@ async function reachesRecord(
 ): Promise<boolean> {
   const name = getTableName(table)
   const [row] = await ctx.read(sql`select from ${everyRow(table)}
-    where id = ${id} and ${reached(action === 'export' ? 'read' : action, name)}`)
+    where id = ${id} and ${reached(action, name)}`)
   return row !== undefined
 }
 
+interface Within {
+  reach: Reach
+  action: Action
+}
+
 /** Why a record is within a reach that is not all. */
-async function reasonFor(ctx: Context, resource: Resource, id: number): Promise<Reason | null> {
+async function reasonFor(
+  ctx: Context,
+  resource: Resource,
+  id: number,
+  within: Within
+): Promise<Reason | undefined> {
   const all = ctx.unlimited
   const [found] = await repository(resource).findWithDeleted(all, [id])
   const row = found as unknown as Record<string, unknown>
   const parent = referencesOf(resource).find(({ column }) => column.name === resource.membershipIn)
-  if (parent) return await reasonFor(ctx, parent.to, row[parent.column.name] as number)
-  const owners = new Set([row.created_by, row.assigned_to])
+  if (parent) return await reasonFor(ctx, parent.to, row[parent.column.name] as number, within)
+  const owners = new Set([row.created_by, row.assigned_to, row.user_id])
   if (owners.has(ctx.user_id)) {
     const user = await userService.get(all, ctx.user_id!)
     return { kind: 'owner', id: user.id, name: user.username }
   }
-  const teams = await repository(teamResource).find(all, ctx.principal.team_ids)
+  const team_ids = within.reach === 'team' ? ctx.principal.team_ids : []
+  const teams = await repository(teamResource).find(all, team_ids)
   const team = teams.find(({ leader_id, member_ids }) =>
     [leader_id, ...member_ids].some(member => owners.has(member))
   )
   if (team) return { kind: 'team', id: team.id, name: team.name }
-  return await shareFor(ctx, resource, id)
+  return await shareFor(ctx, resource, id, within.action)
 }
 
-async function shareFor(ctx: Context, { name }: Resource, id: number): Promise<Reason | null> {
+async function shareFor(
+  ctx: Context,
+  { name }: Resource,
+  id: number,
+  action: Action
+): Promise<Reason | undefined> {
   const { data } = await repository(shareResource).list(ctx.unlimited, {
     filters: equal({ subject_type: name, subject_id: id }),
     limit: 200
   })
   const { user_id, principal } = ctx
   const share = data.find(
-    share => share.user_id === user_id || principal.team_ids.includes(share.team_id ?? 0)
+    share =>
+      (share.user_id === user_id || principal.team_ids.includes(share.team_id ?? 0)) &&
+      (action === 'read' || action === 'export' || share.access === 'write')
   )
-  return share ? { kind: 'share', id: share.id, name: share.access } : null
+  return share && { kind: 'share', id: share.id, name: share.access }
 }

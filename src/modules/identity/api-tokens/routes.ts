@@ -67,7 +67,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       }
     },
     async (request, reply) => {
-      const { overlap_hours = defaultOverlap } = request.body
+      const { overlap_hours = defaultOverlap } = request.body ?? {}
       const id = idOf(request)
       const versions = versionsOf(request)
       return sendRecord(

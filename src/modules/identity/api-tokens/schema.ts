@@ -104,22 +104,24 @@ export const IssuedApiToken = Type.Object(
   }
 )
 
-export const Rotation = Type.Object(
-  {
-    overlap_hours: Type.Optional(
-      Type.Integer({
-        format: 'int32',
-        minimum: 0,
-        maximum: 168,
-        description: 'Hours for which the old secret works on. Default: 24.',
-        example: 24
-      })
-    )
-  },
-  {
-    $id: 'Rotation',
-    additionalProperties: false,
-    description: 'How a secret is replaced.',
-    example: { overlap_hours: 24 }
-  }
+export const Rotation = Nullable(
+  Type.Object(
+    {
+      overlap_hours: Type.Optional(
+        Type.Integer({
+          format: 'int32',
+          minimum: 0,
+          maximum: 168,
+          description: 'Hours for which the old secret works on. Default: 24.',
+          example: 24
+        })
+      )
+    },
+    {
+      $id: 'Rotation',
+      additionalProperties: false,
+      description: 'How a secret is replaced.',
+      example: { overlap_hours: 24 }
+    }
+  )
 )

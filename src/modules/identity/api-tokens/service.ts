@@ -1,23 +1,28 @@
 import type { Static } from '@sinclair/typebox'
-import { createHash, randomBytes } from 'node:crypto'
 import type { Context } from '../../../core/access/context.ts'
 import { isNetwork } from '../../../core/access/networks.ts'
-import { isPermission } from '../../../core/access/permissions.ts'
-import { notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
-import { repository, type Versions } from '../../../core/records/repository.ts'
-import type { RowOf } from '../../../core/records/resource.ts'
+import { isForTokens, isPermission, riskOf, risks } from '../../../core/access/permissions.ts'
+import { defined } from '../../../core/defined.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
+import { forbidden, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import { repository, type Versions } from '../../../core/records/repository.ts'
+import type { RowOf } from '../../../core/records/resource.ts'
 import { authService } from '../auth/service.ts'
+import { roleService } from '../roles/service.ts'
+import { assertMayActAs } from '../users/role-assignment.ts'
+import { userService } from '../users/service.ts'
 import { apiTokenResource } from './resource.ts'
 import type { ApiTokenChanges, NewApiToken } from './schema.ts'
+import { formatToken, hashOfSecret, newSecret } from './secret.ts'
 import { apiTokens } from './table.ts'
 
+// its last use is no change of a token: it is not cached, and its deletion is final
 const { cacheKey: _, create, restore: __, ...records } = repository(apiTokenResource)
 type Row = RowOf<typeof apiTokenResource>
 type Issued = Row & { token: string }
+type Settings = Static<typeof ApiTokenChanges>
 
-const hashOf = (token: string) => createHash('sha256').update(token).digest('hex')
 const hour = 3_600_000
 
 export const apiTokenService = {
@@ -25,29 +30,32 @@ export const apiTokenService = {
 
   /**
    * Creates a token and returns it, which nothing does again. Errors: 403 for scopes that the user
-   * does not have, or another user without the permission to change users; 422.
+   * does not have, or for another user who may do more than the caller; 422.
    */
   async issue(
     ctx: Context,
     { user_id = ctx.user_id!, ...input }: Static<typeof NewApiToken>
   ): Promise<Issued> {
     if (user_id !== ctx.user_id) ctx.require('users:update')
-    await assertValid(ctx, user_id, input)
+    const owner = await authService.principalOfUser(ctx.services, ctx.organization_id, user_id)
+    if (!owner) throw unknownReference(['user_id'])
+    assertMayActAs(ctx, user_id, owner.access)
+    const scope = input.scopes.find(scope => scope !== '*' && !owner.access.can(scope))
+    if (scope !== undefined && isPermission(scope)) throw forbidden(scope)
+    assertPossible({ risk: 'read', ...input })
     const secret = newSecret()
-    const row = await create(ctx, { ...input, user_id, secret_hash: hashOf(secret) })
-    return { ...row, token: tokenOf(row, secret) }
+    const row = await create(ctx, { ...input, user_id, secret_hash: hashOfSecret(secret) })
+    return { ...row, token: formatToken(row.id, secret) }
   },
 
   /** Changes a token. Errors: 404, 403, 412, 422. */
-  async update(
-    ctx: Context,
-    id: number,
-    changes: Static<typeof ApiTokenChanges>,
-    versions?: Versions
-  ): Promise<Row> {
+  async update(ctx: Context, id: number, changes: Settings, versions?: Versions): Promise<Row> {
     return await ctx.transaction(async ctx => {
-      const { user_id } = await records.lock(ctx, id, versions)
-      await assertValid(ctx, user_id, changes)
+      const before = await lock(ctx, id, versions)
+      const { expires_at, ...others } = changes
+      const isNew = expires_at !== before.expires_at
+      const expiry = isNew ? (expires_at ?? null) : null
+      assertPossible({ ...before, ...defined(others), expires_at: expiry })
       return await records.update(ctx, id, changes)
     })
   },
@@ -56,21 +64,26 @@ export const apiTokenService = {
   async rotate(ctx: Context, id: number, hours: number, versions?: Versions): Promise<Issued> {
     const secret = newSecret()
     return await ctx.transaction(async ctx => {
-      await records.lock(ctx, id, versions)
+      await lock(ctx, id, versions)
       const row = await records.update(ctx, id, {
         previous_hash: await secretHashOf(ctx, id),
         previous_until: new Date(Date.now() + hours * hour).toISOString(),
-        secret_hash: hashOf(secret)
+        secret_hash: hashOfSecret(secret)
       })
-      return { ...row, token: tokenOf(row, secret) }
+      return { ...row, token: formatToken(id, secret) }
     })
   }
 }
 
-const newSecret = () => randomBytes(32).toString('base64url')
-
-/** The token in full; of it, only the hash of the secret is stored. */
-const tokenOf = ({ id }: Row, secret: string) => `sx_${id}_${secret}`
+/**
+ * A token that nobody else changes. Errors: 404, 412, 403 if its user may do more than the caller.
+ */
+async function lock(ctx: Context, id: number, versions: Versions): Promise<Row> {
+  const row = await records.lock(ctx, id, versions)
+  const [user] = await userService.findWithDeleted(ctx.unlimited, [row.user_id])
+  assertMayActAs(ctx, row.user_id, await roleService.accessOf(ctx, user!.role_ids))
+  return row
+}
 
 async function secretHashOf(ctx: Context, id: number): Promise<string> {
   const row = await ctx.one<{ hash: string }>(sql`select secret_hash as hash
@@ -78,26 +91,26 @@ async function secretHashOf(ctx: Context, id: number): Promise<string> {
   return row!.hash
 }
 
-/** Errors: 422 for an impossible user, scope, network or time; 403 for what the user may not do. */
-async function assertValid(
-  ctx: Context,
-  user_id: number,
-  { scopes = [], allowed_networks = [], expires_at }: Static<typeof ApiTokenChanges>
-): Promise<void> {
-  const owner = await authService.principalOfUser(ctx.services, ctx.organization_id, user_id)
-  if (!owner) throw unknownReference(['user_id'])
+/** Errors: 422 for a scope that no token has or that needs a greater risk, a network, a time. */
+function assertPossible({
+  scopes = [],
+  risk = 'read',
+  allowed_networks = [],
+  expires_at
+}: Settings): void {
   const refuse = (field: string, detail: string, rule: string) => {
     throw ruleBroken(field, detail, { rule })
   }
   for (const [i, scope] of scopes.entries()) {
-    if (scope !== '*' && !isPermission(scope))
-      refuse(`scopes/${i}`, `There is no permission ${scope}.`, 'scope')
-    if (scope !== '*' && !owner.access.can(scope)) throw notGrantable()
+    if (scope === '*') continue
+    if (!isForTokens(scope)) refuse(`scopes/${i}`, `No API token can have ${scope}.`, 'scope')
+    const needed = riskOf(scope)
+    if (risks.indexOf(needed) > risks.indexOf(risk))
+      refuse('risk', `The scope ${scope} requires the risk "${needed}".`, 'risk')
   }
   for (const [i, network] of allowed_networks.entries())
     if (!isNetwork(network))
-      refuse(`allowed_networks/${i}`, `${network} is no address and no range.`, 'network')
+      refuse(`allowed_networks/${i}`, `${network} is neither an address nor a range.`, 'network')
   if (expires_at && Date.parse(expires_at) <= Date.now())
     refuse('expires_at', 'The time must be in the future.', 'future')
-  if (!ctx.principal.access.covers(owner.access)) throw notGrantable()
 }

@@ -8,6 +8,7 @@ import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { begin, oursWithDeleted, rowsOf } from '../../../core/db/sql.ts'
 import { organizationRequired, Problem, ruleBroken, unauthenticated } from '../../../core/errors.ts'
+import { hashOfSecret, parseToken } from '../api-tokens/secret.ts'
 import { organizationService } from '../organizations/service.ts'
 import { roleService } from '../roles/service.ts'
 import { userService } from '../users/service.ts'
@@ -121,8 +122,8 @@ export const authService = {
 
   /** Who an API token acts for; undefined for one that does not work. */
   async findToken(services: Services, token: string): Promise<TokenLogin | undefined> {
-    const [, id, secret] = /^sx_([1-9]\d{0,14})_([\w-]{43})$/.exec(token) ?? []
-    const found = id && secret && (await findToken(services, Number(id), hashOf(secret)))
+    const parsed = parseToken(token)
+    const found = parsed && (await findToken(services, parsed.id, hashOfSecret(parsed.secret)))
     if (!found) return undefined
     const { scopes, risk, token_id, rate_limit, allowed_networks, expires_at } = found
     const principal = principalFor(found, null, { scopes, risk })

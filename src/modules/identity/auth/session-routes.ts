@@ -2,12 +2,13 @@ import type { FastifyInstance } from 'fastify'
 import { problems } from '../../../core/http/operations.ts'
 import { emptyResponse, idOf, idParameter, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
+import { assertCovered } from '../users/role-assignment.ts'
 import { userService } from '../users/service.ts'
 import { SessionList } from './schema.ts'
 import { endSession, endSessions, sessionsOf } from './sessions.ts'
 
 const listed = response(200, 'The open sessions.', Ref(SessionList))
-const lastUse = 'At most a hundred, the last used first. A use is the login or a refresh.'
+const lastUse = 'At most 100, the most recently used first. Logins and refreshes count as use.'
 
 /** One's own sessions, below `/api/auth`. */
 export function mountSessions(app: FastifyInstance, tags: string[]): void {
@@ -102,7 +103,8 @@ export function mountUserSessions(app: FastifyInstance, tags: string[]): void {
       }
     },
     async (request, reply) => {
-      const { id } = await userService.get(request.ctx, idOf(request))
+      const { id, role_ids } = await userService.get(request.ctx, idOf(request))
+      await assertCovered(request.ctx, role_ids)
       await endSessions(request.ctx, id)
       return reply.code(204).send()
     }

@@ -83,7 +83,6 @@ async function insert(
 ): Promise<void> {
   await ctx.rows(sql`insert into ${organizations} (id, name) overriding system value
     values (${ctx.organization_id}, ${name})`)
-  await ctx.rows(sql`select create_built_in_roles(${organization})`)
   await userService.createUnchecked(ctx, { ...admin, role: 'admin' })
   await provision(ctx)
 }

@@ -32,7 +32,7 @@ export const roleService = {
 
   /** Changes a role and what its users may do. Errors: 404, 412, 409 if built in, 422, 403. */
   async update(ctx: Context, id: number, changes: Static<typeof RoleChanges>, versions?: Versions) {
-    return await ctx.transaction(async ctx => {
+    return await ctx.withLocks(['admins'], async ctx => {
       const before = await lockCustom(ctx, id, versions)
       if (changes.grants) assertGrants(ctx, changes.grants)
       const role = await records.update(ctx, id, changes)
@@ -49,8 +49,20 @@ export const roleService = {
       const user = await users.first(ctx, {
         filters: [{ field: 'role_ids', operator: 'any', value: [id] }]
       })
-      if (user) throw conflict(`The role is that of ${user.username} and maybe others.`)
+      if (user)
+        throw conflict(
+          `Users have this role, for example ${user.username}. Give them another role first.`
+        )
       await records.remove(ctx, id)
+    })
+  },
+
+  /** Restores a role. Errors: 404, 409 for a taken name, 403 for more than the caller may do. */
+  async restore(ctx: Context, id: number) {
+    return await ctx.transaction(async ctx => {
+      const role = await records.restore(ctx, id)
+      assertCovers(ctx, role.grants)
+      return role
     })
   },
 
@@ -67,9 +79,9 @@ export const roleService = {
     return found.toSorted((a, b) => ids.indexOf(a.id) - ids.indexOf(b.id))
   },
 
-  /** What the roles together allow. Roles that are deleted allow nothing. */
+  /** What the roles together allow, or would if they were restored. */
   async accessOf(ctx: Context, ids: number[]): Promise<Access> {
-    const roles = await records.find(ctx, ids)
+    const roles = await records.findWithDeleted(ctx, ids)
     return new Access(roles.flatMap(({ grants }) => grants))
   }
 }
@@ -91,14 +103,23 @@ function assertGrants(ctx: Context, grants: readonly Grant[]): void {
       `There is no resource ${grants[unknown]!.resource}. Use one of ${known.join(', ')}.`,
       { rule: 'resource', allowed: known }
     )
+  assertCovers(ctx, grants)
+}
+
+/** Errors: 403 for more than the caller may do. */
+function assertCovers(ctx: Context, grants: readonly Grant[]): void {
   if (!ctx.principal.access.covers(new Access(grants))) throw notGrantable()
 }
 
-/** A role that is not built in, and that nobody else changes. Errors: 404, 412, 409. */
+/**
+ * A role that is not built in, and that nobody else changes. Errors: 404, 412, 409, 403 for one
+ * that allows more than the caller may do.
+ */
 async function lockCustom(ctx: Context, id: number, versions: Versions): Promise<Role> {
   const role = await records.lock(ctx, id, versions)
   if (role.is_built_in)
     throw conflict('Built-in roles cannot be changed. Create a role that is based on it.')
+  assertCovers(ctx, role.grants)
   return role
 }
 

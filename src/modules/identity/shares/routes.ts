@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { isOwned } from '../../../core/access/reach.ts'
+import { isShareable } from '../../../core/access/reach.ts'
 import { problems } from '../../../core/http/operations.ts'
 import {
   createdResponse,
@@ -22,7 +22,7 @@ import { shareService } from './service.ts'
 const routes: FastifyPluginAsyncTypebox = async app => {
   for (const schema of [Share, SharePage, NewShare]) app.addSchema(schema)
   const shareable = allResources()
-    .filter(({ name, membershipIn }) => isOwned(name) && membershipIn === undefined)
+    .filter(({ name }) => isShareable(name))
     .toSorted((a, b) => a.path.localeCompare(b.path))
   for (const [i, resource] of shareable.entries()) {
     mountCreate(app, resource)
@@ -92,7 +92,7 @@ function mountEnd(app: FastifyInstance, resource: Resource, example: number): vo
     {
       config: { permission: `${path}:update` },
       schema: {
-        operationId: `unshare${pascalCase(name)}`,
+        operationId: `delete${pascalCase(name)}Share`,
         summary: `End a share of ${withArticle(label)}`,
         description: `The user or team no longer reaches the ${label} by it.`,
         tags: [path],

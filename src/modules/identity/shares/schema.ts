@@ -11,8 +11,8 @@ const fields = {
   ),
   access: OneOf(shareAccess, {
     description:
-      'What for. read: reading; write: also changing. It allows nothing that the roles of the ' +
-      'user do not allow for other records.',
+      'Access level. read: view the record; write: also change it. It allows nothing that the ' +
+      'roles of the user do not allow for other records.',
     example: 'read'
   })
 }
@@ -24,7 +24,11 @@ export const Share = Type.Object(
     created_at: Instant({ description: 'Creation time.', example: '2026-11-27T09:00:00.000Z' }),
     created_by: Nullable(Id({ description: 'User who shared the record.', example: 1 }))
   },
-  { $id: 'Share', additionalProperties: false, description: 'A record that is shared.' }
+  {
+    $id: 'Share',
+    additionalProperties: false,
+    description: 'A user or team that a record is shared with.'
+  }
 )
 
 export const NewShare = Type.Object(

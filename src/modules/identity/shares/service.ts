@@ -1,6 +1,8 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
-import { notFound, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import { getTableName, sql } from '../../../core/db/drizzle.ts'
+import { ours, reached } from '../../../core/db/sql.ts'
+import { forbidden, notFound, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { equal } from '../../../core/records/filter.ts'
 import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository } from '../../../core/records/repository.ts'
@@ -43,7 +45,7 @@ export const shareService = {
       })
     }
     return await ctx.transaction(async ctx => {
-      await repository(resource).lock(ctx, id)
+      await lock(ctx, resource, id)
       if (user_id !== null && (await userService.findActive(ctx, [user_id])).length === 0)
         throw unknownReference(['user_id'])
       const share = { subject_type: resource.name, subject_id: id, user_id, team_id, access }
@@ -54,12 +56,21 @@ export const shareService = {
   /** Ends a share of a record that the caller may change. Errors: 404, 403. */
   async remove(ctx: Context, resource: Resource, id: number, share_id: number): Promise<void> {
     await ctx.transaction(async ctx => {
-      await repository(resource).lock(ctx, id)
+      await lock(ctx, resource, id)
       const [share] = await records.find(ctx, [share_id])
       if (share?.subject_type !== resource.name || share.subject_id !== id) throw notFound('share')
       await records.remove(ctx, share_id)
     })
   }
+}
+
+/** Errors: 404, 403 for a record that the caller may change only because it is shared. */
+async function lock(ctx: Context, resource: Resource, id: number): Promise<void> {
+  await repository(resource).lock(ctx, id)
+  const table = getTableName(resource.table)
+  const isOurs = await ctx.one(sql`select from ${ours(resource.table)}
+    where id = ${id} and ${reached('reassign', table)}`)
+  if (!isOurs) throw forbidden(`${resource.path}:update`)
 }
 
 const shown = (share: object) =>

@@ -32,9 +32,9 @@ export const fields = {
   role: Name(maxRoleName, {
     default: 'user',
     description:
-      'First role, by name. admin: everything; manager: records of their teams; user: all ' +
-      'records; viewer: reading all records; partner: own records. All but admin only read ' +
-      'settings. Or a role of your own.',
+      'First role, by name. Setting it without `role_ids` replaces all roles of the user. ' +
+      'Built in are admin: everything; manager: records of their teams; user: all records; ' +
+      'viewer: reading all records; partner: own records. All but admin only read settings.',
     example: 'user'
   }),
   role_ids: Type.Array(Id(), {

@@ -10,9 +10,11 @@ import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { endSessions } from '../auth/sessions.ts'
 import { clearUserFailures } from '../auth/throttle.ts'
+import { apiTokenResource } from '../api-tokens/resource.ts'
+import { roleService } from '../roles/service.ts'
 import { roles } from '../roles/table.ts'
 import { userResource } from './resource.ts'
-import { assertCovered, rolesFor } from './roles.ts'
+import { assertCovered, assertMayActAs, rolesFor } from './role-assignment.ts'
 import { UserSummary, type NewUser, type UserChanges } from './schema.ts'
 import { users } from './table.ts'
 
@@ -47,11 +49,13 @@ export const userService = {
   async createUnchecked(ctx: Context, { password, ...user }: Static<typeof NewUser>) {
     const { role, role_ids } = user
     const given = role === undefined && role_ids === undefined ? { role: defaultRole } : user
-    const roles = (await rolesFor(ctx, given))!
     // nobody knows the one of a service account
     const secret = password ?? randomBytes(32).toString('base64url')
     const password_hash = await ctx.services.passwords.hash(secret)
-    return await records.create(ctx, { ...user, ...roles, password_hash })
+    return await ctx.withLocks(['admins'], async ctx => {
+      const roles = (await rolesFor(ctx, given))!
+      return await records.create(ctx, { ...user, ...roles, password_hash })
+    })
   },
 
   /**
@@ -71,7 +75,10 @@ export const userService = {
     const user = await keepingAnAdmin(ctx, async ctx => {
       const before = await records.lock(ctx, id)
       await assertCovered(ctx, before.role_ids)
-      if (password !== undefined && before.kind === 'service') throw passwordOfService()
+      if (password !== undefined) {
+        if (before.kind === 'service') throw passwordOfService()
+        assertMayActAs(ctx, id, await roleService.accessOf(ctx, before.role_ids))
+      }
       const roles = await rolesFor(ctx, changes, before)
       const { role: _, role_ids: __, ...others } = changes
       const user = await records.update(ctx, id, { ...others, ...roles, ...secret }, versions)
@@ -116,6 +123,22 @@ export const userService = {
       await assertCovered(ctx, role_ids)
       await records.remove(ctx, id, versions)
       await endSessions(ctx, id)
+      await removeTokens(ctx, id)
+    })
+  },
+
+  /**
+   * Restores a user, without the API tokens of before. Errors: 404, 409 for a taken name or a role
+   * that was deleted, 403 for a user whose roles allow more than the caller may do.
+   */
+  async restore(ctx: Context, id: number) {
+    return await ctx.withLocks(['admins'], async ctx => {
+      const user = await records.restore(ctx, id)
+      await assertCovered(ctx, user.role_ids)
+      const roles = await roleService.findInOrder(ctx, user.role_ids)
+      if (roles.length < user.role_ids.length)
+        throw conflict('A role of the user was deleted: restore it first.')
+      return await records.update(ctx, id, { role: roles[0]!.name })
     })
   },
 
@@ -144,6 +167,14 @@ export const userService = {
   }
 }
 
+/** Deletes the API tokens of a user, for good. */
+async function removeTokens(ctx: Context, user_id: number): Promise<void> {
+  const tokens = repository(apiTokenResource)
+  const all = ctx.unlimited
+  for await (const found of tokens.stream(all, { filters: equal({ user_id }), fields: ['id'] }))
+    for (const { id } of found) await tokens.remove(all, id)
+}
+
 /**
  * Runs `work` unless it would leave the organization without an active admin; one such change at a
  * time. Errors: 409.
@@ -152,9 +183,9 @@ async function keepingAnAdmin<T>(ctx: Context, work: (ctx: Context) => Promise<T
   return await ctx.withLocks(['admins'], async ctx => {
     const result = await work(ctx)
     const admin = await ctx.one(sql`select from ${ours(users)} join ${ours(roles)}
-        on ${roles.id} = any(${users.role_ids})
+        on ${users.role_ids} @> array[${roles.id}]
       where ${roles.is_built_in} and ${roles.name} = 'admin' and ${users.status} = 'active'
-      limit 1`)
+        and ${users.kind} = 'person' limit 1`)
     if (!admin) throw conflict('This is the last active admin; an organization needs at least one.')
     return result
   })

@@ -1,9 +1,11 @@
 import type { Static } from '@sinclair/typebox'
 import { createHash } from 'node:crypto'
 import type { Context } from '../../../core/access/context.ts'
+import { assertMayChange } from '../../../core/access/risk.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { defined } from '../../../core/defined.ts'
-import { tooRisky } from '../../../core/errors.ts'
+import { ours, reached } from '../../../core/db/sql.ts'
+import { forbidden } from '../../../core/errors.ts'
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { FilterLanguage } from '../../../core/records/filter-language.ts'
 import { equal } from '../../../core/records/filter.ts'
@@ -19,6 +21,7 @@ import { campaignMemberService, responses } from '../campaign-members/service.ts
 import { statuses as memberStatuses } from '../campaign-members/table.ts'
 import { campaignResource } from './resource.ts'
 import { campaignRules } from './rules.ts'
+import { campaigns } from './table.ts'
 import type { AddedMembers, CampaignChanges, NewCampaign, sources } from './schema.ts'
 
 /** Adds those of `resource` that match `filter` to a campaign, from the ID `after` on. */
@@ -28,19 +31,15 @@ export interface AddMembers {
   filter: string
   after: number
 }
-export const addMembers = defineJob<AddMembers & Pick<JobPayload, 'user_id'>>(
-  'add_members',
-  'campaign-members:create'
-)
+type Job = AddMembers & Pick<JobPayload, 'user_id'>
+export const addMembers = defineJob<Job>('add_members', 'campaign-members:create')
 
-/** The same members are added by one job, however often they are requested. */
-const keyOf = ({ campaign_id, resource, filter }: AddMembers) =>
-  `${campaign_id}/${resource}/${createHash('sha256').update(filter).digest('hex')}`
+/** The same members are added by one job, however often a user requests them. */
+const keyOf = ({ campaign_id, resource, filter, user_id }: Job) =>
+  `${campaign_id}/${user_id}/${resource}/${createHash('sha256').update(filter).digest('hex')}`
 
 const records = repository(campaignResource)
 const batchSize = 1000
-/** Records that an API token needs no further right to change at once. */
-const massChange = 100
 
 // stored filters have no virtual filters, which depend on the time and the caller
 const members = {
@@ -89,6 +88,7 @@ export const campaignService = {
   async addByFilter(ctx: Context, campaign_id: number, input: Static<typeof AddedMembers>) {
     return await ctx.transaction(async ctx => {
       await records.get(ctx, campaign_id)
+      if (!(await mayAddTo(ctx, campaign_id))) throw forbidden('campaign-members:create')
       const job = { user_id: ctx.user_id, campaign_id, ...input, after: 0 }
       const { added, rest } = await campaignService.addBatch(ctx, job)
       if (rest) await addMembers.enqueue(ctx, rest, { key: keyOf(rest) })
@@ -102,8 +102,8 @@ export const campaignService = {
     job: Job
   ): Promise<{ added: number; rest?: Job }> {
     const { campaign_id, resource, filter, after } = job
-    const [campaign] = await records.find(ctx, [campaign_id])
-    if (!campaign) return { added: 0 } // deleted in the meantime
+    // deleted, or no longer in reach, in the meantime
+    if (!(await mayAddTo(ctx, campaign_id))) return { added: 0 }
     const { list, language, field } = members[resource]
     const { data, has_more } = await list(ctx, {
       filters: [...language.parse(filter, 'filter'), { field: 'id', operator: 'gt', value: after }],
@@ -111,8 +111,7 @@ export const campaignService = {
       sort: [{ field: 'id', descending: false }],
       limit: batchSize
     })
-    if (data.length > massChange && !ctx.principal.access.mayRisk('destructive'))
-      throw tooRisky('Changes of more than 100 records')
+    assertMayChange(ctx, data.length)
     const inputs = data.map(({ id }) => ({ campaign_id, [field]: id }))
     const added = await campaignMemberService.createMany(ctx, inputs)
     return has_more ? { added, rest: { ...job, after: data.at(-1)!.id } } : { added }
@@ -151,6 +150,13 @@ export const campaignService = {
       lost: sale('count', ['lost'], '&status=lost')
     }
   }
+}
+
+/** Whether there is a campaign whose members the caller may add. */
+async function mayAddTo(ctx: Context, id: number): Promise<boolean> {
+  const [campaign] = await ctx.read(sql`select from ${ours(campaigns)}
+    where id = ${id} and ${reached('create', 'campaign_members', 'campaigns')}`)
+  return campaign !== undefined
 }
 
 interface Tally {

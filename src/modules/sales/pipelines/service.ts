@@ -84,8 +84,7 @@ export const pipelineService = {
           'The default pipeline cannot be deleted: make another one the default first.'
         )
       const count = await stageService.countOpportunities(ctx, id)
-      if (count > 0)
-        throw conflict(`The pipeline has opportunities (${count}): move or delete them first.`)
+      if (count > 0) throw conflict('The pipeline has opportunities: move or delete them first.')
       await records.remove(ctx, id)
     })
   }

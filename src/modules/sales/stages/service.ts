@@ -151,9 +151,7 @@ export const stageService = {
       const count = await stageService.countOpportunities(ctx, pipeline_id, from)
       if (count === 0) return
       if (move_to === undefined)
-        throw conflict(
-          `The stage has opportunities (${count}): specify their new stage in \`move_to\`.`
-        )
+        throw conflict('The stage has opportunities: specify their new stage in `move_to`.')
       const job = { user_id: ctx.user_id, pipeline_id, from, to: move_to }
       await stageService.clear(ctx, job)
       if ((await stageService.countOpportunities(ctx, pipeline_id, from)) > 0)
@@ -278,8 +276,7 @@ async function assertNewKind(
   assertOneOpen(stages)
   await assertNoneBeingCleared(ctx, pipeline_id)
   const count = await stageService.countOpportunities(ctx, pipeline_id, key)
-  if (count > 0)
-    throw conflict(`The stage has opportunities (${count}): its kind cannot be changed.`)
+  if (count > 0) throw conflict('The stage has opportunities: its kind cannot be changed.')
 }
 
 async function assertNotTooMany(ctx: Context, { pipeline_id }: Stage): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Context } from '../../../core/access/context.ts'
+import type { Access } from '../../../core/access/permissions.ts'
 import { notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { roleService } from '../roles/service.ts'
 
@@ -9,10 +10,10 @@ export interface Roles {
 }
 
 /**
- * The roles that are given by name, by ID or both; of an existing user, whose roles are `before`,
- * a record that is sent back with only one of the two changed is understood. Undefined if none are
- * given. Errors: 422 for an unknown role, or a name and IDs that contradict each other; 403 for
- * roles that allow more than the caller may do.
+ * The new roles of a user, by name, by ID or both. Values that are those of `before` are ignored.
+ * If only one of `role` and `role_ids` has changed, it counts; if both have, `role` must be the
+ * first of `role_ids`. Undefined if nothing has changed. Errors: 422 for an unknown role, or if the
+ * two contradict each other; 403 for roles that allow more than the caller may do.
  */
 export async function rolesFor(
   ctx: Context,
@@ -32,6 +33,14 @@ export async function rolesFor(
   const given = roles.map(({ id }) => id)
   await assertCovered(ctx, given)
   return { role: first.name, role_ids: given }
+}
+
+/**
+ * For what lets the caller act as another user: a password, a token. Errors: 403 if that user
+ * reaches what the caller does not.
+ */
+export function assertMayActAs(ctx: Context, user_id: number, access: Access): void {
+  if (user_id !== ctx.user_id && !ctx.principal.access.coversRecordsOf(access)) throw notGrantable()
 }
 
 /** Errors: 403 if these roles allow more than the caller may do. */

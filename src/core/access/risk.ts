@@ -1,0 +1,22 @@
+import { tooRisky } from '../errors.ts'
+import type { Context } from './context.ts'
+
+/** Rows of an export, and records of a change, that a credential needs no further right for. */
+const largestExport = 10_000
+const largestChange = 100
+
+/**
+ * Errors: 403 for a large export with an API token that may not risk it. `count`: the number of
+ * rows, which is only asked for if it matters.
+ */
+export async function assertMayExport(ctx: Context, count: () => Promise<number>): Promise<void> {
+  if (ctx.principal.access.mayRisk('destructive')) return
+  if ((await count()) > largestExport)
+    throw tooRisky(`Exports of more than ${largestExport.toLocaleString('en')} rows`)
+}
+
+/** Errors: 403 for a change of many records with an API token that may not risk it. */
+export function assertMayChange(ctx: Context, records: number): void {
+  if (records > largestChange && !ctx.principal.access.mayRisk('destructive'))
+    throw tooRisky(`Changes of more than ${largestChange} records`)
+}
