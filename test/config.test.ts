@@ -15,6 +15,11 @@ t.test('an invalid setting is named', t => {
     ['DATABASE_URL', { DATABASE_URL: 'mysql://x' }],
     ['REDIS_URL', { REDIS_URL: 'localhost' }],
     ['PUBLIC_URL', { PUBLIC_URL: 'crm.example.com' }],
+    ['SMTP_URL', { SMTP_URL: 'https://mail.example.com' }],
+    ['MAIL_FROM', { SMTP_URL: 'smtp://localhost' }],
+    ['MAIL_FROM', { SMTP_URL: 'smtp://localhost', MAIL_FROM: 'CRM' }],
+    ['MAIL_FROM', { MAIL_FROM: 'CRM\r\nBcc: a@example.com <crm@example.com>' }],
+    ['APP_URL', { APP_URL: 'app.example.com' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: '*' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.com/path' }],
     ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
@@ -39,6 +44,21 @@ t.test('behind a proxy, five seconds are left to notice a stop; without one, one
   t.equal(configFrom({}).drain_seconds, 1)
   t.equal(configFrom({ TRUST_PROXY: '10.0.0.0/8' }).drain_seconds, 5)
   t.equal(configFrom({ TRUST_PROXY: '10.0.0.0/8', DRAIN_SECONDS: '0' }).drain_seconds, 0)
+  t.end()
+})
+
+t.test('a sender is an address, or a name with one', t => {
+  const SMTP_URL = 'smtps://crm:secret@mail.example.com'
+  for (const [MAIL_FROM, name, address] of [
+    ['crm@example.com', '', 'crm@example.com'],
+    ['Müller & Söhne, CRM <crm@müller.example>', 'Müller & Söhne, CRM', 'crm@müller.example']
+  ] as const)
+    t.same(configFrom({ SMTP_URL, MAIL_FROM }).mail, {
+      smtp_url: SMTP_URL,
+      from: { name, address },
+      app_url: undefined
+    })
+  t.equal(configFrom({ MAIL_FROM: 'crm@example.com' }).mail, undefined)
   t.end()
 })
 
