@@ -9,6 +9,7 @@ import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { endSessions } from '../auth/sessions.ts'
 import { clearUserFailures } from '../auth/throttle.ts'
+import { deleteResets } from '../password-resets/queries.ts'
 import { roles } from '../roles/table.ts'
 import { userResource } from './resource.ts'
 import { assertCovered, rolesFor } from './roles.ts'
@@ -63,7 +64,7 @@ export const userService = {
       const user = await records.update(ctx, id, { ...others, ...roles, ...secret }, versions)
       if (password !== undefined)
         assertNotOwnName(password, [user.username, user.email], 'password')
-      if (password !== undefined || user.status === 'disabled') await endSessions(ctx, id)
+      if (password !== undefined || user.status === 'disabled') await endAccess(ctx, id)
       return user
     })
     if (password !== undefined) await clearUserFailures(ctx.services, id)
@@ -87,7 +88,7 @@ export const userService = {
         where id = ${id} and password_hash = ${known} for no key update`)
       if (!user) return undefined
       await records.update(ctx, id, { password_hash })
-      await endSessions(ctx, id)
+      await endAccess(ctx, id)
       return password_hash
     })
   },
@@ -101,7 +102,7 @@ export const userService = {
       const { role_ids } = await records.get(ctx, id)
       await assertCovered(ctx, role_ids)
       await records.remove(ctx, id, versions)
-      await endSessions(ctx, id)
+      await endAccess(ctx, id)
     })
   },
 
@@ -128,6 +129,12 @@ export const userService = {
     const active = new Set(found.filter(({ status }) => status === 'active').map(({ id }) => id))
     return ids.filter(id => active.has(id))
   }
+}
+
+/** Ends the sessions of a user, and the password resets that were mailed. */
+async function endAccess(ctx: Context, id: number): Promise<void> {
+  await endSessions(ctx, id)
+  await ctx.write([], deleteResets(id))
 }
 
 /**
