@@ -17,6 +17,7 @@ t.test('admins alone change users, roles and settings', async t => {
     restricted.map(({ path, access }) => `${path}: ${access}`).toSorted(),
     [
       'assignment-rules: settings',
+      'invitations: administration',
       'pipelines: settings',
       'roles: administration',
       'scoring-models: settings',

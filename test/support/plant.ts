@@ -23,6 +23,7 @@ export type Sample = (ids: Ids, word: string) => Record<string, unknown>
 const samples: [path: string, sample: Sample][] = [
   ['roles', () => ({ grants: [{ resource: 'records', actions: ['read'], reach: 'all' }] })],
   ['users', (_, word) => ({ password: `a ${word} harbour 47`, role: `${word}_name` })],
+  ['invitations', (_, word) => ({ email: `guest@${word}.example.com`, role: `${word}_name` })],
   ['tags', () => ({})],
   ['accounts', ids => ({ assigned_to: ids.users, tags: [ids.tags] })],
   ['contacts', ids => ({ account_id: ids.accounts, tags: [ids.tags] })],
