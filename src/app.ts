@@ -15,13 +15,15 @@ import accounts from './modules/crm/accounts/routes.ts'
 import activities from './modules/crm/activities/routes.ts'
 import apiTokens from './modules/identity/api-tokens/routes.ts'
 import assignmentRules from './modules/automation/assignment/routes.ts'
-import auth from './modules/identity/auth/routes.ts'
+import auth, { endOfSessionRoutes } from './modules/identity/auth/routes.ts'
 import campaignMembers from './modules/marketing/campaign-members/routes.ts'
 import campaigns from './modules/marketing/campaigns/routes.ts'
 import contacts from './modules/crm/contacts/routes.ts'
+import invitations, { acceptanceRoutes } from './modules/identity/invitations/routes.ts'
 import leadConversion from './modules/sales/lead-conversion/routes.ts'
 import leads from './modules/crm/leads/routes.ts'
 import opportunities from './modules/sales/opportunities/routes.ts'
+import passwordResets from './modules/identity/password-resets/routes.ts'
 import pipelines from './modules/sales/pipelines/routes.ts'
 import problemCodes from './http/problem-codes.ts'
 import roles from './modules/identity/roles/routes.ts'
@@ -68,6 +70,9 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(health, { services })
 
   await app.register(auth, { prefix: '/api/auth' })
+  await app.register(acceptanceRoutes, { prefix: '/api/auth/invitations' })
+  await app.register(passwordResets, { prefix: '/api/auth/password-resets' })
+  await app.register(endOfSessionRoutes, { prefix: '/api/auth' })
   await app.register(contacts, { prefix: '/api/contacts' })
   await app.register(accounts, { prefix: '/api/accounts' })
   await app.register(leads, { prefix: '/api/leads' })
@@ -91,6 +96,7 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(users, { prefix: '/api/users' })
   await app.register(access, { prefix: '/api/access' })
   await app.register(apiTokens, { prefix: '/api/api-tokens' })
+  await app.register(invitations, { prefix: '/api/invitations' })
   await app.register(roles, { prefix: '/api/roles' })
   await app.register(problemCodes, { prefix: '/api/problems' })
 

@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { isOwnName, type PasswordCost } from './core/access/passwords.ts'
+import { isEmail } from './core/http/email.ts'
+import type { MailSettings } from './core/mail.ts'
 
 /** The validated settings of the process. */
 export interface Config {
@@ -30,6 +32,8 @@ export interface Config {
   slow_statements: number
   log_level: string
   password_cost: PasswordCost
+  /** undefined: no mail is sent. */
+  mail: MailSettings | undefined
 }
 
 /** An invalid setting; its message is one line for the person who set it. */
@@ -138,6 +142,27 @@ export function adminFrom(
   return { username, email, password }
 }
 
+/** An email address, or a name with one: `Acme CRM <crm@example.com>`. */
+function sender(env: Environment): MailSettings['from'] | undefined {
+  const text = env.MAIL_FROM
+  if (!text) return undefined
+  const [, name = '', address = text] = /^([^<>\p{Cc}]*)<([^<>]*)>$/u.exec(text) ?? []
+  return isEmail(address)
+    ? { name: name.trim(), address }
+    : refuse(
+        'MAIL_FROM',
+        'must be an email address, or a name with one, such as Acme CRM <crm@example.com>'
+      )
+}
+
+function mailSettings(env: Environment): MailSettings | undefined {
+  const smtp_url = url(env, 'SMTP_URL', ['smtp:', 'smtps:'])
+  const from = sender(env)
+  const app_url = url(env, 'APP_URL', ['http:', 'https:'])
+  if (smtp_url === undefined) return undefined
+  return { smtp_url, from: from ?? refuse('MAIL_FROM', 'is required with SMTP_URL'), app_url }
+}
+
 /** The settings in an environment. Errors: ConfigError for the first invalid one. */
 export function configFrom(env: Environment): Config {
   const database_url = url(env, 'DATABASE_URL', ['postgres:', 'postgresql:'])
@@ -174,7 +199,8 @@ export function configFrom(env: Environment): Config {
           'LOG_LEVEL',
           `must be one of ${levels.join(', ')}, not ${JSON.stringify(log_level)}`
         ),
-    password_cost: { memory: 19_456, passes: 2 }
+    password_cost: { memory: 19_456, passes: 2 },
+    mail: mailSettings(env)
   }
 }
 

@@ -6,18 +6,20 @@ import { Cache } from './core/cache/cache.ts'
 import { redisCache } from './core/cache/redis.ts'
 import { defined } from './core/defined.ts'
 import { createDatabase, type DatabaseOptions } from './core/db/connections.ts'
+import { createMailer } from './core/mail.ts'
 import { cursors } from './core/records/cursor.ts'
 
 export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
   database_url: string
   jwt_secret: string
+  mail?: Config['mail']
   slow_statements?: number
   database?: DatabaseOptions
 }
 
 /** Creates what exists once per process. Nothing is connected before it is first used. */
 export function createServices(config: ServicesConfig): Services {
-  const { database_url, redis_url, jwt_secret, password_cost, slow_statements, database } = config
+  const { database_url, redis_url, jwt_secret, mail, slow_statements, database } = config
   const keyFor = (purpose: string) =>
     createHmac('sha256', jwt_secret).update(purpose).digest('base64')
   const cache =
@@ -28,7 +30,8 @@ export function createServices(config: ServicesConfig): Services {
     database: createDatabase(database_url, { ...defined({ slow_statements }), ...database }),
     cache,
     cursors: cursors(keyFor('cursors')),
-    passwords: passwords(password_cost),
+    passwords: passwords(config.password_cost),
+    mailer: mail && createMailer(mail),
     keyFor
   }
 }

@@ -18,6 +18,7 @@ t.test('admins alone change users, roles and settings', async t => {
     [
       'api-tokens: personal',
       'assignment-rules: settings',
+      'invitations: administration',
       'pipelines: settings',
       'roles: administration',
       'scoring-models: settings',

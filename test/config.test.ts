@@ -20,6 +20,11 @@ t.test('an invalid setting is named', t => {
     ],
     ['REDIS_URL', { REDIS_URL: 'localhost' }],
     ['PUBLIC_URL', { PUBLIC_URL: 'crm.example.com' }],
+    ['SMTP_URL', { SMTP_URL: 'https://mail.example.com' }],
+    ['MAIL_FROM', { SMTP_URL: 'smtp://localhost' }],
+    ['MAIL_FROM', { SMTP_URL: 'smtp://localhost', MAIL_FROM: 'CRM' }],
+    ['MAIL_FROM', { MAIL_FROM: 'CRM\r\nBcc: a@example.com <crm@example.com>' }],
+    ['APP_URL', { APP_URL: 'app.example.com' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: '*' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.com/path' }],
     ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
@@ -54,6 +59,21 @@ t.test('an organization has ten times the limit of a user, if nothing else is se
   t.equal(limitOf({ RATE_LIMIT_MAX: '500' }), 5_000)
   t.equal(limitOf({ RATE_LIMIT_MAX: '100000000' }), 100_000_000, 'at most the highest one')
   t.equal(limitOf({ RATE_LIMIT_MAX: '500', RATE_LIMIT_ORGANIZATION_MAX: '800' }), 800)
+  t.end()
+})
+
+t.test('a sender is an address, or a name with one', t => {
+  const SMTP_URL = 'smtps://crm:secret@mail.example.com'
+  for (const [MAIL_FROM, name, address] of [
+    ['crm@example.com', '', 'crm@example.com'],
+    ['Müller & Söhne, CRM <crm@müller.example>', 'Müller & Söhne, CRM', 'crm@müller.example']
+  ] as const)
+    t.same(configFrom({ SMTP_URL, MAIL_FROM }).mail, {
+      smtp_url: SMTP_URL,
+      from: { name, address },
+      app_url: undefined
+    })
+  t.equal(configFrom({ MAIL_FROM: 'crm@example.com' }).mail, undefined)
   t.end()
 })
 

@@ -152,6 +152,7 @@ export class Run {
     }
     const json = { 'content-type': 'application/json' }
     await expect(call('GET', {}), 200, 'a new record cannot be read')
+    if (!this.#operations.some(([verb, path]) => verb === 'put' && path === get[1])) return
     const stale = { ...json, 'if-match': `"${version + 7}"` }
     await expect(call('PUT', stale, answer.body), 412, 'a stale change is not refused')
     const current = { ...json, 'if-match': `"${version}"` }

@@ -21,11 +21,15 @@ export const ownId = 'own_id'
 export const sessionId = 'session_id'
 export const otherSession = 'data.find(session => !session.is_current).id'
 
+/** A mailed token, which only the person who runs the collection can have. */
+export const oneTimeToken = 'one_time_token'
+
 /** The variables that hold the values of requests that are not about a record. */
 const credentials: Record<string, string> = {
   username: 'username',
   password: 'password',
   refresh_token: 'refresh_token',
+  token: oneTimeToken,
   current_password: 'password',
   new_password: 'new_password'
 }

@@ -1,6 +1,7 @@
 import { allResources, type Resource } from '../../src/core/records/resource.ts'
 import {
   idVariable,
+  oneTimeToken,
   otherSession,
   ownId,
   sessionId,
@@ -61,7 +62,8 @@ const ending = new Set(['changePassword', 'logout'])
 /**
  * The document as a collection for Postman, in which a run succeeds from top to bottom: logging in
  * sets the token, creating a record sets its ID for the requests that follow, and the last folder
- * deletes what was created. Optional parameters are there, but not sent.
+ * deletes what was created. Optional parameters are there, but not sent. Requests with a token that
+ * was mailed are skipped unless it is set.
  */
 export function collectionOf(document: Document): object {
   const requests = Object.entries(document.paths).flatMap(([path, operations]) =>
@@ -75,13 +77,10 @@ export function collectionOf(document: Document): object {
     const inTurn = own.toSorted((a, b) => turnOf(a) - turnOf(b))
     return { name, description, item: inTurn.map(itemOf) }
   })
+  // what is not restored in its own folder is deleted there for good
   const deletions = requests.filter(
     ({ method, path }) =>
-      method === 'DELETE' &&
-      isRecord(path) &&
-      document.paths[listPath(path)]?.post &&
-      // what cannot be restored was deleted in its own folder
-      document.paths[`${path}/restore`]
+      method === 'DELETE' && isRecord(path) && document.paths[`${path}/restore`]?.post
   )
   const last = requests.filter(({ operationId }) => isLast(operationId))
   const [changePassword, logout] = last.map(itemOf)
@@ -110,7 +109,6 @@ export function collectionOf(document: Document): object {
 
 const isLast = (operationId: string) => ending.has(operationId)
 const isRecord = (path: string) => path.endsWith('/{id}')
-const listPath = (path: string) => path.replace(/\/\{id\}$/, '')
 
 /** Creates before it reads, reads before it changes, changes before it deletes and restores. */
 function turnOf({ method, path }: Request): number {
@@ -123,6 +121,15 @@ function turnOf({ method, path }: Request): number {
 const testScript = (...exec: string[]) => ({
   listen: 'test',
   script: { type: 'text/javascript', exec }
+})
+
+/** Skips a request while a variable has no value. */
+const skipWithout = (name: string) => ({
+  listen: 'prerequest',
+  script: {
+    type: 'text/javascript',
+    exec: [`if (!pm.variables.get('${name}')) pm.execution.skipRequest()`]
+  }
 })
 
 const setVariable = (name: string, value: string) =>
@@ -153,6 +160,7 @@ function variablesOf(document: Document, requests: Request[]) {
     password,
     new_password,
     ...Object.fromEntries(Object.values(sessionVariables).map(name => [name, ''])),
+    [oneTimeToken]: '',
     [ownId]: 1,
     [sessionId]: 2,
     ...Object.fromEntries([...ids, ...parts])
@@ -176,10 +184,10 @@ class Item {
 
   item() {
     const { summary, description, method, security } = this.#request
-    const scripts = this.#scripts()
+    const events = this.#events()
     return {
       name: summary,
-      ...(scripts.length > 0 && { event: [testScript(...scripts)] }),
+      ...(events.length > 0 && { event: events }),
       request: {
         method,
         description,
@@ -224,6 +232,18 @@ class Item {
     return (this.#request.parameters ?? [])
       .map(parameter => this.#resolve<Parameter>(parameter))
       .filter(parameter => parameter.in === place)
+  }
+
+  /** What is done before and after the request. */
+  #events(): object[] {
+    // as another user, too: requests that follow need nothing of the response
+    if (this.#takesOneTimeToken()) return [skipWithout(oneTimeToken)]
+    const scripts = this.#scripts()
+    return scripts.length > 0 ? [testScript(...scripts)] : []
+  }
+
+  #takesOneTimeToken(): boolean {
+    return this.#request.requestBody !== undefined && 'token' in this.bodyExample()
   }
 
   /** What the requests that follow need of the response. */

@@ -6,6 +6,8 @@ import {
   type RescoreLeads
 } from '../modules/automation/scoring/service.ts'
 import { leadService } from '../modules/crm/leads/service.ts'
+import { invitationService, mailInvitation } from '../modules/identity/invitations/service.ts'
+import { mailReset, passwordResetService } from '../modules/identity/password-resets/service.ts'
 import { addMembers, campaignService } from '../modules/marketing/campaigns/service.ts'
 import {
   moveOpportunities,
@@ -27,7 +29,9 @@ export const tasks: Task[] = [
   task(rescoreLeads, rescoreBatch),
   task(moveOpportunities, async (ctx, job) => await stageService.clear(ctx, job)),
   task(placeOpportunities, async (ctx, job) => await stageService.place(ctx, job)),
-  task(addMembers, async (ctx, job) => (await campaignService.addBatch(ctx, job)).rest)
+  task(addMembers, async (ctx, job) => (await campaignService.addBatch(ctx, job)).rest),
+  task(mailInvitation, async (ctx, job) => await invitationService.mail(ctx, job)),
+  task(mailReset, async (ctx, job) => await passwordResetService.mail(ctx, job))
 ]
 
 /** Scores a batch of leads. The rest is the same batch again if a lead changed meanwhile. */

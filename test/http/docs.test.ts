@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { chromium, type Page } from 'playwright-core'
 import t, { type Test } from 'tap'
@@ -213,6 +214,32 @@ t.test(
   }
 )
 
+interface Session {
+  token: string
+  refresh_token: string
+}
+
+/** What no example can have: tokens that work. */
+async function secretsFor(app: App, operationId: string, { refresh_token }: Session) {
+  if (operationId === 'refreshSession') return { refresh_token }
+  const { pool } = app.services.database
+  const token = randomBytes(32).toString('base64url')
+  const hash = createHash('sha256').update(token).digest('hex')
+  const added = {
+    acceptInvitation: pool`
+      insert into invitations (organization_id, id, email, role, role_id, token_hash)
+      overriding system value
+      select organization_id, 1000, 'guest@example.com', name, id, ${hash}
+      from roles where name = 'user'`,
+    // of the user who accepted the invitation
+    confirmPasswordReset: pool`insert into password_resets (organization_id, user_id, token_hash)
+      select organization_id, id, ${hash} from users where email = 'guest@example.com'`
+  }[operationId]
+  if (!added) return undefined
+  await added
+  return { token }
+}
+
 /** Sends the example of every operation. `around` may do something before and after a request. */
 async function sendExamples(
   t: Test,
@@ -221,10 +248,6 @@ async function sendExamples(
     await send()
 ) {
   const document = documentOf(app)
-  interface Session {
-    token: string
-    refresh_token: string
-  }
   let session = (await caller(app)('POST /api/auth/login', credentials)).json<Session>()
 
   for (const request of requestsOf(document).toSorted((a, b) => turnOf(a) - turnOf(b))) {
@@ -246,8 +269,8 @@ async function sendExamples(
     const example = content && (exampleOf(document, content.schema) as Record<string, string>)
     const isForm = type === 'application/x-www-form-urlencoded'
     const plain = isForm ? Buffer.from(new URLSearchParams(example).toString()) : example
-    const isRefresh = request.operationId === 'refreshSession'
-    const body = isRefresh ? { refresh_token: session.refresh_token } : plain
+    const secrets = await secretsFor(app, request.operationId, session)
+    const body = secrets ? { ...example, ...secrets } : plain
     const call = caller(app, bearer(session.token))
     const headers: Record<string, string> = type === undefined ? {} : { 'content-type': type }
     const answer = await around(request, async () => await call(asked, body, headers))

@@ -24,6 +24,7 @@ const samples: [path: string, sample: Sample][] = [
   ['roles', () => ({ grants: [{ resource: 'records', actions: ['read'], reach: 'all' }] })],
   ['users', (_, word) => ({ password: `a ${word} harbour 47`, role: `${word}_name` })],
   ['api-tokens', (_, word) => ({ name: `${word}_name`, scopes: ['*'] })],
+  ['invitations', (_, word) => ({ email: `guest@${word}.example.com`, role: `${word}_name` })],
   ['tags', () => ({})],
   ['accounts', ids => ({ assigned_to: ids.users, tags: [ids.tags] })],
   ['contacts', ids => ({ account_id: ids.accounts, tags: [ids.tags] })],

@@ -7,6 +7,7 @@ import { rowsOf, send, type Runnable, type Values } from '../db/sql.ts'
 import { withTimeout } from '../db/timeouts.ts'
 import { withoutHoles } from '../db/workarounds.ts'
 import { forbidden } from '../errors.ts'
+import type { Mailer } from '../mail.ts'
 import type { Cursors } from '../records/cursor.ts'
 import type { Passwords } from './passwords.ts'
 import { Access } from './permissions.ts'
@@ -35,6 +36,8 @@ export interface Services {
   cache: Cache
   cursors: Cursors
   passwords: Passwords
+  /** undefined: no mail can be sent. */
+  mailer: Mailer | undefined
   /** The key for one purpose, derived from the secret that all processes share. */
   keyFor: (purpose: string) => string
 }

@@ -126,7 +126,9 @@ export function mountRemove(mount: Mount): void {
     {
       operationId: `delete${pascalCase(name)}`,
       summary: `Delete ${withArticle(label)}`,
-      description: `Deletes the ${label}. It is no longer returned, but can be restored.`
+      description:
+        `Deletes the ${label}. It is no longer returned` +
+        (service.restore ? ', but can be restored.' : '.')
     },
     409
   )

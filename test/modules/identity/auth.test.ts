@@ -106,6 +106,18 @@ t.test('a partner who tries the operations from top to bottom is logged out last
   const paths = Object.keys(documentOf(app).paths).filter(path => path.startsWith('/api/auth/'))
   t.same(
     paths.map(path => path.split('/').at(-1)),
-    ['me', 'login', 'refresh', 'token', '{id}', 'sessions', 'change-password', 'logout']
+    [
+      'me',
+      'login',
+      'refresh',
+      'token',
+      '{id}',
+      'sessions',
+      'accept',
+      'password-resets',
+      'confirm',
+      'change-password',
+      'logout'
+    ]
   )
 })

@@ -2,6 +2,7 @@ import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { isNetwork } from '../../../core/access/networks.ts'
 import { isForTokens, isPermission, riskOf, risks } from '../../../core/access/permissions.ts'
+import { hashOf, newToken } from '../../../core/access/tokens.ts'
 import { defined } from '../../../core/defined.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
@@ -14,7 +15,7 @@ import { assertMayActAs } from '../users/role-assignment.ts'
 import { userService } from '../users/service.ts'
 import { apiTokenResource } from './resource.ts'
 import type { ApiTokenChanges, NewApiToken } from './schema.ts'
-import { formatToken, hashOfSecret, newSecret } from './secret.ts'
+import { formatToken } from './secret.ts'
 import { apiTokens } from './table.ts'
 
 // its last use is no change of a token: it is not cached, and its deletion is final
@@ -43,8 +44,8 @@ export const apiTokenService = {
     const scope = input.scopes.find(scope => scope !== '*' && !owner.access.can(scope))
     if (scope !== undefined && isPermission(scope)) throw forbidden(scope)
     assertPossible({ risk: 'read', ...input })
-    const secret = newSecret()
-    const row = await create(ctx, { ...input, user_id, secret_hash: hashOfSecret(secret) })
+    const secret = newToken()
+    const row = await create(ctx, { ...input, user_id, secret_hash: hashOf(secret) })
     return { ...row, token: formatToken(row.id, secret) }
   },
 
@@ -62,13 +63,13 @@ export const apiTokenService = {
 
   /** Replaces the secret; the old one works on for some hours. Errors: 404, 403, 412. */
   async rotate(ctx: Context, id: number, hours: number, versions?: Versions): Promise<Issued> {
-    const secret = newSecret()
+    const secret = newToken()
     return await ctx.transaction(async ctx => {
       await lock(ctx, id, versions)
       const row = await records.update(ctx, id, {
         previous_hash: await secretHashOf(ctx, id),
         previous_until: new Date(Date.now() + hours * hour).toISOString(),
-        secret_hash: hashOfSecret(secret)
+        secret_hash: hashOf(secret)
       })
       return { ...row, token: formatToken(id, secret) }
     })

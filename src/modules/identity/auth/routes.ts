@@ -1,8 +1,6 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { randomUUID } from 'node:crypto'
-import { maxAddress } from '../../../core/access/networks.ts'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { definePermission } from '../../../core/access/permissions.ts'
 import { defined } from '../../../core/defined.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
@@ -10,6 +8,7 @@ import { emptyResponse, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { invalid, Problem } from '../../../core/errors.ts'
 import type { Origin } from './queries.ts'
+import { accessToken, originOf, sessionOf } from './responses.ts'
 import {
   Credentials,
   Me,
@@ -37,34 +36,16 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     Credentials,
     Session,
     RefreshRequest,
-    PasswordChange,
     TokenRequest,
     Token
   ])
     app.addSchema(schema)
-  // in the order in which people try them: what ends the session comes last
+  // in the order in which people try them
   mountMe(app)
   mountLogin(app)
   await app.register(mountToken)
   mountSessions(app, tags)
-  mountEndOfSession(app)
 }
-
-/** A trusted proxy may name anything as the address. */
-const originOf = ({ ip, headers }: FastifyRequest): Origin => ({
-  address: ip.slice(0, maxAddress),
-  client: headers['user-agent']?.slice(0, 200) ?? null
-})
-
-const accessToken = (app: FastifyInstance, { session_id, user }: Login) =>
-  app.jwt.sign({ sub: String(user.id), sid: session_id, jti: randomUUID() })
-
-const sessionOf = (app: FastifyInstance, login: Login) => ({
-  token: accessToken(app, login),
-  refresh_token: login.refresh_token,
-  expires_in: tokenLifetime,
-  user: login.user
-})
 
 function mountMe(app: FastifyInstance): void {
   app.get(
@@ -209,7 +190,10 @@ function asOAuthError(error: unknown): unknown {
   })
 }
 
-function mountEndOfSession(app: FastifyInstance): void {
+/** What ends the session; in the document, it comes after all else that is about logins. */
+export const endOfSessionRoutes: FastifyPluginAsync = async app => {
+  app.addSchema(PasswordChange)
+
   app.post(
     '/change-password',
     {

@@ -25,12 +25,31 @@ const refreshToken = Type.String({
     'format.',
   example: 'take-the-one-your-last-login-or-refresh-gav'
 })
+export const exampleToken = 'take-the-one-of-the-mail-or-the-invitation-'
+/** A token that was mailed or shown once; the example only shows its format. */
+export const oneTimeToken = (description: string) =>
+  Type.String({
+    minLength: 43,
+    maxLength: 43,
+    pattern: '^[A-Za-z0-9_-]{43}$',
+    description: `${description} The example only shows its format.`,
+    example: exampleToken
+  })
+export const newPassword = (options: object = {}) =>
+  secretText({
+    minLength: 8,
+    description:
+      'New password: at least 8 characters, not a common one, and not the username or email ' +
+      'address.',
+    example: 'a quiet harbor 47',
+    ...options
+  })
 const username = Text(120, {
   minLength: 1,
   description: 'Username or email address.',
   example: 'admin@example.com'
 })
-const slug = (options: object) =>
+export const slug = (options: object) =>
   Type.String({
     minLength: 1,
     maxLength: maxSlug,
@@ -169,13 +188,7 @@ export const PasswordChange = Type.Object(
       description: 'Current password.',
       example: 'correct horse battery'
     }),
-    new_password: secretText({
-      minLength: 8,
-      description:
-        'New password: at least 8 characters, not a common one, and not the username or email ' +
-        'address.',
-      example: 'a quiet harbor 47'
-    })
+    new_password: newPassword()
   },
   {
     $id: 'PasswordChange',

@@ -1,14 +1,15 @@
 import type { Static } from '@sinclair/typebox'
 import { LRUCache } from 'lru-cache'
-import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import type { Context, Principal, Services } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import { Access, type Grant, type Scope } from '../../../core/access/permissions.ts'
+import { hashOf, newToken } from '../../../core/access/tokens.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { begin, oursWithDeleted, rowsOf } from '../../../core/db/sql.ts'
 import { organizationRequired, Problem, ruleBroken, unauthenticated } from '../../../core/errors.ts'
-import { hashOfSecret, parseToken } from '../api-tokens/secret.ts'
+import { parseToken } from '../api-tokens/secret.ts'
 import { organizationService } from '../organizations/service.ts'
 import { roleService } from '../roles/service.ts'
 import { userService } from '../users/service.ts'
@@ -45,8 +46,6 @@ const sessionDays = 30
  */
 const reuseGrace = 10
 
-const hashOf = (token: string) => createHash('sha256').update(token).digest('hex')
-const newToken = () => randomBytes(32).toString('base64url')
 /** Always the same one, so that all who use a token at once continue with one successor. */
 const successorOf = ({ keyFor }: Services, token: string) =>
   createHmac('sha256', keyFor('refresh tokens')).update(token).digest('base64url')
@@ -123,7 +122,7 @@ export const authService = {
   /** Who an API token acts for; undefined for one that does not work. */
   async findToken(services: Services, token: string): Promise<TokenLogin | undefined> {
     const parsed = parseToken(token)
-    const found = parsed && (await findToken(services, parsed.id, hashOfSecret(parsed.secret)))
+    const found = parsed && (await findToken(services, parsed.id, hashOf(parsed.secret)))
     if (!found) return undefined
     const { scopes, risk, token_id, rate_limit, allowed_networks, expires_at } = found
     const principal = principalFor(found, null, { scopes, risk })
@@ -251,8 +250,15 @@ async function withPassword(
   return matching
 }
 
-/** Starts a session. Errors: 401 when the user's password or status has changed meanwhile. */
-async function startSession(services: Services, user: Credentials, origin: Origin): Promise<Login> {
+/**
+ * Starts a session of a user whose credentials were verified. Errors: 401 when the password or the
+ * status has changed meanwhile.
+ */
+export async function startSession(
+  services: Services,
+  user: Credentials,
+  origin: Origin
+): Promise<Login> {
   const refresh_token = newToken()
   const { database } = services
   const [started] = await rowsOf<{ session_id: number; username: string; role: string }>(

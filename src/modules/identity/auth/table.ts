@@ -53,13 +53,16 @@ export const refreshTokens = pgTable(
 )
 
 /**
- * Failed logins by account, address and both, and who logged in from where; not in Redis, so that
- * the limit holds without it.
+ * Failed logins by account, address and both, who logged in from where, and password resets by user
+ * and address; not in Redis, so that the limits hold without it.
  */
 export const loginAttempts = pgTable(
   'login_attempts',
   {
-    kind: varchar({ length: 10, enum: ['username', 'address', 'pair', 'known'] }).notNull(),
+    kind: varchar({
+      length: 10,
+      enum: ['username', 'address', 'pair', 'known', 'reset', 'reset_from']
+    }).notNull(),
     subject: varchar({ length: 120 }).notNull(),
     attempts: integer().notNull(),
     window_ends_at: instant().notNull()

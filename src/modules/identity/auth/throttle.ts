@@ -3,6 +3,7 @@ import { networkOf } from '../../../core/access/networks.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { rowsOf, type Queryable } from '../../../core/db/sql.ts'
 import { tooManyRequests, type Problem } from '../../../core/errors.ts'
+import { passwordResets } from '../password-resets/table.ts'
 import { loginAttempts, sessions } from './table.ts'
 
 /**
@@ -12,11 +13,20 @@ import { loginAttempts, sessions } from './table.ts'
 const limits = {
   pair: { max: 20, minutes: 15 },
   account: { max: 100, minutes: 60 },
-  address: { max: 1000, minutes: 15 }
+  address: { max: 1000, minutes: 15 },
+  /** Password resets: mails to a user, and requests from an address. */
+  reset: { max: 5, minutes: 60 },
+  resetAddress: { max: 50, minutes: 60 }
 }
 type Limit = keyof typeof limits
 /** The `kind` of rows that were first written when there were no pairs. */
-const kinds = { pair: 'pair', account: 'username', address: 'address' } as const
+const kinds = {
+  pair: 'pair',
+  account: 'username',
+  address: 'address',
+  reset: 'reset',
+  resetAddress: 'reset_from'
+} as const
 /** Days for which a pair that logged in is counted on its own. */
 const knownDays = 30
 
@@ -101,6 +111,14 @@ async function count(
   )
 }
 
+/** Counts a request for a password reset from an address. Returns whether there were too many. */
+export const tooManyResetsFrom = async (services: Services, address: string): Promise<boolean> =>
+  (await count(services, 'resetAddress', networkOf(address))) !== undefined
+
+/** Counts a mail for a password reset to a user. Returns whether there were too many. */
+export const tooManyResetsOf = async (services: Services, user_id: number): Promise<boolean> =>
+  (await count(services, 'reset', counterOf(user_id))) !== undefined
+
 /**
  * Ends an attempt whose password was verified. A correct one clears the failures of the pair and
  * the account, and makes the pair known. The address gets back the attempt, but is not cleared: one
@@ -151,6 +169,10 @@ export async function removeExpired(services: Services): Promise<void> {
         delete from ${loginAttempts} where (kind, subject) in (
           select kind, subject from ${loginAttempts}
           where window_ends_at < now() - interval '1 minute' limit 20 for update skip locked)
+      ), resets as (
+        delete from ${passwordResets} where id in (
+          select id from ${passwordResets}
+          where expires_at < now() limit 20 for update skip locked)
       )
       delete from ${sessions} where id in (
         select id from ${sessions}

@@ -7,6 +7,7 @@ import { conflict, notGrantable, ruleBroken, unknownReference } from '../../../c
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { allResources, type RowOf } from '../../../core/records/resource.ts'
+import { invitationResource } from '../invitations/resource.ts'
 import { userResource } from '../users/resource.ts'
 import { roleResource } from './resource.ts'
 import type { NewRole, RoleChanges } from './schema.ts'
@@ -14,6 +15,7 @@ import { roles } from './table.ts'
 
 const records = repository(roleResource)
 const users = repository(userResource)
+const invitations = repository(invitationResource)
 
 export type Role = RowOf<typeof roleResource>
 
@@ -36,13 +38,16 @@ export const roleService = {
       const before = await lockCustom(ctx, id, versions)
       if (changes.grants) assertGrants(ctx, changes.grants)
       const role = await records.update(ctx, id, changes)
-      if (role.name !== before.name) await renameForUsers(ctx, before, role.name)
+      if (role.name !== before.name) await renameWhereNamed(ctx, before, role.name)
       await ctx.forgetAccess()
       return role
     })
   },
 
-  /** Deletes a role. Errors: 404, 412, 409 for a built-in one, and for one that users have. */
+  /**
+   * Deletes a role. Errors: 404, 412, 409 for a built-in one, and for one that users have or that
+   * someone is invited to.
+   */
   async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
     await ctx.withLocks(['admins'], async ctx => {
       await lockCustom(ctx, id, versions)
@@ -52,6 +57,11 @@ export const roleService = {
       if (user)
         throw conflict(
           `Users have this role, for example ${user.username}. Give them another role first.`
+        )
+      const invitation = await invitations.first(ctx, { filters: equal({ role_id: id }) })
+      if (invitation)
+        throw conflict(
+          `The role is that of an invitation, of ${invitation.email}. Withdraw it first.`
         )
       await records.remove(ctx, id)
     })
@@ -123,11 +133,12 @@ async function lockCustom(ctx: Context, id: number, versions: Versions): Promise
   return role
 }
 
-/** The name of a user's first role is kept with the user. */
-async function renameForUsers(ctx: Context, role: Role, name: string): Promise<void> {
-  for await (const found of users.stream(ctx, { filters: equal({ role: role.name }) }))
-    await users.updateMany(
-      ctx,
-      found.map(({ id }) => ({ id, role: name }))
-    )
+/** Users have the name of their first role, invitations that of theirs. */
+async function renameWhereNamed(ctx: Context, role: Role, name: string): Promise<void> {
+  for (const records of [users, invitations])
+    for await (const found of records.stream(ctx, { filters: equal({ role: role.name }) }))
+      await records.updateMany(
+        ctx,
+        found.map(({ id }) => ({ id, role: name }))
+      )
 }

@@ -1,7 +1,7 @@
 import type { Static } from '@sinclair/typebox'
-import { randomBytes } from 'node:crypto'
 import type { Context } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
+import { newToken } from '../../../core/access/tokens.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
 import { conflict, invalid, ruleBroken } from '../../../core/errors.ts'
@@ -11,6 +11,7 @@ import { repository, type Versions } from '../../../core/records/repository.ts'
 import { endSessions } from '../auth/sessions.ts'
 import { clearUserFailures } from '../auth/throttle.ts'
 import { apiTokenResource } from '../api-tokens/resource.ts'
+import { deleteResets } from '../password-resets/queries.ts'
 import { roleService } from '../roles/service.ts'
 import { roles } from '../roles/table.ts'
 import { userResource } from './resource.ts'
@@ -50,7 +51,7 @@ export const userService = {
     const { role, role_ids } = user
     const given = role === undefined && role_ids === undefined ? { role: defaultRole } : user
     // nobody knows the one of a service account
-    const secret = password ?? randomBytes(32).toString('base64url')
+    const secret = password ?? newToken()
     const password_hash = await ctx.services.passwords.hash(secret)
     return await ctx.withLocks(['admins'], async ctx => {
       const roles = (await rolesFor(ctx, given))!
@@ -84,7 +85,7 @@ export const userService = {
       const user = await records.update(ctx, id, { ...others, ...roles, ...secret }, versions)
       if (password !== undefined)
         assertNotOwnName(password, [user.username, user.email], 'password')
-      if (password !== undefined || user.status === 'disabled') await endSessions(ctx, id)
+      if (password !== undefined || user.status === 'disabled') await endAccess(ctx, id)
       return user
     })
     if (password !== undefined) await clearUserFailures(ctx.services, id)
@@ -108,7 +109,7 @@ export const userService = {
         where id = ${id} and password_hash = ${known} for no key update`)
       if (!user) return undefined
       await records.update(ctx, id, { password_hash })
-      await endSessions(ctx, id)
+      await endAccess(ctx, id)
       return password_hash
     })
   },
@@ -122,7 +123,7 @@ export const userService = {
       const { role_ids } = await records.get(ctx, id)
       await assertCovered(ctx, role_ids)
       await records.remove(ctx, id, versions)
-      await endSessions(ctx, id)
+      await endAccess(ctx, id)
       await removeTokens(ctx, id)
     })
   },
@@ -173,6 +174,12 @@ async function removeTokens(ctx: Context, user_id: number): Promise<void> {
   const all = ctx.unlimited
   for await (const found of tokens.stream(all, { filters: equal({ user_id }), fields: ['id'] }))
     for (const { id } of found) await tokens.remove(all, id)
+}
+
+/** Ends the sessions of a user, and the password resets that were mailed. */
+async function endAccess(ctx: Context, id: number): Promise<void> {
+  await endSessions(ctx, id)
+  await ctx.write([], deleteResets(id))
 }
 
 /**

@@ -1,0 +1,20 @@
+import { sql } from '../../../core/db/drizzle.ts'
+import { defineResource } from '../../../core/records/resource.ts'
+import { Invitation, NewInvitation } from './schema.ts'
+import { filterable, invitations } from './table.ts'
+
+export const invitationResource = defineResource({
+  name: 'invitation',
+  plural: 'invitations',
+  description:
+    'Invitations to become a user that nobody has accepted yet. Managed by admins. Deleting one ' +
+    'withdraws it: its token is no longer accepted.',
+  table: invitations,
+  schema: Invitation,
+  create: NewInvitation,
+  filters: ['id', ...filterable],
+  sorts: ['id', ...filterable],
+  hidden: ['token_hash'],
+  title: sql`${invitations.email}`,
+  access: 'administration'
+})

@@ -1,0 +1,148 @@
+import type { Static } from '@sinclair/typebox'
+import { Context, type Services } from '../../../core/access/context.ts'
+import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
+import { hashOf, newToken, unusableToken } from '../../../core/access/tokens.ts'
+import { defined } from '../../../core/defined.ts'
+import { duplicate, ruleBroken } from '../../../core/errors.ts'
+import { defineJob, type JobPayload } from '../../../core/jobs.ts'
+import { oneLine } from '../../../core/mail.ts'
+import { equal } from '../../../core/records/filter.ts'
+import { repository, type Versions } from '../../../core/records/repository.ts'
+import type { RowOf } from '../../../core/records/resource.ts'
+import type { Credentials, Origin } from '../auth/queries.ts'
+import { startSession, type Login } from '../auth/service.ts'
+import { userResource } from '../users/resource.ts'
+import { rolesFor } from '../users/role-assignment.ts'
+import { fields as userFields } from '../users/schema.ts'
+import { userService } from '../users/service.ts'
+import { credentialsOf, findByToken, mailable, stillOpen, type Mailable } from './queries.ts'
+import { invitationResource } from './resource.ts'
+import type { Acceptance, NewInvitation } from './schema.ts'
+
+const records = repository(invitationResource)
+const users = repository(userResource)
+
+export type Invitation = RowOf<typeof invitationResource>
+
+export interface MailInvitation {
+  invitation_id: number
+}
+
+/** Mails an invitation. The job makes the token: it is stored nowhere but in the mail. */
+export const mailInvitation = defineJob<MailInvitation>('mail_invitation')
+
+/** What begins or ends an invitation takes turns, so that each sees what the last one did. */
+const inTurn = 'creation/invitation'
+
+// neither updated nor restored: another invitation replaces one
+const { list, stream, get, history, cacheKey } = records
+
+export const invitationService = {
+  list,
+  stream,
+  get,
+  history,
+  cacheKey,
+
+  /**
+   * Invites a person, in place of an earlier open invitation. Returns the token unless it is
+   * mailed. Errors: 409 for the email address of a user, 422 for an unknown role, 403 for one that
+   * allows more than the caller may do.
+   */
+  async invite(
+    ctx: Context,
+    { email, role = 'user' }: Static<typeof NewInvitation>
+  ): Promise<Invitation & { token?: string }> {
+    const { mailer } = ctx.services
+    const given = (await rolesFor(ctx, { role }))!
+    const token = mailer ? undefined : newToken()
+    const invitation = await ctx.withLocks([inTurn], async ctx => {
+      if (await users.first(ctx, { filters: equal({ email }) })) throw duplicate('email')
+      const earlier = await records.first(ctx, { filters: equal({ email }) })
+      if (earlier) await records.remove(ctx, earlier.id)
+      const created = await records.create(ctx, {
+        email,
+        role: given.role,
+        role_id: given.role_ids[0]!,
+        ...(token !== undefined && { token_hash: hashOf(token) })
+      })
+      if (mailer) await mailInvitation.enqueue(ctx, { invitation_id: created.id })
+      return created
+    })
+    return { ...invitation, ...defined({ token }) }
+  },
+
+  /** Withdraws an invitation. Errors: 404, 412. */
+  async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
+    await ctx.withLocks([inTurn], async ctx => {
+      await records.remove(ctx, id, versions)
+    })
+  },
+
+  /** Makes a token and mails it; a repeated job makes another one. */
+  async mail(ctx: Context, { invitation_id }: MailInvitation & JobPayload): Promise<undefined> {
+    const { mailer } = ctx.services
+    const [open] = await ctx.read<Mailable>(mailable(invitation_id))
+    if (!mailer || !open) return
+    const token = newToken()
+    await records.updateMany(ctx, [{ id: invitation_id, token_hash: hashOf(token) }])
+    const use = mailer.describeToken(token, {
+      page: 'accept-invitation',
+      request: 'POST /api/auth/invitations/accept'
+    })
+    const organization = oneLine(open.organization)
+    await mailer.send({
+      to: open.email,
+      subject: `Invitation to ${organization}`,
+      text: `Hello,
+
+you are invited to work in the CRM of ${organization}. To choose a password:
+
+${use}
+
+It works once, until ${open.expires_at.slice(0, 10)}. If you expect no invitation, do nothing.
+`
+    })
+    // it may have been withdrawn meanwhile
+    await records.updateMany(ctx, [{ id: invitation_id, sent_at: new Date().toISOString() }])
+  },
+
+  /**
+   * Makes the person with this token a user, and logs them in. A token works once. Errors: 422 for
+   * a token that does not work, and for an unacceptable password; 409 for a taken username, or if
+   * the email address has become that of a user; 503.
+   */
+  async accept(
+    services: Services,
+    { token, username: name, password, ...names }: Static<typeof Acceptance>,
+    origin: Origin
+  ): Promise<Login> {
+    const token_hash = hashOf(token)
+    const invitation = await findByToken(services, token_hash)
+    if (!invitation) throw unusableToken()
+    const { organization_id, id, email, role_id } = invitation
+    const username = name ?? usernameFrom(email)
+    await assertUncommon(password, 'password')
+    assertNotOwnName(password, [username, email], 'password')
+    const ctx = Context.system(services, organization_id)
+    const credentials = await ctx.withLocks(['admins', inTurn], async ctx => {
+      if (!(await ctx.one(stillOpen(id, token_hash)))) throw unusableToken()
+      const account = { username, email, password, role_ids: [role_id], ...names }
+      const user = await userService.createUnchecked(ctx, account)
+      await records.update(ctx, id, { user_id: user.id })
+      await records.remove(ctx, id)
+      return await ctx.one<Credentials>(credentialsOf(user.id))
+    })
+    return await startSession(services, credentials!, origin)
+  }
+}
+
+/** Errors: 422 for an email address that is too long for a username. */
+function usernameFrom(email: string): string {
+  const { maxLength = Infinity } = userFields.username
+  if (email.length > maxLength)
+    throw ruleBroken('username', 'The email address is too long to be the username: send one.', {
+      rule: 'username_required'
+    })
+  return email
+}
