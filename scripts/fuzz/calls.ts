@@ -65,7 +65,10 @@ export class Calls {
     const area = template.split('/')[2]!
     const id = () =>
       isValid || this.#random.chance(0.8) ? String(this.#idOf(area)) : this.#random.pick(oddIds)
-    return template.replace('{id}', id).replace('{code}', () => this.#random.pick(['invalid', 'x']))
+    return template
+      .replace('{id}', id)
+      .replace(/\{\w+_id\}/, () => String(this.#random.integer(1, 20)))
+      .replace('{code}', () => this.#random.pick(['invalid', 'x']))
   }
 
   /** Some of the parameters. A cursor belongs to one list, so a valid call has none. */
@@ -74,7 +77,9 @@ export class Calls {
     const usable = parameters.filter(
       ({ in: place, name }) => place === 'query' && !(isValid && name === 'cursor')
     )
-    const given: [string, string][] = []
+    const given = usable
+      .filter(({ required }) => required === true && isValid)
+      .map(({ name, schema }): [string, string] => [name, textOf(this.#values.valid(schema))])
     while (usable.length > 0 && given.length < 4 && chance(0.5)) {
       const { name, schema } = pick(usable)
       if (isValid && given.some(([other]) => other === name)) continue

@@ -22,6 +22,7 @@ export interface Parameter {
   $ref?: string
   name: string
   in: 'query' | 'path' | 'header'
+  required?: boolean
   schema: Schema
 }
 

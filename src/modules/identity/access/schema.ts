@@ -1,31 +1,31 @@
 import { Type } from '@sinclair/typebox'
 import { actions } from '../../../core/access/permissions.ts'
-import { explained, Id, Nullable, OneOf, Text } from '../../../core/http/schema.ts'
+import { Id, Nullable, OneOf, Text } from '../../../core/http/schema.ts'
 
 /** What decides: a role by itself, why a record is within its reach, or what a token lacks. */
 const reasons = ['role', 'owner', 'team', 'share', 'scope'] as const
 
-export const AccessQuery = Type.Object(
-  {
-    type: Type.String({
-      maxLength: 40,
-      pattern: explained('^[a-z_]+$', 'must be a type of records', 'type'),
-      description: 'Type of records, as in links and events.',
-      examples: ['contact']
-    }),
-    action: OneOf(actions, { description: 'What is to be done.', examples: ['read'] }),
-    id: Type.Optional(
-      Id({ description: 'Record. Without it: whether it is allowed at all.', examples: [1] })
-    ),
-    user_id: Type.Optional(
-      Id({
-        description: 'User ID; by default, the caller. Others require `users:read`.',
-        examples: [1]
-      })
-    )
-  },
-  { additionalProperties: false }
-)
+/** The query string; `types`: those of all records. */
+export const accessQuery = (types: readonly string[]) =>
+  Type.Object(
+    {
+      type: OneOf(types, {
+        description: 'Type of records, as in links and events.',
+        examples: ['contact']
+      }),
+      action: OneOf(actions, { description: 'What is to be done.', examples: ['read'] }),
+      id: Type.Optional(
+        Id({ description: 'Record. Without it: whether it is allowed at all.', examples: [1] })
+      ),
+      user_id: Type.Optional(
+        Id({
+          description: 'User ID; by default, the caller. Others require `users:read`.',
+          examples: [1]
+        })
+      )
+    },
+    { additionalProperties: false }
+  )
 
 export const AccessExplanation = Type.Object(
   {

@@ -3,38 +3,31 @@ import { Context } from '../../../core/access/context.ts'
 import { Access, type Action, type Reach } from '../../../core/access/permissions.ts'
 import { everyRow, reached } from '../../../core/db/sql.ts'
 import { getTableName, sql } from '../../../core/db/drizzle.ts'
-import { invalidParameter, notFound } from '../../../core/errors.ts'
+import { notFound } from '../../../core/errors.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository } from '../../../core/records/repository.ts'
-import { allResources, referencesOf, type Resource } from '../../../core/records/resource.ts'
+import { referencesOf, resourceNamed, type Resource } from '../../../core/records/resource.ts'
 import { teamResource } from '../../automation/teams/resource.ts'
 import { authService } from '../auth/service.ts'
 import { roleService, type Role } from '../roles/service.ts'
 import { shareResource } from '../shares/resource.ts'
 import { userService } from '../users/service.ts'
-import type { AccessExplanation, AccessQuery } from './schema.ts'
+import type { AccessExplanation, accessQuery } from './schema.ts'
 
-type Question = Static<typeof AccessQuery>
+type Question = Static<ReturnType<typeof accessQuery>>
 type Explanation = Static<typeof AccessExplanation>
 type Reason = NonNullable<Explanation['decided_by']>
 
 /**
  * Whether a user may do something to a record, and what decides that. Everyone may ask about
- * themselves, and learns nothing of records that they cannot read. Errors: 400 for an unknown type;
- * about others, 403 without the permission to read users, 404 for a user who is not active or a
+ * themselves, and learns nothing of records that they cannot read. Errors: about others, 403 without the permission to read users, 404 for a user who is not active or a
  * record that the caller cannot read.
  */
 export async function explainAccess(
   ctx: Context,
   { type, action, id, user_id = ctx.user_id! }: Question
 ): Promise<Explanation> {
-  const types = allResources().filter(({ schema }) => schema)
-  const resource = types.find(({ name }) => name === type)
-  if (!resource)
-    throw invalidParameter('type', `There is no type ${type}.`, {
-      value: type,
-      allowed: types.map(({ name }) => name)
-    })
+  const resource = resourceNamed(type)
   const as = user_id === ctx.user_id ? ctx : await contextOf(ctx, user_id)
   // who may not read a record does not learn what others may do to it
   if (as !== ctx && id !== undefined && !(await reachesRecord(ctx, resource, 'read', id)))

@@ -4,7 +4,7 @@ import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords
 import { newToken } from '../../../core/access/tokens.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
-import { conflict, invalid, ruleBroken } from '../../../core/errors.ts'
+import { conflict, ruleBroken } from '../../../core/errors.ts'
 import { equal, type Filter } from '../../../core/records/filter.ts'
 import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
@@ -24,7 +24,7 @@ const defaultRole = 'user'
 const passwordOfService = () =>
   ruleBroken('password', 'A service account has no password.', { rule: 'service_account' })
 const missingPassword = () =>
-  invalid([{ pointer: '/password', code: 'required', detail: 'password is required', params: {} }])
+  ruleBroken('password', 'A person requires a password.', { rule: 'required' })
 
 export const userService = {
   ...records,
