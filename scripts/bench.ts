@@ -143,7 +143,8 @@ async function selectPrincipal(sql: postgres.Sql): Promise<Principal> {
     access: Access.unlimited,
     team_ids: [],
     colleague_ids: [],
-    session_id: null
+    session_id: null,
+    time_zone: 'UTC'
   }
 }
 

@@ -24,6 +24,7 @@ import leadConversion from './modules/sales/lead-conversion/routes.ts'
 import leads from './modules/crm/leads/routes.ts'
 import opportunities from './modules/sales/opportunities/routes.ts'
 import passwordResets from './modules/identity/password-resets/routes.ts'
+import organization from './modules/identity/organizations/routes.ts'
 import pipelines from './modules/sales/pipelines/routes.ts'
 import problemCodes from './http/problem-codes.ts'
 import roles from './modules/identity/roles/routes.ts'
@@ -94,6 +95,7 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(teams, { prefix: '/api/teams' })
   await app.register(territories, { prefix: '/api/territories' })
   await app.register(users, { prefix: '/api/users' })
+  await app.register(organization, { prefix: '/api/organization' })
   await app.register(access, { prefix: '/api/access' })
   await app.register(apiTokens, { prefix: '/api/api-tokens' })
   await app.register(invitations, { prefix: '/api/invitations' })

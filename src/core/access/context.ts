@@ -26,6 +26,8 @@ export interface Principal {
   /** The members of these teams, and the user. */
   colleague_ids: number[]
   session_id: number | null
+  /** Of the organization, by its name in the IANA database. */
+  time_zone: string
   /** The API token that the request was made with, and the requests per minute that it may make. */
   token?: { id: number; rate_limit: number | null }
 }
@@ -86,7 +88,8 @@ export class Context {
       access: Access.unlimited,
       team_ids: [],
       colleague_ids: [],
-      session_id: null
+      session_id: null,
+      time_zone: 'UTC'
     })
   }
 
@@ -131,8 +134,8 @@ export class Context {
 
   #values(values: Values): Values {
     const { organization_id: organization, user_id: actor } = this.principal
-    const { team_ids: teams, colleague_ids: colleagues } = this.principal
-    return { organization, actor, teams, colleagues, ...values }
+    const { team_ids: teams, colleague_ids: colleagues, time_zone } = this.principal
+    return { organization, actor, teams, colleagues, time_zone, ...values }
   }
 
   /** Runs a query on a connection that was waited for, if that was necessary. */

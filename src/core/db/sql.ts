@@ -233,6 +233,9 @@ export const begin = async <T>(
 export const organization = sql`${sql.placeholder('organization')}::bigint`
 export const actor = sql`${sql.placeholder('actor')}::bigint`
 
+/** The time zone of the organization. */
+export const timeZone = sql`${sql.placeholder('time_zone')}::text`
+
 const inOrganization = (table: PgTable, alias: string, ...conditions: SQL[]) => {
   const all = sql.join([sql`organization_id = ${organization}`, ...conditions], sql` and `)
   return sql`(select * from ${table} where ${all}) ${sql.identifier(alias)}`

@@ -133,7 +133,7 @@ function parameterSchema({ field, operator, schema }: Condition): TSchema {
   if (isInstant(schema))
     return Instant({
       format: 'date-or-date-time',
-      description: `${description} A date means the whole day in UTC.`,
+      description: `${description} A date means the whole day where the organization is.`,
       examples
     })
   const values = enumValues(schema)
@@ -170,10 +170,16 @@ const parametersOf = (conditions: Condition[]): TProperties =>
     ])
   )
 
-/** A day against instants, as conditions on its bounds in UTC: `lte` includes all of the day. */
+/** A day against instants, as conditions on its bounds: `lte` includes all of the day. */
 function withinDay({ field, operator }: Omit<Filter, 'value'>, day: string): Filter[] {
-  const start = (operator: Operator) => ({ field, operator, value: day })
-  const end = (operator: Operator) => ({ field, operator, value: dayAfter(day) })
+  const bound = (value: string, operator: Operator): Filter => ({
+    field,
+    operator,
+    value,
+    isDay: true
+  })
+  const start = (operator: Operator) => bound(day, operator)
+  const end = (operator: Operator) => bound(dayAfter(day), operator)
   switch (operator) {
     case 'eq':
       return [start('gte'), end('lt')]
@@ -190,7 +196,7 @@ function dayAfter(day: string): string {
   const date = new Date(`${day}T00:00:00Z`)
   date.setUTCDate(date.getUTCDate() + 1)
   const isLast = date.getUTCFullYear() > 9999
-  return isLast ? 'infinity' : date.toISOString()
+  return isLast ? 'infinity' : date.toISOString().slice(0, 10)
 }
 
 /** Filters as parameters of a query string, and as text for those that are stored. */

@@ -4,7 +4,7 @@ import type { SQL } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { keyOf, keysOf } from '../db/columns.ts'
 import { sql } from '../db/drizzle.ts'
-import { actor } from '../db/sql.ts'
+import { actor, timeZone } from '../db/sql.ts'
 import { refersTo, searchColumn, type Searchable } from './search.ts'
 
 export const operators = [
@@ -29,6 +29,8 @@ export interface Filter {
   field: string
   operator: Operator
   value: unknown
+  /** Whether it compares instants with a day, which begins where the organization is. */
+  isDay?: true
 }
 
 /** Filters for equality: `equal({ pipeline_id: 1, stage: 'won' })`. */
@@ -60,7 +62,8 @@ const comparison = {
 }
 
 /** A filter as a condition on its column. `like` ignores case, accents and punctuation. */
-export function columnCondition(column: PgColumn, filter: Filter, value: SQL): SQL {
+export function columnCondition(column: PgColumn, filter: Filter, given: SQL): SQL {
+  const value = filter.isDay ? beginningOf(given) : given
   switch (filter.operator) {
     case 'in':
       return sql`${keyOf(column)} = any(${keysOf(column, value)})`
@@ -78,6 +81,9 @@ export function columnCondition(column: PgColumn, filter: Filter, value: SQL): S
       return sql`${keyOf(column)} ${comparison[filter.operator]} ${keyOf(column, value)}`
   }
 }
+
+/** The instant at which a day begins where the organization is. */
+const beginningOf = (day: SQL) => sql`(${day}::text::timestamp at time zone ${timeZone})`
 
 /** What filters apply to: the columns of a table that callers see, and what it has beside them. */
 export interface Filterable extends Searchable {
@@ -107,8 +113,9 @@ export function condition(filterable: Filterable, filter: Filter, value: SQL): S
 }
 
 /** What of a filter is in the SQL, and not a value of it. */
-export const filterShape = ({ field, operator, value }: Filter) => [
+export const filterShape = ({ field, operator, value, isDay }: Filter) => [
   field,
   operator,
+  isDay,
   typeof value === 'boolean' && value
 ]

@@ -1,4 +1,4 @@
-// A date against an instant means the whole day in UTC.
+// A date against an instant means the whole day where the organization is, by default in UTC.
 import t from 'tap'
 import { application, organization } from '../../support/app.ts'
 

@@ -73,11 +73,16 @@ const shownMatchOf = (rule: CompiledRule): SQL =>
 const isShown = ({ subject }: CompiledRule): SQL =>
   subject === 'contact' ? reached('read', getTableName(contacts)) : sql`true`
 
+/** Days of rules are those of UTC: a score must not depend on who computes it. */
+const inUtc = ({ isDay: _, ...filter }: Filter): Filter => filter
+
 /** A lead without a contact matches no rule about contacts, not even one about a missing email. */
 function matchOf(rule: CompiledRule): SQL {
   const column = columnOf(rule)
   const matches = and(
-    ...rule.filters.map(filter => columnCondition(column, filter, sql`${sql.param(filter.value)}`))
+    ...rule.filters.map(filter =>
+      columnCondition(column, inUtc(filter), sql`${sql.param(filter.value)}`)
+    )
   )!
   const isPresent = rule.subject === 'contact' ? sql`${contacts.id} is not null and ` : sql``
   return sql`coalesce(${isPresent}${matches}, false)`

@@ -1,5 +1,6 @@
 import type { SQL } from 'drizzle-orm'
 import { sql } from '../../../core/db/drizzle.ts'
+import { timeZone } from '../../../core/db/sql.ts'
 
 /**
  * The instant that a text of the format `date-time-or-duration` means: `30d` is 30 days ago. The
@@ -8,4 +9,6 @@ import { sql } from '../../../core/db/drizzle.ts'
  */
 export const since = (text: SQL) =>
   sql`case when ${text}::text ~ '[hdw]$' then now() - ${text}::text::interval
+    when ${text}::text ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'
+      then ${text}::text::timestamp at time zone ${timeZone}
     else ${text}::text::timestamptz end`

@@ -20,8 +20,9 @@ type Reason = NonNullable<Explanation['decided_by']>
 
 /**
  * Whether a user may do something to a record, and what decides that. Everyone may ask about
- * themselves, and learns nothing of records that they cannot read. Errors: about others, 403 without the permission to read users, 404 for a user who is not active or a
- * record that the caller cannot read.
+ * themselves, and learns nothing of records that they cannot read. Errors: about others, 403
+ * without the permission to read users, 404 for a user who is not active or a record that the
+ * caller cannot read.
  */
 export async function explainAccess(
   ctx: Context,

@@ -94,6 +94,7 @@ export interface Identity {
   grants: Grant[][]
   team_ids: number[]
   colleague_ids: number[]
+  time_zone: string
 }
 
 /** What `Identity` has, of the active users `u`: the teams are those below theirs, too. */
@@ -101,9 +102,10 @@ const identity = sql`u.organization_id, u.id as user_id, u.username, u.role,
   (select coalesce(jsonb_agg(r.grants), '[]') from ${acrossOrganizations(roles)} r
     where r.organization_id = u.organization_id and r.id = any(u.role_ids)
       and r.deleted_at is null) as grants,
-  mine.team_ids, mine.colleague_ids`
+  mine.team_ids, mine.colleague_ids, o.time_zone`
 const activeUsers = sql`(select * from ${acrossOrganizations(users)}
     where deleted_at is null and status = 'active') u
+  join ${organizations} o on o.id = u.organization_id
   cross join lateral (
     with recursive mine (id, user_ids) as (
       select t.id, t.member_ids || t.leader_id from ${acrossOrganizations(teams)} t
@@ -130,9 +132,9 @@ export async function findSessionUser(
   const [user] = await rowsOf<Identity>(
     database,
     connection,
-    sql`select ${identity} from ${sessions} join ${activeUsers}
-        on u.organization_id = sessions.organization_id and u.id = sessions.user_id
-      where sessions.id = ${session_id} and ${isOpen}`
+    sql`select ${identity} from ${sessions} cross join ${activeUsers}
+      where u.organization_id = sessions.organization_id and u.id = sessions.user_id
+        and sessions.id = ${session_id} and ${isOpen}`
   )
   return user
 }
@@ -162,8 +164,9 @@ export async function findToken(
     sql`select ${identity}, t.id as token_id, t.scopes, t.risk, t.rate_limit, t.allowed_networks,
         t.expires_at, touch_api_token(t.organization_id, t.id, t.last_used_at)
       from ${acrossOrganizations(apiTokens)} t
-      join ${activeUsers} on u.organization_id = t.organization_id and u.id = t.user_id
-      where t.id = ${id} and t.deleted_at is null
+      cross join ${activeUsers}
+      where u.organization_id = t.organization_id and u.id = t.user_id
+        and t.id = ${id} and t.deleted_at is null
         and (t.secret_hash = ${hash} or (t.previous_hash = ${hash} and t.previous_until > now()))
         and (t.expires_at is null or t.expires_at > now())`
   )

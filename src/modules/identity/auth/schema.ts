@@ -1,16 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { maxAddress } from '../../../core/access/networks.ts'
-import {
-  Count,
-  explained,
-  Id,
-  Instant,
-  Nullable,
-  OneOf,
-  Ref,
-  Text
-} from '../../../core/http/schema.ts'
-import { maxSlug } from '../organizations/table.ts'
+import { Count, Id, Instant, Nullable, OneOf, Ref, Text } from '../../../core/http/schema.ts'
+import { OrganizationSummary, slug } from '../organizations/schema.ts'
 import { fields as userFields } from '../users/schema.ts'
 import { maxRoleName } from '../roles/table.ts'
 
@@ -49,19 +40,7 @@ const username = Text(120, {
   description: 'Username or email address.',
   example: 'admin@example.com'
 })
-export const slug = (options: object) =>
-  Type.String({
-    minLength: 1,
-    maxLength: maxSlug,
-    pattern: explained(
-      '^[a-z0-9-]*$',
-      'must contain only lowercase letters, digits and hyphens',
-      'slug'
-    ),
-    example: 'smartx',
-    ...options
-  })
-const organization = Type.Optional(
+export const organization = Type.Optional(
   slug({
     description:
       'Organization to log in to, by its `slug`. Required where the username or email address ' +
@@ -106,14 +85,7 @@ export const Me = Type.Object(
     email: userFields.email,
     first_name: userFields.first_name,
     last_name: userFields.last_name,
-    organization: Type.Object(
-      {
-        id: Id({ description: 'Organization ID.', example: 1 }),
-        name: Text(200, { description: 'Name.', example: 'SmartX' }),
-        slug: slug({ description: 'Name in logins; it never changes.' })
-      },
-      { additionalProperties: false, description: 'Organization of the user.' }
-    ),
+    organization: OrganizationSummary,
     roles: Type.Array(
       Type.Object(
         {

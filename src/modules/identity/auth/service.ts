@@ -142,7 +142,7 @@ export const authService = {
     const { user_id, role } = session
     const [user, organization] = await Promise.all([
       userService.get(ctx, user_id),
-      organizationService.get(ctx)
+      organizationService.summary(ctx)
     ])
     const { id, username, email, first_name, last_name, role_ids } = user
     const roles = (await roleService.findInOrder(ctx, role_ids)).map(({ id, name }) => ({
@@ -211,7 +211,7 @@ function accessOf(grants: Grant[], scope?: Scope): Access {
 }
 
 const principalFor = (
-  { organization_id, user_id, grants, team_ids, colleague_ids }: Identity,
+  { organization_id, user_id, grants, team_ids, colleague_ids, time_zone }: Identity,
   session_id: number | null,
   scope?: Scope
 ): Principal => ({
@@ -220,7 +220,8 @@ const principalFor = (
   access: accessOf(grants.flat(), scope),
   team_ids,
   colleague_ids,
-  session_id
+  session_id,
+  time_zone
 })
 
 /**

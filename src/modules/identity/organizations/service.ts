@@ -1,15 +1,15 @@
+import type { Static } from '@sinclair/typebox'
 import { Context, type Services } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { organization, rowsOf } from '../../../core/db/sql.ts'
+import { defined } from '../../../core/defined.ts'
+import { ruleBroken, stale } from '../../../core/errors.ts'
+import type { Versions } from '../../../core/records/repository.ts'
 import { userService } from '../users/service.ts'
+import type { Organization as Shown, OrganizationChanges, OrganizationSummary } from './schema.ts'
 import { organizations } from './table.ts'
 
-/** An organization as its members see it. */
-export interface Organization {
-  id: number
-  name: string
-  slug: string
-}
+export type Organization = Static<typeof Shown>
 
 export interface FirstAdmin {
   username: string
@@ -24,9 +24,46 @@ export const organizationService = {
   /** The organization of the caller. */
   async get(ctx: Context): Promise<Organization> {
     const [found] = await ctx.read<Organization>(
-      sql`select id, name, slug from ${organizations} where id = ${organization}`
+      sql`select * from ${organizations} where id = ${organization}`
     )
     return found!
+  },
+
+  /** What a user needs to know of it. */
+  async summary(ctx: Context): Promise<Static<typeof OrganizationSummary>> {
+    const { version: _, created_at: __, updated_at: ___, ...summary } = await this.get(ctx)
+    return summary
+  },
+
+  /**
+   * Changes the settings of the organization, which count from the next request on. Errors: 412,
+   * 422 for a time zone, locale or currency that does not exist.
+   */
+  async update(
+    ctx: Context,
+    changes: Static<typeof OrganizationChanges>,
+    versions?: Versions
+  ): Promise<Organization> {
+    return await ctx.transaction(async ctx => {
+      await assertExist(ctx, changes)
+      const before = await ctx.one<Organization>(
+        sql`select * from ${organizations} where id = ${organization} for no key update`
+      )
+      if (versions && !versions.includes(before!.version)) throw stale(before!.version)
+      const { name, time_zone, locale, currency, week_starts_on } = {
+        ...before!,
+        ...defined(changes)
+      }
+      const [after] = await ctx.write<Organization>(
+        [],
+        sql`update ${organizations} set name = ${name}, time_zone = ${time_zone},
+            locale = ${locale}, currency = ${currency}, week_starts_on = ${week_starts_on},
+            version = version + 1, updated_at = now()
+          where id = ${organization} returning *`
+      )
+      await ctx.forgetAccess()
+      return after!
+    })
   },
 
   /** Creates an organization with its first admin. */
@@ -85,4 +122,29 @@ async function insert(
     values (${ctx.organization_id}, ${name})`)
   await userService.createUnchecked(ctx, { ...admin, role: 'admin' })
   await provision(ctx)
+}
+
+/** Errors: 422 for a time zone, locale or currency that does not exist. */
+async function assertExist(
+  ctx: Context,
+  { time_zone, locale, currency }: Static<typeof OrganizationChanges>
+): Promise<void> {
+  const refuse = (field: string, detail: string) => {
+    throw ruleBroken(field, detail, { rule: 'unknown' })
+  }
+  if (locale !== undefined && !isLocale(locale)) refuse('locale', 'There is no such locale.')
+  if (currency !== undefined && !Intl.supportedValuesOf('currency').includes(currency))
+    refuse('currency', 'There is no such currency.')
+  if (time_zone === undefined) return
+  // those that Postgres knows, which computes with them
+  const found = await ctx.one(sql`select from pg_timezone_names where name = ${time_zone}`)
+  if (!found) refuse('time_zone', 'There is no such time zone.')
+}
+
+function isLocale(text: string): boolean {
+  try {
+    return Intl.getCanonicalLocales(text)[0] === text
+  } catch {
+    return false
+  }
 }

@@ -1,5 +1,8 @@
 import { identifier, instant } from '../../../core/db/columns.ts'
-import { pgTable, varchar } from '../../../core/db/drizzle.ts'
+import { integer, pgTable, varchar } from '../../../core/db/drizzle.ts'
+
+/** The days on which a week can start. */
+export const weekdays = ['monday', 'saturday', 'sunday'] as const
 
 /** The longest slug; as a label of a domain. */
 export const maxSlug = 63
@@ -13,5 +16,14 @@ export const organizations = pgTable('organizations', {
   id: identifier().primaryKey().generatedAlwaysAsIdentity(),
   name: varchar({ length: 200 }).notNull(),
   slug: varchar({ length: maxSlug }).notNull().default('').unique('organizations_slug_unique'),
-  created_at: instant().notNull().defaultNow()
+  /** A name of the IANA database: where days and months begin. */
+  time_zone: varchar({ length: 60 }).notNull().default('UTC'),
+  /** BCP 47. */
+  locale: varchar({ length: 35 }).notNull().default('en-US'),
+  /** ISO 4217. */
+  currency: varchar({ length: 3 }).notNull().default('USD'),
+  week_starts_on: varchar({ length: 10, enum: weekdays }).notNull().default('monday'),
+  version: integer().notNull().default(1),
+  created_at: instant().notNull().defaultNow(),
+  updated_at: instant().notNull().defaultNow()
 })

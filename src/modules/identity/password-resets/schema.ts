@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { Email } from '../../../core/http/schema.ts'
-import { newPassword, oneTimeToken, slug } from '../auth/schema.ts'
+import { newPassword, oneTimeToken } from '../auth/schema.ts'
+import { slug } from '../organizations/schema.ts'
 
 export const PasswordResetRequest = Type.Object(
   {

@@ -1,6 +1,6 @@
 import type { SQL } from 'drizzle-orm'
 import { sql } from '../../../core/db/drizzle.ts'
-import { ours, oursWithDeleted } from '../../../core/db/sql.ts'
+import { ours, oursWithDeleted, timeZone } from '../../../core/db/sql.ts'
 import { leads } from '../../crm/leads/table.ts'
 import { users } from '../../identity/users/table.ts'
 import { stages } from '../../sales/stages/table.ts'
@@ -38,7 +38,7 @@ export const pipelineQuery = (opportunityRows: SQL) => sql`
 
 /**
  * Opportunities that are not lost, by month and status; by status as totals. The month is that in
- * which they were won, in UTC, or are expected to be.
+ * which they were won, or are expected to be.
  */
 export const forecastQuery = (opportunityRows: SQL, { from, to }: Months) => sql`
   select month, status, grouping(month) as is_total, count(*) as count,
@@ -46,7 +46,7 @@ export const forecastQuery = (opportunityRows: SQL, { from, to }: Months) => sql
     round(coalesce(sum(amount * probability), 0) / 100, 2) as weighted
   from (
     select status, amount, probability, to_char(
-      case status when 'won' then closed_at at time zone 'UTC' else close_date end, 'YYYY-MM'
+      case status when 'won' then closed_at at time zone ${timeZone} else close_date end, 'YYYY-MM'
     ) as month
     from ${opportunityRows} where status <> 'lost'
   ) months

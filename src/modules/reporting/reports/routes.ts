@@ -69,7 +69,7 @@ const reports: Record<string, ReportContract> = {
   forecast: {
     description:
       'Open opportunities by the month of `close_date` and won ones by the month in which they ' +
-      'were won (`closed_at`, in UTC), for all pipelines and months unless filtered. ' +
+      'were won (`closed_at`), for all pipelines and months unless filtered. ' +
       '`month[gte]` and `month[lte]` limit both. Open ones in past months are overdue; those ' +
       'without a `close_date` come last.',
     schema: ForecastReport,

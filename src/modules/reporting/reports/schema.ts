@@ -111,7 +111,8 @@ export const ForecastReport = ReportOf(
           maxLength: 7,
           pattern: '^[0-9]{4}-[0-9]{2}$',
           description:
-            'Month of `close_date` if open, of `closed_at` in UTC if won; null if there is none.',
+            'Month of `close_date` if open, of `closed_at` if won (where the organization is); ' +
+            'null if there is none.',
           example: '2024-03'
         })
       ),

@@ -84,8 +84,9 @@ export const reportService = {
       Sums & { month: string | null; status: string }
     >(ctx, forecastQuery(opportunities, months))
     const list = (status: string, months: Months | null) => {
+      const zone = ctx.principal.time_zone
       const field = status === 'won' ? 'closed_at' : 'close_date'
-      const days = months === null ? { [field]: null } : daysOf(field, months, query)
+      const days = months === null ? { [field]: null } : daysOf(field, months, query, zone)
       return listOf('/api/opportunities', query, days, { status })
     }
     return {
