@@ -20,7 +20,8 @@ const api = spawn(process.execPath, ['src/main.ts'], {
     DATA_DIR: folder,
     PORT: '0',
     ADMIN_PASSWORD: variable.find(({ key }) => key === 'password')!.value,
-    LOG_LEVEL: 'warn'
+    LOG_LEVEL: 'warn',
+    SIGNUP: 'open'
   }
 })
 const apiEnded = once(api, 'close')

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyBaseLogger } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import { closeServices, createServices, type ServicesConfig } from './services.ts'
 import { authentication, authorization } from './http/auth.ts'
@@ -35,14 +35,16 @@ import stages from './modules/sales/stages/routes.ts'
 import tags from './modules/crm/tags/routes.ts'
 import teams from './modules/automation/teams/routes.ts'
 import territories from './modules/automation/territories/routes.ts'
+import signupRoutes from './modules/identity/organizations/signup-routes.ts'
 import stageHistory from './modules/sales/stage-history/routes.ts'
 import timeline from './modules/crm/timeline/routes.ts'
+import { pipelineService } from './modules/sales/pipelines/service.ts'
 import users from './modules/identity/users/routes.ts'
 import { version } from './version.ts'
 
 export type AppConfig = ServicesConfig &
   Pick<Config, 'cors_origins' | 'trust_proxy' | 'rate_limit_max' | 'rate_limit_organization_max'> &
-  Partial<Pick<Config, 'public_url'>>
+  Partial<Pick<Config, 'public_url' | 'signup'>>
 
 /** The application, ready to listen or to be injected into. Its database must be migrated. */
 export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
@@ -70,6 +72,12 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(authorization)
   await app.register(health, { services })
 
+  await registerModules(app, config)
+  return app
+}
+
+/** What there is an API for, one line each. */
+async function registerModules(app: FastifyInstance, { signup }: AppConfig): Promise<void> {
   await app.register(auth, { prefix: '/api/auth' })
   await app.register(acceptanceRoutes, { prefix: '/api/auth/invitations' })
   await app.register(passwordResets, { prefix: '/api/auth/password-resets' })
@@ -100,9 +108,12 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(apiTokens, { prefix: '/api/api-tokens' })
   await app.register(invitations, { prefix: '/api/invitations' })
   await app.register(roles, { prefix: '/api/roles' })
+  await app.register(signupRoutes, {
+    prefix: '/api/organizations',
+    isOpen: signup === 'open',
+    provision: pipelineService.createDefault
+  })
   await app.register(problemCodes, { prefix: '/api/problems' })
-
-  return app
 }
 
 /** Fastify with its limits (see docs/decisions/0010-timeouts-and-limits.md), without a route. */

@@ -32,6 +32,8 @@ export interface Config {
   slow_statements: number
   log_level: string
   password_cost: PasswordCost
+  /** Whether anyone may create an organization. */
+  signup: 'open' | 'closed'
   /** undefined: no mail is sent. */
   mail: MailSettings | undefined
 }
@@ -155,6 +157,13 @@ function sender(env: Environment): MailSettings['from'] | undefined {
       )
 }
 
+function signupSetting(env: Environment): Config['signup'] {
+  const text = env.SIGNUP || 'closed'
+  return text === 'open' || text === 'closed'
+    ? text
+    : refuse('SIGNUP', `must be open or closed, not ${JSON.stringify(text)}`)
+}
+
 function mailSettings(env: Environment): MailSettings | undefined {
   const smtp_url = url(env, 'SMTP_URL', ['smtp:', 'smtps:'])
   const from = sender(env)
@@ -200,6 +209,7 @@ export function configFrom(env: Environment): Config {
           `must be one of ${levels.join(', ')}, not ${JSON.stringify(log_level)}`
         ),
     password_cost: { memory: 19_456, passes: 2 },
+    signup: signupSetting(env),
     mail: mailSettings(env)
   }
 }

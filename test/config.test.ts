@@ -20,6 +20,7 @@ t.test('an invalid setting is named', t => {
     ],
     ['REDIS_URL', { REDIS_URL: 'localhost' }],
     ['PUBLIC_URL', { PUBLIC_URL: 'crm.example.com' }],
+    ['SIGNUP', { SIGNUP: 'yes' }],
     ['SMTP_URL', { SMTP_URL: 'https://mail.example.com' }],
     ['MAIL_FROM', { SMTP_URL: 'smtp://localhost' }],
     ['MAIL_FROM', { SMTP_URL: 'smtp://localhost', MAIL_FROM: 'CRM' }],

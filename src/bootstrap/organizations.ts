@@ -11,8 +11,11 @@ export const createOrganization = async (
   services: Services,
   name: string,
   admin: FirstAdmin
-): Promise<Organization> =>
-  await organizationService.create(services, name, admin, pipelineService.createDefault)
+): Promise<Organization> => {
+  const provision = pipelineService.createDefault
+  const { organization } = await organizationService.create(services, { name }, admin, provision)
+  return organization
+}
 
 /** The same, unless there is an organization already. Returns whether it was created. */
 export const createFirstOrganization = async (

@@ -129,6 +129,9 @@ export const unauthenticated = (
   })
 export const forbidden = (permission: string) =>
   new Problem(403, 'forbidden', `This requires the permission ${permission}.`)
+/** For a server whose operator creates the organizations. */
+export const signupClosed = () =>
+  new Problem(403, 'forbidden', 'The signup is closed: ask the operator for an organization.')
 /** For roles that would allow more than the caller may do, and for users who have such ones. */
 export const notGrantable = () =>
   new Problem(403, 'forbidden', 'This requires all permissions of the role.')

@@ -59,7 +59,7 @@ const credentials = { username: 'admin@example.com', password: 'correct horse ba
 const browser = '/usr/bin/chromium'
 /** An application whose first admin is the one of the examples. */
 async function installation(t: Test, config: Parameters<typeof application>[1] = {}): Promise<App> {
-  const app = await application(t, config)
+  const app = await application(t, { signup: 'open', ...config })
   await createOrganization(app.services, 'SmartX', { ...credentials, email: credentials.username })
   return app
 }

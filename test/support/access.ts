@@ -89,7 +89,8 @@ async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
   const isRead = request.startsWith('GET')
   const { access } = allResources().find(({ path }) => path === area) ?? {}
   if (isPublic) {
-    if (area !== 'auth')
+    if (area === 'organizations') await assertStatus(nobody, 403, 'unless it is opened')
+    else if (area !== 'auth')
       await assertStatus(nobody, request.includes('{code}') ? 404 : 200, 'is public')
     return
   }

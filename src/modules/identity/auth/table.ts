@@ -61,7 +61,7 @@ export const loginAttempts = pgTable(
   {
     kind: varchar({
       length: 10,
-      enum: ['username', 'address', 'pair', 'known', 'reset', 'reset_from']
+      enum: ['username', 'address', 'pair', 'known', 'reset', 'reset_from', 'signup']
     }).notNull(),
     subject: varchar({ length: 120 }).notNull(),
     attempts: integer().notNull(),

@@ -16,7 +16,9 @@ const limits = {
   address: { max: 1000, minutes: 15 },
   /** Password resets: mails to a user, and requests from an address. */
   reset: { max: 5, minutes: 60 },
-  resetAddress: { max: 50, minutes: 60 }
+  resetAddress: { max: 50, minutes: 60 },
+  /** Organizations that are created from an address. */
+  signup: { max: 10, minutes: 60 }
 }
 type Limit = keyof typeof limits
 /** The `kind` of rows that were first written when there were no pairs. */
@@ -25,7 +27,8 @@ const kinds = {
   account: 'username',
   address: 'address',
   reset: 'reset',
-  resetAddress: 'reset_from'
+  resetAddress: 'reset_from',
+  signup: 'signup'
 } as const
 /** Days for which a pair that logged in is counted on its own. */
 const knownDays = 30
@@ -105,15 +108,18 @@ async function count(
       returning attempts, extract(epoch from window_ends_at - now())::float8 as seconds`
   )
   if (seen!.attempts <= max) return undefined
-  return tooManyRequests(
-    seen!.seconds,
-    'Too many failed logins. Try again later, or contact an admin.'
-  )
+  return tooManyRequests(seen!.seconds, 'Too many attempts. Try again later, or contact an admin.')
 }
 
 /** Counts a request for a password reset from an address. Returns whether there were too many. */
 export const tooManyResetsFrom = async (services: Services, address: string): Promise<boolean> =>
   (await count(services, 'resetAddress', networkOf(address))) !== undefined
+
+/** Counts a new organization from an address. Returns the refusal if there were too many. */
+export const tooManySignupsFrom = async (
+  services: Services,
+  address: string
+): Promise<Problem | undefined> => await count(services, 'signup', networkOf(address))
 
 /** Counts a mail for a password reset to a user. Returns whether there were too many. */
 export const tooManyResetsOf = async (services: Services, user_id: number): Promise<boolean> =>

@@ -3,7 +3,6 @@ import type { Services } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { acrossOrganizations, ours, rowsOf } from '../../../core/db/sql.ts'
 import { organizations } from '../organizations/table.ts'
-import { users } from '../users/table.ts'
 import { invitations } from './table.ts'
 
 /** An invitation that can be accepted. */
@@ -31,10 +30,6 @@ export async function findByToken(
 /** Whether an invitation was neither deleted nor mailed again since it was found. */
 export const stillOpen = (id: number, token_hash: string): SQL => sql`
   select from ${ours(invitations)} where id = ${id} and token_hash = ${token_hash}`
-
-/** What a new user needs for a session. */
-export const credentialsOf = (id: number): SQL => sql`
-  select organization_id, id, password_hash from ${ours(users)} where id = ${id}`
 
 /** What the mail of an invitation says. */
 export interface Mailable {

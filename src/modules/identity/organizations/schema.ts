@@ -25,7 +25,7 @@ export const slug = (options: object) =>
     ...options
   })
 
-const settings = {
+export const settings = {
   name: Name(200, { description: 'Name.', example: 'SmartX' }),
   time_zone: Text(60, {
     minLength: 1,

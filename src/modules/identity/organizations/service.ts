@@ -3,7 +3,7 @@ import { Context, type Services } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { organization, rowsOf } from '../../../core/db/sql.ts'
 import { defined } from '../../../core/defined.ts'
-import { ruleBroken, stale } from '../../../core/errors.ts'
+import { inPart, ruleBroken, stale } from '../../../core/errors.ts'
 import type { Versions } from '../../../core/records/repository.ts'
 import { userService } from '../users/service.ts'
 import type { Organization as Shown, OrganizationChanges, OrganizationSummary } from './schema.ts'
@@ -15,7 +15,12 @@ export interface FirstAdmin {
   username: string
   email: string
   password: string
+  first_name?: string | null
+  last_name?: string | null
 }
+
+/** A name, and settings other than the default ones. */
+type NewSettings = { name: string } & Static<typeof OrganizationChanges>
 
 /** What a new organization starts with besides its admin; within the transaction of `ctx`. */
 export type Provision = (ctx: Context) => Promise<void>
@@ -66,17 +71,24 @@ export const organizationService = {
     })
   },
 
-  /** Creates an organization with its first admin. */
+  /**
+   * Creates an organization with its first admin, whose ID it returns, too. Errors: 422 for a
+   * setting that does not exist.
+   */
   async create(
     services: Services,
-    name: string,
+    { name, ...settings }: NewSettings,
     admin: FirstAdmin,
     provision: Provision
-  ): Promise<Organization> {
+  ): Promise<{ organization: Organization; admin_id: number }> {
     const ctx = await newContext(services)
     return await ctx.transaction(async ctx => {
-      await insert(ctx, name, admin, provision)
-      return await organizationService.get(ctx)
+      const admin_id = await insert(ctx, name, admin, provision)
+      const organization =
+        Object.keys(settings).length > 0
+          ? await organizationService.update(ctx, settings)
+          : await organizationService.get(ctx)
+      return { organization, admin_id }
     })
   },
 
@@ -117,11 +129,13 @@ async function insert(
   name: string,
   admin: FirstAdmin,
   provision: Provision
-): Promise<void> {
+): Promise<number> {
   await ctx.rows(sql`insert into ${organizations} (id, name) overriding system value
     values (${ctx.organization_id}, ${name})`)
-  await userService.createUnchecked(ctx, { ...admin, role: 'admin' })
+  const account = { ...admin, role: 'admin' }
+  const { id } = await inPart('admin', userService.createUnchecked(ctx, account))
   await provision(ctx)
+  return id
 }
 
 /** Errors: 422 for a time zone, locale or currency that does not exist. */
