@@ -48,7 +48,7 @@ t.test('a token is shown once, works at once, and its use is noted', async t => 
 })
 
 const isForTokens = (permission: string) =>
-  !/^(me|api-tokens|invitations):|^(users|roles):(create|update|delete)/.test(permission)
+  !/^(me|api-tokens|invitations):|^(users|roles|organization):(create|update|delete)/.test(permission)
 
 t.test('every operation needs its scope, whatever other scopes a token has', async t => {
   const { call } = await organization(app)
