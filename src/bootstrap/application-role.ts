@@ -28,7 +28,7 @@ export async function createEmbeddedRole(client: postgres.Sql): Promise<void> {
 /**
  * Grants `role` what the application needs, and revokes the rest, in one transaction. `client` is
  * the owner of the schema, after migrations and under their lock. Nothing is changed that is as it
- * should be: a change makes all processes plan their statements anew. Errors: those of Postgres.
+ * should be: a change makes all processes plan their statements again. Errors: those of Postgres.
  */
 export async function grantPrivileges(client: postgres.Sql, role: string): Promise<void> {
   const statements = (

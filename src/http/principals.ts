@@ -63,12 +63,12 @@ export class Principals {
     })
   }
 
-  /** Has the rights of an organization's users looked up anew. */
+  /** Has the rights of an organization's users looked up again. */
   forgetOrganization(organization_id: number): void {
     this.#forget(accessKey(organization_id))
   }
 
-  /** Has all rights looked up anew: for every request, until they are trusted again. */
+  /** Has all rights looked up again: for every request, until they are trusted again. */
   distrust(): void {
     this.#isTrusted = false
     this.#forget(undefined)

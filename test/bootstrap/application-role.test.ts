@@ -1,4 +1,4 @@
-// The application connects as a role that owns nothing, whoever runs Postgres.
+// The application connects as a role that owns nothing, on any Postgres.
 import { readFileSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'

@@ -46,5 +46,5 @@ t.test('a hundred thousand clients take the room of ten thousand', async t => {
   for (let i = 0; i < 100_000; i++) count(`user ${i}`)
   t.equal(open.size, 10_000)
   t.equal(count('user 99999'), 2, 'the latest are counted')
-  t.equal(count('the first'), 1, 'the others begin anew')
+  t.equal(count('the first'), 1, 'the others begin again')
 })

@@ -156,7 +156,7 @@ t.test('with one Redis', { skip }, async t => {
     for (let i = 0; i < 20; i++) count(client)
     await until(async () => (await sumOf(redis, client)) === 20)
     for (let i = 0; i < 10_000; i++) count(`test/${process.pid}/${i}`)
-    t.equal(count(client).current, 1, 'it begins anew')
+    t.equal(count(client).current, 1, 'it begins again')
     await until(async () => (await sumOf(redis, client)) === 21)
     await sleep(50)
     t.equal(count(client).current, 22, 'until it is synchronized')

@@ -225,7 +225,7 @@ export class Context {
   }
 
   /**
-   * Has it looked up anew what the users of the organization may do, in all processes: now, or
+   * Has it looked up again what the users of the organization may do, in all processes: now, or
    * after the commit if a transaction is open.
    */
   async forgetAccess(): Promise<void> {

@@ -38,7 +38,7 @@ export interface Scope {
 
 /**
  * Who gets a permission: those with a grant for its resource or group; every user; every user, for
- * what is their own, and administrators for all of it; or whoever is logged in.
+ * what is their own, and administrators for all of it; or everyone who is logged in.
  */
 type Audience = Group | 'everyone' | 'personal' | 'session'
 

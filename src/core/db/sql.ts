@@ -256,7 +256,7 @@ export const oursWithDeleted = (table: PgTable, alias = getTableName(table)): SQ
   inOrganization(table, alias, reached('read', getTableName(table)))
 
 /**
- * Like `ours`, with the rows that the caller may not read: for what must hold whoever asks, and
+ * Like `ours`, with the rows that the caller may not read: for what must hold for every caller, and
  * never for what is shown.
  */
 export const everyRow = (table: PgTable, alias = getTableName(table)): SQL =>

@@ -1,4 +1,4 @@
-// How a forgotten password is set anew, by a token that is mailed.
+// How a forgotten password is reset, by a token that is mailed.
 import { createHash, randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
 import {

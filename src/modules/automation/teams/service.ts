@@ -1,8 +1,9 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { everyRow, organization } from '../../../core/db/sql.ts'
+import { organization } from '../../../core/db/sql.ts'
 import { conflict, notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import { isBelow } from '../../../core/records/hierarchy.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { userService } from '../../identity/users/service.ts'
 import { teamResource } from './resource.ts'
@@ -32,7 +33,7 @@ export const teamService = {
     return await changeTeams(ctx, async ctx => {
       const before = await records.lock(ctx, id, versions)
       if (member_ids) await assertMembers(ctx, member_ids, before.member_ids)
-      if (parent_team_id && (await isBelow(ctx, parent_team_id, id)))
+      if (parent_team_id && (await isDescendant(ctx, parent_team_id, id)))
         throw ruleBroken('parent_team_id', 'A team cannot be its own parent.', { rule: 'no_cycle' })
       return await records.update(ctx, id, changes)
     })
@@ -47,7 +48,7 @@ export const teamService = {
   async restore(ctx: Context, id: number) {
     return await changeTeams(ctx, async ctx => {
       const team = await records.restore(ctx, id)
-      if (team.parent_team_id !== null && (await isBelow(ctx, team.parent_team_id, id)))
+      if (team.parent_team_id !== null && (await isDescendant(ctx, team.parent_team_id, id)))
         throw conflict('The parent is now below this team: change its parent first.')
       return team
     })
@@ -88,17 +89,8 @@ async function changeTeams<T>(ctx: Context, work: (ctx: Context) => Promise<T>):
 }
 
 /** Whether a team is another one or below it. */
-async function isBelow(ctx: Context, id: number, other: number): Promise<boolean> {
-  const found = await ctx.one(sql`
-    with recursive ancestors (id) as (
-      select ${id}::bigint
-      union
-      select team.parent_team_id
-      from ${everyRow(teams, 'team')} join ancestors on team.id = ancestors.id
-      where team.parent_team_id is not null
-    ) select from ancestors where id = ${other}`)
-  return found !== undefined
-}
+const isDescendant = async (ctx: Context, id: number, other: number): Promise<boolean> =>
+  await isBelow(ctx, teams, teams.parent_team_id, id, other)
 
 /** Arrays have no foreign keys: this replaces them. Errors: 422. */
 async function assertMembers(

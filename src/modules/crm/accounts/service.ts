@@ -1,11 +1,10 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { defined } from '../../../core/defined.ts'
-import { sql } from '../../../core/db/drizzle.ts'
-import { everyRow } from '../../../core/db/sql.ts'
 import { conflict, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import type { Filter } from '../../../core/records/filter.ts'
 import type { ListQuery } from '../../../core/records/list.ts'
+import { isBelow } from '../../../core/records/hierarchy.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { assignmentRuleService } from '../../automation/assignment/service.ts'
 import { territoryService } from '../../automation/territories/service.ts'
@@ -66,7 +65,7 @@ export const accountService = {
       const isKnown = (await records.find(ctx, [parent_id])).length > 0
       if (!isKnown && parent_id !== before.parent_account_id)
         throw unknownReference(['parent_account_id'])
-      if (await isBelow(ctx, parent_id, id))
+      if (await isDescendant(ctx, parent_id, id))
         throw ruleBroken(
           'parent_account_id',
           'An account cannot be its own parent, directly or indirectly.',
@@ -81,7 +80,7 @@ export const accountService = {
     return await ctx.withLocks(['hierarchy'], async ctx => {
       const account = await records.restore(ctx, id)
       const { parent_account_id } = account
-      if (parent_account_id !== null && (await isBelow(ctx, parent_account_id, id)))
+      if (parent_account_id !== null && (await isDescendant(ctx, parent_account_id, id)))
         throw conflict(
           `The parent, account ${parent_account_id}, is now a descendant of this account. Change ` +
             `the parent of account ${parent_account_id} first.`
@@ -104,15 +103,6 @@ async function withTerritoryFilters(ctx: Context, query: ListQuery): Promise<Lis
   return { ...query, filters: filters.flat() }
 }
 
-/** Whether an account is another one or below it. */
-async function isBelow(ctx: Context, id: number, other: number): Promise<boolean> {
-  const found = await ctx.one(sql`
-    with recursive ancestors (id) as (
-      select ${id}::bigint
-      union
-      select account.parent_account_id
-      from ${everyRow(accounts, 'account')} join ancestors on account.id = ancestors.id
-      where account.parent_account_id is not null
-    ) select from ancestors where id = ${other}`)
-  return found !== undefined
-}
+/** Whether an account is another one, or below it. */
+const isDescendant = async (ctx: Context, id: number, other: number): Promise<boolean> =>
+  await isBelow(ctx, accounts, accounts.parent_account_id, id, other)

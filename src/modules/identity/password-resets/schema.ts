@@ -13,7 +13,7 @@ export const PasswordResetRequest = Type.Object(
   {
     $id: 'PasswordResetRequest',
     additionalProperties: false,
-    description: 'A request to set a forgotten password anew.',
+    description: 'A request to reset a forgotten password.',
     example: { email: 'admin@example.com' }
   }
 )

@@ -3,7 +3,7 @@ import { foreignKey, index, pgTable, sql, uniqueIndex, varchar } from '../../../
 import { users } from '../users/table.ts'
 
 /**
- * Forgotten passwords that can be set anew by a mailed token; deleted once the password has been
+ * Forgotten passwords that can be reset by a mailed token; deleted once the password has been
  * changed, in whatever way. Not a record: it is no business of other users.
  */
 export const passwordResets = pgTable(

@@ -2,12 +2,11 @@ import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { getTableName, sql } from '../../../core/db/drizzle.ts'
 import { ours, reached } from '../../../core/db/sql.ts'
-import { forbidden, notFound, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import { forbidden, notFound, ruleBroken } from '../../../core/errors.ts'
 import { equal } from '../../../core/records/filter.ts'
 import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository } from '../../../core/records/repository.ts'
 import type { Resource } from '../../../core/records/resource.ts'
-import { userService } from '../users/service.ts'
 import { shareResource } from './resource.ts'
 import { Share, type NewShare } from './schema.ts'
 
@@ -46,8 +45,6 @@ export const shareService = {
     }
     return await ctx.transaction(async ctx => {
       await lock(ctx, resource, id)
-      if (user_id !== null && (await userService.findActive(ctx, [user_id])).length === 0)
-        throw unknownReference(['user_id'])
       const share = { subject_type: resource.name, subject_id: id, user_id, team_id, access }
       return shown(await records.create(ctx, share))
     })
