@@ -207,6 +207,8 @@ t.test('what names no permission, or one that is not defined, stops the start', 
     /the permission contact:read is not defined/
   )
   const related = {
+    of: tagResource,
+    reads: [],
     schema: Type.Object({}),
     permission: 'stage:read',
     load: async () => new Map<number, object[]>()

@@ -114,6 +114,27 @@ export const invalid = (errors: Fault[]) =>
   new Problem(400, 'invalid', errors[0]?.detail ?? 'The request is invalid.', { errors })
 export const invalidParameter = (parameter: string, detail: string, params: Params = {}) =>
   invalid([{ parameter, code: 'invalid', detail, params }])
+/** For a parameter that the caller does not see, as if it did not exist; or a name in its value. */
+export const unknownParameter = (parameter: string, name?: string) =>
+  invalid([
+    {
+      parameter,
+      code: 'unknown',
+      detail:
+        name === undefined
+          ? `query parameter ${parameter} is unknown`
+          : `query parameter ${parameter}: ${name} is unknown`
+    }
+  ])
+/** For fields of the body that the caller does not see. */
+export const unknownFields = (pointers: string[]) =>
+  invalid(
+    pointers.map(pointer => ({
+      pointer,
+      code: 'unknown',
+      detail: `${pointer.slice(1)} is unknown`
+    }))
+  )
 export const malformed = (detail: string) => new Problem(400, 'malformed', detail)
 const realm = 'Bearer realm="smartx"'
 
@@ -129,6 +150,20 @@ export const unauthenticated = (
   })
 export const forbidden = (permission: string) =>
   new Problem(403, 'forbidden', `This requires the permission ${permission}.`)
+/** For what is made of fields that the caller does not see, such as a report. */
+export const hiddenFieldsNeeded = () =>
+  new Problem(403, 'forbidden', "This requires fields that the user's roles hide.")
+/** `pointers`: of the fields in the body that the caller may read and not change. */
+export const readOnlyFields = (pointers: string[]) =>
+  new Problem(403, 'forbidden', `Read-only for the user's roles: ${namesIn(pointers)}.`, {
+    errors: pointers.map(pointer => ({
+      pointer,
+      code: 'forbidden',
+      detail: `${pointer.slice(1)} is read-only for the user's roles`
+    }))
+  })
+const namesIn = (pointers: string[]) => pointers.map(pointer => pointer.slice(1)).join(', ')
+
 /** For a server whose operator creates the organizations. */
 export const signupClosed = () =>
   new Problem(403, 'forbidden', 'The signup is closed: ask the operator for an organization.')

@@ -146,14 +146,38 @@ async function addShares({ admin, people, things, teams, shares }: World, random
   }
 }
 
+/** Of each type, a field that roles hide or protect; nothing else in the world depends on it. */
+export const variedField = {
+  account: 'phone',
+  contact: 'phone',
+  lead: 'score',
+  opportunity: 'amount',
+  activity: 'description',
+  campaign: 'budget',
+  campaign_member: 'status'
+} as const
+
+/** Rights to the field of a resource, if it is a single one. */
+function fieldRights(random: Random, resource: string): Partial<Grant> {
+  const type = types.find(type => ownedPaths[type] === resource)
+  if (!type) return {}
+  const fields = [variedField[type]]
+  if (random.chance(0.4)) return { hidden_fields: fields }
+  return random.chance(0.4) ? { read_only_fields: fields } : {}
+}
+
 async function giveRoles({ admin }: World, random: Random, person: Person) {
   const role_ids: number[] = []
   for (let i = random.integer(1, 2); i > 0; i--) {
-    const grants = Array.from({ length: random.integer(1, 5) }, () => ({
-      resource: random.pick(['records', ...Object.values(ownedPaths)]),
-      actions: actions.filter(action => random.chance(action === 'read' ? 0.9 : 0.5)),
-      reach: random.pick(reaches)
-    })).filter(({ actions }) => actions.length > 0)
+    const grants = Array.from({ length: random.integer(1, 5) }, () => {
+      const resource = random.pick(['records', ...Object.values(ownedPaths)])
+      return {
+        resource,
+        actions: actions.filter(action => random.chance(action === 'read' ? 0.9 : 0.5)),
+        reach: random.pick(reaches),
+        ...fieldRights(random, resource)
+      }
+    }).filter(({ actions }) => actions.length > 0)
     const { id } = await created(admin, 'roles', { name: `Role ${person.id} ${i}`, grants })
     role_ids.push(id)
     person.grants.push(...grants)
@@ -166,14 +190,22 @@ async function giveRoles({ admin }: World, random: Random, person: Person) {
 export const isGranted = ({ grants }: Person, type: Type, action: Action): boolean =>
   reachOf(grants, type, action) >= 0
 
+const grantsOf = (grants: Grant[], type: Type, action: Action): Grant[] =>
+  grants
+    .filter(({ resource }) => resource === 'records' || resource === ownedPaths[type])
+    .filter(({ actions }) => actions.includes(action))
+
 const reachOf = (grants: Grant[], type: Type, action: Action): number =>
-  Math.max(
-    -1,
-    ...grants
-      .filter(({ resource }) => resource === 'records' || resource === ownedPaths[type])
-      .filter(({ actions }) => actions.includes(action))
-      .map(({ reach }) => reaches.indexOf(reach))
-  )
+  Math.max(-1, ...grantsOf(grants, type, action).map(({ reach }) => reaches.indexOf(reach)))
+
+/** Whether a person does not see the varied field of a type, or sees and may not change it. */
+export function rightTo({ grants }: Person, type: Type): 'hidden' | 'read_only' | 'writable' {
+  const reading = grantsOf(grants, type, 'read')
+  if (reading.length > 0 && reading.every(({ hidden_fields }) => hidden_fields)) return 'hidden'
+  const writing = grantsOf(grants, type, 'update')
+  const isProtected = writing.every(one => one.hidden_fields ?? one.read_only_fields)
+  return writing.length > 0 && isProtected ? 'read_only' : 'writable'
+}
 
 /** The teams of a person and those below them. */
 function teamsOf({ teams }: World, person: Person): Team[] {

@@ -122,6 +122,11 @@ export class Context {
     return this.principal.access.can(permission)
   }
 
+  /** The fields of a resource, by its path, that the caller does not see. */
+  hiddenFields(path: string): ReadonlySet<string> {
+    return this.#reached.hiddenFields(path)
+  }
+
   /** Errors: 403 without the permission. */
   require(permission: string): void {
     if (!this.can(permission)) throw forbidden(permission)

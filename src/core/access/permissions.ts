@@ -27,6 +27,9 @@ export interface Grant {
   resource: string
   actions: Action[]
   reach: Reach
+  /** Fields of the resource that it does not show, and that it shows but does not change. */
+  hidden_fields?: string[]
+  read_only_fields?: string[]
 }
 
 /** A part of what someone may do, for a credential of theirs. */
@@ -86,6 +89,7 @@ export class Access {
   readonly #grants: readonly Grant[]
   readonly #scope: Scope | undefined
   readonly #reaches = new Map<string, Reach | undefined>()
+  readonly #hidden = new Map<string, ReadonlySet<string>>()
 
   /** `scope`: limits it for a credential other than a login. */
   constructor(grants: readonly Grant[], scope?: Scope) {
@@ -113,18 +117,43 @@ export class Access {
 
   #find(permission: string): Reach | undefined {
     const { audience, isOwned } = permissions.get(permission) ?? {}
-    const [path, action] = permission.split(':')
     if (audience === 'everyone') return 'all'
     if (!this.#isInScope(permission) || !this.mayRisk(riskOf(permission))) return undefined
     if (audience === 'session') return 'all'
-    const group = audience === 'personal' ? 'administration' : audience
-    const granted = this.#grants
-      .filter(({ resource }) => resource === path || resource === group)
-      .filter(({ actions }) => (actions as readonly string[]).includes(action!))
-      .map(({ reach }) => reach)
+    const granted = this.#grantsOf(permission).map(({ reach }) => reach)
     if (audience === 'personal') granted.push('own')
     if (granted.length === 0) return undefined
     return isOwned ? widest(granted) : 'all'
+  }
+
+  #grantsOf(permission: string): Grant[] {
+    const [path, action] = permission.split(':')
+    const audience = permissions.get(permission)?.audience
+    const group = audience === 'personal' ? 'administration' : audience
+    return this.#grants
+      .filter(({ resource }) => resource === path || resource === group)
+      .filter(({ actions }) => (actions as readonly string[]).includes(action!))
+  }
+
+  /** The fields that a permission does not show: those that every grant of it hides. */
+  hiddenFields(permission: string): ReadonlySet<string> {
+    const known = this.#hidden.get(permission)
+    if (known) return known
+    const hidden = inAll(
+      this.#grantsOf(permission).map(({ hidden_fields = [] }) => new Set(hidden_fields))
+    )
+    this.#hidden.set(permission, hidden)
+    return hidden
+  }
+
+  /** The fields that a permission does not set: those that every grant of it protects or hides. */
+  readOnlyFields(permission: string): ReadonlySet<string> {
+    return inAll(
+      this.#grantsOf(permission).map(
+        ({ hidden_fields = [], read_only_fields = [] }) =>
+          new Set([...hidden_fields, ...read_only_fields])
+      )
+    )
   }
 
   can(permission: string): boolean {
@@ -139,7 +168,9 @@ export class Access {
   /** Whether it reaches everything that someone else with another one may reach. */
   coversRecordsOf(other: Access): boolean {
     return [...permissions.keys()].every(
-      permission => !other.can(permission) || this.reachOf(permission) === 'all'
+      permission =>
+        !other.can(permission) ||
+        (this.reachOf(permission) === 'all' && this.#coversFieldsOf(other, permission))
     )
   }
 
@@ -154,10 +185,23 @@ export class Access {
   /** Whether it allows all that another one does. */
   covers(other: Access): boolean {
     return [...permissions.keys()].every(
-      permission => placeOf(this.reachOf(permission)) >= placeOf(other.reachOf(permission))
+      permission =>
+        placeOf(this.reachOf(permission)) >= placeOf(other.reachOf(permission)) &&
+        (!other.can(permission) || this.#coversFieldsOf(other, permission))
+    )
+  }
+
+  #coversFieldsOf(other: Access, permission: string): boolean {
+    return (
+      this.hiddenFields(permission).isSubsetOf(other.hiddenFields(permission)) &&
+      this.readOnlyFields(permission).isSubsetOf(other.readOnlyFields(permission))
     )
   }
 }
+
+/** What all of the sets have; nothing if there is no set. */
+const inAll = (sets: Set<string>[]): ReadonlySet<string> =>
+  sets.length === 0 ? new Set() : sets.reduce((a, b) => a.intersection(b))
 
 /** The place of a reach in their order; -1 for none. */
 const placeOf = (reach: Reach | undefined) => (reach === undefined ? -1 : reaches.indexOf(reach))

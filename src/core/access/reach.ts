@@ -26,6 +26,14 @@ export function defineOwners(table: string, owned: OwnedTable): void {
 export const isShareable = (name: string): boolean =>
   [...ownedTables.values()].some(owned => owned.name === name && owned.isShareable)
 
+/** The resources by their tables, and all columns of these. */
+const recordTables = new Map<string, { path: string; columns: readonly string[] }>()
+
+/** Defines the columns of a table of records, of which roles can hide those that are fields. */
+export function defineColumns(table: string, path: string, columns: readonly string[]): void {
+  recordTables.set(table, { path, columns })
+}
+
 let shareTable: string | undefined
 
 /**
@@ -76,6 +84,21 @@ export class Reached implements Limiter {
     const owned = ownedTables.get(table)
     if (!owned) return 'all'
     return this.#access.reachOf(`${owned.path}:${action === 'reassign' ? 'update' : action}`)
+  }
+
+  /** The fields of a resource, by its path, that those with this access do not see. */
+  hiddenFields(path: string): ReadonlySet<string> {
+    const hidden = this.#access.hiddenFields(`${path}:read`)
+    if (this.#purpose === 'read') return hidden
+    return hidden.union(this.#access.hiddenFields(`${path}:export`))
+  }
+
+  columnsOf(table: string): string {
+    const record = recordTables.get(table)
+    const hidden = record && this.hiddenFields(record.path)
+    if (!hidden || hidden.size === 0) return '*'
+    const shown = record.columns.filter(column => !hidden.has(column))
+    return shown.map(column => `"${column}"`).join(', ')
   }
 
   keyOf(limit: Limit): string {

@@ -9,7 +9,7 @@ import { createRequire } from 'node:module'
 // drizzle-kit reads the tables as CommonJS
 const require = createRequire(import.meta.filename ?? __filename)
 
-export const { and, fillPlaceholders, getTableColumns, getTableName, is, SQL, sql } =
+export const { and, Column, fillPlaceholders, getTableColumns, getTableName, is, SQL, sql } =
   require('drizzle-orm') as typeof import('drizzle-orm')
 
 export const {

@@ -11,6 +11,7 @@ import {
   PgDialect,
   sql
 } from './drizzle.ts'
+import { hiddenFieldsNeeded } from '../errors.ts'
 import { withTimeout } from './timeouts.ts'
 import { withoutHoles } from './workarounds.ts'
 
@@ -31,6 +32,10 @@ export interface Statement<Row> {
   uses: number
   /** Where its rows are limited to those that the caller reaches. */
   limits: Limit[]
+  /** The tables of which it selects the columns that the caller sees. */
+  selections: string[]
+  /** Whether it is for a caller who does not see all of them. */
+  hides: boolean
   /** The statement as it is for some callers, with only the parameters that this adds. */
   variants: LRUCache<string, Statement<unknown>>
   /** Never set: it carries the type. */
@@ -51,9 +56,12 @@ export interface Limiter {
   keyOf: (limit: Limit) => string
   /** The condition as SQL; `parameter` refers to a value by its name, see `types`. */
   conditionOf: (limit: Limit, parameter: (name: string) => string) => string
+  /** The columns of a table that the caller sees, as SQL: `*` for all of them. */
+  columnsOf: (table: string) => string
 }
 
 const limitMarker = /@limit (\w+) (\w+) ([\w.]+)@/g
+const columnsMarker = /@columns (\w+)@/g
 
 /**
  * The condition that the caller may do `action` to a row of a record table. It is filled in when
@@ -61,6 +69,12 @@ const limitMarker = /@limit (\w+) (\w+) ([\w.]+)@/g
  */
 export const reached = (action: string, table: string, alias = table): SQL =>
   sql.raw(`@limit ${action} ${table} ${alias}@`)
+
+/**
+ * The columns of a record table that the caller sees. A statement that uses another one is refused
+ * by Postgres, whatever it uses it for.
+ */
+export const shownColumns = (table: string): SQL => sql.raw(`@columns ${table}@`)
 
 /** The same for the row whose ID a column has, such as `links.contact_id`: for a link to it. */
 export const reachedBy = (action: string, table: PgTable, column: PgColumn): SQL =>
@@ -96,6 +110,8 @@ const statementOf = <Row>(
   prepared,
   uses: 0,
   limits: limitsIn(text),
+  selections: [...text.matchAll(columnsMarker)].map(([, table]) => table!),
+  hides: false,
   variants: new LRUCache({ max: maxVariants })
 })
 
@@ -146,9 +162,13 @@ function withLimits<Row>(
   parameters: unknown[],
   limiter: Limiter | undefined
 ): Bound<Row> {
-  if (statement.limits.length === 0) return { statement, parameters }
+  const { limits, selections } = statement
+  if (limits.length === 0 && selections.length === 0) return { statement, parameters }
   if (!limiter) throw new Error('a statement that is limited to a caller was run without one')
-  const key = statement.limits.map(limit => limiter.keyOf(limit)).join()
+  const key = [
+    ...limits.map(limit => limiter.keyOf(limit)),
+    ...selections.map(table => limiter.columnsOf(table))
+  ].join()
   const known = statement.variants.get(key) as Statement<Row> | undefined
   const variant = known ?? variantOf(statement, parameters.length, limiter)
   statement.variants.set(key, variant)
@@ -164,7 +184,7 @@ const types: Record<string, string> = {
 }
 
 function variantOf<Row>(
-  { text, limits, prepared }: Statement<Row>,
+  { text, limits, selections, prepared }: Statement<Row>,
   parameters: number,
   limiter: Limiter
 ): Statement<Row> {
@@ -172,9 +192,12 @@ function variantOf<Row>(
   const parameter = (name: string) =>
     `$${parameters + added.push(sql.placeholder(name))}::${types[name]!}`
   const conditions = limits.map(limit => limiter.conditionOf(limit, parameter))
-  const filled = text.replaceAll(limitMarker, () => conditions.shift()!)
-  // for those who reach everything, it is prepared as before; others earn it
-  return statementOf(filled, added, prepared && added.length === 0)
+  const filled = text
+    .replaceAll(limitMarker, () => conditions.shift()!)
+    .replaceAll(columnsMarker, (_, table: string) => limiter.columnsOf(table))
+  const hides = selections.some(table => limiter.columnsOf(table) !== '*')
+  // for those who reach and see everything, it is prepared as before; others earn it
+  return { ...statementOf(filled, added, prepared && added.length === 0 && !hides), hides }
 }
 
 /**
@@ -188,16 +211,28 @@ export const send = <Row>(
   limiter?: Limiter
 ): PromiseLike<Row[]> => sendBound(connection, bind(query, limiter), values)
 
-const sendBound = <Row>(
+function sendBound<Row>(
   connection: Connection,
   { statement, parameters }: Bound<Row>,
   values: Values
-) =>
-  connection.unsafe(
+): PromiseLike<Row[]> {
+  const rows = connection.unsafe(
     statement.text,
     fillPlaceholders(parameters, values) as postgres.ParameterOrJSON<never>[],
     { prepare: shouldPrepare(statement) }
   ) as unknown as PromiseLike<Row[]>
+  return statement.hides ? refusingHidden(rows) : rows
+}
+
+/** Errors: 403 for a statement that uses a column that the caller does not see. */
+async function refusingHidden<Row>(rows: PromiseLike<Row[]>): Promise<Row[]> {
+  try {
+    return await rows
+  } catch (error) {
+    const isUndefinedColumn = error instanceof Error && 'code' in error && error.code === '42703'
+    throw isUndefinedColumn ? hiddenFieldsNeeded() : error
+  }
+}
 
 /** The rows of a query, within the time limit. Errors: as `send`, or 503. */
 export async function rowsOf<Row>(
@@ -236,31 +271,36 @@ export const actor = sql`${sql.placeholder('actor')}::bigint`
 /** The time zone of the organization. */
 export const timeZone = sql`${sql.placeholder('time_zone')}::text`
 
-const inOrganization = (table: PgTable, alias: string, ...conditions: SQL[]) => {
+function inOrganization(table: PgTable, alias: string, columns: SQL, ...conditions: SQL[]): SQL {
   const all = sql.join([sql`organization_id = ${organization}`, ...conditions], sql` and `)
-  return sql`(select * from ${table} where ${all}) ${sql.identifier(alias)}`
+  return sql`(select ${columns} from ${table} where ${all}) ${sql.identifier(alias)}`
 }
 const isAlive = (table: PgTable) =>
   'deleted_at' in getTableColumns(table) ? [sql`deleted_at is null`] : []
 
 /**
- * The rows of a table that the caller may read and that are not deleted, to be written after `from`
- * or `join`. Postgres inlines the subquery. `alias`: the table's name by default, so that Drizzle's
- * columns refer to it.
+ * The rows of a table that the caller may read and that are not deleted, with the columns that the
+ * caller sees, to be written after `from` or `join`. Postgres inlines the subquery. `alias`: the
+ * table's name by default, so that Drizzle's columns refer to it.
  */
 export const ours = (table: PgTable, alias = getTableName(table)): SQL =>
-  inOrganization(table, alias, ...isAlive(table), reached('read', getTableName(table)))
+  readable(table, alias, ...isAlive(table))
 
 /** Like `ours`, with the deleted rows. */
 export const oursWithDeleted = (table: PgTable, alias = getTableName(table)): SQL =>
-  inOrganization(table, alias, reached('read', getTableName(table)))
+  readable(table, alias)
+
+const readable = (table: PgTable, alias: string, ...conditions: SQL[]): SQL => {
+  const name = getTableName(table)
+  return inOrganization(table, alias, shownColumns(name), ...conditions, reached('read', name))
+}
 
 /**
- * Like `ours`, with the rows that the caller may not read: for what must hold for every caller, and
- * never for what is shown.
+ * Like `ours`, with the rows that the caller may not read and the columns that the caller does not
+ * see: for what must hold for every caller, and never for what is shown.
  */
 export const everyRow = (table: PgTable, alias = getTableName(table)): SQL =>
-  inOrganization(table, alias, ...isAlive(table))
+  inOrganization(table, alias, sql`*`, ...isAlive(table))
 
 /**
  * A record table of all organizations. Only for verifying a credential, before there is a context;

@@ -60,6 +60,19 @@ function isSame(a: unknown, b: unknown): boolean {
   return isDeepStrictEqual(a, b)
 }
 
+/** The names of all fields of a body, with those that it repeats. */
+export const fieldsIn = (body: object): string[] => [
+  ...Object.keys(body),
+  ...Object.keys(repeated.get(body) ?? {})
+]
+
+/** Takes the fields out of a body that have the same value in the record. */
+export function dropUnchanged(body: object, record: object, fields: Iterable<string>): void {
+  for (const field of fields)
+    if (Object.hasOwn(body, field) && isSame((body as Json)[field], (record as Json)[field]))
+      delete (body as Json)[field]
+}
+
 /** Errors: 409 if a field that the body repeats has another value in the record. */
 export function assertUnchanged(body: object, record: object): void {
   const changed = Object.entries(repeated.get(body) ?? {}).filter(

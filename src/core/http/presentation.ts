@@ -20,10 +20,14 @@ export function recordQuery({ query }: Pick<Mount, 'query'>): TObject {
   return Type.Object(defined({ fields, include }), { additionalProperties: false })
 }
 
-/** Whether a request with a `recordQuery` asks for something else than the record as it is. */
-export function isPresented(request: FastifyRequest): boolean {
+/**
+ * Whether a request with a `recordQuery` is for something else than the record as it is: it asks
+ * for that, or the caller does not see all of the record.
+ */
+export function isPresented({ resource }: Pick<Mount, 'resource'>, request: FastifyRequest) {
   const { fields, include } = request.query as { fields?: string; include?: string }
-  return fields !== undefined || include !== undefined
+  if (fields !== undefined || include !== undefined) return true
+  return request.ctx.hiddenFields(resource.path).size > 0
 }
 
 /** The columns to read for the fields to return: those of the relations as well. */
@@ -53,14 +57,14 @@ export async function present(
  * presented. Errors: those of the write; 403 for related records, before anything is written.
  */
 export async function sendWritten(
-  mount: Pick<Mount, 'relations' | 'query'>,
+  mount: Pick<Mount, 'resource' | 'relations' | 'query'>,
   request: FastifyRequest,
   reply: FastifyReply,
   write: () => Promise<Identified>
 ): Promise<FastifyReply> {
-  if (!isPresented(request)) return sendRecord(reply, await write())
+  if (!isPresented(mount, request)) return sendRecord(reply, await write())
   const { ctx } = request
-  const presentation = mount.query.read(request.query as Record<string, unknown>)
+  const presentation = mount.query.read(ctx, request.query as Record<string, unknown>)
   assertReadable(ctx, mount.relations, presentation.include)
   const row = await write()
   const [presented] = await present(mount, ctx, [row], presentation)

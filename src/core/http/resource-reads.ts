@@ -11,6 +11,7 @@ import type { ListQuery } from '../records/list.ts'
 import { asCsv, formatOf, formats, streamCsv, streamNdjson } from './formats.ts'
 import { etagOf, hasCurrent } from './preconditions.ts'
 import { columnsFor, isPresented, present, recordQuery } from './presentation.ts'
+import { shownEvent } from '../records/visibility.ts'
 import { operation, type Mount } from './resource-mount.ts'
 import {
   emptyResponse,
@@ -69,12 +70,12 @@ export function mountList(mount: Mount): void {
     '',
     { config, schema: { ...declared, querystring: query.schema, response: ok } },
     async (request, reply) => {
-      const requested = query.read(request.query as Record<string, unknown>)
-      const { include, paged, fields, bom, ...rest } = requested
       const format = formatOf(request.headers.accept, formats)
       const isExport = format !== 'application/json'
       if (isExport) request.ctx.require(`${resource.path}:export`)
       const ctx = isExport ? request.ctx.exporting : request.ctx
+      const requested = query.read(ctx, request.query as Record<string, unknown>)
+      const { include, paged, fields, bom, ...rest } = requested
       const shown = { ...defined({ fields }), include: format === 'text/csv' ? [] : include }
       const listed = { ...rest, ...defined({ fields: columnsFor(mount.relations, shown) }) }
       const send = (batches: AsyncIterable<object[]>) =>
@@ -167,7 +168,7 @@ export function mountGet(mount: Mount): void {
   app.get('/:id', options, (request, reply) => {
     const { ctx } = request
     const id = idOf(request)
-    if (isPresented(request)) return sendPresented(mount, request, reply, id)
+    if (isPresented(mount, request)) return sendPresented(mount, request, reply, id)
     const send = (entry: Entry) => sendEntry(request, reply, entry)
     const isCached = cacheKey !== undefined && ctx.principal.access.reachOf(permission) === 'all'
     if (!isCached || request.headers['cache-control']?.includes('no-cache'))
@@ -184,7 +185,7 @@ async function sendPresented(
   reply: FastifyReply,
   id: number
 ) {
-  const presentation = mount.query.read(request.query as Record<string, unknown>)
+  const presentation = mount.query.read(request.ctx, request.query as Record<string, unknown>)
   const row = await mount.service.get!(request.ctx, id)
   const [presented] = await present(mount, request.ctx, [row], presentation)
   if (presentation.include.length === 0) return sendEntry(request, reply, entryOf(row, presented))
@@ -208,11 +209,11 @@ export function mountHistory(mount: Mount): void {
   app.get(
     '/:id/history',
     { config, schema: { ...schema, params, querystring: PageQuery, response } },
-    async (request, reply) =>
-      sendPage(
-        request,
-        reply,
-        await history(request.ctx, idOf(request), request.query as ListQuery)
-      )
+    async (request, reply) => {
+      const { ctx } = request
+      const { data, ...page } = await history(ctx, idOf(request), request.query as ListQuery)
+      const shown = data.map(event => shownEvent(ctx, resource, event))
+      return sendPage(request, reply, { data: shown, ...page })
+    }
   )
 }

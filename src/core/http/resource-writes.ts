@@ -1,7 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { stale } from '../errors.ts'
 import { pascalCase, withArticle } from '../names.ts'
-import { assertUnchanged, repeatsFixedFields } from './bodies.ts'
+import { assertShown, assertWritable, placesIn } from '../records/visibility.ts'
+import { assertUnchanged, dropUnchanged, fieldsIn, repeatsFixedFields } from './bodies.ts'
 import { versionsOf } from './preconditions.ts'
 import { recordQuery, sendWritten } from './presentation.ts'
 import { operation, type Mount } from './resource-mount.ts'
@@ -44,7 +45,9 @@ export function mountCreate(mount: Mount): void {
     },
     async (request, reply) =>
       await sendWritten(mount, request, reply, async () => {
-        const row = await create(request.ctx, request.body as never)
+        const { ctx, body } = request
+        assertWritable(ctx, resource, 'create', placesIn(body as object))
+        const row = await create(ctx, body as never)
         reply.code(201).header('location', `${app.prefix}/${row.id}`)
         return row
       })
@@ -53,8 +56,7 @@ export function mountCreate(mount: Mount): void {
 
 export function mountUpdate(mount: Mount): void {
   const { app, resource, service, schema, params } = mount
-  const { get, update } = service
-  if (!update || !resource.update) return
+  if (!service.update || !resource.update) return
   const { name, label } = resource
   const one = withArticle(label)
   const effect =
@@ -68,21 +70,7 @@ export function mountUpdate(mount: Mount): void {
     headers: requestHeaders('if-match'),
     response: recordResponse(`The ${label}.`, Ref(schema))
   }
-  const handler = async (request: FastifyRequest, reply: FastifyReply) => {
-    const { ctx, body } = request
-    const id = idOf(request)
-    const versions = versionsOf(request)
-    return await sendWritten(mount, request, reply, async () => {
-      if (get && repeatsFixedFields(body as object)) {
-        const record = await get(ctx, id)
-        // a stale record also repeats stale values, and only a 412 has the current ETag
-        if (versions && !versions.includes(record.version)) throw stale(record.version)
-        assertUnchanged(body as object, record)
-      }
-      return await update(ctx, id, body as never, versions)
-    })
-  }
-
+  const handler = updateHandler(mount)
   const put = operation(
     mount,
     'update',
@@ -113,6 +101,31 @@ export function mountUpdate(mount: Mount): void {
     { config: patch.config, schema: { ...patch.schema, consumes, ...contract } },
     handler
   )
+}
+
+/** What PUT and PATCH do: fields that the caller cannot change may be repeated. */
+function updateHandler(mount: Mount) {
+  const { resource, service } = mount
+  const { get, update } = service
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    const { ctx } = request
+    const body = request.body as object
+    const id = idOf(request)
+    const versions = versionsOf(request)
+    return await sendWritten(mount, request, reply, async () => {
+      assertShown(ctx, resource, fieldsIn(body))
+      const readOnly = ctx.principal.access.readOnlyFields(`${resource.path}:update`)
+      if (get && (repeatsFixedFields(body) || fieldsIn(body).some(name => readOnly.has(name)))) {
+        const record = await get(ctx, id)
+        // a stale record also repeats stale values, and only a 412 has the current ETag
+        if (versions && !versions.includes(record.version)) throw stale(record.version)
+        assertUnchanged(body, record)
+        dropUnchanged(body, record, readOnly)
+      }
+      assertWritable(ctx, resource, 'update', placesIn(body))
+      return await update!(ctx, id, body as never, versions)
+    })
+  }
 }
 
 export function mountRemove(mount: Mount): void {

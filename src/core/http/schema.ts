@@ -51,6 +51,8 @@ export const maxDecimals = 'x-decimals'
 
 /** The keyword of schemas whose instants are truncated to milliseconds when they are validated. */
 export const truncatedInstant = 'truncatedInstant'
+/** Marks a schema of a part of a record, of which some callers see only some fields. */
+export const hasPartial = 'x-has-partial'
 
 /** Text as received: anything but NUL and unpaired surrogates, which cannot be stored. */
 export const Text = (maxLength: number, options: StringOptions = {}) =>

@@ -1,10 +1,15 @@
 import { Type, type TObject, type TProperties, type TSchema } from '@sinclair/typebox'
-import { invalidParameter, Problem, ruleBroken, type Fault } from '../errors.ts'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import type { Context } from '../access/context.ts'
+import { columnNamed } from '../db/columns.ts'
+import { sql } from '../db/drizzle.ts'
+import { invalidParameter, Problem, ruleBroken, unknownParameter, type Fault } from '../errors.ts'
 import { Instant, OneOf, Text } from '../http/schema.ts'
 import { ajv, faultOf, urlValidator, type Failure } from '../http/validation.ts'
 import type { Filter, Operator, VirtualFilters } from './filter.ts'
 import { fieldSchema, type Reference } from './resource.ts'
 import { listPattern, quotedList, valuesIn } from './value-list.ts'
+import { columnsIn, isHidden } from './visibility.ts'
 
 /**
  * What can be filtered: fields of a record, those of them that are searched, virtual filters, and
@@ -12,6 +17,8 @@ import { listPattern, quotedList, valuesIn } from './value-list.ts'
  * fewer fields.
  */
 export interface FilterContract {
+  /** Where the fields are, if they are those of one table. */
+  table?: PgTable
   schema?: TObject
   filters?: readonly string[]
   search?: readonly string[]
@@ -23,6 +30,8 @@ interface Condition {
   field: string
   operator: Operator
   schema: TSchema
+  /** The columns that it tells something about. */
+  reads: PgColumn[]
 }
 
 const descriptions: Record<Operator, (field: string, schema: TSchema) => string> = {
@@ -67,15 +76,29 @@ function operatorsOf(field: string, schema: TSchema, searchable: boolean): Opera
 }
 
 /** The conditions on the fields of a record. */
-const conditionsOf = ({ schema, filters = [], search = [] }: FilterContract): Condition[] =>
-  filters.flatMap(field => {
+const conditionsOf = (contract: FilterContract): Condition[] => {
+  const { schema, filters = [], search = [] } = contract
+  return filters.flatMap(field => {
     const of = fieldSchema(schema!, field)
     return operatorsOf(field, of, search.includes(field)).map(operator => ({
       field,
       operator,
-      schema: of
+      schema: of,
+      reads: columnsRead(contract, field)
     }))
   })
+}
+
+/**
+ * The columns that a filter, virtual or not, tells something about; none for one whose condition
+ * is elsewhere.
+ */
+export function columnsRead(contract: FilterContract, filter: string): PgColumn[] {
+  const { table, virtualFilters = {} } = contract
+  const virtual = virtualFilters[filter]
+  if (virtual) return virtual.condition ? columnsIn(virtual.condition(sql``)) : []
+  return table ? [columnNamed(table, filter)] : []
+}
 
 /** The fields that `q` searches: those of the record, and of related ones by their names. */
 export const searchedFields = ({ search = [], relatedRecords }: FilterContract): string[] => [
@@ -89,7 +112,7 @@ export const searchedFields = ({ search = [], relatedRecords }: FilterContract):
 const retiredOperatorsOf = (field: string, schema: TSchema): Operator[] =>
   isId(schema) ? ranges.filter(operator => field !== 'id' || operator !== 'gt') : []
 
-const parameterName = ({ field, operator }: Condition) =>
+const parameterName = ({ field, operator }: Pick<Condition, 'field' | 'operator'>) =>
   operator === 'eq' ? field : `${field}[${operator}]`
 
 const enumValues = (schema: TSchema) =>
@@ -210,20 +233,24 @@ export class FilterLanguage {
 
   constructor(contract: FilterContract) {
     const { schema, filters = [], virtualFilters = {}, relatedRecords } = contract
-    const virtual = Object.entries(virtualFilters).map(([field, { schema }]) => ({
+    const virtual = Object.entries(virtualFilters).map(([field, filter]) => ({
       field,
       operator: 'eq' as const,
-      schema
+      schema: filter.schema,
+      reads: columnsRead(contract, field)
     }))
     const fields = filters.map(field => ({ field, schema: fieldSchema(schema!, field) }))
     const columns = conditionsOf(contract)
-    const related = Object.entries(relatedRecords?.() ?? {}).flatMap(([name, { to }]) =>
+    const related = Object.entries(relatedRecords?.() ?? {}).flatMap(([name, { to, column }]) =>
       conditionsOf(to)
         .filter(({ field }) => field !== 'id')
-        .map(one => ({ ...one, field: `${name}.${one.field}` }))
+        .map(one => ({ ...one, field: `${name}.${one.field}`, reads: [column, ...one.reads] }))
     )
     const retired = fields.flatMap(({ field, schema }) =>
-      retiredOperatorsOf(field, schema).map(operator => ({ field, operator, schema }))
+      retiredOperatorsOf(field, schema).map(operator => {
+        const reads = columnsRead(contract, field)
+        return { field, operator, schema, reads }
+      })
     )
     this.parameters = {
       ...Object.fromEntries(
@@ -241,9 +268,24 @@ export class FilterLanguage {
 
   /**
    * The filters in a query that was validated against `parameters`; all of them must match. Errors:
-   * 400 out of range.
+   * 400 out of range, and for what the caller does not see.
    */
-  read(query: Record<string, unknown>): Filter[] {
+  read(ctx: Context, query: Record<string, unknown>): Filter[] {
+    const hidden = this.#hiddenIn(ctx, query)
+    if (hidden !== undefined) throw unknownParameter(hidden)
+    return this.#filtersIn(query)
+  }
+
+  /** The first parameter of a query that tells something about what the caller does not see. */
+  #hiddenIn(ctx: Context, query: Record<string, unknown>): string | undefined {
+    const found = [...this.#conditions].find(
+      ([name, { reads }]) =>
+        query[name] !== undefined && reads.some(column => isHidden(ctx, column))
+    )
+    return found?.[0]
+  }
+
+  #filtersIn(query: Record<string, unknown>): Filter[] {
     return [...this.#conditions]
       .filter(([name]) => query[name] !== undefined)
       .flatMap(([name, { field, operator, schema }]) => {
@@ -262,11 +304,24 @@ export class FilterLanguage {
     return this.#conditions.has(parameter)
   }
 
+  /** As `parseStored`. Errors: also 422 for what the caller does not see. */
+  parse(ctx: Context, text: string, pointer: string): Filter[] {
+    const filters = this.parseStored(text, pointer)
+    if (this.isHidden(ctx, text))
+      throw ruleBroken(pointer, 'There is no such filter.', { rule: 'filter' })
+    return filters
+  }
+
+  /** Whether a text has a filter by what the caller does not see. */
+  isHidden(ctx: Context, text: string): boolean {
+    return this.#hiddenIn(ctx, Object.fromEntries(new URLSearchParams(text))) !== undefined
+  }
+
   /**
-   * The filters in a text such as `source=website&score[gte]=50`. `pointer` is the place of the
-   * text in the body. Errors: 422.
+   * The filters in a text such as `source=website&score[gte]=50`, by whomever. `pointer` is the
+   * place of the text in the body. Errors: 422.
    */
-  parse(text: string, pointer: string): Filter[] {
+  parseStored(text: string, pointer: string): Filter[] {
     const refused = (faults: Pick<Fault, 'detail' | 'code' | 'params'>[]) => {
       const texts = faults.map(({ detail }) => detail.replace('query parameter ', ''))
       const filters = faults.map(({ code, params = {} }) => ({ code, params }))
@@ -279,7 +334,7 @@ export class FilterLanguage {
     const { error } = this.#validator()(query) as { error?: Failure[] }
     if (error) throw refused(error.map(one => faultOf(one, 'querystring')))
     try {
-      return this.read(query)
+      return this.#filtersIn(query)
     } catch (problem) {
       throw problem instanceof Problem ? refused(problem.extra.errors!) : problem
     }

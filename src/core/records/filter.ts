@@ -39,11 +39,11 @@ export const equal = (values: Record<string, unknown>): Filter[] =>
 
 /**
  * A filter that is not a field: its schema as a parameter, and its condition on a row of the table.
- * A boolean one is negated by `false`.
+ * A boolean one is negated by `false`. One without a condition is replaced by the service.
  */
 export interface VirtualFilter {
   schema: TSchema
-  condition: (value: SQL) => SQL
+  condition?: (value: SQL) => SQL
 }
 export type VirtualFilters = Readonly<Record<string, VirtualFilter>>
 
@@ -107,7 +107,7 @@ export function condition(filterable: Filterable, filter: Filter, value: SQL): S
     return sql`(${searchColumn(table)} like search_pattern(${value}) and ${exact})`
   }
   const virtual = virtualFilters[filter.field]
-  if (!virtual) throw new Error(`there is no filter ${filter.field}`)
+  if (!virtual?.condition) throw new Error(`there is no condition for ${filter.field}`)
   const matches = virtual.condition(value)
   return filter.value === false ? sql`not (${matches})` : matches
 }

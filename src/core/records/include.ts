@@ -1,6 +1,8 @@
 import { Type, type TObject, type TSchema } from '@sinclair/typebox'
-import type { PgTable } from 'drizzle-orm/pg-core'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import type { Context } from '../access/context.ts'
+import { columnNamed } from '../db/columns.ts'
+import { unknownParameter } from '../errors.ts'
 import { Instant, Nullable, Ref, Text } from '../http/schema.ts'
 import type { ListQuery } from './list.ts'
 import { namesOf } from './names.ts'
@@ -13,13 +15,18 @@ import {
   resourceOf,
   type Resource
 } from './resource.ts'
+import { isHidden, shownOf } from './visibility.ts'
 
 type Row = Record<string, unknown>
 
-/** What every related record needs: its schema as it is included, and the right to see it. */
+/**
+ * What every related record needs: its schema as it is included, the right to see it, and the
+ * columns that say which it is.
+ */
 interface Shown {
   schema: TSchema
   permission: string
+  reads: PgColumn[]
 }
 
 /** Records that a field refers to, by ID or by a list of IDs. */
@@ -28,8 +35,9 @@ interface Referenced extends Shown {
   find: (ctx: Context, ids: number[]) => Promise<{ id: number }[]>
 }
 
-/** Records that belong to each of ours, loaded for all of ours at once. */
+/** Records of a resource that belong to each of ours, loaded for all of ours at once. */
 export interface Owned extends Shown {
+  of: Resource
   load: (ctx: Context, ids: number[], query: ListQuery) => Promise<Map<number, object[]>>
 }
 
@@ -56,11 +64,13 @@ export const relationsOf = (resource: Resource): Relations => ({
   ...commonTo(resource)
 })
 
-function commonTo({ schema }: Resource): Relations {
+function commonTo(resource: Resource): Relations {
   const relations = allResources().flatMap(target =>
-    (target.namedBy ?? []).map(field => [field, referenceTo(target, field)] as const)
+    (target.namedBy ?? [])
+      .filter(field => field in (resource.schema?.properties ?? {}))
+      .map(field => [field, referenceTo(target, resource, field)] as const)
   )
-  return Object.fromEntries(relations.filter(([field]) => field in (schema?.properties ?? {})))
+  return Object.fromEntries(relations)
 }
 
 function declaredBy(resource: Resource): Relations {
@@ -72,9 +82,9 @@ function declaredBy(resource: Resource): Relations {
       const target = targetOf(resource, name, of)
       const { maxItems } = fieldSchema(resource.schema!, ids)
       const schema = Type.Array(Ref(target.summary ?? target.schema!), { maxItems })
-      return [name, { ...referenceTo(target, ids), schema }] as const
+      return [name, { ...referenceTo(target, resource, ids), schema }] as const
     }
-    return [name, referenceTo(includedReference(resource, name).to, included)] as const
+    return [name, referenceTo(includedReference(resource, name).to, resource, included)] as const
   })
   return Object.fromEntries(relations)
 }
@@ -85,17 +95,26 @@ function targetOf(resource: Resource, name: string, table: PgTable): Resource {
   return target
 }
 
-/** A summary says who or what it was, so it is also there for a deleted record. */
-function referenceTo(target: Resource, field: string): Referenced {
+/**
+ * The records of `target` that a field of `from` refers to. A summary says who or what it was, so
+ * it is also there for a deleted record.
+ */
+function referenceTo(target: Resource, from: Resource, field: string): Referenced {
   const { find, findWithDeleted } = repository(target)
   const { summary } = target
-  if (!summary) {
-    const permission = `${target.path}:read`
-    return { field, find, schema: Ref(target.schema!), permission }
-  }
+  const reads = [columnNamed(from.table, field)]
+  if (!summary)
+    return {
+      field,
+      reads,
+      schema: Ref(target.schema!),
+      permission: `${target.path}:read`,
+      find: async (ctx, ids) => (await find(ctx, ids)).map(row => shownOf(ctx, target, row))
+    }
   const names = Object.keys(summary.properties)
   return {
     field,
+    reads,
     schema: Ref(summary),
     permission: `${target.path}:summary`,
     find: async (ctx, ids) =>
@@ -104,7 +123,7 @@ function referenceTo(target: Resource, field: string): Referenced {
 }
 
 /** Linked records are only named, and so are deleted ones. */
-function linksOf({ schema, path }: Resource, links: string): Linked {
+function linksOf({ schema, path, table }: Resource, links: string): Linked {
   const { items, maxItems } = fieldSchema(schema!, links)
   const link = Type.Object(
     {
@@ -118,15 +137,24 @@ function linksOf({ schema, path }: Resource, links: string): Linked {
   )
   const description = 'The linked records that the caller may read, by name.'
   // each type of record needs its own permission as well: see loadLinked
-  return { links, schema: Type.Array(link, { maxItems, description }), permission: `${path}:read` }
+  return {
+    links,
+    schema: Type.Array(link, { maxItems, description }),
+    permission: `${path}:read`,
+    reads: [columnNamed(table, links)]
+  }
 }
 
 const pick = (row: object, names: string[]): Row =>
   Object.fromEntries(names.map(name => [name, (row as Row)[name]]))
 
-/** Errors: 403 for a relation that the caller may not read. */
+/** Errors: 403 for a relation that the caller may not read, 400 for one that is not seen. */
 export function assertReadable(ctx: Context, relations: Relations, requested: string[]): void {
-  for (const name of requested) ctx.require(relations[name]!.permission)
+  for (const name of requested) {
+    const { permission, reads } = relations[name]!
+    ctx.require(permission)
+    if (reads.some(column => isHidden(ctx, column))) throw unknownParameter('include', name)
+  }
 }
 
 /**
@@ -171,13 +199,13 @@ async function loadReferenced(ctx: Context, rows: Row[], { field, find }: Refere
   }
 }
 
-async function loadOwned(ctx: Context, rows: Row[], { load }: Owned, query: ListQuery) {
+async function loadOwned(ctx: Context, rows: Row[], { of, load }: Owned, query: ListQuery) {
   const byId = await load(
     ctx,
     rows.map(row => row.id as number),
     query
   )
-  return (row: Row) => byId.get(row.id as number) ?? []
+  return (row: Row) => byId.get(row.id as number)?.map(owned => shownOf(ctx, of, owned)) ?? []
 }
 
 interface Link {

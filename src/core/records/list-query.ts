@@ -1,14 +1,17 @@
 import { Type, type TObject } from '@sinclair/typebox'
+import type { Context } from '../access/context.ts'
 import { defined } from '../defined.ts'
-import { invalidParameter } from '../errors.ts'
+import { invalidParameter, unknownParameter } from '../errors.ts'
 import { bomParameter } from '../http/formats.ts'
 import { explained, OneOf, Text } from '../http/schema.ts'
 import { FilterLanguage, searchedFields, type FilterContract } from './filter-language.ts'
 import type { ListQuery, Sort } from './list.ts'
 import { wordsIn } from './search.ts'
+import { shownFields } from './visibility.ts'
 
 /** What a list offers besides filters: its sorts, and the names of what can be included. */
 export interface ListContract extends FilterContract {
+  path: string
   schema: TObject
   sorts?: readonly string[]
   include?: readonly string[]
@@ -113,8 +116,11 @@ export class ListQueryReader {
     })
   }
 
-  /** Errors: 400 for a field that is sorted by twice, or a value out of range. */
-  read(query: Record<string, unknown>): RequestedList {
+  /**
+   * The list that a caller requests, with the fields that the caller sees. Errors: 400 for a field
+   * that is sorted by twice, a value out of range, and what the caller does not see.
+   */
+  read(ctx: Context, query: Record<string, unknown>): RequestedList {
     const { limit, cursor, sort, fields, include, q, count, deleted, bom } = query as {
       limit?: number
       cursor?: string
@@ -130,24 +136,40 @@ export class ListQueryReader {
       limit: limit ?? 50,
       paged: limit !== undefined || cursor !== undefined,
       include: namesIn(include),
-      filters: this.#filters.read(query),
+      filters: this.#filters.read(ctx, query),
       count: count === 'exact',
       deleted: deleted === true,
       bom: bom === true,
       ...defined({
         cursor,
-        fields: fields === undefined ? undefined : this.#fieldsIn(fields),
-        sort: sort === undefined ? undefined : sortIn(sort),
+        fields: this.#fieldsFor(ctx, fields),
+        sort: sort === undefined ? undefined : this.#sortFor(ctx, sort),
         words: q === undefined ? undefined : wordsIn(q)
       })
     }
   }
 
-  /** The requested fields, in the order of the record. */
-  #fieldsIn(text: string): string[] {
+  /** The requested fields, in the order of the record; undefined: all of them. */
+  #fieldsFor(ctx: Context, text: string | undefined): string[] | undefined {
+    const { path, schema } = this.#contract
+    if (text === undefined) return shownFields(ctx, this.#contract)
     const names = namesIn(text)
-    return Object.keys(this.#contract.schema.properties).filter(field => names.includes(field))
+    assertShown(ctx, path, 'fields', names)
+    return Object.keys(schema.properties).filter(field => names.includes(field))
   }
+
+  #sortFor(ctx: Context, text: string): Sort[] {
+    const sort = sortIn(text)
+    const names = sort.map(({ field }) => field)
+    assertShown(ctx, this.#contract.path, 'sort', names)
+    return sort
+  }
+}
+
+/** Errors: 400 for a field of a resource that the caller does not see. */
+function assertShown(ctx: Context, path: string, parameter: string, fields: string[]): void {
+  const hidden = fields.find(field => ctx.hiddenFields(path).has(field))
+  if (hidden !== undefined) throw unknownParameter(parameter, hidden)
 }
 
 const includeParameter = (names: readonly string[]) =>

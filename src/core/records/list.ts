@@ -5,11 +5,11 @@ import { setImmediate } from 'node:timers/promises'
 import type { Context } from '../access/context.ts'
 import { columnNamed, defaultsOf, keyOf } from '../db/columns.ts'
 import { and, getTableName, sql, unionAll } from '../db/drizzle.ts'
-import { build, compile, reached, type Statement, type Values } from '../db/sql.ts'
+import { build, compile, ours, reached, type Statement, type Values } from '../db/sql.ts'
 import type { Position } from './cursor.ts'
 import { columnCondition, condition, filterShape, type Filter, type Filterable } from './filter.ts'
 import { orderBy, rowsAfter, type SortKey } from './keyset.ts'
-import { hasWord, spellingsOf } from './search.ts'
+import { hasWord, searchedBy, spellingsOf, type Searched } from './search.ts'
 
 export interface Sort {
   field: string
@@ -29,6 +29,8 @@ export interface ListQuery {
   limit?: number
   cursor?: string
   count?: boolean
+  /** Where `words` are searched for, of which `Lists` takes care; undefined: everywhere. */
+  searched?: Searched | undefined
 }
 
 export interface Page<Row> {
@@ -66,9 +68,9 @@ export class Lists<Row> {
    * One page. Errors: 400 when the cursor is of another list, 403 for a search in related records
    * that the caller cannot read.
    */
-  async list(ctx: Context, query: ListQuery = {}): Promise<Page<Row>> {
+  async list(ctx: Context, requested: ListQuery = {}): Promise<Page<Row>> {
+    const query = this.#readableBy(ctx, requested)
     const { limit = 50, cursor, sort = newestFirst } = query
-    this.#assertReadable(ctx, query)
     const keys = this.#keysOf(sort)
     const { filters, words, deleted } = query
     const { cursors } = ctx.services
@@ -96,9 +98,9 @@ export class Lists<Row> {
    * The whole list in batches: no transaction is held open, one batch at a time is in memory.
    * Errors: 403 as `list`.
    */
-  async *stream(ctx: Context, query: ListQuery = {}): AsyncGenerator<Row[]> {
+  async *stream(ctx: Context, requested: ListQuery = {}): AsyncGenerator<Row[]> {
+    const query = this.#readableBy(ctx, requested)
     const { sort = newestFirst } = query
-    this.#assertReadable(ctx, query)
     const keys = this.#keysOf(sort)
     let at: Position | undefined
     for (;;) {
@@ -133,11 +135,16 @@ export class Lists<Row> {
     return positionIn(this.#keysOf(sort), row)
   }
 
-  /** The rows of a list, to be written after `from` or `join`; its columns are the table's. */
-  matching(query: ListQuery): SQL {
+  /**
+   * The rows that match all of the filters, to be written after `from` or `join`; its columns are
+   * those of the table that the caller sees.
+   */
+  matching(filters: Filter[]): SQL {
     const { table } = this.#resource
-    const conditions = this.#conditions(query, value => sql`${sql.param(value)}`)
-    const rows = sql`select * from ${table} where ${and(...conditions)!}`
+    const conditions = filters.map(filter =>
+      condition(this.#resource, filter, sql`${sql.param(filter.value)}`)
+    )
+    const rows = sql`select * from ${ours(table)} where ${and(sql`true`, ...conditions)!}`
     return sql`(${rows}) ${sql.identifier(getTableName(table))}`
   }
 
@@ -170,12 +177,17 @@ export class Lists<Row> {
       from jsonb_populate_record(null::${table}, ${record}) ${table}`
   }
 
-  /** A filter by a related record tells as much about it as `include` does. Errors: 403. */
-  #assertReadable(ctx: Context, { filters = [], words = [] }: ListQuery): void {
+  /**
+   * The list as far as the caller may search. A filter by a related record tells as much about it
+   * as `include` does. Errors: 403.
+   */
+  #readableBy(ctx: Context, query: ListQuery): ListQuery {
+    const { filters = [], words = [] } = query
     for (const [name, { to }] of Object.entries(this.#resource.relatedRecords?.() ?? {})) {
       const isUsed = words.length > 0 || filters.some(({ field }) => field.startsWith(`${name}.`))
       if (isUsed) ctx.require(`${to.path}:read`)
     }
+    return words.length > 0 ? { ...query, searched: searchedBy(ctx, this.#resource) } : query
   }
 
   #column(field: string): PgColumn {
@@ -202,28 +214,23 @@ export class Lists<Row> {
     return rows
   }
 
-  #conditions(query: ListQuery, valueOf: (value: unknown, name: string) => SQL): SQL[] {
+  /** The conditions of a list with placeholders, for a statement that is compiled once. */
+  #where(query: ListQuery): SQL[] {
+    const valueOf = (name: string) => sql`${sql.placeholder(name)}`
     const { table, columns } = this.#resource
-    const { filters = [], words = [], deleted = false } = query
+    const { filters = [], words = [], deleted = false, searched } = query
     const { deleted_at } = columns
     const presence = deleted ? sql`is not null` : sql`is null`
     return [
       sql`${columnNamed(table, 'organization_id')} = ${sql.placeholder('organization')}`,
       ...(deleted_at ? [sql`${deleted_at} ${presence}`] : []),
       reached('read', getTableName(table)),
-      ...filters.map((filter, i) =>
-        condition(this.#resource, filter, valueOf(filter.value, `f${i}`))
-      ),
+      ...filters.map((filter, i) => condition(this.#resource, filter, valueOf(`f${i}`))),
       ...words.map((word, i) => {
-        const spellings = spellingsOf(word).map((one, j) => valueOf(one, `w${i}_${j}`))
-        return hasWord(this.#resource, spellings)
+        const spellings = spellingsOf(word).map((_, j) => valueOf(`w${i}_${j}`))
+        return hasWord(this.#resource, spellings, searched)
       })
     ]
-  }
-
-  /** The conditions of a list with placeholders, for a statement that is compiled once. */
-  #where(query: ListQuery): SQL[] {
-    return this.#conditions(query, (_, name) => sql`${sql.placeholder(name)}`)
   }
 
   #values({ filters = [], words = [] }: ListQuery): Values {
@@ -319,9 +326,10 @@ export class Lists<Row> {
   }
 }
 
-const shapeOf = ({ deleted, words, fields, sort, filters }: ListQuery): string =>
+const shapeOf = ({ deleted, words, searched, fields, sort, filters }: ListQuery): string =>
   JSON.stringify([
     deleted,
+    searched,
     words?.map(word => spellingsOf(word).length),
     fields,
     sort,

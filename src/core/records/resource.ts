@@ -2,7 +2,7 @@ import type { TObject, TSchema } from '@sinclair/typebox'
 import type { InferInsertModel, InferSelectModel, SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { actions, definePermission } from '../access/permissions.ts'
-import { defineOwners } from '../access/reach.ts'
+import { defineColumns, defineOwners } from '../access/reach.ts'
 import {
   columnNamed,
   visibleColumns,
@@ -10,7 +10,7 @@ import {
   type record,
   type RecordTable
 } from '../db/columns.ts'
-import { getTableConfig, getTableName } from '../db/drizzle.ts'
+import { getTableColumns, getTableConfig, getTableName } from '../db/drizzle.ts'
 import { defined } from '../defined.ts'
 import { kebabCase, words } from '../names.ts'
 import type { VirtualFilters } from './filter.ts'
@@ -65,6 +65,8 @@ export interface Definition<
   include?: Readonly<Record<string, IncludedField>>
   /** Fields of any record that name one of these without a foreign key, and can be included. */
   namedBy?: readonly string[]
+  /** Fields that appear wherever a record does, so that no role hides them; besides its title. */
+  essential?: readonly string[]
   /** Columns that never leave the database, also not in events (see its `CALL watch_records`). */
   hidden?: readonly H[]
   /** The name of a record for people: SQL on its own columns. */
@@ -157,6 +159,7 @@ function definePermissions(resource: Resource): void {
   const isOwned = (access === undefined || access === 'personal') && schema !== undefined
   for (const action of actions) definePermission(`${path}:${action}`, audience, isOwned)
   if (summary) definePermission(`${path}:summary`, 'everyone')
+  defineColumns(getTableName(table), path, Object.keys(getTableColumns(table)))
   if (!isOwned) return
   const owners =
     access === 'personal' ? personalOwner : ownerColumns.filter(column => column in table)

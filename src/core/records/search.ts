@@ -1,8 +1,11 @@
 import type { SQL } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
-import { sql } from '../db/drizzle.ts'
+import type { Context } from '../access/context.ts'
+import { columnNamed, searchTextOf } from '../db/columns.ts'
+import { getTableName, sql } from '../db/drizzle.ts'
 import { ours } from '../db/sql.ts'
 import type { Reference } from './resource.ts'
+import { isHidden } from './visibility.ts'
 
 const maxWords = 20
 
@@ -75,18 +78,52 @@ export const searchColumn = (table: PgTable): PgColumn =>
 /** Records with text of their own, or with related records that have some. */
 export interface Searchable {
   table: PgTable
+  /** The fields that are searched. */
+  search?: readonly string[]
   relatedRecords?: () => Record<string, Reference>
 }
 
-/** The condition that a record, or one related to it, has a word in one of its spellings. */
-export function hasWord({ table, relatedRecords }: Searchable, spellings: SQL[]): SQL {
+/** By the name of a table: the columns that a caller sees, of those that are searched. */
+export type Searched = Readonly<Record<string, readonly string[]>>
+
+/** The columns in which a caller may search; undefined: all of them. */
+export function searchedBy(ctx: Context, searchable: Searchable): Searched | undefined {
+  const all = [
+    searchable,
+    ...Object.values(searchable.relatedRecords?.() ?? {}).map(({ to }) => to)
+  ]
+  const shown = all.map(({ table, search = [] }) => {
+    const columns = search.filter(field => !isHidden(ctx, columnNamed(table, field)))
+    return { table, columns, isWhole: columns.length === search.length }
+  })
+  if (shown.every(({ isWhole }) => isWhole)) return undefined
+  return Object.fromEntries(shown.map(({ table, columns }) => [getTableName(table), columns]))
+}
+
+/**
+ * The condition that a record, or one related to it, has a word in one of its spellings; in the
+ * columns of `searched`, if it is given.
+ */
+export function hasWord(
+  { table, relatedRecords }: Searchable,
+  spellings: SQL[],
+  searched?: Searched
+): SQL {
   const own = 'search_text' in table ? spellings : []
   const related = Object.values(relatedRecords?.() ?? {}).map(reference =>
-    refersTo(reference, hasWord({ table: reference.to.table }, spellings))
+    refersTo(reference, hasWord({ table: reference.to.table }, spellings, searched))
   )
-  const words = own.map(one => sql`${searchColumn(table)} like search_pattern(${one})`)
+  const words = own.map(one => {
+    const found = sql`${searchColumn(table)} like search_pattern(${one})`
+    const columns = searched?.[getTableName(table)]
+    // the index on the whole text finds the candidates
+    return columns ? sql`(${found} and ${isIn(columns, one)})` : found
+  })
   return sql`(${sql.join([...words, ...related], sql` or `)})`
 }
+
+const isIn = (columns: readonly string[], word: SQL): SQL =>
+  columns.length === 0 ? sql`false` : sql`${searchTextOf(columns)} like search_pattern(${word})`
 
 /** The condition that the record which a column refers to meets `condition`. */
 export const refersTo = ({ column, to }: Reference, condition: SQL): SQL =>

@@ -14,6 +14,7 @@ t.test('related records need the permission to read their resource', async t => 
   const relations: Relations = {
     owner: {
       field: 'owner_id',
+      reads: [],
       find: userService.find,
       schema: Id({}),
       permission: 'users:read'

@@ -9,7 +9,9 @@ import {
   isGranted,
   mayDo,
   ownedPaths,
+  rightTo,
   types,
+  variedField,
   type Person,
   type Thing,
   type Type,
@@ -47,6 +49,12 @@ async function assertLists(t: Test, world: World, person: Person): Promise<void>
     const ids = data.map(({ id }: Thing) => id)
     t.same(ids, expected, `user ${person.id} lists ${path}`)
     t.equal(total, expected.length, `and counts ${path}`)
+    const field = variedField[type]
+    const isHidden = rightTo(person, type) === 'hidden'
+    const shown = data.filter((record: object) => field in record).length
+    t.equal(shown, isHidden ? 0 : data.length, `user ${person.id} sees ${field} in ${path}`)
+    const filtered = await person.call(`GET ${path}?fields=${field}`)
+    t.equal(filtered.statusCode, isHidden ? 400 : 200, `and may ask for it`)
     const csv = await person.call(`GET ${path}?sort=id&fields=id`, undefined, {
       accept: 'text/csv'
     })
@@ -68,6 +76,11 @@ async function assertExplained(t: Test, world: World, person: Person): Promise<v
       const explained = await ask(world.admin)
       const expected = mayDo(world, person, thing, action)
       t.equal(explained.allowed, expected, `user ${person.id}: ${query}`)
+      const right = rightTo(person, thing.type)
+      const rights = [explained.hidden_fields, explained.read_only_fields]
+      const field = [variedField[thing.type]]
+      const wanted = [right === 'hidden' ? field : [], right === 'read_only' ? field : []]
+      t.same(rights, wanted, `the fields of ${query}`)
       t.same(await ask(person.call), explained, 'asked by themselves')
     }
 }
@@ -124,7 +137,12 @@ async function assertWrites(t: Test, world: World, person: Person): Promise<void
     const versionOf = async () => (await world.admin(`GET ${one}`)).json().version as number
     const version = await versionOf()
     const changed = await person.call(`PATCH ${one}`, changes[thing.type](version))
-    t.equal(changed.statusCode, statusFor(thing, 'update', 200), `user ${person.id}: PATCH ${one}`)
+    const wanted = statusFor(thing, 'update', 200)
+    const isGrantedAtAll = isGranted(person, thing.type, 'update')
+    const right = rightTo(person, thing.type)
+    const byField = { hidden: 400, read_only: wanted === 404 ? 404 : 403, writable: wanted }[right]
+    const status = isGrantedAtAll ? byField : wanted
+    t.equal(changed.statusCode, status, `user ${person.id}: PATCH ${one}`)
     const after = await versionOf()
     t.equal(after, changed.statusCode === 200 ? version + 1 : version, `the version of ${one}`)
     const removed = await person.call(`DELETE ${one}`)

@@ -192,7 +192,9 @@ t.test('a share widens what is reached, for one record', async t => {
   )
   t.same(explained.json(), {
     allowed: true,
-    decided_by: { kind: 'share', id: share, name: 'read' }
+    decided_by: { kind: 'share', id: share, name: 'read' },
+    hidden_fields: [],
+    read_only_fields: []
   })
   t.equal((await call(`DELETE /api/${shares}/${share}`)).statusCode, 204)
   t.equal((await call(`DELETE /api/${shares}/${share}`)).statusCode, 404)

@@ -21,11 +21,11 @@ const records = repository(assignmentRuleResource)
 
 /** Rules filter by fields that a creation can set, in the language of the list. */
 const target = (resource: Resource) => {
-  const { schema, search = [], filters = [], create } = resource
+  const { table, schema, search = [], filters = [], create } = resource
   const settable = filters.filter(field => field in create!.properties && field !== 'assigned_to')
   return {
     resource,
-    language: new FilterLanguage({ schema: schema!, search, filters: settable })
+    language: new FilterLanguage({ table, schema: schema!, search, filters: settable })
   }
 }
 const targets = {
@@ -42,7 +42,7 @@ export const assignmentRuleService = {
    * either a user or a team.
    */
   async create(ctx: Context, input: Static<typeof NewAssignmentRule>) {
-    assertValid(input)
+    assertValid(ctx, input)
     return await records.create(ctx, input)
   },
 
@@ -54,7 +54,7 @@ export const assignmentRuleService = {
     versions?: Versions
   ) {
     return await ctx.transaction(async ctx => {
-      assertValid({ ...(await records.lock(ctx, id, versions)), ...changes })
+      assertValid(ctx, { ...(await records.lock(ctx, id, versions)), ...changes })
       return await records.update(ctx, id, changes)
     })
   },
@@ -98,13 +98,9 @@ export const assignmentRuleService = {
   }
 }
 
-function assertValid({
-  resource,
-  filter = '',
-  user_id = null,
-  team_id = null
-}: Static<typeof NewAssignmentRule>): void {
-  targets[resource].language.parse(filter, 'filter')
+function assertValid(ctx: Context, rule: Static<typeof NewAssignmentRule>): void {
+  const { resource, filter = '', user_id = null, team_id = null } = rule
+  targets[resource].language.parse(ctx, filter, 'filter')
   if ((user_id === null) !== (team_id === null)) return
   const field = user_id === null ? 'user_id' : 'team_id'
   throw ruleBroken(field, 'A rule must have either a user or a team.', {
@@ -130,7 +126,7 @@ async function findAssignee(
 ): Promise<number | null> {
   const { language, resource } = targets[kind]
   for await (const rules of records.stream(ctx, activeRules(kind))) {
-    const filters = rules.map(({ filter }) => language.parse(filter, 'filter'))
+    const filters = rules.map(({ filter }) => language.parseStored(filter, 'filter'))
     const matches = await repository(resource).wouldMatch(ctx, record, filters)
     for (const rule of rules.filter((_, i) => matches[i])) {
       const assignee = await assigneeOf(ctx, rule)

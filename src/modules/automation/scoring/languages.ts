@@ -17,13 +17,18 @@ export const languages = {
     prefix: '',
     fields: leadFields,
     columns: leadResource.columns,
-    language: new FilterLanguage({ schema: leadResource.schema!, filters: leadFields })
+    language: new FilterLanguage({
+      table: leadResource.table,
+      schema: leadResource.schema!,
+      filters: leadFields
+    })
   },
   contact: {
     prefix: 'contact.',
     fields: contactFields,
     columns: contactResource.columns,
     language: new FilterLanguage({
+      table: contactResource.table,
       schema: contactResource.schema!,
       filters: contactFields,
       search: contactResource.search!

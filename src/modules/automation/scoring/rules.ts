@@ -1,9 +1,12 @@
 import type { SQL } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import type { Context } from '../../../core/access/context.ts'
 import { defaultsOf } from '../../../core/db/columns.ts'
 import { and, getTableName, sql } from '../../../core/db/drizzle.ts'
 import { compile, everyRow, ours, reached } from '../../../core/db/sql.ts'
 import { ruleBroken } from '../../../core/errors.ts'
 import { columnCondition, type Filter } from '../../../core/records/filter.ts'
+import { isHidden } from '../../../core/records/visibility.ts'
 import { contacts } from '../../crm/contacts/table.ts'
 import { leads } from '../../crm/leads/table.ts'
 import { languages, ruleFields } from './languages.ts'
@@ -41,16 +44,18 @@ function compileRule(
       filter: parameter
     })
   const text = new URLSearchParams([[parameter, value]]).toString()
-  const filters = language.parse(text, `${pointer}/value`)
+  const filters = language.parseStored(text, `${pointer}/value`)
   return { subject, field: name, filters, points }
 }
 
 const compileEach = (rules: ScoringRule[]) =>
   rules.map((rule, i) => compileRule(rule, `rules/${i}`))
 
-/** Errors: 422 at the first rule that is not a filter of its list. */
-export function assertRules(rules: ScoringRule[]): void {
-  compileEach(rules)
+/** Errors: 422 at the first rule that is not a filter of its list, or not for the caller. */
+export function assertRules(ctx: Context, rules: ScoringRule[]): void {
+  for (const [i, rule] of compileEach(rules).entries())
+    if (isHidden(ctx, columnOf(rule)))
+      throw ruleBroken(`rules/${i}/field`, 'There is no such field.', { rule: 'field' })
 }
 
 /** The grade of a score. */
@@ -72,6 +77,26 @@ const shownMatchOf = (rule: CompiledRule): SQL =>
 
 const isShown = ({ subject }: CompiledRule): SQL =>
   subject === 'contact' ? reached('read', getTableName(contacts)) : sql`true`
+
+const withContact = sql`left join ${everyRow(contacts)} on ${contacts.id} = ${leads.contact_id}`
+
+/**
+ * Of the lead `id`: `score`, and for each rule `match0` …, whether it matches, and `value0` …, the
+ * value it looks at; a rule about a column that `isSeen` denies matches nothing.
+ */
+export function explanationOf(
+  rules: ScoringRule[],
+  id: number,
+  isSeen: (column: PgColumn) => boolean
+): SQL {
+  const explained = compileEach(rules).map((rule, i) => {
+    const seen = isSeen(columnOf(rule))
+    return sql`${seen ? shownMatchOf(rule) : sql`false`} as ${sql.identifier(`match${i}`)},
+      ${seen ? shownValueOf(rule) : sql`null`} as ${sql.identifier(`value${i}`)}`
+  })
+  const columns = sql.join([sql`${leads.score}`, ...explained], sql`, `)
+  return sql`select ${columns} from ${ours(leads)} ${withContact} where ${leads.id} = ${id}`
+}
 
 /** Days of rules are those of UTC: a score must not depend on who computes it. */
 const inUtc = ({ isDay: _, ...filter }: Filter): Filter => filter
@@ -98,7 +123,7 @@ export interface ScoredLead {
 
 /**
  * Rules as SQL: whether a lead is in the lists whose filters they are; in one form for a lead that
- * is not stored yet, for an explanation, and for a batch to score.
+ * is not stored yet, and for a batch to score.
  */
 export function compileRules(rules: ScoringRule[]) {
   const compiled = compileEach(rules)
@@ -107,33 +132,21 @@ export function compileRules(rules: ScoringRule[]) {
     (match, i) => sql`case when ${match} then ${compiled[i]!.points}::int else 0 end`
   )
   const sum = sql.join([sql`0`, ...points], sql` + `)
-  const contact = sql`left join ${everyRow(contacts)} on ${contacts.id} = ${leads.contact_id}`
   const batch = (condition: SQL) =>
     compile<ScoredLead>(
       sql`select ${leads.id}, ${leads.version}, ${leads.score}, ${leads.grade}, ${sum} as points
-        from ${everyRow(leads)} ${contact}
+        from ${everyRow(leads)} ${withContact}
         where ${leads.id} > ${sql.placeholder('after')}::bigint ${condition}
         order by ${leads.id} limit ${sql.placeholder('limit')}::int`,
       false
     )
-  const explained = [
-    sql`${leads.score}`,
-    ...compiled.map((rule, i) => sql`${shownMatchOf(rule)} as ${sql.identifier(`match${i}`)}`),
-    ...compiled.map((rule, i) => sql`${shownValueOf(rule)} as ${sql.identifier(`value${i}`)}`)
-  ]
   return {
     usesContacts: compiled.some(({ subject }) => subject === 'contact'),
     /** The points of a lead as it would be stored: `lead` is its JSON, see `storedForm`. */
     points: compile<{ points: number }>(
       sql`select ${sum} as points
         from jsonb_populate_record(null::${leads}, ${sql.placeholder('lead')}::text::jsonb) ${leads}
-        ${contact}`,
-      false
-    ),
-    /** Of the lead `id`: `match0` … whether a rule matches, `value0` … the value it looks at. */
-    explanation: compile<Record<string, unknown>>(
-      sql`select ${sql.join(explained, sql`, `)} from ${ours(leads)} ${contact}
-        where ${leads.id} = ${sql.placeholder('id')}::bigint`,
+        ${withContact}`,
       false
     ),
     /** The next leads after the ID `after`, at most `limit`; or those of some `contacts`. */

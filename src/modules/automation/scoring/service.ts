@@ -7,10 +7,11 @@ import { invalidParameter, notFound, ruleBroken } from '../../../core/errors.ts'
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import type { Changes, RowOf } from '../../../core/records/resource.ts'
+import { isHidden } from '../../../core/records/visibility.ts'
 import { contacts } from '../../crm/contacts/table.ts'
 import type { leads } from '../../crm/leads/table.ts'
 import { scoringModelResource } from './resource.ts'
-import { assertRules, compileRules, gradeOf, storedForm } from './rules.ts'
+import { assertRules, compileRules, explanationOf, gradeOf, storedForm } from './rules.ts'
 import type { LeadScore, NewScoringModel, ScoringModelChanges } from './schema.ts'
 import { scoringModels } from './table.ts'
 
@@ -46,7 +47,7 @@ export const scoringModelService = {
 
   /** Creates a model. Errors: 422 for a rule that is not a filter, or bands out of order. */
   async create(ctx: Context, input: Static<typeof NewScoringModel>) {
-    assertValid(input)
+    assertValid(ctx, input)
     return await changeModels(ctx, async (ctx, active) => {
       if (input.status === 'active' && active) await deactivate(ctx, active)
       return await records.create(ctx, input)
@@ -60,7 +61,7 @@ export const scoringModelService = {
     changes: Static<typeof ScoringModelChanges>,
     versions?: Versions
   ) {
-    assertValid(changes)
+    assertValid(ctx, changes)
     return await changeModels(ctx, async (ctx, active) => {
       const replaces = changes.status === 'active' && active && active.id !== id
       if (replaces) await deactivate(ctx, active)
@@ -146,8 +147,8 @@ export const scoringModelService = {
       model_id === undefined ? await findActive(ctx) : (await records.find(ctx, [model_id]))[0]
     if (!model && model_id !== undefined)
       throw invalidParameter('model', 'There is no such scoring model.', { value: model_id })
-    const { explanation } = rulesOf(model ?? { rules: [] })
-    const row = await ctx.one(explanation, { id: lead_id })
+    const explanation = explanationOf(model?.rules ?? [], lead_id, column => !isHidden(ctx, column))
+    const row = await ctx.one<Record<string, unknown>>(explanation)
     if (!row) throw notFound('lead')
     if (!model) return { score: row.score as number, grade: null, model: null, rules: [] }
     const rules = model.rules.map((rule, i) => ({
@@ -177,8 +178,8 @@ const grade = ({ bands }: Model, score: number): Score => ({
 const deactivate = async (ctx: Context, { id }: Model) =>
   await records.updateMany(ctx, [{ id, status: 'draft' }])
 
-function assertValid({ rules, bands }: Static<typeof ScoringModelChanges>): void {
-  if (rules) assertRules(rules)
+function assertValid(ctx: Context, { rules, bands }: Static<typeof ScoringModelChanges>): void {
+  if (rules) assertRules(ctx, rules)
   if (bands && !(bands.A > bands.B && bands.B > bands.C))
     throw ruleBroken('bands', 'The bands must be in descending order: A above B above C.', {
       rule: 'descending',

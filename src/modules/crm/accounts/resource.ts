@@ -18,10 +18,8 @@ export const accountResource = defineResource({
   search: searchable,
   virtualFilters: {
     territory_id: {
-      schema: Id({ description: 'In this territory.' }),
-      condition: () => {
-        throw new Error('the service replaces territory_id by the filters of the territory')
-      }
+      // the service replaces it by the filters of the territory
+      schema: Id({ description: 'In this territory.' })
     }
   },
   include: {

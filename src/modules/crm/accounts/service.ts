@@ -39,7 +39,7 @@ export const accountService = {
       limit: maxTerritories,
       ...defined({ cursor })
     })
-    const filters = data.map(territory => territoryService.filtersOf(territory))
+    const filters = data.map(territory => territoryService.filtersOf(ctx, territory))
     const matches = await records.wouldMatch(ctx, account, filters)
     return { data: data.filter((_, i) => matches[i]), ...page }
   },
@@ -97,7 +97,7 @@ async function withTerritoryFilters(ctx: Context, query: ListQuery): Promise<Lis
     (query.filters ?? []).map(async filter => {
       if (filter.field !== 'territory_id') return [filter]
       const [territory] = await territoryService.find(ctx, [filter.value as number])
-      return territory ? territoryService.filtersOf(territory) : [matchesNothing]
+      return territory ? territoryService.filtersOf(ctx, territory) : [matchesNothing]
     })
   )
   return { ...query, filters: filters.flat() }

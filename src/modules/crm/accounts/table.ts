@@ -62,7 +62,7 @@ export const accounts = pgTable(
     parent_account_id: identifier(),
     assigned_to: identifier(),
     tags: idList(),
-    search_text: searchText(searchable, ['phone'])
+    search_text: searchText(searchable)
   },
   t => [
     ...recordKeys('accounts', t),

@@ -48,5 +48,7 @@ export const activityResource = defineResource({
     tags: { ids: 'tags', of: tags },
     links: { links: 'links' }
   },
-  title: sql`${activities.subject}`
+  title: sql`${activities.subject}`,
+  // timelines are made of them
+  essential: ['type', 'status', 'completed_at', 'links']
 })

@@ -3,6 +3,7 @@ import {
   Change,
   Count,
   Creation,
+  hasPartial,
   Id,
   Instant,
   Name,
@@ -121,7 +122,8 @@ export const Completion = Nullable(
 export const ActivitySummary = Type.Omit(Activity, ['description'], {
   $id: 'ActivitySummary',
   additionalProperties: false,
-  description: 'An activity without its description.'
+  description: 'An activity without its description.',
+  [hasPartial]: true
 })
 export const ActivityList = Type.Array(Ref(ActivitySummary), {
   maxItems: 20,

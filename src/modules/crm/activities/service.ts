@@ -4,6 +4,7 @@ import { defined } from '../../../core/defined.ts'
 import { ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { checkRules, concernsRules, newRecord } from '../../../core/records/rules.ts'
+import { assertWritable, placesIn } from '../../../core/records/visibility.ts'
 import { missingLinks, newestActivities } from './queries.ts'
 import { activityResource } from './resource.ts'
 import { activityRules, type Activity as Row } from './rules.ts'
@@ -68,6 +69,7 @@ export const activityService = {
     return await ctx.transaction(async ctx => {
       const { status } = await records.lock(ctx, id)
       const changes = status === 'completed' ? {} : { ...completion, status: 'completed' as const }
+      assertWritable(ctx, activityResource, 'update', placesIn(changes))
       return await activityService.update(ctx, id, changes, versions)
     })
   },

@@ -51,7 +51,7 @@ export const contacts = pgTable(
     assigned_to: identifier(),
     tags: idList(),
     // both orders of a name: Chinese, Japanese and Korean write it as one word, family name first
-    search_text: searchText(['last_name', ...searchable], ['phone'])
+    search_text: searchText(['last_name', ...searchable])
   },
   t => [
     ...recordKeys('contacts', t),

@@ -4,6 +4,7 @@ import { defined } from '../../../core/defined.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import type { Changes, New } from '../../../core/records/resource.ts'
 import { checkRules, concernsRules, newRecord } from '../../../core/records/rules.ts'
+import { assertWritable } from '../../../core/records/visibility.ts'
 import { assignmentRuleService } from '../../automation/assignment/service.ts'
 import {
   computedScore,
@@ -58,6 +59,10 @@ export const leadService = {
   ) {
     const { outcome = 'qualified', reason } = qualification ?? {}
     const changes = { status: outcome, ...defined({ unqualified_reason: reason }) }
+    assertWritable(ctx, leadResource, 'update', {
+      status: '/outcome',
+      ...(reason !== undefined && { unqualified_reason: '/reason' })
+    })
     return await change(ctx, id, changes, versions, qualificationNames)
   },
 

@@ -2,6 +2,7 @@ import type { Context } from '../../../core/access/context.ts'
 import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository } from '../../../core/records/repository.ts'
 import type { Resource } from '../../../core/records/resource.ts'
+import { isHidden } from '../../../core/records/visibility.ts'
 import { withNames } from './names.ts'
 import { kinds, type Entry } from './schema.ts'
 import { sourcesOf, type Row } from './sources.ts'
@@ -26,7 +27,8 @@ export const timelineService = {
   ): Promise<Page<Entry>> {
     const wanted = kind === undefined ? kinds : kinds.filter(one => kind.split(',').includes(one))
     const sources = sourcesOf(resource).filter(
-      source => wanted.includes(source.kind) && ctx.can(source.permission)
+      ({ kind, permission, reads }) =>
+        wanted.includes(kind) && ctx.can(permission) && !reads.some(column => isHidden(ctx, column))
     )
     const { cursors } = ctx.services
     const names = sources.map(({ name }) => name)

@@ -1,6 +1,8 @@
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Context } from '../../../core/access/context.ts'
 import { sentenceCase, words } from '../../../core/names.ts'
 import { eventsBefore } from '../../../core/records/events.ts'
+import { columnsRead } from '../../../core/records/filter-language.ts'
 import { equal } from '../../../core/records/filter.ts'
 import type { Position } from '../../../core/records/cursor.ts'
 import { repository } from '../../../core/records/repository.ts'
@@ -10,6 +12,7 @@ import {
   referencesTo,
   type Resource
 } from '../../../core/records/resource.ts'
+import { shownEvent, shownOf } from '../../../core/records/visibility.ts'
 import { activityResource } from '../activities/resource.ts'
 import { activityService, occurredAt } from '../activities/service.ts'
 import type { Link } from '../activities/table.ts'
@@ -31,8 +34,9 @@ export interface Row extends Place {
 export interface Source {
   kind: Kind
   name: string
-  /** The permission that the caller needs to see its entries. */
+  /** The permission that the caller needs to see its entries, and the columns they tell about. */
   permission: string
+  reads: PgColumn[]
   /** At most `limit` rows in a fixed order, from the place `from` on. */
   read: (ctx: Context, id: number, limit: number, from?: Place) => Promise<Row[]>
 }
@@ -41,13 +45,15 @@ const personOf = (name: NameOf, id: number | null) =>
   id === null ? null : { id, username: name('user', id) }
 
 /** Events of one record are in the order of their IDs, which is that of their commits. */
-const changesOf = ({ name: type, path }: Resource): Source => ({
+const changesOf = (resource: Resource): Source => ({
   kind: 'change',
   name: 'changes',
-  permission: `${path}:read`,
+  permission: `${resource.path}:read`,
+  reads: [],
   async read(ctx, id, limit, from) {
-    const events = await eventsBefore(ctx, type, id, limit, from && from.id + 1)
-    return events.map(event => ({
+    const events = await eventsBefore(ctx, resource.name, id, limit, from && from.id + 1)
+    const shown = events.map(event => shownEvent(ctx, resource, event))
+    return shown.map(event => ({
       at: event.created_at,
       id: event.id,
       entry: name => {
@@ -77,10 +83,12 @@ const activitiesOf = ({ name: type }: Resource): Source => ({
   kind: 'activity',
   name: 'activities',
   permission: `${activityResource.path}:read`,
+  reads: [],
   async read(ctx, id, limit, from) {
     const query = from ? { limit, before: [from.at, from.id + 1] as [string, number] } : { limit }
     const found = await activityService.newestOf(ctx, type as Link['type'], [id], query)
-    return (found.get(id) ?? []).map(activity => ({
+    const shown = (found.get(id) ?? []).map(activity => shownOf(ctx, activityResource, activity))
+    return shown.map(activity => ({
       at: occurredAt(activity),
       id: activity.id,
       entry: name => ({
@@ -90,7 +98,7 @@ const activitiesOf = ({ name: type }: Resource): Source => ({
         title: titleOfActivity(activity),
         actor: personOf(name, activity.created_by),
         activity,
-        assigned_to: personOf(name, activity.assigned_to),
+        assigned_to: personOf(name, activity.assigned_to ?? null),
         links: activity.links.map(({ type, id }) => ({ type, id, name: name(type, id) }))
       })
     }))
@@ -116,6 +124,7 @@ function linksFrom(from: Resource, field: string, to: Resource): Source {
     kind: 'link',
     name: `${from.name}.${field}`,
     permission: `${from.path}:read`,
+    reads: columnsRead(from, field),
     async read(ctx, id, limit, place) {
       const query = {
         filters: equal({ [field]: id }),

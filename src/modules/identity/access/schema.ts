@@ -27,6 +27,9 @@ export const accessQuery = (types: readonly string[]) =>
     { additionalProperties: false }
   )
 
+const FieldNames = (description: string, example: string[]) =>
+  Type.Array(Text(63), { maxItems: 100, description, example })
+
 export const AccessExplanation = Type.Object(
   {
     allowed: Type.Boolean({ description: 'Whether the user may do it.', example: true }),
@@ -49,7 +52,9 @@ export const AccessExplanation = Type.Object(
           description: 'What decides it; null for a user without a role.'
         }
       )
-    )
+    ),
+    hidden_fields: FieldNames('Fields of these records that the user does not see.', ['phone']),
+    read_only_fields: FieldNames('Fields that the user sees and cannot change.', ['company'])
   },
   {
     $id: 'AccessExplanation',

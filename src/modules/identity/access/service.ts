@@ -37,13 +37,24 @@ export async function explainAccess(
   const reach = as.principal.access.reachOf(permission)
   const byRole = await roleFor(ctx, user_id, permission)
   const { token } = as.principal
+  const fields = fieldRights(as, resource)
   const refusal = token && reach === undefined ? scopeReason(token.id) : byRole
-  if (reach === undefined) return { allowed: false, decided_by: refusal }
-  if (id === undefined) return { allowed: true, decided_by: byRole }
+  if (reach === undefined) return { allowed: false, decided_by: refusal, ...fields }
+  if (id === undefined) return { allowed: true, decided_by: byRole, ...fields }
   const allowed = await reachesRecord(as, resource, action, id)
   const isByRole = !allowed || reach === 'all'
   const reason = isByRole ? undefined : await reasonFor(as, resource, id, { reach, action })
-  return { allowed, decided_by: reason ?? byRole }
+  return { allowed, decided_by: reason ?? byRole, ...fields }
+}
+
+/** The fields of a resource that someone does not see, and those that they cannot change. */
+function fieldRights(as: Context, { path }: Resource) {
+  const hidden = as.hiddenFields(path)
+  const readOnly = as.principal.access.readOnlyFields(`${path}:update`)
+  return {
+    hidden_fields: [...hidden].toSorted(),
+    read_only_fields: [...readOnly.difference(hidden)].toSorted()
+  }
 }
 
 /** The context of another user. Errors: 403 without the right to see users, 404. */

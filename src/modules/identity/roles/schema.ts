@@ -13,6 +13,16 @@ import {
 } from '../../../core/http/schema.ts'
 import { maxRoleName } from './table.ts'
 
+const FieldNames = (description: string, example: string[]) =>
+  Type.Optional(
+    Type.Array(Text(63, { minLength: 1 }), {
+      maxItems: 100,
+      uniqueItems: true,
+      description,
+      example
+    })
+  )
+
 const grant = Type.Object(
   {
     resource: Type.String({
@@ -37,7 +47,14 @@ const grant = Type.Object(
         "user's teams and of the teams below them; all. Settings, tags, users and roles belong " +
         'to nobody: any reach is all of them.',
       example: 'team'
-    })
+    }),
+    hidden_fields: FieldNames(
+      'Fields that are not shown: not in answers, history, timelines and exports, nor can lists ' +
+        'be filtered, sorted or searched by them. Only for a single resource that people work ' +
+        'with; fields that name or identify a record cannot be hidden.',
+      ['phone']
+    ),
+    read_only_fields: FieldNames('Fields that are shown, and cannot be changed.', ['company'])
   },
   { additionalProperties: false }
 )
@@ -55,7 +72,8 @@ const fields = {
     maxItems: 100,
     description:
       'What the role allows. Of several grants for an action, also of several roles of a user, ' +
-      'the one that reaches farthest counts.',
+      'the one that reaches farthest counts; a field is hidden or read-only only if it is so in ' +
+      'all of them.',
     example
   })
 }

@@ -7,6 +7,7 @@ import { conflict, notGrantable, ruleBroken, unknownReference } from '../../../c
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { allResources, type RowOf } from '../../../core/records/resource.ts'
+import { hideableFields, protectableFields } from '../../../core/records/visibility.ts'
 import { invitationResource } from '../invitations/resource.ts'
 import { userResource } from '../users/resource.ts'
 import { roleResource } from './resource.ts'
@@ -113,7 +114,26 @@ function assertGrants(ctx: Context, grants: readonly Grant[]): void {
       `There is no resource ${grants[unknown]!.resource}. Use one of ${known.join(', ')}.`,
       { rule: 'resource', allowed: known }
     )
+  for (const [i, grant] of grants.entries()) {
+    const resource = allResources().find(({ path }) => path === grant.resource)
+    const pointer = `grants/${i}`
+    const hideable = resource && hideableFields(resource)
+    assertFields(`${pointer}/hidden_fields`, grant.hidden_fields, hideable)
+    const protectable = resource && protectableFields(resource)
+    assertFields(`${pointer}/read_only_fields`, grant.read_only_fields, protectable)
+  }
   assertCovers(ctx, grants)
+}
+
+/** Errors: 422 for a field that is not among `allowed`; none are, if a group was named. */
+function assertFields(pointer: string, fields: string[] = [], allowed: string[] = []): void {
+  const unknown = fields.findIndex(field => !allowed.includes(field))
+  if (unknown < 0) return
+  const detail =
+    allowed.length > 0
+      ? `${fields[unknown]!} is not possible here. Use some of ${allowed.join(', ')}.`
+      : 'Only single resources that people work with, such as contacts, have rights to fields.'
+  throw ruleBroken(`${pointer}/${unknown}`, detail, { rule: 'field', allowed })
 }
 
 /** Errors: 403 for more than the caller may do. */

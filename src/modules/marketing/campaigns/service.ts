@@ -106,7 +106,10 @@ export const campaignService = {
     if (!(await mayAddTo(ctx, campaign_id))) return { added: 0 }
     const { list, language, field } = members[resource]
     const { data, has_more } = await list(ctx, {
-      filters: [...language.parse(filter, 'filter'), { field: 'id', operator: 'gt', value: after }],
+      filters: [
+        ...language.parse(ctx, filter, 'filter'),
+        { field: 'id', operator: 'gt', value: after }
+      ],
       fields: ['id'],
       sort: [{ field: 'id', descending: false }],
       limit: batchSize
@@ -121,10 +124,10 @@ export const campaignService = {
   async results(ctx: Context, id: number) {
     await records.get(ctx, id)
     const [people, sales] = await Promise.all([
-      countByStatus(ctx, campaignMemberService.matching({ filters: equal({ campaign_id: id }) })),
+      countByStatus(ctx, campaignMemberService.matching(equal({ campaign_id: id }))),
       countByStatus(
         ctx,
-        opportunityService.matching({ filters: equal({ campaign_id: id }) }),
+        opportunityService.matching(equal({ campaign_id: id })),
         sql`coalesce(sum(amount), 0)`
       )
     ])

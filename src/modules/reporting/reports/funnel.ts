@@ -37,11 +37,9 @@ export async function funnel(
   const all = await stageService.ofPipeline(ctx, pipeline_id)
   // winning is the last step, whatever its position
   const stages = ['open', 'won'].flatMap(wanted => all.filter(({ kind }) => kind === wanted))
-  const filters = cohortLanguage.read(query)
-  const leadRows = leadService.matching({ filters })
-  const opportunityRows = opportunityService.matching({
-    filters: [...filters, ...equal({ pipeline_id })]
-  })
+  const filters = cohortLanguage.read(ctx, query)
+  const leadRows = leadService.matching(filters)
+  const opportunityRows = opportunityService.matching([...filters, ...equal({ pipeline_id })])
   const keys = stages.map(({ key }) => key)
   const [first, second] = await Promise.all([
     walk(ctx, 'lead', sql`select id, status as step from ${leadRows}`, leadSteps),

@@ -8,7 +8,10 @@ import { opportunityResource } from '../../sales/opportunities/resource.ts'
 export const opportunityLanguage = new FilterLanguage(opportunityResource)
 export const activityLanguage = new FilterLanguage(activityResource)
 
-/** The filters that leads and opportunities have in common, for reports that count both. */
+/**
+ * The filters that leads and opportunities have in common, for reports that count both. The lists
+ * have their conditions.
+ */
 export const cohortLanguage = new FilterLanguage({
   schema: leadResource.schema!,
   filters: ['assigned_to', 'tags', 'created_at'],
@@ -16,10 +19,7 @@ export const cohortLanguage = new FilterLanguage({
     campaign_id: {
       schema: Id({
         description: 'The lead, or the lead of the opportunity, is a member of this campaign.'
-      }),
-      condition: () => {
-        throw new Error('the lists of leads and opportunities have conditions of their own')
-      }
+      })
     }
   }
 })

@@ -51,7 +51,7 @@ export const reportService = {
     const all = isNamed
       ? query
       : { pipeline_id: (await pipelineService.getDefault(ctx)).id, ...query }
-    const opportunities = opportunityService.matching({ filters: opportunityLanguage.read(all) })
+    const opportunities = opportunityService.matching(opportunityLanguage.read(ctx, all))
     const { cells, totals, truncated } = await runGrouped<PipelineCell>(
       ctx,
       pipelineQuery(opportunities)
@@ -78,7 +78,7 @@ export const reportService = {
     ctx: Context,
     { 'month[gte]': from = null, 'month[lte]': to = null, ...query }: ReportQuery
   ): Promise<Report> {
-    const opportunities = opportunityService.matching({ filters: opportunityLanguage.read(query) })
+    const opportunities = opportunityService.matching(opportunityLanguage.read(ctx, query))
     const months = { from, to } as Months
     const { cells, totals, truncated } = await runGrouped<
       Sums & { month: string | null; status: string }
@@ -104,10 +104,10 @@ export const reportService = {
 
   /** Leads and opportunities by source; the filters apply to both. */
   async sources(ctx: Context, query: ReportQuery): Promise<Report> {
-    const filters = cohortLanguage.read(query)
+    const filters = cohortLanguage.read(ctx, query)
     const { cells, totals, truncated } = await runGrouped<SourceCell>(
       ctx,
-      sourcesQuery(leadService.matching({ filters }), opportunityService.matching({ filters }))
+      sourcesQuery(leadService.matching(filters), opportunityService.matching(filters))
     )
     return {
       data: cells.map(cell => {
@@ -124,7 +124,7 @@ export const reportService = {
 
   /** Activities by user, type and status. */
   async activity(ctx: Context, query: ReportQuery): Promise<Report> {
-    const activities = activityService.matching({ filters: activityLanguage.read(query) })
+    const activities = activityService.matching(activityLanguage.read(ctx, query))
     const { cells, totals, truncated } = await runGrouped<ActivityCell>(
       ctx,
       activityQuery(activities)

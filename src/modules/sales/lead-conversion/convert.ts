@@ -1,6 +1,7 @@
 import type { Context } from '../../../core/access/context.ts'
 import { withAttempts } from '../../../core/attempts.ts'
 import { inPart, Problem, unknownReference } from '../../../core/errors.ts'
+import { writableOf } from '../../../core/records/visibility.ts'
 import type { Identified } from '../../../core/http/responses.ts'
 import type { Lead } from '../../crm/leads/service.ts'
 import { userService } from '../../identity/users/service.ts'
@@ -52,7 +53,8 @@ async function settle<Row extends Identified, Fields extends object>(
   links: Partial<Fields>
 ): Promise<Converted<Row> | undefined> {
   if (wish === null) return undefined
-  const fields = withLinks(wish.fields, links)
+  const action = wish.kind === 'existing' ? 'update' : 'create'
+  const fields = withLinks(wish.fields, writableOf(ctx, part.resource, action, links))
   if (wish.kind === 'existing') return await inPart(part.name, fill(ctx, part, wish.id, fields))
   ctx.require(`${part.resource.path}:create`)
   const record = await inPart(part.name, part.create(ctx, { ...defaults, ...fields }))

@@ -93,9 +93,11 @@ const itself = (key: string) => [key]
 /** The signs of a record that it has, with its keys. */
 async function searchKeysOf(ctx: Context, type: Type, record: object): Promise<SearchKey[]> {
   const values = record as Record<string, unknown>
-  const { signs: all }: Kind = kinds[type]
+  const { resource, signs: all }: Kind = kinds[type]
+  const hidden = ctx.hiddenFields(resource.path)
   const signs = all.filter(({ fields }) =>
     fields.every(field => {
+      if (hidden.has(field)) return false
       const value = values[field]
       return typeof value === 'string' && !(companyNames.has(field) && isPlaceholder(value))
     })

@@ -2,9 +2,11 @@ import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import type { Lock } from '../../../core/db/locks.ts'
 import { likelyDuplicates, unknownReference } from '../../../core/errors.ts'
+import { shownOf } from '../../../core/records/visibility.ts'
 import { NewAccount } from '../../crm/accounts/schema.ts'
 import { accountService } from '../../crm/accounts/service.ts'
 import { NewContact } from '../../crm/contacts/schema.ts'
+import { contactResource } from '../../crm/contacts/resource.ts'
 import { contactService } from '../../crm/contacts/service.ts'
 import type { Lead } from '../../crm/leads/service.ts'
 import { creationLocks, findDuplicates, isPlaceholder } from './duplicates.ts'
@@ -100,7 +102,8 @@ async function contactOf(ctx: Context, { contact_id }: Lead): Promise<Plan['cont
 
 async function personOf(ctx: Context, contact: Plan['contact']): Promise<Person | undefined> {
   if (contact?.kind !== 'existing') return contact?.fields ?? {}
-  return (await contactService.find(ctx, [contact.id]))[0]
+  const [person] = await contactService.find(ctx, [contact.id])
+  return person && shownOf<Person>(ctx, contactResource, person)
 }
 
 /** The account of a person, or a new one named after the company. */

@@ -1,4 +1,4 @@
-import { Type, type TObject, type TProperties } from '@sinclair/typebox'
+import { Type, type Static, type TObject, type TProperties } from '@sinclair/typebox'
 import { Id, Instant, Nullable, OneOf, Ref, Text } from '../../../core/http/schema.ts'
 import { Account, AccountChanges } from '../../crm/accounts/schema.ts'
 import { Contact, ContactChanges } from '../../crm/contacts/schema.ts'
@@ -52,9 +52,18 @@ export const NewConversion = Type.Object(
   }
 )
 
-/** A record, or null; in full, since OpenAPI 3.0 knows no reference that may be null. */
-const OrNull = <T extends TObject>({ properties }: T, description: string) =>
-  Nullable(Type.Object(properties, { additionalProperties: false, description }))
+/**
+ * A record, or what the caller sees of it, or null; in full, since OpenAPI 3.0 knows no reference
+ * that may be null.
+ */
+function OrNull<T extends TObject>({ properties }: T, description: string) {
+  const whole = Type.Object(properties, { additionalProperties: false })
+  const partial = Type.Partial(whole, { additionalProperties: false })
+  return Type.Unsafe<Static<T> | null>({
+    description,
+    anyOf: [Nullable(whole), Nullable(partial)]
+  })
+}
 
 const sample = (record: TObject, fields: object = {}) => ({
   ...Object.fromEntries(

@@ -2,24 +2,30 @@ import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { withAttempts } from '../../../core/attempts.ts'
 import type { Lock } from '../../../core/db/locks.ts'
-import { conflict, notFound, stale } from '../../../core/errors.ts'
+import { conflict, inPart, notFound, stale } from '../../../core/errors.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import type { RowOf } from '../../../core/records/resource.ts'
+import { assertWritable, placesIn, shownOf } from '../../../core/records/visibility.ts'
 import { assignmentRuleService } from '../../automation/assignment/service.ts'
+import { accountResource } from '../../crm/accounts/resource.ts'
 import { accountService } from '../../crm/accounts/service.ts'
+import { contactResource } from '../../crm/contacts/resource.ts'
 import { contactService } from '../../crm/contacts/service.ts'
+import { leadResource } from '../../crm/leads/resource.ts'
 import { leadService, type Lead } from '../../crm/leads/service.ts'
+import { opportunityResource } from '../opportunities/resource.ts'
 import { opportunityService } from '../opportunities/service.ts'
 import { carryOut } from './convert.ts'
 import { accountPart, contactPart, opportunityPart } from './parts.ts'
 import { draftConversion, locksOfDraft, planConversion } from './plan.ts'
 import { conversionResource } from './resource.ts'
 import type { Conversion, NewConversion, UndoneConversion } from './schema.ts'
-import { partNames, type Trace } from './table.ts'
+import { partNames } from './table.ts'
 import { lockParts, locksOfCreated, undoParts } from './undo.ts'
 
 const records = repository(conversionResource)
+const parts = [accountPart, contactPart, opportunityPart] as const
 type Row = RowOf<typeof conversionResource>
 
 export const leadConversionService = {
@@ -46,6 +52,7 @@ export const leadConversionService = {
     lenient: boolean,
     versions?: Versions
   ) {
+    await assertWishes(ctx, requested)
     return await withAttempts(maxAttempts, async () => {
       const draft = await draftConversion(ctx, await leadService.get(ctx, lead_id), requested)
       const locks = await locksOfDraft(ctx, draft)
@@ -77,6 +84,16 @@ export const leadConversionService = {
         return conversion.id === before?.id ? await undo(ctx, lead, conversion) : undefined
       })
     })
+  }
+}
+
+/** Errors: 400 and 403 at fields that the caller does not see or may not set. */
+async function assertWishes(ctx: Context, requested: Static<typeof NewConversion>): Promise<void> {
+  for (const { name, resource } of parts) {
+    const { id, ...fields } = requested[name] ?? {}
+    const action = id === undefined ? 'create' : 'update'
+    const check = async () => assertWritable(ctx, resource, action, placesIn(fields))
+    await inPart(name, check())
   }
 }
 
@@ -164,7 +181,8 @@ async function undo(
   const { undone, left } = await undoParts(ctx, conversion)
   const reason = 'contact_id has since changed.'
   const leftOfLead = hasChanged ? [{ type: 'lead' as const, id: lead.id, reason }] : []
-  return { lead: restored, undone, left: [...leftOfLead, ...left] }
+  const shown = shownOf(ctx, leadResource, restored)
+  return { lead: shown, undone, left: [...leftOfLead, ...left] }
 }
 
 /**
@@ -185,28 +203,27 @@ async function present(
   lead: Lead,
   { account_id, contact_id, opportunity_id, traces, created_by }: Row
 ): Promise<Static<typeof Conversion>> {
-  for (const part of [accountPart, contactPart, opportunityPart])
-    ctx.require(`${part.resource.path}:read`)
+  for (const { resource } of parts) ctx.require(`${resource.path}:read`)
   const idsOf = (id: number | null) => (id === null ? [] : [id])
   const [[account = null], [contact = null], [opportunity = null]] = await Promise.all([
     accountService.find(ctx, idsOf(account_id)),
     contactService.find(ctx, idsOf(contact_id)),
     opportunityService.find(ctx, idsOf(opportunity_id))
   ])
+  const filledOf = ({ name, resource }: (typeof parts)[number]) =>
+    Object.keys(shownOf(ctx, resource, traces[name]?.filled ?? {})).toSorted()
   return {
-    lead,
-    account,
-    contact,
-    opportunity,
+    lead: shownOf(ctx, leadResource, lead),
+    account: account && shownOf(ctx, accountResource, account),
+    contact: contact && shownOf(ctx, contactResource, contact),
+    opportunity: opportunity && shownOf(ctx, opportunityResource, opportunity),
     created: partNames.filter(part => traces[part]?.created),
     filled: {
-      account: filledFields(traces.account),
-      contact: filledFields(traces.contact),
-      opportunity: filledFields(traces.opportunity)
+      account: filledOf(accountPart),
+      contact: filledOf(contactPart),
+      opportunity: filledOf(opportunityPart)
     },
     converted_at: lead.converted_at!,
     converted_by: created_by
   }
 }
-
-const filledFields = (trace?: Trace) => Object.keys(trace?.filled ?? {}).toSorted()

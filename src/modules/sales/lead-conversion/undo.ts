@@ -74,6 +74,7 @@ async function undoPart<Row extends Identified, Fields extends object>(
   const type = part.name
   const left = (reason: string) => [{ type, id, reason }]
   const names = Object.keys(trace.filled)
+  const isShown = (field: string) => !ctx.hiddenFields(part.resource.path).has(field)
   if (!trace.created && names.length === 0) return { undone: [], left: [] }
   const [record] = await part.find(ctx, [id])
   if (!record)
@@ -82,8 +83,9 @@ async function undoPart<Row extends Identified, Fields extends object>(
   try {
     if (!trace.created) {
       const { cleared, changed } = await clear(ctx, part, record, trace.filled)
-      const undone = cleared.length > 0 ? [{ type, id, fields: cleared }] : []
-      return { undone, left: changed.length > 0 ? left(sinceChanged(changed)) : [] }
+      const undone = cleared.length > 0 ? [{ type, id, fields: cleared.filter(isShown) }] : []
+      const seen = changed.filter(isShown)
+      return { undone, left: seen.length > 0 ? left(sinceChanged(seen)) : [] }
     }
     if (record.version !== trace.version) return { undone: [], left: left('It has since changed.') }
     const users = await usersOf(ctx, part.resource, id)

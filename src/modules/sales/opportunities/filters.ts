@@ -13,36 +13,37 @@ import { opportunities } from './table.ts'
 const { id, lead_id, assigned_to, created_at } = opportunities
 
 /** All leads: what came of a lead that was deleted is not undone. */
-const everyLead = oursWithDeleted(leads, 'l')
+const everyLead = oursWithDeleted(leads)
 
 /** The leads that are members of a campaign, themselves or by their contact, and since when. */
 const members = (campaign: SQL) => sql`(
-  select m.lead_id, m.created_at from ${ours(campaignMembers, 'm')}
-  where m.campaign_id = ${campaign}
+  select ${campaignMembers.lead_id}, ${campaignMembers.created_at} from ${ours(campaignMembers)}
+  where ${campaignMembers.campaign_id} = ${campaign}
   union all
-  select l.id, m.created_at
-  from ${ours(campaignMembers, 'm')} join ${everyLead} on l.contact_id = m.contact_id
-  where m.campaign_id = ${campaign}) member`
+  select ${leads.id}, ${campaignMembers.created_at}
+  from ${ours(campaignMembers)} join ${everyLead}
+    on ${leads.contact_id} = ${campaignMembers.contact_id}
+  where ${campaignMembers.campaign_id} = ${campaign}) member`
 
 /** The condition that the lead of an opportunity meets another one. */
 const ofLead = (condition: SQL) =>
-  sql`exists (select from ${everyLead} where l.id = ${lead_id} and ${condition})`
+  sql`exists (select from ${everyLead} where ${leads.id} = ${lead_id} and ${condition})`
 
 /** Filters of opportunities that are not fields. */
 export const opportunityFilters: VirtualFilters = {
   contact_id: {
     schema: Id({ description: 'Contact of the lead, deleted or not.' }),
-    condition: contact => ofLead(sql`l.contact_id = ${contact}`)
+    condition: contact => ofLead(sql`${leads.contact_id} = ${contact}`)
   },
   entered_stage: {
     schema: Key(50, { description: 'Is or has been in this stage.' }),
-    condition: key => sql`exists (select from ${ours(transitions, 't')}
-      where t.subject_type = 'opportunity' and t.subject_id = ${id} and t.to_stage = ${key})`
+    condition: key => sql`exists (select from ${ours(transitions)}
+      where ${transitions.subject_type} = 'opportunity' and ${transitions.subject_id} = ${id}
+        and ${transitions.to_stage} = ${key})`
   },
   lead_source: {
     schema: Text(50, { description: '`source` of the lead, deleted or not.' }),
-    condition: source =>
-      ofLead(sql`${keyOf(leads.source, sql`l.source`)} = ${keyOf(leads.source, source)}`)
+    condition: source => ofLead(sql`${keyOf(leads.source)} = ${keyOf(leads.source, source)}`)
   },
   'lead_source[null]': {
     schema: Type.Boolean({
@@ -50,7 +51,8 @@ export const opportunityFilters: VirtualFilters = {
         'There is no lead, or it has no `source` (true); the lead has a `source` (false).'
     }),
     // not `exists`: for its negation Postgres would read all leads of all organizations
-    condition: () => sql`(select l.source from ${everyLead} where l.id = ${lead_id}) is null`
+    condition: () => sql`(select ${leads.source} from ${everyLead}
+      where ${leads.id} = ${lead_id}) is null`
   },
   campaign_id: {
     schema: Id({

@@ -1,14 +1,22 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import { PipelineStage, StageList } from '../stages/schema.ts'
+import { stageResource } from '../stages/resource.ts'
 import { stageService } from '../stages/service.ts'
+import { stages } from '../stages/table.ts'
 import { pipelineResource } from './resource.ts'
 import { pipelineService } from './service.ts'
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   app.addSchema(PipelineStage)
   await resourceRoutes(app, pipelineResource, pipelineService, {
-    stages: { load: stageService.byPipeline, schema: StageList, permission: 'stages:read' }
+    stages: {
+      of: stageResource,
+      reads: [stages.pipeline_id],
+      load: stageService.byPipeline,
+      schema: StageList,
+      permission: 'stages:read'
+    }
   })
 }
 
