@@ -44,13 +44,26 @@ export function defineShares(table: string): void {
   shareTable = table
 }
 
+/** Whether those with an access may read all records of a table. */
+export function reachesAll(access: Access, table: string): boolean {
+  const owned = ownedTables.get(table)
+  return !owned || access.reachOf(`${owned.path}:read`) === 'all'
+}
+
 type Parameter = (name: string) => string
 type Purpose = 'read' | 'export'
+
+/** Up to so many records are few: see `few` in `Reached`. */
+export const maxFew = 1000
 
 /**
  * The one place that says which records a user reaches: `own` are those created by or assigned to
  * the user; `team`, by or to anyone in the user's teams; and those that were shared with the user
  * or with one of these teams. A record without owners belongs to the organization.
+ *
+ * Two limits are about reading, too, of records that are not deleted: `few` is the same condition
+ * for those who reach few records, which finds these first; `owned` is how many these are, up to
+ * one more than `maxFew`.
  */
 export class Reached implements Limiter {
   readonly #access: Access
@@ -75,7 +88,7 @@ export class Reached implements Limiter {
 
   /** What may be done to a record is only done to one that may be read. */
   #neededFor(limit: Limit): Limit[] {
-    if (limit.action === 'read')
+    if (isReading(limit.action))
       return this.#purpose === 'read' ? [limit] : [limit, { ...limit, action: 'export' }]
     return limit.action === 'create' ? [limit] : [{ ...limit, action: 'read' }, limit]
   }
@@ -83,7 +96,8 @@ export class Reached implements Limiter {
   #reachOf({ table, action }: Limit): Reach | undefined {
     const owned = ownedTables.get(table)
     if (!owned) return 'all'
-    return this.#access.reachOf(`${owned.path}:${action === 'reassign' ? 'update' : action}`)
+    const needed = isReading(action) ? 'read' : action
+    return this.#access.reachOf(`${owned.path}:${needed === 'reassign' ? 'update' : needed}`)
   }
 
   /** The fields of a resource, by its path, that those with this access do not see. */
@@ -118,6 +132,8 @@ export class Reached implements Limiter {
     if (reach === undefined) return 'false'
     const { action, table, alias } = limit
     const { parent } = ownedTables.get(table)!
+    if (action === 'few') return isAmongFew(limit, reach, parameter)
+    if (action === 'owned') return countOfOwned(table, reach, parameter)
     // what is not there yet belongs to whom its parent belongs to: the alias is that of the parent
     if (action === 'create') return belongsTo({ ...limit, table: parent!.table }, reach, parameter)
     if (!alias.includes('.')) return belongsTo(limit, reach, parameter)
@@ -141,21 +157,54 @@ function existsIn(
 }
 
 function belongsTo({ action, table, alias }: Limit, reach: Reach, parameter: Parameter): string {
-  const { name, owners, parent, isShareable } = ownedTables.get(table)!
+  const { owners, parent, isShareable } = ownedTables.get(table)!
   if (parent)
     return existsIn(parent.table, `${alias}.${parent.column}`, parameter, alias =>
       belongsTo({ action, table: parent.table, alias }, reach, parameter)
     )
   const users = reach === 'own' ? `= ${parameter('actor')}` : `= any(${parameter('colleagues')})`
   const conditions = owners.map(owner => `${alias}.${owner} ${users}`)
-  const access = isShareable && sharedFor[action]
-  if (access)
-    conditions.push(`${alias}.id = any(array(select subject_id from ${shareTable!}
-      where organization_id = ${parameter('organization')} and subject_type = '${name}'
-        and (user_id = ${parameter('actor')}
-          or team_id = any(${parameter('teams')}))
-        and access = any('${access}') and deleted_at is null))`)
+  if (isShareable && sharedFor[action])
+    conditions.push(`${alias}.id = any(array(${idsOfShared(table, action, parameter)}))`)
   return `(${conditions.join(' or ')})`
+}
+
+/** The IDs of the records of a table that are shared with the user for an action. */
+const idsOfShared = (table: string, action: string, parameter: Parameter): string =>
+  `select subject_id from ${shareTable!}
+    where organization_id = ${parameter('organization')}
+      and subject_type = '${ownedTables.get(table)!.name}'
+      and (user_id = ${parameter('actor')} or team_id = any(${parameter('teams')}))
+      and access = any('${sharedFor[action]!}') and deleted_at is null`
+
+const isReading = (action: string) => ['read', 'few', 'owned'].includes(action)
+
+function isAmongFew({ table, alias }: Limit, reach: Reach, parameter: Parameter): string {
+  const column = ownedTables.get(table)!.parent?.column ?? 'id'
+  return `${alias}.${column} = any(array(${idsOfOwned(table, reach, parameter)}))`
+}
+
+function countOfOwned(table: string, reach: Reach, parameter: Parameter): string {
+  const ids = idsOfOwned(table, reach, parameter, `order by id limit ${maxFew + 1}`)
+  return `cardinality(array(${ids} limit ${maxFew + 1}))`
+}
+
+/**
+ * The IDs of the records of a table, or of what its memberships belong to, that are reached; some
+ * of them twice. Each user's are read from the index of their column; `limit` is for each.
+ */
+function idsOfOwned(name: string, reach: Reach, parameter: Parameter, limit = ''): string {
+  const { parent } = ownedTables.get(name)!
+  const table = parent?.table ?? name
+  const { owners, isShareable } = ownedTables.get(table)!
+  const users = reach === 'own' ? `array[${parameter('actor')}]` : parameter('colleagues')
+  const ids = owners.map(
+    owner => `select owned.id from unnest(${users}) owner (id), lateral (
+      select id from ${table} where organization_id = ${parameter('organization')}
+        and ${owner} = owner.id and deleted_at is null ${limit}) owned`
+  )
+  if (isShareable) ids.push(idsOfShared(table, 'read', parameter))
+  return ids.join(' union all ')
 }
 
 /**

@@ -8,6 +8,7 @@ import { and, getTableName, sql, unionAll } from '../db/drizzle.ts'
 import { build, compile, ours, reached, type Statement, type Values } from '../db/sql.ts'
 import type { Position } from './cursor.ts'
 import { columnCondition, condition, filterShape, type Filter, type Filterable } from './filter.ts'
+import { reachesFew } from './few.ts'
 import { orderBy, rowsAfter, type SortKey } from './keyset.ts'
 import { hasWord, searchedBy, spellingsOf, type Searched } from './search.ts'
 
@@ -31,6 +32,8 @@ export interface ListQuery {
   count?: boolean
   /** Where `words` are searched for, of which `Lists` takes care; undefined: everywhere. */
   searched?: Searched | undefined
+  /** Whether the caller reaches few records, of which `Lists` takes care. */
+  few?: boolean
 }
 
 export interface Page<Row> {
@@ -69,7 +72,7 @@ export class Lists<Row> {
    * that the caller cannot read.
    */
   async list(ctx: Context, requested: ListQuery = {}): Promise<Page<Row>> {
-    const query = this.#readableBy(ctx, requested)
+    const query = await this.#readableBy(ctx, requested)
     const { limit = 50, cursor, sort = newestFirst } = query
     const keys = this.#keysOf(sort)
     const { filters, words, deleted } = query
@@ -99,7 +102,7 @@ export class Lists<Row> {
    * Errors: 403 as `list`.
    */
   async *stream(ctx: Context, requested: ListQuery = {}): AsyncGenerator<Row[]> {
-    const query = this.#readableBy(ctx, requested)
+    const query = await this.#readableBy(ctx, requested)
     const { sort = newestFirst } = query
     const keys = this.#keysOf(sort)
     let at: Position | undefined
@@ -181,13 +184,15 @@ export class Lists<Row> {
    * The list as far as the caller may search. A filter by a related record tells as much about it
    * as `include` does. Errors: 403.
    */
-  #readableBy(ctx: Context, query: ListQuery): ListQuery {
-    const { filters = [], words = [] } = query
+  async #readableBy(ctx: Context, query: ListQuery): Promise<ListQuery> {
+    const { filters = [], words = [], deleted } = query
     for (const [name, { to }] of Object.entries(this.#resource.relatedRecords?.() ?? {})) {
       const isUsed = words.length > 0 || filters.some(({ field }) => field.startsWith(`${name}.`))
       if (isUsed) ctx.require(`${to.path}:read`)
     }
-    return words.length > 0 ? { ...query, searched: searchedBy(ctx, this.#resource) } : query
+    const few = !deleted && (await reachesFew(ctx, getTableName(this.#resource.table)))
+    const searched = words.length > 0 ? searchedBy(ctx, this.#resource) : undefined
+    return { ...query, few, searched }
   }
 
   #column(field: string): PgColumn {
@@ -218,13 +223,13 @@ export class Lists<Row> {
   #where(query: ListQuery): SQL[] {
     const valueOf = (name: string) => sql`${sql.placeholder(name)}`
     const { table, columns } = this.#resource
-    const { filters = [], words = [], deleted = false, searched } = query
+    const { filters = [], words = [], deleted = false, searched, few } = query
     const { deleted_at } = columns
     const presence = deleted ? sql`is not null` : sql`is null`
     return [
       sql`${columnNamed(table, 'organization_id')} = ${sql.placeholder('organization')}`,
       ...(deleted_at ? [sql`${deleted_at} ${presence}`] : []),
-      reached('read', getTableName(table)),
+      reached(few ? 'few' : 'read', getTableName(table)),
       ...filters.map((filter, i) => condition(this.#resource, filter, valueOf(`f${i}`))),
       ...words.map((word, i) => {
         const spellings = spellingsOf(word).map((_, j) => valueOf(`w${i}_${j}`))
@@ -326,9 +331,10 @@ export class Lists<Row> {
   }
 }
 
-const shapeOf = ({ deleted, words, searched, fields, sort, filters }: ListQuery): string =>
+const shapeOf = ({ deleted, few, words, searched, fields, sort, filters }: ListQuery): string =>
   JSON.stringify([
     deleted,
+    few,
     searched,
     words?.map(word => spellingsOf(word).length),
     fields,
