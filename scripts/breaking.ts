@@ -92,6 +92,13 @@ const successesOf = ({ components }: Document, { responses }: Operation) =>
       ])
   )
 
+/** The names of the members of a union of named schemas: a record may contain another of its kind. */
+function unionNameOf({ oneOf, anyOf }: Schema): string | undefined {
+  const references = (oneOf ?? anyOf ?? []).map(({ $ref }) => $ref)
+  const isNamed = references.length > 0 && references.every($ref => $ref !== undefined)
+  return isNamed ? references.map($ref => nameOf($ref!)).join('|') : undefined
+}
+
 /**
  * A schema without `$ref`, `oneOf` and `anyOf`: a union has the properties of all its members, and
  * requires the fields that each of them requires.
@@ -182,11 +189,12 @@ class Comparison {
     })
   }
 
-  /** Compares each named schema once per direction. */
+  /** Compares each named schema, and each union of them, once per direction. */
   #compareSchemas(where: string, direction: Direction, before: Schema, after: Schema): void {
     const name = before.$ref && nameOf(before.$ref)
-    if (name !== undefined && this.#compared.has(`${name} ${direction}`)) return
-    this.#compared.add(`${name} ${direction}`)
+    const key = name ?? unionNameOf(before)
+    if (key !== undefined && this.#compared.has(`${key} ${direction}`)) return
+    this.#compared.add(`${key} ${direction}`)
     const schemas = [resolve(this.#before, before), resolve(this.#after, after)] as const
     this.#compareResolved(name ?? where, direction, ...schemas)
   }

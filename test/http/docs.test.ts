@@ -227,9 +227,9 @@ async function secretsFor(app: App, operationId: string, { refresh_token }: Sess
   const hash = createHash('sha256').update(token).digest('hex')
   const added = {
     acceptInvitation: pool`
-      insert into invitations (organization_id, id, email, role, role_id, token_hash)
+      insert into invitations (organization_id, id, email, role, role_ids, token_hash)
       overriding system value
-      select organization_id, 1000, 'guest@example.com', name, id, ${hash}
+      select organization_id, 1000, 'guest@example.com', name, array[id], ${hash}
       from roles where name = 'user'`,
     // of the user who accepted the invitation
     confirmPasswordReset: pool`insert into password_resets (organization_id, user_id, token_hash)

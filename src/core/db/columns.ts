@@ -21,6 +21,9 @@ export const identifier = () => bigint({ mode: 'number' })
 /** A point in time: ISO 8601 in UTC with milliseconds, on the wire and in rows. */
 export const instant = () => timestamp({ withTimezone: true, precision: 3, mode: 'string' })
 
+/** The longest name of a time zone in the IANA database. */
+export const maxTimeZone = 60
+
 /** An amount with two decimals; a JavaScript number, exact up to `digits` (≤ 15) digits. */
 export const money = (digits: number) => numeric({ precision: digits, scale: 2, mode: 'number' })
 

@@ -61,6 +61,36 @@ t.test('an admin invites a person, who becomes a user with the role', async t =>
   ])
 })
 
+t.test('an invitation is to several roles, and to teams', async t => {
+  const { call, admin } = await organization(app)
+  const roles = (await call('GET /api/roles?sort=id')).json().data as { id: number; name: string }[]
+  const [, manager, , viewer] = roles
+  const team = async (name: string) =>
+    (await call('POST /api/teams', { name, member_ids: [admin.user.id] })).json().id as number
+  const [sales, closed] = [await team('Sales'), await team('Closed')]
+  const email = address()
+  const role_ids = [viewer!.id, manager!.id]
+  const wish = { email, role_ids, team_ids: [sales, closed] }
+  const invited = await call('POST /api/invitations', wish)
+  t.match(invited.json(), { role: 'viewer', role_ids, team_ids: [sales, closed] })
+  await call(`DELETE /api/teams/${closed}`)
+  const { user } = (await accept(invited.json().token)).json()
+  t.match((await call(`GET /api/users/${user.id}`)).json(), { role: 'viewer', role_ids })
+  t.same((await call(`GET /api/teams/${sales}`)).json().member_ids, [admin.user.id, user.id])
+
+  const refused = async (more: object) =>
+    (await call('POST /api/invitations', { email: address(), ...more })).json()
+  t.match(await refused({ team_ids: [closed] }), {
+    status: 422,
+    errors: [{ pointer: '/team_ids/0' }]
+  })
+  t.match(await refused({ role_ids: [999999] }), {
+    status: 422,
+    errors: [{ pointer: '/role_ids/0' }]
+  })
+  t.match(await refused({ role: 'admin', role_ids: [viewer!.id] }), { status: 422 })
+})
+
 t.test('without a role, a person is invited as a user; with a name, they log in by it', async t => {
   const { call } = await organization(app)
   const email = address()
@@ -117,8 +147,8 @@ t.test(
     )
     t.same(results.toSorted((a, b) => a - b).slice(0, 2), [200, 422], 'and one token')
     await t.rejects(
-      sql`insert into invitations (organization_id, email, role, role_id, expires_at)
-      select organization_id, upper(email), role, role_id, now() from invitations,
+      sql`insert into invitations (organization_id, email, role, role_ids, expires_at)
+      select organization_id, upper(email), role, role_ids, now() from invitations,
         generate_series(1, 2) where organization_id = ${id}`,
       { code: '23505', constraint_name: 'invitations_email_unique' },
       'whatever the code does'

@@ -93,3 +93,13 @@ t.test('months of the forecast begin there, and each number is the total of its 
     (await call(`GET /api/contacts?count=exact&active_since=${day}`)).json().total
   t.same([await since('2026-11-01'), await since('2026-11-02')], [1, 0])
 })
+
+t.test('a user may have a time zone of their own', async t => {
+  const { call, admin } = await organization(app)
+  const one = `/api/users/${admin.user.id}`
+  t.equal((await call('GET /api/auth/me')).json().time_zone, null)
+  t.equal((await call(`PATCH ${one}`, { time_zone: 'Europe/Rome' })).statusCode, 200)
+  t.equal((await call('GET /api/auth/me')).json().time_zone, 'Europe/Rome')
+  const refused = await call(`PATCH ${one}`, { time_zone: 'Europe/Nowhere' })
+  t.match(refused.json(), { status: 422, errors: [{ pointer: '/time_zone' }] })
+})

@@ -1,11 +1,12 @@
 import { Type } from '@sinclair/typebox'
 import { Change, Creation, Id, Name, Nullable, RecordOf } from '../../../core/http/schema.ts'
+import { maxMembers } from './table.ts'
 
 const fields = {
   name: Name(100, { description: 'Name, unique regardless of case.', example: 'Inside sales' }),
   leader_id: Nullable(Id({ description: 'User who leads the team.', example: 1 })),
   member_ids: Type.Array(Id(), {
-    maxItems: 200,
+    maxItems: maxMembers,
     uniqueItems: true,
     description: 'User IDs of the members, in the order in which they take turns.',
     example: [1]

@@ -17,6 +17,9 @@ export const filterable = [
   'updated_at'
 ] as const
 
+/** The most members of a team. */
+export const maxMembers = 200
+
 /** `member_ids` are users; the leader need not be a member. */
 export const teams = pgTable(
   'teams',

@@ -85,6 +85,7 @@ export const Me = Type.Object(
     email: userFields.email,
     first_name: userFields.first_name,
     last_name: userFields.last_name,
+    time_zone: userFields.time_zone,
     organization: OrganizationSummary,
     roles: Type.Array(
       Type.Object(

@@ -144,13 +144,14 @@ export const authService = {
       userService.get(ctx, user_id),
       organizationService.summary(ctx)
     ])
-    const { id, username, email, first_name, last_name, role_ids } = user
+    const { id, username, email, first_name, last_name, time_zone, role_ids } = user
     const roles = (await roleService.findInOrder(ctx, role_ids)).map(({ id, name }) => ({
       id,
       name
     }))
     const permissions = principal.access.permissions()
-    return { id, username, role, email, first_name, last_name, organization, roles, permissions }
+    const names = { username, email, first_name, last_name }
+    return { id, ...names, time_zone, role, organization, roles, permissions }
   },
 
   /** Ends the session: its access and refresh tokens are refused from the next request on. */

@@ -10,7 +10,8 @@ export interface Acceptable {
   organization_id: number
   id: number
   email: string
-  role_id: number
+  role_ids: number[]
+  team_ids: number[]
 }
 
 /** The invitation of a token, in whichever organization: there is no context before it is known. */
@@ -21,7 +22,8 @@ export async function findByToken(
   const [found] = await rowsOf<Acceptable>(
     database,
     database.point,
-    sql`select organization_id, id, email, role_id from ${acrossOrganizations(invitations)}
+    sql`select organization_id, id, email, role_ids, team_ids
+      from ${acrossOrganizations(invitations)}
       where token_hash = ${token_hash} and deleted_at is null and expires_at > now()`
   )
   return found

@@ -1,5 +1,6 @@
 import { sql } from '../../../core/db/drizzle.ts'
 import { defineResource } from '../../../core/records/resource.ts'
+import { teams } from '../../automation/teams/table.ts'
 import { Invitation, NewInvitation } from './schema.ts'
 import { filterable, invitations } from './table.ts'
 
@@ -12,9 +13,10 @@ export const invitationResource = defineResource({
   table: invitations,
   schema: Invitation,
   create: NewInvitation,
-  filters: ['id', ...filterable],
+  filters: ['id', ...filterable, 'role_ids', 'team_ids'],
   sorts: ['id', ...filterable],
   hidden: ['token_hash'],
+  include: { teams: { ids: 'team_ids', of: teams } },
   title: sql`${invitations.email}`,
   access: 'administration'
 })

@@ -8,12 +8,24 @@ const fields = {
     description: 'Email address of the person. There is one open invitation for an address.',
     example: 'paolo@example.com'
   }),
-  role: { ...userFields.role, description: 'Role that the user will have, by name.' }
+  role: {
+    ...userFields.role,
+    description: 'First role that the user will have, by name. Without `role_ids`, the only one.'
+  },
+  role_ids: {
+    ...userFields.role_ids,
+    description: 'Roles that the user will have, by ID. The first one is `role`.'
+  },
+  team_ids: Type.Array(Id(), {
+    maxItems: 20,
+    uniqueItems: true,
+    description: 'Teams that the user will be a member of.',
+    example: []
+  })
 }
 
 export const Invitation = RecordOf('Invitation', 'An invitation to become a user.', {
   ...fields,
-  role_id: Id({ description: 'Role ID.', example: 3 }),
   expires_at: Instant({
     description: 'Time until which it can be accepted: seven days after its creation.',
     example: '2026-12-04T09:00:00.000Z'

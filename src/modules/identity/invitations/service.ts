@@ -3,12 +3,14 @@ import { Context, type Services } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import { hashOf, newToken, unusableToken } from '../../../core/access/tokens.ts'
 import { defined } from '../../../core/defined.ts'
-import { duplicate, ruleBroken } from '../../../core/errors.ts'
+import { duplicate, notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { oneLine } from '../../../core/mail.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import type { RowOf } from '../../../core/records/resource.ts'
+import { teamResource } from '../../automation/teams/resource.ts'
+import { maxMembers } from '../../automation/teams/table.ts'
 import type { Credentials, Origin } from '../auth/queries.ts'
 import { startSession, type Login } from '../auth/service.ts'
 import { userResource } from '../users/resource.ts'
@@ -22,6 +24,7 @@ import type { Acceptance, NewInvitation } from './schema.ts'
 
 const records = repository(invitationResource)
 const users = repository(userResource)
+const teams = repository(teamResource)
 
 export type Invitation = RowOf<typeof invitationResource>
 
@@ -47,15 +50,17 @@ export const invitationService = {
 
   /**
    * Invites a person, in place of an earlier open invitation. Returns the token unless it is
-   * mailed. Errors: 409 for the email address of a user, 422 for an unknown role, 403 for one that
-   * allows more than the caller may do.
+   * mailed. Errors: 409 for the email address of a user, 422 for an unknown role or team, 403 for a
+   * role that allows more than the caller may do, and for teams without the right to change them.
    */
   async invite(
     ctx: Context,
-    { email, role = 'user' }: Static<typeof NewInvitation>
+    { email, role, role_ids, team_ids = [] }: Static<typeof NewInvitation>
   ): Promise<Invitation & { token?: string }> {
     const { mailer } = ctx.services
-    const given = (await rolesFor(ctx, { role }))!
+    const isDefault = role === undefined && role_ids === undefined
+    const given = (await rolesFor(ctx, isDefault ? { role: 'user' } : defined({ role, role_ids })))!
+    await assertTeams(ctx, team_ids)
     const token = mailer ? undefined : newToken()
     const invitation = await ctx.withLocks([inTurn], async ctx => {
       if (await users.first(ctx, { filters: equal({ email }) })) throw duplicate('email')
@@ -63,8 +68,8 @@ export const invitationService = {
       if (earlier) await records.remove(ctx, earlier.id)
       const created = await records.create(ctx, {
         email,
-        role: given.role,
-        role_id: given.role_ids[0]!,
+        ...given,
+        team_ids,
         ...(token !== undefined && { token_hash: hashOf(token) })
       })
       if (mailer) await mailInvitation.enqueue(ctx, { invitation_id: created.id })
@@ -121,21 +126,45 @@ It works once, until ${open.expires_at.slice(0, 10)}. If you expect no invitatio
     const token_hash = hashOf(token)
     const invitation = await findByToken(services, token_hash)
     if (!invitation) throw unusableToken()
-    const { organization_id, id, email, role_id } = invitation
+    const { organization_id, id, email, role_ids, team_ids } = invitation
     const username = name ?? usernameFrom(email)
     await assertUncommon(password, 'password')
     assertNotOwnName(password, [username, email], 'password')
     const ctx = Context.system(services, organization_id)
     const credentials = await ctx.withLocks(['admins', inTurn], async ctx => {
       if (!(await ctx.one(stillOpen(id, token_hash)))) throw unusableToken()
-      const account = { username, email, password, role_ids: [role_id], ...names }
+      const account = { username, email, password, role_ids, ...names }
       const user = await userService.createUnchecked(ctx, account)
+      await joinTeams(ctx, user.id, team_ids)
       await records.update(ctx, id, { user_id: user.id })
       await records.remove(ctx, id)
       return await ctx.one<Credentials>(credentialsOf(user.id))
     })
     return await startSession(services, credentials!, origin)
   }
+}
+
+/**
+ * Errors: 422 for a team that does not exist, 403 for those who may not change who is in teams (see
+ * the service of teams).
+ */
+async function assertTeams(ctx: Context, team_ids: number[]): Promise<void> {
+  if (team_ids.length === 0) return
+  ctx.require('users:update')
+  if (ctx.principal.access.isNarrow) throw notGrantable()
+  const found = new Set((await teams.find(ctx, team_ids)).map(({ id }) => id))
+  const unknown = team_ids.flatMap((id, i) => (found.has(id) ? [] : [`team_ids/${i}`]))
+  if (unknown.length > 0) throw unknownReference(unknown)
+}
+
+/** Makes a user a member of those of the teams that still exist and have a place. */
+async function joinTeams(ctx: Context, user_id: number, team_ids: number[]): Promise<void> {
+  for (const { id } of await teams.find(ctx, team_ids)) {
+    const { member_ids } = await teams.lock(ctx, id)
+    if (member_ids.length < maxMembers)
+      await teams.update(ctx, id, { member_ids: [...member_ids, user_id] })
+  }
+  await ctx.forgetAccess()
 }
 
 /** Errors: 422 for an email address that is too long for a username. */

@@ -1,5 +1,7 @@
 import {
   identifier,
+  idList,
+  idListIndex,
   instant,
   listIndexes,
   record,
@@ -7,17 +9,10 @@ import {
   reference
 } from '../../../core/db/columns.ts'
 import { index, pgTable, sql, uniqueIndex, varchar } from '../../../core/db/drizzle.ts'
-import { maxRoleName, roles } from '../roles/table.ts'
+import { maxRoleName } from '../roles/table.ts'
 import { users } from '../users/table.ts'
 
-export const filterable = [
-  'email',
-  'role',
-  'role_id',
-  'expires_at',
-  'created_at',
-  'updated_at'
-] as const
+export const filterable = ['email', 'role', 'expires_at', 'created_at', 'updated_at'] as const
 
 /**
  * An invitation is open until it is deleted: when it was accepted (then it has a user), withdrawn
@@ -28,9 +23,10 @@ export const invitations = pgTable(
   {
     ...record(),
     email: varchar({ length: 120 }).notNull(),
-    /** The name of the role. */
+    /** The name of the first role. */
     role: varchar({ length: maxRoleName }).notNull(),
-    role_id: identifier().notNull(),
+    role_ids: idList(),
+    team_ids: idList(),
     expires_at: instant()
       .notNull()
       .default(sql`now() + interval '7 days'`),
@@ -42,7 +38,8 @@ export const invitations = pgTable(
   t => [
     ...recordKeys('invitations', t),
     ...listIndexes('invitations', t, filterable),
-    reference('invitations', t, 'role_id', roles),
+    idListIndex('invitations', t, 'role_ids'),
+    idListIndex('invitations', t, 'team_ids'),
     reference('invitations', t, 'user_id', users),
     index('idx_invitations_user_id').on(t.organization_id, t.user_id),
     uniqueIndex('invitations_email_unique')

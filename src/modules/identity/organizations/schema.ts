@@ -9,6 +9,7 @@ import {
   OneOf,
   Text
 } from '../../../core/http/schema.ts'
+import { maxTimeZone } from '../../../core/db/columns.ts'
 import { maxSlug, weekdays } from './table.ts'
 
 /** The name of an organization in logins. */
@@ -27,7 +28,7 @@ export const slug = (options: object) =>
 
 export const settings = {
   name: Name(200, { description: 'Name.', example: 'SmartX' }),
-  time_zone: Text(60, {
+  time_zone: Text(maxTimeZone, {
     minLength: 1,
     description:
       'Time zone, by its name in the IANA database: where the days of filters and the months of ' +

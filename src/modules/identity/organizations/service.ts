@@ -5,6 +5,7 @@ import { organization, rowsOf } from '../../../core/db/sql.ts'
 import { defined } from '../../../core/defined.ts'
 import { inPart, ruleBroken, stale } from '../../../core/errors.ts'
 import type { Versions } from '../../../core/records/repository.ts'
+import { assertTimeZone } from '../../../core/records/time-zones.ts'
 import { userService } from '../users/service.ts'
 import type { Organization as Shown, OrganizationChanges, OrganizationSummary } from './schema.ts'
 import { organizations } from './table.ts'
@@ -149,10 +150,7 @@ async function assertExist(
   if (locale !== undefined && !isLocale(locale)) refuse('locale', 'There is no such locale.')
   if (currency !== undefined && !Intl.supportedValuesOf('currency').includes(currency))
     refuse('currency', 'There is no such currency.')
-  if (time_zone === undefined) return
-  // those that Postgres knows, which computes with them
-  const found = await ctx.one(sql`select from pg_timezone_names where name = ${time_zone}`)
-  if (!found) refuse('time_zone', 'There is no such time zone.')
+  await assertTimeZone(ctx, time_zone)
 }
 
 function isLocale(text: string): boolean {

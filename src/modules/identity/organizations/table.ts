@@ -1,4 +1,4 @@
-import { identifier, instant } from '../../../core/db/columns.ts'
+import { identifier, instant, maxTimeZone } from '../../../core/db/columns.ts'
 import { integer, pgTable, varchar } from '../../../core/db/drizzle.ts'
 
 /** The days on which a week can start. */
@@ -17,7 +17,7 @@ export const organizations = pgTable('organizations', {
   name: varchar({ length: 200 }).notNull(),
   slug: varchar({ length: maxSlug }).notNull().default('').unique('organizations_slug_unique'),
   /** A name of the IANA database: where days and months begin. */
-  time_zone: varchar({ length: 60 }).notNull().default('UTC'),
+  time_zone: varchar({ length: maxTimeZone }).notNull().default('UTC'),
   /** BCP 47. */
   locale: varchar({ length: 35 }).notNull().default('en-US'),
   /** ISO 4217. */

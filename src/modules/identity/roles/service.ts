@@ -5,6 +5,7 @@ import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
 import { conflict, notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { equal } from '../../../core/records/filter.ts'
+import type { ListQuery } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { allResources, type RowOf } from '../../../core/records/resource.ts'
 import { hideableFields, protectableFields } from '../../../core/records/visibility.ts'
@@ -52,14 +53,15 @@ export const roleService = {
   async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
     await ctx.withLocks(['admins'], async ctx => {
       await lockCustom(ctx, id, versions)
-      const user = await users.first(ctx, {
+      const hasRole: ListQuery = {
         filters: [{ field: 'role_ids', operator: 'any', value: [id] }]
-      })
+      }
+      const user = await users.first(ctx, hasRole)
       if (user)
         throw conflict(
           `Users have this role, for example ${user.username}. Give them another role first.`
         )
-      const invitation = await invitations.first(ctx, { filters: equal({ role_id: id }) })
+      const invitation = await invitations.first(ctx, hasRole)
       if (invitation)
         throw conflict(
           `The role is that of an invitation, of ${invitation.email}. Withdraw it first.`

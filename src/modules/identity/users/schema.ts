@@ -11,6 +11,7 @@ import {
   RecordOf,
   Text
 } from '../../../core/http/schema.ts'
+import { maxTimeZone } from '../../../core/db/columns.ts'
 import { cursorParameter, limitParameter } from '../../../core/records/list-query.ts'
 import { maxRoleName } from '../roles/table.ts'
 import { kinds, statuses } from './table.ts'
@@ -29,6 +30,15 @@ export const fields = {
   first_name: Nullable(Text(50, { description: 'First name.', example: 'Maria' })),
   last_name: Nullable(Text(50, { description: 'Last name.', example: 'Rossi' })),
   phone: Nullable(Text(20, { description: 'Phone number.', example: '+390212345678' })),
+  time_zone: Nullable(
+    Text(maxTimeZone, {
+      minLength: 1,
+      description:
+        'Time zone in which clients show times to the user, by its name in the IANA database; ' +
+        'null for that of the organization. Filters and reports go by the organization.',
+      example: 'Europe/Rome'
+    })
+  ),
   role: Name(maxRoleName, {
     default: 'user',
     description:

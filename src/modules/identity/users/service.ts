@@ -8,6 +8,7 @@ import { conflict, ruleBroken } from '../../../core/errors.ts'
 import { equal, type Filter } from '../../../core/records/filter.ts'
 import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
+import { assertTimeZone } from '../../../core/records/time-zones.ts'
 import { endSessions } from '../auth/sessions.ts'
 import { clearUserFailures } from '../auth/throttle.ts'
 import { apiTokenResource } from '../api-tokens/resource.ts'
@@ -49,6 +50,7 @@ export const userService = {
   /** Creates a user whose password is the operator's choice. Errors: 409, 422, 403. */
   async createUnchecked(ctx: Context, { password, ...user }: Static<typeof NewUser>) {
     const { role, role_ids } = user
+    await assertTimeZone(ctx, user.time_zone)
     const given = role === undefined && role_ids === undefined ? { role: defaultRole } : user
     // nobody knows the one of a service account
     const secret = password ?? newToken()
@@ -71,6 +73,7 @@ export const userService = {
     versions?: Versions
   ) {
     if (password !== undefined) await assertUncommon(password, 'password')
+    await assertTimeZone(ctx, changes.time_zone)
     const secret =
       password === undefined ? {} : { password_hash: await ctx.services.passwords.hash(password) }
     const user = await keepingAnAdmin(ctx, async ctx => {

@@ -2,6 +2,7 @@ import {
   idList,
   idListIndex,
   listIndexes,
+  maxTimeZone,
   record,
   recordKeys,
   searchText
@@ -39,6 +40,7 @@ export const users = pgTable(
     first_name: varchar({ length: 50 }),
     last_name: varchar({ length: 50 }),
     phone: varchar({ length: 20 }),
+    time_zone: varchar({ length: maxTimeZone }),
     password_hash: varchar({ length: 255 }).notNull(),
     /** The name of the first role. */
     role: varchar({ length: maxRoleName }).notNull().default('user'),
