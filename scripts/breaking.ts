@@ -94,9 +94,8 @@ const successesOf = ({ components }: Document, { responses }: Operation) =>
 
 /** The names of the members of a union of named schemas: a record may contain another of its kind. */
 function unionNameOf({ oneOf, anyOf }: Schema): string | undefined {
-  const references = (oneOf ?? anyOf ?? []).map(({ $ref }) => $ref)
-  const isNamed = references.length > 0 && references.every($ref => $ref !== undefined)
-  return isNamed ? references.map($ref => nameOf($ref!)).join('|') : undefined
+  const references = (oneOf ?? anyOf ?? []).flatMap(({ $ref }) => $ref ?? [])
+  return references.length > 0 ? references.map(nameOf).join('|') : undefined
 }
 
 /**
