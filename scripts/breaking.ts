@@ -92,7 +92,7 @@ const successesOf = ({ components }: Document, { responses }: Operation) =>
       ])
   )
 
-/** The names of the members of a union of named schemas: a record may contain another of its kind. */
+/** The names of the members of a union of named schemas: a record may contain one of its kind. */
 function unionNameOf({ oneOf, anyOf }: Schema): string | undefined {
   const references = (oneOf ?? anyOf ?? []).flatMap(({ $ref }) => $ref ?? [])
   return references.length > 0 ? references.map(nameOf).join('|') : undefined
