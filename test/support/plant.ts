@@ -94,12 +94,15 @@ export async function plant(call: Call, mark: Mark, more: [string, Sample][] = [
 export const holds = (text: string, { word, color }: Mark): boolean =>
   text.toLowerCase().includes(word) || text.includes(color)
 
+/** Fields whose text is one of many names that only the server knows. */
+const named = new Set(['time_zone'])
+
 /** The fields of a new record that take text of the caller's own. */
 export function textFields(path: string): [string, TSchema][] {
   const { create } = allResources().find(resource => resource.path === path) ?? {}
   return Object.entries<TSchema>(create?.properties ?? {}).filter(
-    ([, { type, enum: values, format }]) =>
-      type === 'string' && values === undefined && !format?.startsWith('date')
+    ([name, { type, enum: values, format }]) =>
+      type === 'string' && values === undefined && !format?.startsWith('date') && !named.has(name)
   )
 }
 

@@ -44,10 +44,13 @@ export function defineShares(table: string): void {
   shareTable = table
 }
 
-/** Whether those with an access may read all records of a table. */
-export function reachesAll(access: Access, table: string): boolean {
+/**
+ * Whether those with an access may read only some records of a table, which are found by their
+ * owners; memberships are not: they belong to whom the other record belongs to, deleted or not.
+ */
+export function reachesByOwner(access: Access, table: string): boolean {
   const owned = ownedTables.get(table)
-  return !owned || access.reachOf(`${owned.path}:read`) === 'all'
+  return owned !== undefined && !owned.parent && access.reachOf(`${owned.path}:read`) !== 'all'
 }
 
 type Parameter = (name: string) => string
@@ -179,10 +182,8 @@ const idsOfShared = (table: string, action: string, parameter: Parameter): strin
 
 const isReading = (action: string) => ['read', 'few', 'owned'].includes(action)
 
-function isAmongFew({ table, alias }: Limit, reach: Reach, parameter: Parameter): string {
-  const column = ownedTables.get(table)!.parent?.column ?? 'id'
-  return `${alias}.${column} = any(array(${idsOfOwned(table, reach, parameter)}))`
-}
+const isAmongFew = ({ table, alias }: Limit, reach: Reach, parameter: Parameter): string =>
+  `${alias}.id = any(array(${idsOfOwned(table, reach, parameter)}))`
 
 function countOfOwned(table: string, reach: Reach, parameter: Parameter): string {
   const ids = idsOfOwned(table, reach, parameter, `order by id limit ${maxFew + 1}`)
@@ -190,12 +191,10 @@ function countOfOwned(table: string, reach: Reach, parameter: Parameter): string
 }
 
 /**
- * The IDs of the records of a table, or of what its memberships belong to, that are reached; some
- * of them twice. Each user's are read from the index of their column; `limit` is for each.
+ * The IDs of the records of a table that are reached; some of them twice. Each user's are read from
+ * the index of their column; `limit` is for each.
  */
-function idsOfOwned(name: string, reach: Reach, parameter: Parameter, limit = ''): string {
-  const { parent } = ownedTables.get(name)!
-  const table = parent?.table ?? name
+function idsOfOwned(table: string, reach: Reach, parameter: Parameter, limit = ''): string {
   const { owners, isShareable } = ownedTables.get(table)!
   const users = reach === 'own' ? `array[${parameter('actor')}]` : parameter('colleagues')
   const ids = owners.map(

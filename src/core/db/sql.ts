@@ -74,7 +74,7 @@ export const reached = (action: string, table: string, alias = table): SQL =>
  * The columns of a record table that the caller sees. A statement that uses another one is refused
  * by Postgres, whatever it uses it for.
  */
-export const shownColumns = (table: string): SQL => sql.raw(`@columns ${table}@`)
+const shownColumns = (table: string): SQL => sql.raw(`@columns ${table}@`)
 
 /** The same for the row whose ID a column has, such as `links.contact_id`: for a link to it. */
 export const reachedBy = (action: string, table: PgTable, column: PgColumn): SQL =>

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { stale } from '../errors.ts'
 import { pascalCase, withArticle } from '../names.ts'
-import { assertShown, assertWritable, placesIn } from '../records/visibility.ts'
+import { assertShown, assertWritable, placesIn, placesOf } from '../records/visibility.ts'
 import { assertUnchanged, dropUnchanged, fieldsIn, repeatsFixedFields } from './bodies.ts'
 import { versionsOf } from './preconditions.ts'
 import { recordQuery, sendWritten } from './presentation.ts'
@@ -113,9 +113,10 @@ function updateHandler(mount: Mount) {
     const id = idOf(request)
     const versions = versionsOf(request)
     return await sendWritten(mount, request, reply, async () => {
-      assertShown(ctx, resource, fieldsIn(body))
+      const fields = fieldsIn(body)
+      assertShown(ctx, resource, placesOf(fields))
       const readOnly = ctx.principal.access.readOnlyFields(`${resource.path}:update`)
-      if (get && (repeatsFixedFields(body) || fieldsIn(body).some(name => readOnly.has(name)))) {
+      if (get && (repeatsFixedFields(body) || fields.some(name => readOnly.has(name)))) {
         const record = await get(ctx, id)
         // a stale record also repeats stale values, and only a 412 has the current ETag
         if (versions && !versions.includes(record.version)) throw stale(record.version)

@@ -51,6 +51,7 @@ export const maxDecimals = 'x-decimals'
 
 /** The keyword of schemas whose instants are truncated to milliseconds when they are validated. */
 export const truncatedInstant = 'truncatedInstant'
+
 /** Marks a schema of a part of a record, of which some callers see only some fields. */
 export const hasPartial = 'x-has-partial'
 
@@ -105,6 +106,10 @@ export const Money = (
   })
 export const OneOf = <const T extends readonly string[]>(values: T, options: SchemaOptions = {}) =>
   Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options })
+
+/** Names of fields of a resource. */
+export const FieldNames = (description: string, example: string[]) =>
+  Type.Array(Text(63, { minLength: 1 }), { maxItems: 100, uniqueItems: true, description, example })
 
 /** `nullable: true`, which OpenAPI 3.0, Ajv and the type understand alike. */
 export function Nullable<T extends TSchema>(schema: T): TUnsafe<Static<T> | null> {

@@ -1,5 +1,5 @@
 import type { Context, Principal } from '../access/context.ts'
-import { maxFew, reachesAll } from '../access/reach.ts'
+import { maxFew, reachesByOwner } from '../access/reach.ts'
 import { sql } from '../db/drizzle.ts'
 import { reached } from '../db/sql.ts'
 
@@ -13,7 +13,7 @@ const known = new WeakMap<Principal, Map<string, Promise<boolean>>>()
  */
 export async function reachesFew(ctx: Context, table: string): Promise<boolean> {
   const { principal } = ctx
-  if (reachesAll(principal.access, table)) return false
+  if (!reachesByOwner(principal.access, table)) return false
   const ofCaller = known.get(principal) ?? new Map<string, Promise<boolean>>()
   known.set(principal, ofCaller)
   const found = ofCaller.get(table) ?? count(ctx, table).then(owned => owned <= maxFew)

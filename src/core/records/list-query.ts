@@ -154,20 +154,20 @@ export class ListQueryReader {
     const { path, schema } = this.#contract
     if (text === undefined) return shownFields(ctx, this.#contract)
     const names = namesIn(text)
-    assertShown(ctx, path, 'fields', names)
+    assertKnown(ctx, path, 'fields', names)
     return Object.keys(schema.properties).filter(field => names.includes(field))
   }
 
   #sortFor(ctx: Context, text: string): Sort[] {
     const sort = sortIn(text)
     const names = sort.map(({ field }) => field)
-    assertShown(ctx, this.#contract.path, 'sort', names)
+    assertKnown(ctx, this.#contract.path, 'sort', names)
     return sort
   }
 }
 
 /** Errors: 400 for a field of a resource that the caller does not see. */
-function assertShown(ctx: Context, path: string, parameter: string, fields: string[]): void {
+function assertKnown(ctx: Context, path: string, parameter: string, fields: string[]): void {
   const hidden = fields.find(field => ctx.hiddenFields(path).has(field))
   if (hidden !== undefined) throw unknownParameter(parameter, hidden)
 }

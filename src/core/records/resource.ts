@@ -153,9 +153,13 @@ export function defineResource<
 const ownerColumns = ['created_by', 'assigned_to']
 const personalOwner = ['user_id']
 
+/** The group of a resource: `records` are what people work with, others configure that. */
+export const groupOf = ({ access }: Pick<Definition, 'access'>) =>
+  access === undefined || access === 'shared' ? 'records' : access
+
 function definePermissions(resource: Resource): void {
   const { name, path, table, schema, summary, access, membershipIn } = resource
-  const audience = access === undefined || access === 'shared' ? 'records' : access
+  const audience = groupOf(resource)
   const isOwned = (access === undefined || access === 'personal') && schema !== undefined
   for (const action of actions) definePermission(`${path}:${action}`, audience, isOwned)
   if (summary) definePermission(`${path}:summary`, 'everyone')

@@ -5,7 +5,7 @@ import { record } from '../db/columns.ts'
 import { Column, is, SQL as Expression } from '../db/drizzle.ts'
 import { readOnlyFields, unknownFields } from '../errors.ts'
 import type { EventRow } from './events.ts'
-import { resourceOf, type Resource } from './resource.ts'
+import { groupOf, resourceOf, type Resource } from './resource.ts'
 
 /** The columns that an SQL expression names, also in its parts. */
 export const columnsIn = (expression: SQL): PgColumn[] =>
@@ -20,7 +20,7 @@ export const columnsIn = (expression: SQL): PgColumn[] =>
  */
 export function hideableFields(resource: Resource): string[] {
   const { schema, table, title, summary, membershipIn, essential = [] } = resource
-  if (!hasFieldRights(resource)) return []
+  if (groupOf(resource) !== 'records') return []
   const named = title ? columnsIn(title).filter(column => column.table === table) : []
   const always = new Set([
     ...Object.keys(record()),
@@ -35,13 +35,9 @@ export function hideableFields(resource: Resource): string[] {
 /** The fields of a resource that a role can make read-only. */
 export function protectableFields(resource: Resource): string[] {
   const { create, update } = resource
-  if (!hasFieldRights(resource)) return []
+  if (groupOf(resource) !== 'records') return []
   return [...new Set([create, update].flatMap(one => Object.keys(one?.properties ?? {})))]
 }
-
-/** Whether roles can hide and protect fields: of what people work with, not of settings. */
-const hasFieldRights = ({ access }: Resource): boolean =>
-  access === undefined || access === 'shared'
 
 /** Whether the caller does not see a column, which is a field of its records. */
 export function isHidden(ctx: Context, { table, name }: PgColumn): boolean {
@@ -60,21 +56,24 @@ const isWritable = (ctx: Context, path: string, action: 'create' | 'update', fie
  */
 export function assertWritable(
   ctx: Context,
-  { path }: Resource,
+  resource: Resource,
   action: 'create' | 'update',
   fields: Readonly<Record<string, string>>
 ): void {
+  assertShown(ctx, resource, fields)
   const names = Object.keys(fields)
-  const hidden = names.filter(name => ctx.hiddenFields(path).has(name))
-  if (hidden.length > 0) throw unknownFields(hidden.map(name => fields[name]!))
-  const readOnly = names.filter(name => !isWritable(ctx, path, action, name))
+  const readOnly = names.filter(name => !isWritable(ctx, resource.path, action, name))
   if (readOnly.length > 0) throw readOnlyFields(readOnly.map(name => fields[name]!))
 }
 
-/** Errors: 400 for a field of a body that the caller does not see. */
-export function assertShown(ctx: Context, { path }: Resource, fields: string[]): void {
-  const hidden = fields.filter(field => ctx.hiddenFields(path).has(field))
-  if (hidden.length > 0) throw unknownFields(hidden.map(field => `/${field}`))
+/** Errors: 400 for a field that the caller does not see. `fields`: with their places in the body. */
+export function assertShown(
+  ctx: Context,
+  { path }: Resource,
+  fields: Readonly<Record<string, string>>
+): void {
+  const hidden = Object.keys(fields).filter(name => ctx.hiddenFields(path).has(name))
+  if (hidden.length > 0) throw unknownFields(hidden.map(name => fields[name]!))
 }
 
 /** What of `fields` the caller may set. */
@@ -88,9 +87,12 @@ export const writableOf = <Fields extends object>(
     Object.entries(fields).filter(([field]) => isWritable(ctx, path, action, field))
   ) as Fields
 
-/** The fields of a body, at their places in it. */
-export const placesIn = (body: object): Record<string, string> =>
-  Object.fromEntries(Object.keys(body).map(field => [field, `/${field}`]))
+/** Fields of a body, at their places in it. */
+export const placesOf = (fields: string[]): Record<string, string> =>
+  Object.fromEntries(fields.map(field => [field, `/${field}`]))
+
+/** All fields of a body, at their places in it. */
+export const placesIn = (body: object): Record<string, string> => placesOf(Object.keys(body))
 
 /** The fields of a resource that the caller sees; undefined: all of them. */
 export function shownFields(

@@ -250,6 +250,20 @@ t.test('what a team reaches is found by indexes', async t => {
   }
 })
 
+t.test('a list has what can be read one by one, also of a deleted campaign', async t => {
+  const { user } = await organization(app)
+  const { call } = await user('partner')
+  const campaign_id = await idOf(call, 'campaigns', { name: 'Fair' })
+  const contact_id = await idOf(call, 'contacts', { first_name: 'Eva', last_name: 'Ek' })
+  const member = await idOf(call, 'campaign-members', { campaign_id, contact_id })
+  t.equal((await call(`DELETE /api/campaigns/${campaign_id}`)).statusCode, 204)
+  t.equal((await call(`GET /api/campaign-members/${member}`)).statusCode, 200)
+  t.match((await call('GET /api/campaign-members?count=exact')).json(), {
+    data: [{ id: member }],
+    total: 1
+  })
+})
+
 t.test('users of processes that know only the name of a role get it', async t => {
   const { call, id, user } = await organization(app)
   const roles = (await call('GET /api/roles?sort=id')).json().data

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { actions } from '../../../core/access/permissions.ts'
-import { Id, Nullable, OneOf, Text } from '../../../core/http/schema.ts'
+import { FieldNames, Id, Nullable, OneOf, Text } from '../../../core/http/schema.ts'
 
 /** What decides: a role by itself, why a record is within its reach, or what a token lacks. */
 const reasons = ['role', 'owner', 'team', 'share', 'scope'] as const
@@ -26,9 +26,6 @@ export const accessQuery = (types: readonly string[]) =>
     },
     { additionalProperties: false }
   )
-
-const FieldNames = (description: string, example: string[]) =>
-  Type.Array(Text(63), { maxItems: 100, description, example })
 
 export const AccessExplanation = Type.Object(
   {

@@ -4,6 +4,7 @@ import {
   Change,
   Creation,
   explained,
+  FieldNames,
   Id,
   Name,
   Nullable,
@@ -12,16 +13,6 @@ import {
   Text
 } from '../../../core/http/schema.ts'
 import { maxRoleName } from './table.ts'
-
-const FieldNames = (description: string, example: string[]) =>
-  Type.Optional(
-    Type.Array(Text(63, { minLength: 1 }), {
-      maxItems: 100,
-      uniqueItems: true,
-      description,
-      example
-    })
-  )
 
 const grant = Type.Object(
   {
@@ -48,13 +39,17 @@ const grant = Type.Object(
         'to nobody: any reach is all of them.',
       example: 'team'
     }),
-    hidden_fields: FieldNames(
-      'Fields that are not shown: not in answers, history, timelines and exports, nor can lists ' +
-        'be filtered, sorted or searched by them. Only for a single resource that people work ' +
-        'with; fields that name or identify a record cannot be hidden.',
-      ['phone']
+    hidden_fields: Type.Optional(
+      FieldNames(
+        'Fields that are not shown: not in answers, history, timelines and exports, nor can lists ' +
+          'be filtered, sorted or searched by them. Only for a single resource that people work ' +
+          'with; fields that name or identify a record cannot be hidden.',
+        ['phone']
+      )
     ),
-    read_only_fields: FieldNames('Fields that are shown, and cannot be changed.', ['company'])
+    read_only_fields: Type.Optional(
+      FieldNames('Fields that are shown, and cannot be changed.', ['company'])
+    )
   },
   { additionalProperties: false }
 )

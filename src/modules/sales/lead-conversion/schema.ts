@@ -1,5 +1,5 @@
 import { Type, type Static, type TObject, type TProperties } from '@sinclair/typebox'
-import { Id, Instant, Nullable, OneOf, Ref, Text } from '../../../core/http/schema.ts'
+import { FieldNames, Id, Instant, Nullable, OneOf, Ref, Text } from '../../../core/http/schema.ts'
 import { Account, AccountChanges } from '../../crm/accounts/schema.ts'
 import { Contact, ContactChanges } from '../../crm/contacts/schema.ts'
 import { Lead } from '../../crm/leads/schema.ts'
@@ -75,8 +75,6 @@ const convertedLead = sample(Lead, {
   status: 'converted',
   converted_at: '2026-11-22T09:00:00.000Z'
 })
-const FieldNames = (description: string, example: string[]) =>
-  Type.Array(Text(63), { maxItems: 50, description, example })
 
 export const Conversion = Type.Object(
   {
