@@ -66,7 +66,7 @@ export function assertWritable(
   if (readOnly.length > 0) throw readOnlyFields(readOnly.map(name => fields[name]!))
 }
 
-/** Errors: 400 for a field that the caller does not see. `fields`: with their places in the body. */
+/** Errors: 400 for a field that the caller does not see. `fields`: as in `assertWritable`. */
 export function assertShown(
   ctx: Context,
   { path }: Resource,
