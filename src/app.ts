@@ -14,6 +14,7 @@ import access from './modules/identity/access/routes.ts'
 import accounts from './modules/crm/accounts/routes.ts'
 import activities from './modules/crm/activities/routes.ts'
 import apiTokens from './modules/identity/api-tokens/routes.ts'
+import audit from './modules/identity/audit/routes.ts'
 import assignmentRules from './modules/automation/assignment/routes.ts'
 import auth, { endOfSessionRoutes } from './modules/identity/auth/routes.ts'
 import campaignMembers from './modules/marketing/campaign-members/routes.ts'
@@ -105,6 +106,7 @@ async function registerModules(app: FastifyInstance, { signup }: AppConfig): Pro
   await app.register(users, { prefix: '/api/users' })
   await app.register(organization, { prefix: '/api/organization' })
   await app.register(access, { prefix: '/api/access' })
+  await app.register(audit, { prefix: '/api/audit' })
   await app.register(apiTokens, { prefix: '/api/api-tokens' })
   await app.register(invitations, { prefix: '/api/invitations' })
   await app.register(roles, { prefix: '/api/roles' })

@@ -176,6 +176,7 @@ export async function recordQuery(
       return [{ id: 1, version: 1 }]
     }
   } as unknown as Connection
-  await run(new Context(services, principal, { connection, changed: new Set(), locks: [] }))
+  const transaction = { connection, changed: new Set<string>(), locks: [] }
+  await run(new Context(services, principal, { transaction }))
   return queries[0]!
 }

@@ -37,3 +37,4 @@ END $$;
 GRANT USAGE ON SCHEMA graphile_worker, drizzle TO smartx_tenant;
 GRANT ALL ON ALL TABLES IN SCHEMA public, graphile_worker, drizzle TO smartx_tenant;
 GRANT ALL ON ALL SEQUENCES IN SCHEMA public, graphile_worker TO smartx_tenant;
+GRANT EXECUTE ON FUNCTION record_access TO smartx_tenant;

@@ -4,8 +4,15 @@ import type postgres from 'postgres'
 /** The role of the application on the embedded Postgres. */
 export const embeddedRole = 'smartx_app'
 
-/** The event log, and the function of its triggers. Only that function writes it. */
-const eventLog = { table: 'events', writer: 'record_events()' }
+/** The event log and its chain, and the functions that alone write them. */
+const eventLog = {
+  tables: ['events', 'event_chain', 'event_sequence'],
+  writers: [
+    'record_events()',
+    'record_access(bigint, text, text, bigint, bigint, jsonb, jsonb)',
+    'chain_events()'
+  ]
+}
 /** What migrations note about themselves. */
 const migrationTables = ['drizzle.__drizzle_migrations', 'graphile_worker.migrations']
 const queueSchema = 'graphile_worker'
@@ -67,9 +74,9 @@ async function schemaGrants(client: postgres.Sql, role: string): Statements {
 }
 
 /**
- * Lets triggers write the event log with the rights of its owner, and nobody else: who may execute
- * their function can make it the trigger of another table. A migration that replaces the function
- * makes it an ordinary one again, until this.
+ * Lets the functions that write the event log do so with the rights of its owner. Nobody else may
+ * execute that of triggers, or could make it the trigger of another table. A migration that
+ * replaces a function makes it an ordinary one again, until this.
  */
 async function eventLogSeals(client: postgres.Sql, role: string): Statements {
   return textsOf(
@@ -77,11 +84,14 @@ async function eventLogSeals(client: postgres.Sql, role: string): Statements {
       select unnest(array[
         format('alter function %s security definer set search_path = pg_catalog, %I, pg_temp',
           p.oid::regprocedure, nspname),
-        format('revoke all on function %s from public, %I', p.oid::regprocedure, ${role}::text)
+        format('revoke all on function %s from public', p.oid::regprocedure),
+        format(case when is_open then 'grant execute on function %s to %I'
+          else 'revoke all on function %s from %I' end, p.oid::regprocedure, ${role}::text)
       ]) as statement
       from pg_proc p join pg_namespace n on n.oid = pronamespace
-      where p.oid = to_regprocedure(${eventLog.writer})
-        and (not prosecdef or has_function_privilege(${role}::name, p.oid, 'EXECUTE'))`
+      cross join lateral (select prorettype <> 'trigger'::regtype as is_open) kind
+      where p.oid in (select to_regprocedure(unnest(${eventLog.writers}::text[])))
+        and (not prosecdef or has_function_privilege(${role}::name, p.oid, 'EXECUTE') <> is_open)`
   )
 }
 
@@ -90,7 +100,7 @@ async function eventLogSeals(client: postgres.Sql, role: string): Statements {
  * `deleted_at`, so no statement of ours deletes their rows.
  */
 async function relationGrants(client: postgres.Sql, role: string): Statements {
-  const readOnly = [eventLog.table, ...migrationTables]
+  const readOnly = [...eventLog.tables, ...migrationTables]
   return textsOf(
     await client<{ statement: string }[]>`
       select unnest(array[

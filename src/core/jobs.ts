@@ -1,11 +1,14 @@
-import type { Context } from './access/context.ts'
+import type { Context, Origin } from './access/context.ts'
 import { sql } from './db/drizzle.ts'
+import { defined } from './defined.ts'
 import { organization } from './db/sql.ts'
 
 /** What every job says: the organization it is for, and who it is done as (null: the system). */
 export interface JobPayload {
   organization_id: number
   user_id?: number | null
+  /** Where the request came from that added it. */
+  origin?: Origin
 }
 
 /** A kind of background work; `src/jobs` says what does it. */
@@ -57,7 +60,7 @@ export const defineJob = <Payload extends object>(
   ...(permission !== undefined && { permission }),
   async enqueue(ctx, payload, { key, delay = 0 } = {}) {
     const jobKey = key === undefined ? null : `${name}/${ctx.organization_id}/${key}`
-    await addJob(ctx, name, payload, jobKey, delay)
+    await addJob(ctx, name, { ...payload, ...defined({ origin: ctx.origin }) }, jobKey, delay)
   }
 })
 

@@ -5,7 +5,9 @@ import { Context, type Principal, type Services } from '../core/access/context.t
 import { isWithin } from '../core/access/networks.ts'
 import { assertPermission } from '../core/access/permissions.ts'
 import { listenTo, type Listener } from '../core/db/listener.ts'
-import { forbidden, unauthenticated } from '../core/errors.ts'
+import { forbidden, Problem, unauthenticated } from '../core/errors.ts'
+import { originOf } from '../core/http/origin.ts'
+import { recordAccess } from '../core/records/events.ts'
 import { tokenLifetime } from '../modules/identity/auth/service.ts'
 import { expiredToken, Principals, type Credential } from './principals.ts'
 
@@ -102,7 +104,7 @@ function admit(
     return
   }
   request.principal = principal
-  request.ctx = new Context(services, principal)
+  request.ctx = new Context(services, principal, { origin: originOf(request) })
 }
 
 /** Has the process notice what changes in others, while it listens for requests. */
@@ -124,6 +126,14 @@ function keepCurrent(app: FastifyInstance, principals: Principals, database_url:
   app.addHook('onClose', async () => await listener?.stop())
 }
 
+/** Records a refusal of what the caller may not do. */
+async function recordDenial({ ctx, method, routeOptions, log }: FastifyRequest, { code }: Problem) {
+  const details = { method, route: routeOptions.url, code }
+  await recordAccess(ctx, 'permission.denied', details).catch((error: unknown) => {
+    log.error({ err: error }, 'a refusal was not recorded')
+  })
+}
+
 /**
  * Refuses requests without the permission that their route declares. A route that declares neither
  * a permission nor that it is public stops the start of the app, as does an undefined permission.
@@ -138,6 +148,11 @@ export const authorization = fp(async app => {
       )
     assertPermission(permission)
     if (schema) Object.assign(schema, { security, 'x-permission': permission })
+  })
+
+  app.addHook('onError', async (request, _reply, error) => {
+    if (request.principal !== null && error instanceof Problem && error.status === 403)
+      await recordDenial(request, error)
   })
 
   app.addHook('onRequest', (request, _reply, done) => {

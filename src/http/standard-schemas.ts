@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { vocabulary } from '../core/errors.ts'
-import { Id, Instant, Nullable, OneOf, PageOf, Text } from '../core/http/schema.ts'
+import { Id, OneOf, Text } from '../core/http/schema.ts'
 
 export const Problem = Type.Object(
   {
@@ -113,54 +113,3 @@ export const Problem = Type.Object(
   },
   { $id: 'Problem', additionalProperties: false, description: 'An error (RFC 9457).' }
 )
-
-export const Event = Type.Object(
-  {
-    id: Id({ description: 'Event ID.', example: 1 }),
-    type: Text(60, {
-      description: 'Type: `<record>.created`, `.updated`, `.deleted`, `.restored` or `.purged`.',
-      example: 'contact.updated'
-    }),
-    subject_type: Text(40, {
-      description: 'Type of the changed record.',
-      example: 'contact'
-    }),
-    subject_id: Id({ description: 'ID of the changed record.', example: 1 }),
-    actor_id: Nullable(
-      Id({ description: 'User who made the change; null for the system.', example: 1 })
-    ),
-    changed: Type.Array(Text(63), {
-      maxItems: 200,
-      description: 'Names of the changed fields.',
-      example: ['last_name']
-    }),
-    before: Nullable(
-      Type.Object(
-        {},
-        {
-          additionalProperties: true,
-          description: 'Record before the change; null if it was created.',
-          example: { id: 1, last_name: 'Doe', version: 1 }
-        }
-      )
-    ),
-    after: Nullable(
-      Type.Object(
-        {},
-        {
-          additionalProperties: true,
-          description: 'Record after the change; null if it was purged.',
-          example: { id: 1, last_name: 'Smith', version: 2 }
-        }
-      )
-    ),
-    created_at: Instant({ description: 'Time of the change.', example: '2026-11-22T09:00:00.000Z' })
-  },
-  {
-    $id: 'Event',
-    additionalProperties: false,
-    description: 'A change to a record.'
-  }
-)
-
-export const EventPage = PageOf(Event)

@@ -14,6 +14,7 @@ import { sql } from '../core/db/drizzle.ts'
 import { closePool, queuePool } from '../core/db/queue-pool.ts'
 import { rowsOf } from '../core/db/sql.ts'
 import { enqueueRest, flagOf, removeRest, yieldTurn, type JobPayload } from '../core/jobs.ts'
+import { chainEvents } from '../core/records/event-chain.ts'
 import { authService } from '../modules/identity/auth/service.ts'
 import { tasks, type Task } from './tasks.ts'
 
@@ -49,8 +50,8 @@ async function runTurn(
   payload: JobPayload,
   key: string | null
 ) {
-  const { organization_id, user_id } = payload
-  const system = Context.system(services, organization_id, user_id)
+  const { organization_id, user_id, origin } = payload
+  const system = Context.system(services, organization_id, user_id, origin)
   const ctx = job.permission === undefined ? system : await asAuthor(system, job.permission)
   if (!ctx) {
     log.warn(
@@ -69,10 +70,10 @@ async function runTurn(
 
 /** The context of a job's author with their present rights, unless they lost the permission. */
 async function asAuthor(system: Context, permission: string): Promise<Context | undefined> {
-  const { services, organization_id, user_id } = system
+  const { services, organization_id, user_id, origin } = system
   if (user_id === null) return system
   const principal = await authService.principalOfUser(services, organization_id, user_id)
-  const ctx = principal && new Context(services, principal)
+  const ctx = principal && new Context(services, principal, { origin })
   return ctx?.can(permission) ? ctx : undefined
 }
 
@@ -97,7 +98,7 @@ function optionsOf(services: Services, pgPool: Pool, log: FastifyBaseLogger): Ru
 
 /** Milliseconds between attempts to reach a lost database. */
 const retryDelay = 5_000
-/** Milliseconds between looks for jobs that nobody does. */
+/** Milliseconds between looks for jobs that nobody does, and for events that no chain has. */
 const watchInterval = 10_000
 /** Milliseconds to wait for the queue, for a server that stopped responding. */
 const queryTimeout = 10_000
@@ -133,6 +134,7 @@ export function startJobs(services: Services, database_url: string, log: Fastify
   })()
   const watch = setInterval(() => {
     releaseAbandoned(services).catch(lost)
+    chainEvents(services).catch(lost)
   }, watchInterval)
   const stop = async () => {
     clearInterval(watch)

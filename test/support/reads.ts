@@ -14,6 +14,7 @@ export async function readAll(app: App, call: Call, ids: Ids = {}): Promise<Map<
   const read = new Map<string, string>()
   for (const [path, { get }] of Object.entries(documentOf(app).paths)) {
     if (!get?.security?.length || path.startsWith('/api/auth/')) continue
+    if (path.startsWith('/api/audit')) continue // it changes as lists are exported
     const id = ids[path.split('/')[2]!]
     if (path.includes('{') && id === undefined) continue
     const url = path.replace('{id}', String(id))

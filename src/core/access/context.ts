@@ -32,6 +32,13 @@ export interface Principal {
   token?: { id: number; rate_limit: number | null }
 }
 
+/** Where a request comes from: an IP address, and a program as it names itself. */
+export interface Origin {
+  request_id: string
+  address: string
+  client: string | null
+}
+
 /** What exists once per process. */
 export interface Services {
   database: Database
@@ -54,6 +61,14 @@ interface Transaction {
   locks: Lock[]
 }
 
+/** What a context has besides its principal. */
+interface ContextOptions {
+  /** undefined: what happens is not by a request. */
+  origin?: Origin | undefined
+  transaction?: Transaction | undefined
+  reached?: Reached
+}
+
 /**
  * Who makes the request, for which organization, and on which connection: the first argument of
  * every service function.
@@ -61,17 +76,15 @@ interface Transaction {
 export class Context {
   readonly services: Services
   readonly principal: Principal
+  readonly origin: Origin | undefined
   readonly #transaction: Transaction | undefined
   readonly #reached: Reached
 
-  constructor(
-    services: Services,
-    principal: Principal,
-    transaction?: Transaction,
-    reached = Reached.by(principal.access)
-  ) {
+  constructor(services: Services, principal: Principal, options: ContextOptions = {}) {
+    const { origin, transaction, reached = Reached.by(principal.access) } = options
     this.services = services
     this.principal = principal
+    this.origin = origin
     this.#transaction = transaction
     this.#reached = reached
   }
@@ -80,9 +93,10 @@ export class Context {
   static system(
     services: Services,
     organization_id: number,
-    user_id: number | null = null
+    user_id: number | null = null,
+    origin?: Origin
   ): Context {
-    return new Context(services, {
+    const principal = {
       organization_id,
       user_id,
       access: Access.unlimited,
@@ -90,7 +104,15 @@ export class Context {
       colleague_ids: [],
       session_id: null,
       time_zone: 'UTC'
-    })
+    }
+    return new Context(services, principal, { origin })
+  }
+
+  /** The same, with something of it replaced. */
+  #with(options: ContextOptions, principal = this.principal): Context {
+    const { origin } = this
+    const transaction = this.#transaction
+    return new Context(this.services, principal, { origin, transaction, ...options })
   }
 
   /**
@@ -98,15 +120,12 @@ export class Context {
    * allowed to do, and never for what is shown.
    */
   get unlimited(): Context {
-    const principal = { ...this.principal, access: Access.unlimited }
-    return new Context(this.services, principal, this.#transaction)
+    return this.#with({}, { ...this.principal, access: Access.unlimited })
   }
 
   /** The same, for reading what is exported: only what the caller may export is there. */
   get exporting(): Context {
-    const { principal, services } = this
-    const reached = Reached.by(principal.access, 'export')
-    return new Context(services, principal, this.#transaction, reached)
+    return this.#with({ reached: Reached.by(this.principal.access, 'export') })
   }
 
   get organization_id(): number {
@@ -141,6 +160,14 @@ export class Context {
     const { organization_id: organization, user_id: actor } = this.principal
     const { team_ids: teams, colleague_ids: colleagues, time_zone } = this.principal
     return { organization, actor, teams, colleagues, time_zone, ...values }
+  }
+
+  /** The origin and the credential, as events have them. */
+  #noted(): string | null {
+    if (!this.origin) return null
+    const { request_id, address } = this.origin
+    const { session_id, token } = this.principal
+    return JSON.stringify({ request_id, address, session_id, api_token_id: token?.id ?? null })
   }
 
   /** Runs a query on a connection that was waited for, if that was necessary. */
@@ -212,7 +239,7 @@ export class Context {
    * the organization wait.
    */
   async write<Row>(keys: string[], query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
-    const all = this.#values(values)
+    const all = this.#values({ ...values, origin: this.#noted() })
     const sendOn = (connection: Connection) => send(connection, query, all, this.#reached)
     const { singleWrites, timeouts } = this.services.database
     if (!this.#transaction) {
@@ -253,7 +280,7 @@ export class Context {
   }
 
   #within(transaction: Transaction): Context {
-    return new Context(this.services, this.principal, transaction, this.#reached)
+    return this.#with({ transaction, reached: this.#reached })
   }
 
   /**

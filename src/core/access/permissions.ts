@@ -61,6 +61,15 @@ export function definePermission(permission: string, audience: Audience, isOwned
 /** Whether a permission was defined. */
 export const isPermission = (permission: string): boolean => permissions.has(permission)
 
+/** What a grant can name besides a group: the paths of permissions that roles give. */
+export const grantablePaths = (): string[] => [
+  ...new Set(
+    [...permissions]
+      .filter(([, { audience }]) => audience !== 'everyone' && audience !== 'session')
+      .map(([permission]) => permission.split(':')[0]!)
+  )
+]
+
 const actionOf = (permission: string) => permission.split(':')[1]!
 
 /** What a credential must be allowed to risk to use a permission. */

@@ -268,6 +268,9 @@ export const begin = async <T>(
 export const organization = sql`${sql.placeholder('organization')}::bigint`
 export const actor = sql`${sql.placeholder('actor')}::bigint`
 
+/** The same user in a write (`Context.write`), whose events then have the origin of the request. */
+export const author = sql`acting(${actor}, ${sql.placeholder('origin')}::text)`
+
 /** The time zone of the organization. */
 export const timeZone = sql`${sql.placeholder('time_zone')}::text`
 

@@ -66,7 +66,7 @@ export function withIncluded(schema: TObject, relations: Relations): TObject {
 
 /** An operation's options that all operations of a resource declare in one way. */
 export function operation(
-  { resource: { path } }: Mount,
+  { resource: { path } }: { resource: Pick<Resource, 'path'> },
   action: Action,
   declared: { operationId: string; summary: string; description: string },
   ...statuses: ProblemStatus[]

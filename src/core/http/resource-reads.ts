@@ -11,8 +11,10 @@ import type { ListQuery } from '../records/list.ts'
 import { asCsv, formatOf, formats, streamCsv, streamNdjson } from './formats.ts'
 import { etagOf, hasCurrent } from './preconditions.ts'
 import { columnsFor, isPresented, present, recordQuery } from './presentation.ts'
+import { recordAccess } from '../records/events.ts'
+import type { Resource } from '../records/resource.ts'
 import { shownEvent } from '../records/visibility.ts'
-import { operation, type Mount } from './resource-mount.ts'
+import { operation, type Mount, type Operations } from './resource-mount.ts'
 import {
   emptyResponse,
   idOf,
@@ -45,7 +47,13 @@ export const Ndjson = text(
   'One JSON object per row, each on its own line.'
 )
 
-export function mountList(mount: Mount): void {
+/** What the route of a list needs. */
+export type ListMount = Pick<Mount, 'app' | 'schema' | 'query' | 'relations'> & {
+  resource: Pick<Resource, 'path' | 'plural' | 'pluralLabel'>
+  service: Pick<Operations<object, never, never>, 'list' | 'stream'>
+}
+
+export function mountList(mount: ListMount): void {
   const { app, resource, service, schema, query } = mount
   const { list, stream } = service
   if (!list || !stream) return
@@ -84,6 +92,7 @@ export function mountList(mount: Mount): void {
           : reply.type(`${format}; charset=utf-8`).send(streamNdjson(batches))
       if (format !== 'application/json' && !paged) {
         await assertMayExport(ctx, async () => (await list(ctx, counted(listed))).total!)
+        await recordExport(ctx, resource.path, format, request.query as object)
         finished(reply.raw, await ctx.beginExport())
         const batches = presentEach(stream(ctx, listed), rows =>
           present(mount, ctx, rows, shown, rest)
@@ -97,6 +106,16 @@ export function mountList(mount: Mount): void {
       return reply.type(json).send(JSON.stringify({ data: rows, ...page }))
     }
   )
+}
+
+/** Records that a list was exported: which, and by what parameters. Values may be personal data. */
+export async function recordExport(
+  ctx: Context,
+  path: string,
+  format: string,
+  query: object
+): Promise<void> {
+  await recordAccess(ctx, 'export.started', { list: path, format, parameters: Object.keys(query) })
 }
 
 const counted = (query: ListQuery): ListQuery => ({ ...query, limit: 1, count: true })

@@ -1,17 +1,32 @@
 import type { Context } from '../access/context.ts'
+import { maxAddress } from '../access/networks.ts'
 import { identifier, instant, visibleColumns } from '../db/columns.ts'
 import { isoInstant } from '../db/connections.ts'
-import { customType, index, jsonb, pgTable, primaryKey, sql, text, varchar } from '../db/drizzle.ts'
+import {
+  customType,
+  index,
+  jsonb,
+  pgTable,
+  primaryKey,
+  sql,
+  text,
+  uniqueIndex,
+  varchar
+} from '../db/drizzle.ts'
 import { defined } from '../defined.ts'
-import { equal } from './filter.ts'
+import { actor, organization } from '../db/sql.ts'
+import { equal, type Filter } from './filter.ts'
 import { Lists, type ListQuery, type Page } from './list.ts'
 
 const xid8 = customType<{ data: string }>({ dataType: () => 'xid8' })
+const pgSnapshot = customType<{ data: string }>({ dataType: () => 'pg_snapshot' })
+const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
 
 /**
- * The event log: one row for each change of a record, written by the trigger of its table
- * (drizzle/0002) in the transaction of the change. Append-only. `xid` is the writing transaction:
- * IDs are not in the order of commits, and neither is (xid, id).
+ * The event log: one row for each change of a record, written by the trigger of its table in the
+ * transaction of the change, and one for each access (`recordAccess`), which has `details`.
+ * Append-only. `xid` is the writing transaction: IDs are not in the order of commits, and neither
+ * is (xid, id). The address and what follows it are those of the request, null without one.
  */
 export const events = pgTable(
   'events',
@@ -28,13 +43,59 @@ export const events = pgTable(
     changed: text().array().notNull(),
     before: jsonb(),
     after: jsonb(),
-    created_at: instant().notNull().defaultNow()
+    created_at: instant().notNull().defaultNow(),
+    details: jsonb(),
+    address: varchar({ length: maxAddress }),
+    request_id: varchar({ length: 64 }),
+    session_id: identifier(),
+    api_token_id: identifier()
   },
   t => [
-    primaryKey({ name: 'events_key', columns: [t.organization_id, t.xid, t.id] }),
-    index('idx_events_subject').on(t.organization_id, t.subject_type, t.subject_id, t.id)
+    primaryKey({ name: 'events_key', columns: [t.organization_id, t.id] }),
+    index('idx_events_subject').on(t.organization_id, t.subject_type, t.subject_id, t.id),
+    index('idx_events_xid').on(t.xid),
+    // cheap where rows come in the order of time, as they do here
+    index('idx_events_created_at').using('brin', t.created_at),
+    index('idx_events_actor_id').on(t.organization_id, t.actor_id, t.id),
+    index('idx_events_type').on(t.organization_id, t.type, t.id),
+    index('idx_events_request_id').on(t.organization_id, t.request_id, t.id),
+    index('idx_events_address').on(t.organization_id, t.address, t.id),
+    index('idx_events_api_token_id')
+      .on(t.organization_id, t.api_token_id, t.id)
+      .where(sql`api_token_id is not null`)
   ]
 )
+
+/**
+ * The events of each organization in an order that never changes: `hash` is the SHA-256 of the one
+ * before and of the `digest` of the event. `chain_events()` adds those that are new.
+ */
+export const eventChain = pgTable(
+  'event_chain',
+  {
+    organization_id: identifier().notNull(),
+    position: identifier().notNull(),
+    event_id: identifier().notNull(),
+    digest: bytea().notNull(),
+    hash: bytea().notNull()
+  },
+  t => [
+    primaryKey({ name: 'event_chain_key', columns: [t.organization_id, t.position] }),
+    uniqueIndex('event_chain_event_unique').on(t.organization_id, t.event_id)
+  ]
+)
+
+/** One row: the snapshot in which `chain_events()` last looked for new events. */
+export const eventSequence = pgTable('event_sequence', { snapshot: pgSnapshot().notNull() })
+
+/** What an event can be besides the change of a record. */
+export type AccessType =
+  | 'login.succeeded'
+  | 'login.failed'
+  | 'session.ended'
+  | 'permission.denied'
+  | 'export.started'
+  | 'organization.updated'
 
 export interface EventRow {
   id: number
@@ -48,11 +109,40 @@ export interface EventRow {
   created_at: string
 }
 
-const { xid: _, ...columns } = visibleColumns(events)
-const lists = new Lists<EventRow>({ name: 'event', table: events, columns })
+const lists = new Lists<EventRow>({ name: 'event', table: events, columns: visibleColumns(events) })
+const fields = [
+  'id',
+  'type',
+  'subject_type',
+  'subject_id',
+  'actor_id',
+  'changed',
+  'before',
+  'after',
+  'created_at'
+] as const satisfies (keyof EventRow)[]
+const isChange: Filter = { field: 'details', operator: 'null', value: true }
 const ofRecord = (subject_type: string, subject_id: number): ListQuery => ({
-  filters: equal({ subject_type, subject_id })
+  filters: [...equal({ subject_type, subject_id }), isChange],
+  fields
 })
+
+/**
+ * Records what is no change of a record, about a user unless `subject` says otherwise; in the
+ * transaction of `ctx`, if there is one. `details` must have nothing secret.
+ */
+export async function recordAccess(
+  ctx: Context,
+  type: AccessType,
+  details: object = {},
+  subject: { type: string; id: number } = { type: 'user', id: ctx.user_id! }
+): Promise<void> {
+  await ctx.write(
+    [],
+    sql`select from record_access(${organization}, ${type}, ${subject.type}, ${subject.id},
+      ${actor}, ${sql.placeholder('origin')}::text::jsonb, ${JSON.stringify(details)}::text::jsonb)`
+  )
+}
 
 /** The events of one record, newest first. */
 export async function eventsOf(
@@ -80,7 +170,7 @@ export async function eventsBefore(
 }
 
 /** Postgres writes instants in JSON in a format of its own; callers get them as in the record. */
-const withIsoInstants = (event: EventRow): EventRow => ({
+export const withIsoInstants = <E extends Pick<EventRow, 'before' | 'after'>>(event: E): E => ({
   ...event,
   before: isoInstantsIn(event.before),
   after: isoInstantsIn(event.after)

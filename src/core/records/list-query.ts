@@ -61,6 +61,10 @@ export const cursorParameter = Type.Optional(
   })
 )
 
+const deletedParameter = Type.Optional(
+  Type.Boolean({ default: false, description: 'Whether to return deleted records instead.' })
+)
+
 /** The query string of a list that is only paged. */
 export const PageQuery = Type.Object(
   { limit: limitParameter, cursor: cursorParameter },
@@ -85,17 +89,10 @@ export class ListQueryReader {
   #parameters() {
     const { schema, sorts = [], include = [] } = this.#contract
     const search = searchedFields(this.#contract)
-    const directions = sorts.flatMap(field => [field, `-${field}`])
     return defined({
       limit: limitParameter,
       cursor: cursorParameter,
-      sort: listOfNames(
-        directions,
-        3,
-        `Up to three of ${sorts.join(', ')}; a leading minus sign sorts in descending order. ` +
-          'Nulls come last. Default: newest first.',
-        `-${sorts.at(-1)}`
-      ),
+      sort: sorts.length > 0 ? sortParameter(sorts) : undefined,
       fields: listOfNames(
         Object.keys(schema.properties),
         50,
@@ -109,9 +106,7 @@ export class ListQueryReader {
           examples: ['exact']
         })
       ),
-      deleted: Type.Optional(
-        Type.Boolean({ default: false, description: 'Whether to return deleted records instead.' })
-      ),
+      deleted: 'deleted_at' in schema.properties ? deletedParameter : undefined,
       bom: bomParameter
     })
   }
@@ -171,6 +166,15 @@ function assertKnown(ctx: Context, path: string, parameter: string, fields: stri
   const hidden = fields.find(field => ctx.hiddenFields(path).has(field))
   if (hidden !== undefined) throw unknownParameter(parameter, hidden)
 }
+
+const sortParameter = (sorts: readonly string[]) =>
+  listOfNames(
+    sorts.flatMap(field => [field, `-${field}`]),
+    3,
+    `Up to three of ${sorts.join(', ')}; a leading minus sign sorts in descending order. ` +
+      'Nulls come last. Default: newest first.',
+    `-${sorts.at(-1)}`
+  )
 
 const includeParameter = (names: readonly string[]) =>
   listOfNames(

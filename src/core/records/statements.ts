@@ -4,7 +4,15 @@ import { LRUCache } from 'lru-cache'
 import type { Action } from '../access/permissions.ts'
 import { columnNamed } from '../db/columns.ts'
 import { and, getTableConfig, getTableName, sql } from '../db/drizzle.ts'
-import { actor, compile, organization, reached, type Statement, type Values } from '../db/sql.ts'
+import {
+  actor,
+  author,
+  compile,
+  organization,
+  reached,
+  type Statement,
+  type Values
+} from '../db/sql.ts'
 import { resourceOf, type Resource } from './resource.ts'
 
 const placeholder = (name: string) => sql.placeholder(name)
@@ -27,7 +35,7 @@ const byIds = sql`organization_id = ${organization}
 const notDeleted = sql`deleted_at is null`
 const versionMatches = sql`(${placeholder('versions')}::int[] is null
   or version = any(${placeholder('versions')}::int[]))`
-const nextVersion = sql`version = version + 1, updated_at = now(), updated_by = ${actor}`
+const nextVersion = sql`version = version + 1, updated_at = now(), updated_by = ${author}`
 
 /**
  * A foreign key, and the condition that the record it points at exists or that it is null: for a
@@ -164,7 +172,7 @@ export class Statements<Row> {
       const values = columns.map(column => sql`, ${parameter(column)}`)
       return sql`insert into ${this.#table}
         (organization_id, created_by, updated_by${sql.join(names)})
-        select ${organization}, ${actor}, ${actor}${sql.join(values)}
+        select ${organization}, ${author}, ${actor}${sql.join(values)}
         where ${and(sql`true`, ...references.map(({ accepts }) => accepts()))!}
         returning ${this.#returning}`
     })
@@ -187,7 +195,7 @@ export class Statements<Row> {
       const input = sql`jsonb_to_recordset(${placeholder('inputs')}::text::jsonb)`
       return sql`with created as (
         insert into ${this.#table} (organization_id, created_by, updated_by, ${names})
-        select ${organization}, ${actor}, ${actor}, ${names}
+        select ${organization}, ${author}, ${actor}, ${names}
         from ${input} as input (${commaSeparated(this.#typed(columns))})
         on conflict do nothing returning 1
       ) select count(*) as created from created`
@@ -258,7 +266,7 @@ export class Statements<Row> {
       const set = commaSeparated(names.map(name => sql`${name} = input.${name}`))
       const different = names.map(name => sql`record.${name} is distinct from input.${name}`)
       return sql`update ${this.#table} record set ${set},
-          version = record.version + 1, updated_at = now(), updated_by = ${actor}
+          version = record.version + 1, updated_at = now(), updated_by = ${author}
         from jsonb_to_recordset(${placeholder('changes')}::text::jsonb) as input (${input})
         where record.organization_id = ${organization} and record.id = input.id
           and record.deleted_at is null and ${reached('update', this.#name, 'record')}

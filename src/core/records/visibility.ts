@@ -112,7 +112,7 @@ export function shownOf<Row extends object>(ctx: Context, { path }: Resource, ro
 }
 
 /** A change of a record of a resource, without what the caller does not see. */
-export function shownEvent(ctx: Context, resource: Resource, event: EventRow): EventRow {
+export function shownEvent<E extends EventRow>(ctx: Context, resource: Resource, event: E): E {
   const hidden = ctx.hiddenFields(resource.path)
   if (hidden.size === 0) return event
   const { changed, before, after } = event

@@ -1,5 +1,5 @@
 import type { SQL } from 'drizzle-orm'
-import type { Services } from '../../../core/access/context.ts'
+import type { Origin, Services } from '../../../core/access/context.ts'
 import type { Grant, Risk } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
@@ -12,12 +12,6 @@ import { users } from '../users/table.ts'
 import { refreshTokens, sessions } from './table.ts'
 
 // There is no context before a login: these queries find out the organization.
-
-/** Where a login or a refresh comes from: an IP address, and a program as it names itself. */
-export interface Origin {
-  address: string
-  client: string | null
-}
 
 /** A user and the hash of the password that is, or was verified to be, the user's. */
 export interface Credentials {
@@ -55,13 +49,13 @@ export const findCandidates = async (
 /**
  * Adds a session with its first refresh token, and returns it with its user. The lock waits for a
  * password change or a deactivation that is being written, and makes a later one wait, so that
- * this session is among those it ends.
+ * this session is among those it ends. The login is in the event log.
  */
 export const insertSession = (
   { organization_id, id, password_hash }: Credentials,
   token_hash: string,
   days: number,
-  { address, client }: Origin
+  { request_id, address, client }: Origin
 ): SQL => sql`
   with owner as (
     select organization_id, id, username, role from ${acrossOrganizations(users)}
@@ -75,7 +69,34 @@ export const insertSession = (
   ), token as (
     insert into ${refreshTokens} (hash, session_id) select ${token_hash}, id from session
   )
-  select session.id as session_id, username, role from session, owner`
+  select session.id as session_id, username, role,
+    record_access(organization_id, 'login.succeeded', 'user', owner.id, owner.id,
+      jsonb_build_object('request_id', ${request_id}::text, 'address', ${address}::text,
+        'session_id', session.id),
+      jsonb_build_object('client', ${client}::text))
+  from session, owner`
+
+/**
+ * Records that a password was wrong for these users. It is one statement also for nobody, so that
+ * the time of the response does not tell whether there is a user.
+ */
+export async function recordFailures(
+  { database }: Services,
+  tried: Candidate[],
+  { request_id, address, client }: Origin
+): Promise<void> {
+  const organization_ids = tried.map(({ organization_id }) => organization_id)
+  const user_ids = tried.map(({ id }) => id)
+  await rowsOf(
+    database,
+    database.pool,
+    sql`select record_access(organization_id, 'login.failed', 'user', user_id, null,
+        jsonb_build_object('request_id', ${request_id}::text, 'address', ${address}::text),
+        jsonb_build_object('client', ${client}::text))
+      from unnest(${sql.param(organization_ids)}::bigint[], ${sql.param(user_ids)}::bigint[])
+        as tried (organization_id, user_id)`
+  )
+}
 
 /** Days after its login at which a session ends, however often it was refreshed. */
 const maxSessionDays = 90

@@ -1,14 +1,15 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import type { Origin } from '../../../core/access/context.ts'
 import { definePermission } from '../../../core/access/permissions.ts'
 import { defined } from '../../../core/defined.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
+import { originOf } from '../../../core/http/origin.ts'
 import { emptyResponse, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { invalid, Problem } from '../../../core/errors.ts'
-import type { Origin } from './queries.ts'
-import { accessToken, originOf, sessionOf } from './responses.ts'
+import { accessToken, sessionOf } from './responses.ts'
 import {
   Credentials,
   Me,

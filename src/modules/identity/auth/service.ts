@@ -1,13 +1,19 @@
 import type { Static } from '@sinclair/typebox'
 import { LRUCache } from 'lru-cache'
 import { createHmac } from 'node:crypto'
-import type { Context, Principal, Services } from '../../../core/access/context.ts'
+import {
+  Context,
+  type Origin,
+  type Principal,
+  type Services
+} from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import { Access, type Grant, type Scope } from '../../../core/access/permissions.ts'
 import { hashOf, newToken } from '../../../core/access/tokens.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { begin, oursWithDeleted, rowsOf } from '../../../core/db/sql.ts'
+import { recordAccess } from '../../../core/records/events.ts'
 import { organizationRequired, Problem, ruleBroken, unauthenticated } from '../../../core/errors.ts'
 import { parseToken } from '../api-tokens/secret.ts'
 import { organizationService } from '../organizations/service.ts'
@@ -20,10 +26,10 @@ import {
   findToken,
   findUser,
   insertSession,
+  recordFailures,
   type Candidate,
   type Credentials,
-  type Identity,
-  type Origin
+  type Identity
 } from './queries.ts'
 import type { Credentials as LoginRequest, Me } from './schema.ts'
 import { refreshTokens, sessions } from './table.ts'
@@ -71,7 +77,10 @@ export const authService = {
       password,
       address
     })
-    if (!user) throw wrongCredentials()
+    if (!user) {
+      await recordFailures(services, candidates, origin)
+      throw wrongCredentials()
+    }
     if (others.length > 0)
       throw organizationRequired([user, ...others].map(({ organization }) => organization))
     return await startSession(services, user, origin)
@@ -94,9 +103,10 @@ export const authService = {
         })
     )
     if (!outcome) throw unauthenticated('The refresh token is unknown.', 'token_invalid')
-    const { session_id, user } = outcome
+    const { session_id, user, revoked } = outcome
     if (!user) {
       await cache.invalidate([`session/${session_id}`])
+      if (revoked) await recordReuse(services, revoked, session_id, origin)
       throw sessionEnded()
     }
     const { user_id: id, username, role } = user
@@ -161,6 +171,7 @@ export const authService = {
       [`session/${session_id}`],
       sql`update ${sessions} set revoked_at = now() where id = ${session_id} and revoked_at is null`
     )
+    await recordAccess(ctx, 'session.ended', { session_ids: [session_id] })
   },
 
   /**
@@ -273,12 +284,19 @@ export async function startSession(
   return { session_id, refresh_token, user: { id: user.id, username, role } }
 }
 
-/** Marks a refresh token as used and adds its successor; without a user the session has ended. */
+/** The session of a refresh token: without a user it has ended, or has been `revoked` now. */
+interface Rotation {
+  session_id: number
+  user: Identity | undefined
+  revoked: Identity | undefined
+}
+
+/** Marks a refresh token as used and adds its successor. */
 async function rotate(
   services: Services,
   connection: Connection,
   { used, next, origin }: { used: string; next: string; origin: Origin }
-): Promise<{ session_id: number; user: Awaited<ReturnType<typeof findSessionUser>> } | undefined> {
+): Promise<Rotation | undefined> {
   const { database } = services
   const [token] = await rowsOf<{ session_id: number; reused: boolean }>(
     database,
@@ -292,12 +310,24 @@ async function rotate(
   const user = await findSessionUser(services, connection, session_id)
   if (reused || !user) {
     if (user) await run(sql`update ${sessions} set revoked_at = now() where id = ${session_id}`)
-    return { session_id, user: undefined }
+    return { session_id, user: undefined, revoked: user }
   }
   await run(sql`insert into ${refreshTokens} (hash, session_id) values (${next}, ${session_id})
     on conflict do nothing`)
   await run(sql`update ${sessions} set expires_at = now() + ${sessionDays} * interval '1 day',
     last_used_at = now(), address = ${origin.address}, client = ${origin.client}
     where id = ${session_id}`)
-  return { session_id, user }
+  return { session_id, user, revoked: undefined }
+}
+
+/** Records that a session was ended since its refresh token may be in two hands. */
+async function recordReuse(
+  services: Services,
+  { organization_id, user_id }: Identity,
+  session_id: number,
+  origin: Origin
+): Promise<void> {
+  const ctx = Context.system(services, organization_id, user_id, origin)
+  const details = { session_ids: [session_id], reason: 'refresh_token_reused' }
+  await recordAccess(ctx, 'session.ended', details)
 }

@@ -1,5 +1,6 @@
 import type { Context } from '../../../core/access/context.ts'
 import { notFound } from '../../../core/errors.ts'
+import { recordAccess } from '../../../core/records/events.ts'
 import { endOpenSessions, openSessions, type WhichSessions } from './queries.ts'
 
 /** A session as its user sees it. */
@@ -27,6 +28,9 @@ export async function endSessions(
 ): Promise<{ ended: number }> {
   const ended = await ctx.write<{ id: number }>([], endOpenSessions(user_id, which))
   for (const { id } of ended) await ctx.invalidate(`session/${id}`)
+  const session_ids = ended.map(({ id }) => id)
+  if (ended.length > 0)
+    await recordAccess(ctx, 'session.ended', { session_ids }, { type: 'user', id: user_id })
   return { ended: ended.length }
 }
 

@@ -1,5 +1,5 @@
 import type { Static } from '@sinclair/typebox'
-import { Context, type Services } from '../../../core/access/context.ts'
+import { Context, type Origin, type Services } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import { hashOf, newToken, unusableToken } from '../../../core/access/tokens.ts'
 import { defined } from '../../../core/defined.ts'
@@ -11,7 +11,7 @@ import { repository, type Versions } from '../../../core/records/repository.ts'
 import type { RowOf } from '../../../core/records/resource.ts'
 import { teamResource } from '../../automation/teams/resource.ts'
 import { maxMembers } from '../../automation/teams/table.ts'
-import type { Credentials, Origin } from '../auth/queries.ts'
+import type { Credentials } from '../auth/queries.ts'
 import { startSession, type Login } from '../auth/service.ts'
 import { userResource } from '../users/resource.ts'
 import { rolesFor } from '../users/role-assignment.ts'
@@ -130,7 +130,7 @@ It works once, until ${open.expires_at.slice(0, 10)}. If you expect no invitatio
     const username = name ?? usernameFrom(email)
     await assertUncommon(password, 'password')
     assertNotOwnName(password, [username, email], 'password')
-    const ctx = Context.system(services, organization_id)
+    const ctx = Context.system(services, organization_id, null, origin)
     const credentials = await ctx.withLocks(['admins', inTurn], async ctx => {
       if (!(await ctx.one(stillOpen(id, token_hash)))) throw unusableToken()
       const account = { username, email, password, role_ids, ...names }

@@ -4,6 +4,7 @@ import { sql } from '../../../core/db/drizzle.ts'
 import { organization, rowsOf } from '../../../core/db/sql.ts'
 import { defined } from '../../../core/defined.ts'
 import { inPart, ruleBroken, stale } from '../../../core/errors.ts'
+import { recordAccess } from '../../../core/records/events.ts'
 import type { Versions } from '../../../core/records/repository.ts'
 import { assertTimeZone } from '../../../core/records/time-zones.ts'
 import { userService } from '../users/service.ts'
@@ -68,6 +69,10 @@ export const organizationService = {
           where id = ${organization} returning *`
       )
       await ctx.forgetAccess()
+      const names = Object.keys(changes)
+      const details = { before: pick(before!, names), after: pick(after!, names) }
+      const subject = { type: 'organization', id: ctx.organization_id }
+      await recordAccess(ctx, 'organization.updated', details, subject)
       return after!
     })
   },
@@ -113,6 +118,9 @@ export const organizationService = {
     })
   }
 }
+
+const pick = (settings: Organization, names: string[]) =>
+  Object.fromEntries(Object.entries(settings).filter(([name]) => names.includes(name)))
 
 /** A context of the system for an organization that is about to be created. */
 async function newContext(services: Services): Promise<Context> {

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { problems } from '../../../core/http/operations.ts'
+import { originOf } from '../../../core/http/origin.ts'
 import { emptyResponse } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { PasswordReset, PasswordResetRequest } from './schema.ts'
@@ -57,7 +58,8 @@ const routes: FastifyPluginAsync = async app => {
       }
     },
     async (request, reply) => {
-      await passwordResetService.confirm(services, request.body as typeof PasswordReset.static)
+      const body = request.body as typeof PasswordReset.static
+      await passwordResetService.confirm(services, body, originOf(request))
       return reply.code(204).send()
     }
   )

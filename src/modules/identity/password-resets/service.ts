@@ -1,6 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Context, type Services } from '../../../core/access/context.ts'
+import { Context, type Origin, type Services } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import { hashOf, newToken, unusableToken } from '../../../core/access/tokens.ts'
 import { rowsOf } from '../../../core/db/sql.ts'
@@ -68,14 +68,15 @@ It works once, within an hour. If it was not you, do nothing: your password stay
    */
   async confirm(
     services: Services,
-    { token, password }: Static<typeof PasswordReset>
+    { token, password }: Static<typeof PasswordReset>,
+    origin: Origin
   ): Promise<void> {
     const user = await findByToken(services, hashOf(token))
     if (!user) throw unusableToken()
     await assertUncommon(password, 'password')
     assertNotOwnName(password, [user.username, user.email], 'password')
     const { organization_id, id, password_hash } = user
-    const ctx = Context.system(services, organization_id, id)
+    const ctx = Context.system(services, organization_id, id, origin)
     // of concurrent ones, the first changes the hash that all of them have read
     const changed = await userService.changePassword(ctx, id, password, password_hash)
     if (changed === undefined) throw unusableToken()

@@ -42,8 +42,8 @@ const grant = Type.Object(
     hidden_fields: Type.Optional(
       FieldNames(
         'Fields that are not shown: not in answers, history, timelines and exports, nor can ' +
-          'lists be filtered, sorted or searched by them. Only for a single resource that people work ' +
-          'with; fields that name or identify a record cannot be hidden.',
+          'lists be filtered, sorted or searched by them. Only for a single resource that people ' +
+          'work with; fields that name or identify a record cannot be hidden.',
         ['phone']
       )
     ),

@@ -1,6 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
-import { Access, groups, type Grant } from '../../../core/access/permissions.ts'
+import { Access, type Grant, grantablePaths, groups } from '../../../core/access/permissions.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
 import { conflict, notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
@@ -107,8 +107,9 @@ async function grantsOf(ctx: Context, id: number): Promise<Grant[]> {
 
 /** Errors: 422 for a resource that there is not, 403 for more than the caller may do. */
 function assertGrants(ctx: Context, grants: readonly Grant[]): void {
-  const paths = allResources().flatMap(({ path, schema }) => (schema ? [path] : []))
-  const known = [...groups, ...paths]
+  // what is only a part of other records, such as a conversion, goes by their rights
+  const parts = new Set(allResources().flatMap(({ path, schema }) => (schema ? [] : [path])))
+  const known = [...groups, ...grantablePaths().filter(path => !parts.has(path))]
   const unknown = grants.findIndex(({ resource }) => !known.includes(resource))
   if (unknown >= 0)
     throw ruleBroken(

@@ -1,0 +1,70 @@
+import type { Static } from '@sinclair/typebox'
+import type { Context } from '../../../core/access/context.ts'
+import { visibleColumns } from '../../../core/db/columns.ts'
+import { sql } from '../../../core/db/drizzle.ts'
+import { explained, Text } from '../../../core/http/schema.ts'
+import { verifyChain } from '../../../core/records/event-chain.ts'
+import { events, withIsoInstants } from '../../../core/records/events.ts'
+import type { VirtualFilters } from '../../../core/records/filter.ts'
+import { Lists, type ListQuery, type Page } from '../../../core/records/list.ts'
+import { allResources } from '../../../core/records/resource.ts'
+import { shownEvent } from '../../../core/records/visibility.ts'
+import type { AuditEntry, AuditVerification } from './schema.ts'
+
+type Entry = Static<typeof AuditEntry>
+
+const subject = explained(
+  '^[a-z_]{1,40}/[1-9][0-9]{0,14}$',
+  'must be a type and an ID, such as contact/12',
+  'subject'
+)
+
+/** The record that an entry is about: by both of its columns, since an index has both. */
+export const virtualFilters: VirtualFilters = {
+  subject: {
+    schema: Text(60, {
+      pattern: subject,
+      description: 'About this record, by its type and ID.',
+      examples: ['contact/1']
+    }),
+    condition: value => sql`(${events.subject_type} = split_part(${value}, '/', 1)
+      and ${events.subject_id} = split_part(${value}, '/', 2)::bigint)`
+  }
+}
+
+const { xid: _, ...columns } = visibleColumns(events)
+const lists = new Lists<Entry>({ name: 'audit_entry', table: events, columns, virtualFilters })
+
+export const auditService = {
+  /** One page of the audit log, newest first. Errors: as `Lists.list`. */
+  async list(ctx: Context, query: ListQuery): Promise<Page<Entry>> {
+    const { data, ...page } = await lists.list(ctx, whole(query))
+    return { data: shownTo(ctx, data), ...page }
+  },
+
+  /** All of it, in batches. Errors: as `Lists.stream`. */
+  async *stream(ctx: Context, query: ListQuery): AsyncGenerator<Entry[]> {
+    for await (const entries of lists.stream(ctx, whole(query))) yield shownTo(ctx, entries)
+  },
+
+  /** Verifies the chain after a position; at most a part of it. Errors: 503. */
+  async verify(ctx: Context, after: number): Promise<Static<typeof AuditVerification>> {
+    const verification = await verifyChain(ctx, after)
+    return { is_intact: verification.first_break === null, ...verification }
+  }
+}
+
+/** With all fields, whichever are requested: some of them decide what is shown of others. */
+const whole = ({ fields: _, ...query }: ListQuery): ListQuery => query
+
+/** The values of a record are for those who may read all records of its type. */
+function shownTo(ctx: Context, entries: Entry[]): Entry[] {
+  const resources = new Map(allResources().map(resource => [resource.name, resource]))
+  return entries.map(entry => {
+    if (entry.before === null && entry.after === null) return entry
+    const resource = resources.get(entry.subject_type)
+    const isShown = resource && ctx.principal.access.reachOf(`${resource.path}:read`) === 'all'
+    if (!isShown) return { ...entry, changed: [], before: null, after: null }
+    return withIsoInstants(shownEvent(ctx, resource, entry))
+  })
+}

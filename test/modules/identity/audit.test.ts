@@ -1,0 +1,201 @@
+import t from 'tap'
+import { chainEvents } from '../../../src/core/records/event-chain.ts'
+import {
+  application,
+  bearer,
+  caller,
+  login,
+  organization,
+  ownerOf,
+  password,
+  type Call
+} from '../../support/app.ts'
+import { documentOf } from '../../support/document.ts'
+import { ours, plant } from '../../support/plant.ts'
+
+const app = await application(t)
+const owner = ownerOf(app)
+const contact = { first_name: 'Ann', last_name: 'Lee', phone: '+44 20 7946 0018' }
+
+const entries = async (call: Call, query = '') =>
+  (await call(`GET /api/audit?${query}`)).json<{ data: Record<string, unknown>[] }>().data
+
+t.test('a change has who made it, with which credential, from where, in which request', async t => {
+  const { call, admin, user } = await organization(app)
+  const {
+    call: seller,
+    user: { id }
+  } = await user('user')
+  const created = await seller('POST /api/contacts', contact, { 'x-request-id': 'creation-1' })
+  const subject = `subject=contact/${created.json().id}`
+  t.match(await entries(call, subject), [
+    {
+      type: 'contact.created',
+      actor_id: id,
+      address: '127.0.0.1',
+      request_id: 'creation-1',
+      session_id: Number,
+      api_token_id: null,
+      before: null,
+      after: { last_name: 'Lee' },
+      details: null
+    }
+  ])
+  const token = (
+    await call('POST /api/api-tokens', {
+      name: 'T',
+      scopes: ['contacts:read', 'contacts:update'],
+      risk: 'write'
+    })
+  ).json()
+  const script = caller(app, bearer(token.token))
+  await script(`PATCH /api/contacts/${created.json().id}`, { last_name: 'Low' })
+  t.match(await entries(call, `api_token_id=${token.id}`), [
+    { type: 'contact.updated', actor_id: admin.user.id, session_id: null, changed: ['last_name'] }
+  ])
+  const found = await entries(call, 'request_id=creation-1')
+  t.same(
+    found.map(({ type }) => type),
+    ['contact.created']
+  )
+  t.match(await entries(call, `actor_id=${id}&type=contact.created`), { length: 1 })
+  t.match(await entries(call, `type=api_token.created`), { length: 1 })
+  t.notMatch(JSON.stringify(await entries(call, 'limit=200')), /secret_hash|password_hash":"/)
+})
+
+t.test('logins, failures, refusals, exports, settings and ended sessions are recorded', async t => {
+  const { call, slug, user } = await organization(app)
+  const viewer = await user('viewer')
+  const wrong = { username: viewer.user.username, password: 'not the password', organization: slug }
+  await caller(app)('POST /api/auth/login', wrong, { 'user-agent': 'a guess' })
+  await caller(app)('POST /api/auth/login', { ...wrong, username: 'nobody-here' })
+  await viewer.call('POST /api/contacts', contact)
+  await call('GET /api/contacts?fields=id&last_name=Lee', undefined, { accept: 'text/csv' })
+  await call('PATCH /api/organization', { locale: 'de-DE' })
+  await viewer.call('POST /api/auth/logout')
+  const { id } = viewer.user
+  t.match(await entries(call, `subject=user/${id}`), [
+    { type: 'session.ended', actor_id: id, session_id: Number, details: { session_ids: [Number] } },
+    {
+      type: 'permission.denied',
+      actor_id: id,
+      details: { method: 'POST', route: '/api/contacts', code: 'forbidden' }
+    },
+    { type: 'login.failed', actor_id: null, details: { client: 'a guess' } },
+    { type: 'login.succeeded', actor_id: id, session_id: Number },
+    { type: 'user.created' }
+  ])
+  t.match(await entries(call, 'type=export.started'), [
+    { details: { list: 'contacts', format: 'text/csv', parameters: ['fields', 'last_name'] } }
+  ])
+  t.match(await entries(call, 'type=organization.updated'), [
+    { subject_type: 'organization', details: { before: {}, after: { locale: 'de-DE' } } }
+  ])
+  t.match(await entries(call, 'type=login.failed'), { length: 1 })
+  const history = (await call(`GET /api/users/${id}/history`)).json().data
+  t.same(
+    history.map(({ type }: { type: string }) => type),
+    ['user.created'],
+    'no history has it'
+  )
+})
+
+t.test('a refresh token that is used again is recorded', async t => {
+  const { call, admin } = await organization(app)
+  const { refresh_token } = await login(app, admin.user.username)
+  const refresh = async () => await caller(app)('POST /api/auth/refresh', { refresh_token })
+  t.equal((await refresh()).statusCode, 200)
+  await owner`update refresh_tokens set used_at = used_at - interval '1 minute'
+    where used_at is not null`
+  t.equal((await refresh()).statusCode, 401)
+  t.match(await entries(call, 'type=session.ended'), [
+    { actor_id: admin.user.id, details: { reason: 'refresh_token_reused' } }
+  ])
+})
+
+t.test('every change by the API has its request', async t => {
+  const { call, id: organization_id } = await organization(app)
+  const ids = await plant(call, ours)
+  for (const [path, operations] of Object.entries(documentOf(app).paths)) {
+    const id = ids[path.split('/')[2]!]
+    if (!path.endsWith('/{id}') || id === undefined) continue
+    const url = path.replace('{id}', String(id))
+    for (const method of ['patch', 'delete'])
+      if (operations[method]) await call(`${method.toUpperCase()} ${url}`, {})
+  }
+  const without = await owner`select type, subject_id from events
+    where organization_id = ${organization_id} and request_id is null and type not in
+      (select type from events where organization_id = ${organization_id}
+        order by id limit 100)`
+  t.same(without, [])
+  const made = await owner`select distinct subject_type from events
+    where organization_id = ${organization_id} and request_id is not null and details is null`
+  t.ok(made.length > 12, `${made.length} types of records`)
+})
+
+t.test('it is for admins of the organization, and values only for those who see them', async t => {
+  const [one, other] = [await organization(app), await organization(app)]
+  const { id } = (await one.call('POST /api/contacts', contact)).json()
+  for (const role of ['manager', 'user', 'viewer', 'partner']) {
+    const { call } = await one.user(role)
+    t.equal((await call('GET /api/audit')).statusCode, 403, role)
+    t.equal((await call('GET /api/audit/verification')).statusCode, 403, role)
+  }
+  t.same(await entries(other.call, `subject=contact/${id}`), [])
+  const grants = [
+    { resource: 'audit', actions: ['read', 'export'], reach: 'all' },
+    { resource: 'contacts', actions: ['read'], reach: 'all', hidden_fields: ['phone'] },
+    { resource: 'leads', actions: ['read'], reach: 'own' }
+  ]
+  const role = await one.call('POST /api/roles', { name: 'auditor', grants })
+  t.equal(role.statusCode, 201, role.body)
+  const auditor = await one.user('auditor')
+  await one.call('POST /api/leads', { contact_id: id, source: 'a secret source' })
+  await one.call('POST /api/accounts', { name: 'A secret name' })
+  const [seen] = await entries(auditor.call, `subject=contact/${id}`)
+  t.match(seen, { after: { last_name: 'Lee' } })
+  const text = (await auditor.call('GET /api/audit', undefined, { accept: 'text/csv' })).body
+  t.match(text, 'account.created')
+  for (const hidden of ['7946', 'secret source', 'secret name']) t.notMatch(text, hidden)
+  t.match((await auditor.call('GET /api/audit?fields=after')).body, /Lee/)
+})
+
+t.test('filters are by index, and what is no filter is refused', async t => {
+  const { call } = await organization(app)
+  await call('POST /api/contacts', contact)
+  for (const query of [
+    'type[in]=contact.created,login.failed',
+    'created_at[gte]=2026-01-01',
+    'address=127.0.0.1',
+    'count=exact&limit=1'
+  ])
+    t.ok((await entries(call, query)).length > 0, query)
+  for (const query of ['subject=contact', 'sort=type', 'deleted=true', 'before=1', 'subject_id=1'])
+    t.equal((await call(`GET /api/audit?${query}`)).statusCode, 400, query)
+  const first = (await call('GET /api/audit?limit=1')).json()
+  const second = (await call(`GET /api/audit?limit=1&cursor=${first.next_cursor}`)).json()
+  t.ok(second.data[0].id < first.data[0].id)
+})
+
+t.test('the application cannot write, change or delete entries', async t => {
+  const { call } = await organization(app)
+  await call('POST /api/contacts', contact)
+  await chainEvents(app.services)
+  const { pool } = app.services.database
+  for (const statement of [
+    'update events set address = null',
+    'delete from events',
+    'insert into event_chain select * from event_chain limit 1',
+    "update event_chain set hash = ''",
+    'delete from event_chain',
+    "update event_sequence set snapshot = '1:1:'"
+  ])
+    await t.rejects(pool.unsafe(statement), { code: '42501' }, statement)
+})
+
+t.test('logging in by an unknown name changes nothing', async t => {
+  const [{ before }] = await owner<[{ before: number }]>`select count(*) as before from events`
+  await caller(app)('POST /api/auth/login', { username: 'nobody-at-all', password })
+  const [{ after }] = await owner<[{ after: number }]>`select count(*) as after from events`
+  t.equal(after, before)
+})
