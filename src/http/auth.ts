@@ -13,7 +13,9 @@ import { expiredToken, Principals, type Credential } from './principals.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
+    /** Of whom the credential is, even if it was refused; null for a public or unknown one. */
     ctx: Context
+    /** Who makes the request; null if nobody was admitted. */
     principal: Principal | null
     /** Why the credential was refused, if it was. */
     refusal: Error | null
@@ -96,6 +98,7 @@ function admit(
     request.refusal = expiredToken()
     return
   }
+  request.ctx = new Context(services, principal, { origin: originOf(request) })
   if (networks && !isWithin(request.ip, networks)) {
     request.refusal = unauthenticated(
       'The API token is not allowed from this address.',
@@ -104,7 +107,6 @@ function admit(
     return
   }
   request.principal = principal
-  request.ctx = new Context(services, principal, { origin: originOf(request) })
 }
 
 /** Has the process notice what changes in others, while it listens for requests. */
@@ -126,7 +128,7 @@ function keepCurrent(app: FastifyInstance, principals: Principals, database_url:
   app.addHook('onClose', async () => await listener?.stop())
 }
 
-/** Records a refusal of what the caller may not do. */
+/** Records the refusal of what someone may not do, or of a token that is used from elsewhere. */
 async function recordDenial({ ctx, method, routeOptions, log }: FastifyRequest, { code }: Problem) {
   const details = { method, route: routeOptions.url, code }
   await recordAccess(ctx, 'permission.denied', details).catch((error: unknown) => {
@@ -151,8 +153,9 @@ export const authorization = fp(async app => {
   })
 
   app.addHook('onError', async (request, _reply, error) => {
-    if (request.principal !== null && error instanceof Problem && error.status === 403)
-      await recordDenial(request, error)
+    const ctx = request.ctx as Context | null
+    if (ctx === null || !(error instanceof Problem)) return
+    if (error.status === 403 || error === request.refusal) await recordDenial(request, error)
   })
 
   app.addHook('onRequest', (request, _reply, done) => {

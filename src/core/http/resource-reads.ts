@@ -11,7 +11,7 @@ import type { ListQuery } from '../records/list.ts'
 import { asCsv, formatOf, formats, streamCsv, streamNdjson } from './formats.ts'
 import { etagOf, hasCurrent } from './preconditions.ts'
 import { columnsFor, isPresented, present, recordQuery } from './presentation.ts'
-import { recordAccess } from '../records/events.ts'
+import { recordExport } from '../records/events.ts'
 import type { Resource } from '../records/resource.ts'
 import { shownEvent } from '../records/visibility.ts'
 import { operation, type Mount, type Operations } from './resource-mount.ts'
@@ -90,9 +90,10 @@ export function mountList(mount: ListMount): void {
         format === 'text/csv'
           ? asCsv(reply, resource.path).send(streamCsv(batches, fields ?? columns, bom))
           : reply.type(`${format}; charset=utf-8`).send(streamNdjson(batches))
-      if (format !== 'application/json' && !paged) {
-        await assertMayExport(ctx, async () => (await list(ctx, counted(listed))).total!)
-        await recordExport(ctx, resource.path, format, request.query as object)
+      const isWhole = isExport && !paged
+      if (isWhole) await assertMayExport(ctx, async () => (await list(ctx, counted(listed))).total!)
+      if (isExport) await recordExport(ctx, resource.path, format, request.query as object)
+      if (isWhole) {
         finished(reply.raw, await ctx.beginExport())
         const batches = presentEach(stream(ctx, listed), rows =>
           present(mount, ctx, rows, shown, rest)
@@ -102,20 +103,10 @@ export function mountList(mount: ListMount): void {
       const { data, ...page } = await list(ctx, listed)
       const rows = await present(mount, ctx, data, shown, rest)
       setNextLink(request, reply, page.next_cursor)
-      if (format !== 'application/json') return send(once(rows))
+      if (isExport) return send(once(rows))
       return reply.type(json).send(JSON.stringify({ data: rows, ...page }))
     }
   )
-}
-
-/** Records that a list was exported: which, and by what parameters. Values may be personal data. */
-export async function recordExport(
-  ctx: Context,
-  path: string,
-  format: string,
-  query: object
-): Promise<void> {
-  await recordAccess(ctx, 'export.started', { list: path, format, parameters: Object.keys(query) })
 }
 
 const counted = (query: ListQuery): ListQuery => ({ ...query, limit: 1, count: true })

@@ -144,6 +144,16 @@ export async function recordAccess(
   )
 }
 
+/** Records an export: of what, and by which parameters. Their values may be anything. */
+export async function recordExport(
+  ctx: Context,
+  path: string,
+  format: string,
+  query: object
+): Promise<void> {
+  await recordAccess(ctx, 'export.started', { path, format, parameters: Object.keys(query) })
+}
+
 /** The events of one record, newest first. */
 export async function eventsOf(
   ctx: Context,

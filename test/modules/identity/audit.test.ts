@@ -71,6 +71,8 @@ t.test('logins, failures, refusals, exports, settings and ended sessions are rec
   await caller(app)('POST /api/auth/login', { ...wrong, username: 'nobody-here' })
   await viewer.call('POST /api/contacts', contact)
   await call('GET /api/contacts?fields=id&last_name=Lee', undefined, { accept: 'text/csv' })
+  await call('GET /api/contacts?limit=1', undefined, { accept: 'application/x-ndjson' })
+  await call('GET /api/reports/pipeline', undefined, { accept: 'text/csv' })
   await call('PATCH /api/organization', { locale: 'de-DE' })
   await viewer.call('POST /api/auth/logout')
   const { id } = viewer.user
@@ -86,7 +88,9 @@ t.test('logins, failures, refusals, exports, settings and ended sessions are rec
     { type: 'user.created' }
   ])
   t.match(await entries(call, 'type=export.started'), [
-    { details: { list: 'contacts', format: 'text/csv', parameters: ['fields', 'last_name'] } }
+    { details: { path: 'reports/pipeline', format: 'text/csv' } },
+    { details: { path: 'contacts', format: 'application/x-ndjson', parameters: ['limit'] } },
+    { details: { path: 'contacts', format: 'text/csv', parameters: ['fields', 'last_name'] } }
   ])
   t.match(await entries(call, 'type=organization.updated'), [
     { subject_type: 'organization', details: { before: {}, after: { locale: 'de-DE' } } }
@@ -98,6 +102,17 @@ t.test('logins, failures, refusals, exports, settings and ended sessions are rec
     ['user.created'],
     'no history has it'
   )
+})
+
+t.test('an API token that is used from elsewhere is recorded', async t => {
+  const { call } = await organization(app)
+  const given = { name: 'T', scopes: ['contacts:read'], allowed_networks: ['192.0.2.0/24'] }
+  const { id, token } = (await call('POST /api/api-tokens', given)).json()
+  const elsewhere = caller(app, bearer(token))
+  t.equal((await elsewhere('GET /api/contacts')).statusCode, 401)
+  t.match(await entries(call, `api_token_id=${id}`), [
+    { type: 'permission.denied', details: { route: '/api/contacts', code: 'token_invalid' } }
+  ])
 })
 
 t.test('a refresh token that is used again is recorded', async t => {

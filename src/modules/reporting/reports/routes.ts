@@ -8,6 +8,7 @@ import { defineTag, problems } from '../../../core/http/operations.ts'
 import { sampleOf } from '../../../core/http/resource-mount.ts'
 import { json, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
+import { recordExport } from '../../../core/records/events.ts'
 import { pascalCase } from '../../../core/names.ts'
 import { activityResource } from '../../crm/activities/resource.ts'
 import { leadResource } from '../../crm/leads/resource.ts'
@@ -194,8 +195,10 @@ function mountReport(app: FastifyInstance, name: string, contract: ReportContrac
         if (format === 'text/csv') request.ctx.require(`${path}:export`)
       }
       const report = await run(request.ctx, query)
-      if (format === 'text/csv')
+      if (format === 'text/csv') {
+        await recordExport(request.ctx, `reports/${name}`, format, query)
         return asCsv(reply, `${name}-report`).send(csv(report.data, columns, bom))
+      }
       if (format === 'application/json')
         return reply.type(json).send(JSON.stringify({ report: name, ...report }))
       return reply
