@@ -13,9 +13,10 @@ CREATE TABLE "event_sequence" (
 	"snapshot" "pg_snapshot" NOT NULL
 );
 --> statement-breakpoint
+ALTER TABLE "events" ALTER COLUMN "type" SET DATA TYPE text;--> statement-breakpoint
 ALTER TABLE "events" ADD COLUMN "details" jsonb;--> statement-breakpoint
-ALTER TABLE "events" ADD COLUMN "address" varchar(45);--> statement-breakpoint
-ALTER TABLE "events" ADD COLUMN "request_id" varchar(64);--> statement-breakpoint
+ALTER TABLE "events" ADD COLUMN "address" text;--> statement-breakpoint
+ALTER TABLE "events" ADD COLUMN "request_id" text;--> statement-breakpoint
 ALTER TABLE "events" ADD COLUMN "session_id" bigint;--> statement-breakpoint
 ALTER TABLE "events" ADD COLUMN "api_token_id" bigint;--> statement-breakpoint
 CREATE UNIQUE INDEX "event_chain_event_unique" ON "event_chain" USING btree ("organization_id","event_id");--> statement-breakpoint

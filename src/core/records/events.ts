@@ -1,5 +1,4 @@
 import type { Context } from '../access/context.ts'
-import { maxAddress } from '../access/networks.ts'
 import { identifier, instant, visibleColumns } from '../db/columns.ts'
 import { isoInstant } from '../db/connections.ts'
 import {
@@ -36,7 +35,8 @@ export const events = pgTable(
       .notNull()
       .default(sql`pg_current_xact_id()`),
     organization_id: identifier().notNull(),
-    type: varchar({ length: 60 }).notNull(),
+    // `text`: compared as it is, unlike names (see `keyOf`)
+    type: text().notNull(),
     subject_type: varchar({ length: 40 }).notNull(),
     subject_id: identifier().notNull(),
     actor_id: identifier(),
@@ -45,8 +45,8 @@ export const events = pgTable(
     after: jsonb(),
     created_at: instant().notNull().defaultNow(),
     details: jsonb(),
-    address: varchar({ length: maxAddress }),
-    request_id: varchar({ length: 64 }),
+    address: text(),
+    request_id: text(),
     session_id: identifier(),
     api_token_id: identifier()
   },
