@@ -220,7 +220,8 @@ t.test('every filter is on an index', async t => {
   const { call, id } = await organization(app)
   await owner`insert into events (organization_id, type, subject_type, subject_id, actor_id,
       changed, address, request_id, api_token_id, created_at)
-    select ${id}, 'type.' || i % 500, 'contact', i, 1 + i % 500, '{}', '10.0.0.' || i % 250, 'request-' || i,
+    select ${id}, 'type.' || i % 500, 'contact', i, 1 + i % 500,
+      '{}', '10.0.0.' || i % 250, 'request-' || i,
       case when i % 100 = 0 then i end, timestamptz '2026-01-01' + i * interval '1 minute'
     from generate_series(1, 30000) i`
   await analyze(app)
