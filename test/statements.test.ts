@@ -1,0 +1,93 @@
+// What goes around the organization of a statement, or around the rights of its caller, is listed here. Whoever adds
+// a line says why it may: in the code, and to the reviewer of this file.
+import t from 'tap'
+import { filesBelow, sourceOf } from './support/sources.ts'
+
+/** By what a statement or a context leaves the rights of the caller, and in which files how often. */
+const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> }> = {
+  'rows that the caller may not read': {
+    pattern: /\beveryRow\(/g,
+    permitted: {
+      'core/records/hierarchy.ts': 1, // whether there is a cycle
+      'modules/automation/scoring/rules.ts': 2, // a score does not depend on who computes it
+      'modules/automation/scoring/service.ts': 1,
+      'modules/identity/access/service.ts': 1, // whether there is a record to be explained
+      'modules/sales/lead-conversion/undo.ts': 1, // whether what is undone is in use
+      'modules/sales/stages/queries.ts': 2 // whether a stage is in use
+    }
+  },
+  'the rights of the system': {
+    pattern: /\.unlimited\b/g,
+    permitted: {
+      'core/access/context.ts': 2, // its definition
+      'core/access/permissions.ts': 1,
+      'http/limits.ts': 1, // routes without a rate limit
+      'modules/crm/leads/service.ts': 1, // a score follows from a change that was allowed
+      'modules/identity/access/service.ts': 4, // the roles and shares that explain a decision
+      'modules/identity/api-tokens/service.ts': 1, // whether the user of a token is there
+      'modules/identity/users/service.ts': 1, // the tokens of a user who is deleted
+      'modules/sales/lead-conversion/undo.ts': 2, // locks, in the order of all conversions
+      'modules/sales/stages/service.ts': 2 // opportunities of a stage that was moved or deleted
+    }
+  },
+  'records of all organizations': {
+    pattern: /\bacrossOrganizations\(/g,
+    permitted: {
+      // credentials, before it is known whose they are
+      'modules/identity/auth/queries.ts': 7,
+      'modules/identity/invitations/queries.ts': 1,
+      'modules/identity/password-resets/queries.ts': 3
+    }
+  },
+  'a context of the system': {
+    pattern: /\bContext\.system\(/g,
+    permitted: {
+      'jobs/runner.ts': 1,
+      'modules/identity/auth/service.ts': 1, // an event about who is not logged in
+      'modules/identity/invitations/service.ts': 1, // an invitation makes a user
+      'modules/identity/organizations/service.ts': 1, // an organization that is created
+      'modules/identity/organizations/signup.ts': 1,
+      'modules/identity/password-resets/service.ts': 1
+    }
+  },
+  'a context of a principal': {
+    pattern: /\bnew Context\(/g,
+    permitted: {
+      'core/access/context.ts': 2,
+      'http/auth.ts': 1,
+      'jobs/runner.ts': 1, // the author of a job
+      'modules/identity/access/service.ts': 1 // someone whose rights are explained
+    }
+  },
+  'statements without a context': {
+    pattern: /\browsOf(<[^>]*>)?\(/g,
+    permitted: {
+      'core/access/context.ts': 1,
+      'core/db/sql.ts': 1,
+      'http/health.ts': 1,
+      'jobs/runner.ts': 2, // abandoned jobs of all organizations
+      // before there is a context
+      'modules/identity/auth/queries.ts': 5,
+      'modules/identity/auth/service.ts': 3,
+      'modules/identity/auth/throttle.ts': 1,
+      'modules/identity/invitations/queries.ts': 1,
+      'modules/identity/organizations/service.ts': 1,
+      'modules/identity/password-resets/queries.ts': 2,
+      'modules/identity/password-resets/service.ts': 1,
+      'modules/reporting/reports/funnel.ts': 3 // a function of that name
+    }
+  }
+}
+
+const files = filesBelow('src')
+/** A file without its comments. */
+const codeOf = (file: string) => sourceOf(file).replaceAll(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*/g, '')
+
+for (const [way, { pattern, permitted }] of Object.entries(ways))
+  t.test(`${way} are used where that is permitted`, async t => {
+    for (const file of files) {
+      const found = codeOf(file).match(pattern)?.length ?? 0
+      const message = `${file} uses ${way}; if it has to, say why in test/statements.test.ts`
+      t.equal(found, permitted[file] ?? 0, message)
+    }
+  })
