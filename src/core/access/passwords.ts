@@ -16,6 +16,8 @@ export interface Passwords {
    * Takes as long for an unknown user (undefined) as for a wrong password. Errors: 503 as above.
    */
   verify: (password: string, hashed: string | undefined) => Promise<boolean>
+  /** Whether a correct password should be hashed anew: it was hashed as it was typed. */
+  isOutdated: (password: string, hashed: string) => Promise<boolean>
 }
 
 /** At 9 ms each, about a second of waiting on two cores. */
@@ -42,6 +44,10 @@ export function passwords({ memory, passes }: PasswordCost): Passwords {
         // one that was hashed as it was typed, before 0.2
         (plain !== password && (await matches(password, hashed)))
       return isCorrect && hashed !== undefined
+    },
+    isOutdated: async (password, hashed) => {
+      const plain = normalized(password)
+      return plain !== password && !(await matches(plain, hashed))
     }
   }
 }
