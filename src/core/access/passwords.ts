@@ -2,6 +2,7 @@ import { hash, verify, type Options } from '@node-rs/argon2'
 import { availableParallelism } from 'node:os'
 import pLimit from 'p-limit'
 import { ruleBroken, unavailable } from '../errors.ts'
+import { cleanName } from '../names.ts'
 
 /** argon2id parameters: memory in KiB, passes. OWASP's minimum is 19456 and 2. */
 export interface PasswordCost {
@@ -72,11 +73,11 @@ export async function assertUncommon(password: string, field: string): Promise<v
     })
 }
 
-const comparable = (text: string) => text.normalize('NFKC').trim().toLowerCase()
+const comparable = (text: string) => cleanName(text.normalize('NFKC')).toLowerCase()
 
 /**
  * Whether a password is one of its owner's names, login or email address, or what precedes the `@`
- * in one; regardless of case and of surrounding space.
+ * in one; regardless of case, surrounding space and invisible characters.
  */
 export function isOwnName(password: string, names: readonly string[]): boolean {
   const guesses = names.flatMap(name => [name, name.replace(/@[^@]*$/, '')])
