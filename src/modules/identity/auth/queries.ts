@@ -60,8 +60,8 @@ const idleDays = sql`o.session_idle_days * interval '1 day'`
 const absoluteDays = sql`o.session_absolute_days * interval '1 day'`
 
 /**
- * When a session ends unless it is refreshed: as was set at its last use, or sooner if the limits of
- * the organization `o` have become shorter since.
+ * When a session ends unless it is refreshed: as was set at its last use, or sooner if the limits
+ * of the organization `o` have become shorter since.
  */
 const end = sql`least(sessions.expires_at, sessions.last_used_at + ${idleDays},
   sessions.created_at + ${absoluteDays})`

@@ -12,8 +12,8 @@ const refreshToken = Type.String({
   pattern: '^[A-Za-z0-9_-]{43}$',
   description:
     'Refresh token. It can be used once, within the idle limit of the organization (30 days by ' +
-    'default), and using it returns a new one. It can be reused for ten seconds, in case the response was lost. The example only shows its ' +
-    'format.',
+    'default), and using it returns a new one. It can be reused for ten seconds, in case the ' +
+    'response was lost. The example only shows its format.',
   example: 'take-the-one-your-last-login-or-refresh-gav'
 })
 export const exampleToken = 'take-the-one-of-the-mail-or-the-invitation-'

@@ -211,8 +211,8 @@ export const authService = {
 
   /**
    * Changes one's own password and ends all of one's sessions, since one of them may be stolen;
-   * returns a new one, which is no step-up. Errors: 422 for a wrong current or an unacceptable new password, 429, 401
-   * when the password was changed concurrently.
+   * returns a new one, which is no step-up. Errors: 422 for a wrong current or an unacceptable new
+   * password, 429, 401 when the password was changed concurrently.
    */
   async changePassword(
     ctx: Context,

@@ -63,8 +63,8 @@ It works once, within an hour. If it was not you, do nothing: your password stay
 
   /**
    * Sets the password of the user to whom a token was mailed, ends all sessions and, without a
-   * second factor, which stays, clears the failed logins. A token works once. Errors: 422 for a token that does not work, and for an
-   * unacceptable password; 503.
+   * second factor, which stays, clears the failed logins. A token works once. Errors: 422 for a
+   * token that does not work, and for an unacceptable password; 503.
    */
   async confirm(
     services: Services,
