@@ -192,8 +192,8 @@ t.test('wrong codes of a confirmation count, too', async t => {
   t.equal(await confirm(codeOf(secret)), 429)
   await pool`delete from login_attempts`
   const code = codeOf(secret)
-  const both = [confirm(code), confirm(code)]
-  t.same((await Promise.all(both)).toSorted(), [200, 409], 'one of two at once')
+  const both = await Promise.all([confirm(code), confirm(code)])
+  t.same(new Set(both), new Set([200, 409]), 'one of two at once')
 })
 
 t.test('the password of several organizations is told apart before a code is used', async t => {

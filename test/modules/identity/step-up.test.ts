@@ -146,14 +146,10 @@ t.test('the document names what requires it', async t => {
       marked.some(one => one.name === name),
       name
     )
-  t.same([...new Set(marked.map(({ name }) => name.split('/')[2]))].toSorted(), [
-    'api-tokens',
-    'auth',
-    'invitations',
-    'organization',
-    'roles',
-    'users'
-  ])
+  t.same(
+    new Set(marked.map(({ name }) => name.split('/')[2])),
+    new Set(['auth', 'users', 'organization', 'api-tokens', 'invitations', 'roles'])
+  )
   t.notOk(marked.some(({ name }) => name.startsWith('GET')))
   t.same(
     marked.map(({ name }) => name).filter(name => name.includes('/auth/')),
