@@ -5,6 +5,7 @@ import {
   application,
   bearer,
   caller,
+  database,
   login,
   organization,
   password,
@@ -13,7 +14,12 @@ import {
 import { codeOf, enroll, forgetCodes, steadyPeriod } from '../../support/second-factor.ts'
 
 const logged: string[] = []
-const app = await application(t, {}, pino({ level: 'trace' }, { write: text => logged.push(text) }))
+const database_url = await database(t)
+const app = await application(
+  t,
+  { database_url },
+  pino({ level: 'trace' }, { write: text => logged.push(text) })
+)
 const anybody = caller(app)
 const { pool } = app.services.database
 
@@ -279,6 +285,27 @@ t.test('secrets and codes are neither stored nor logged', async t => {
     t.notOk(logged.some(text => text.includes(hidden)))
     t.notOk(history.body.includes(hidden))
   }
+})
+
+t.test('with another key, recovery codes go on to work', async t => {
+  const { user, call } = await organization(app)
+  const me = await user('user')
+  const { username, id } = me.user
+  const { secret, recovery_codes } = await enroll(me.call)
+  t.equal((await me.call('POST /api/auth/second-factor')).statusCode, 200, 'another one is pending')
+  const other = await application(t, { database_url, jwt_secret: 'another secret, as long as it' })
+  const logInThere = async (code: string) =>
+    await caller(other)('POST /api/auth/login', { username, password, code })
+  t.match((await logInThere(codeOf(secret))).json(), { code: 'second_factor_invalid' })
+  const there = await logInThere(recovery_codes[0]!)
+  t.equal(there.statusCode, 200)
+  const confirmed = await caller(other, bearer(there.json().token))(
+    'POST /api/auth/second-factor/confirmation',
+    { code: codeOf(secret) }
+  )
+  t.equal(confirmed.statusCode, 409)
+  t.equal(await outcomeOf(username, codeOf(secret)), 200, 'it counts again with the first one')
+  t.equal((await call(`DELETE /api/users/${id}/second-factor`)).statusCode, 204)
 })
 
 t.test('an organization can require it', async t => {

@@ -30,6 +30,18 @@ const keyOf = ({ services }: Context) => services.keyFor('second factors')
 const rowOf = ({ organization_id }: Context, user_id: number) =>
   `${organization_id}/user/${user_id}`
 
+const encrypted = (ctx: Context, user_id: number, secret: string): string =>
+  encrypt(keyOf(ctx), secret, rowOf(ctx, user_id))
+
+/** A secret, or undefined if it was encrypted with another `JWT_SECRET`. */
+function readable(ctx: Context, user_id: number, secret: string): string | undefined {
+  try {
+    return decrypt(keyOf(ctx), secret, rowOf(ctx, user_id))
+  } catch {
+    return undefined
+  }
+}
+
 /** TOTP codes (RFC 6238) of an app as the second factor of a login, and recovery codes. */
 export const secondFactorService = {
   /** Whether the caller has one, and must have one. */
@@ -43,7 +55,7 @@ export const secondFactorService = {
     const id = ctx.user_id!
     const secret = newSecret()
     const [account] = await ctx.read<{ username: string; slug: string }>(accountOfCaller)
-    await ctx.write([], setPending(id, encrypt(keyOf(ctx), secret, rowOf(ctx, id))))
+    await ctx.write([], setPending(id, encrypted(ctx, id, secret)))
     const { username, slug } = account!
     return { secret, uri: uriOf(secret, `${username} (${slug})`) }
   },
@@ -57,8 +69,9 @@ export const secondFactorService = {
     const attempt = await countAttempt(ctx.services, id, address)
     const codes = await ctx.transaction(async ctx => {
       const pending = await ctx.one<{ pending_secret: string }>(lockPending(id))
-      if (!pending) throw conflict('There is nothing to confirm: start the enrollment first.')
-      const secret = decrypt(keyOf(ctx), pending.pending_secret, rowOf(ctx, id))
+      const secret = pending && readable(ctx, id, pending.pending_secret)
+      if (secret === undefined)
+        throw conflict('There is nothing to confirm: start the enrollment first.')
       const step = stepOf(secret, plainCode(code))
       if (step === undefined) return undefined
       const codes = newRecoveryCodes()
@@ -94,7 +107,8 @@ export const secondFactorService = {
     if (!isFromApp(plain))
       return (await ctx.write([], useRecoveryCode(user_id, hashOfCode(code)))).length > 0
     const [row] = await ctx.read<{ secret: string }>(secretOf(user_id))
-    const step = row && stepOf(decrypt(keyOf(ctx), row.secret, rowOf(ctx, user_id)), plain)
+    const secret = row && readable(ctx, user_id, row.secret)
+    const step = secret === undefined ? undefined : stepOf(secret, plain)
     return step !== undefined && (await ctx.write([], useStep(user_id, step))).length > 0
   }
 }
