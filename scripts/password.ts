@@ -1,4 +1,5 @@
 // Resets the password of a user: npm run password -- admin@example.com
+// With --without-second-factor, also for who has lost it.
 // It changes the data of `npm start`, even while the server is running.
 import { parseArgs } from 'node:util'
 import { describeDatabase, withServices } from '../src/bootstrap/boot.ts'
@@ -6,13 +7,19 @@ import { readConfig } from '../src/config.ts'
 import { generatePassword } from '../src/bootstrap/first-admin.ts'
 import { Context } from '../src/core/access/context.ts'
 import { findCandidates } from '../src/modules/identity/auth/queries.ts'
+import { secondFactorService } from '../src/modules/identity/second-factors/service.ts'
 import { userService } from '../src/modules/identity/users/service.ts'
 
-const usage = 'Usage: npm run password -- <username or email> [--organization <slug>]'
+const usage =
+  'Usage: npm run password -- <username or email> [--organization <slug>] ' +
+  '[--without-second-factor]'
 
 async function main() {
   const { values, positionals } = parseArgs({
-    options: { organization: { type: 'string' } },
+    options: {
+      organization: { type: 'string' },
+      'without-second-factor': { type: 'boolean', default: false }
+    },
     allowPositionals: true
   })
   const [name, ...more] = positionals
@@ -30,6 +37,7 @@ async function main() {
     const password = generatePassword()
     const ctx = Context.system(services, user.organization_id)
     const { username } = await userService.update(ctx, user.id, { password })
+    if (values['without-second-factor']) await secondFactorService.remove(ctx, user.id)
     console.log(`${username}   password: ${password}   (shown only now)
 Their sessions have ended; a running server notices within five seconds.`)
   })

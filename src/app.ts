@@ -30,6 +30,7 @@ import pipelines from './modules/sales/pipelines/routes.ts'
 import problemCodes from './http/problem-codes.ts'
 import roles from './modules/identity/roles/routes.ts'
 import reports from './modules/reporting/reports/routes.ts'
+import secondFactors from './modules/identity/second-factors/routes.ts'
 import scoringModels, { leadScoreRoutes } from './modules/automation/scoring/routes.ts'
 import shares from './modules/identity/shares/routes.ts'
 import stages from './modules/sales/stages/routes.ts'
@@ -80,6 +81,7 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
 /** What there is an API for, one line each. */
 async function registerModules(app: FastifyInstance, { signup }: AppConfig): Promise<void> {
   await app.register(auth, { prefix: '/api/auth' })
+  await app.register(secondFactors, { prefix: '/api/auth/second-factor' })
   await app.register(acceptanceRoutes, { prefix: '/api/auth/invitations' })
   await app.register(passwordResets, { prefix: '/api/auth/password-resets' })
   await app.register(endOfSessionRoutes, { prefix: '/api/auth' })

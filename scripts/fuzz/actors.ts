@@ -1,5 +1,6 @@
 import { Context } from '../../src/core/access/context.ts'
 import type { buildApp } from '../../src/app.ts'
+import { organizationService } from '../../src/modules/identity/organizations/service.ts'
 import { userService } from '../../src/modules/identity/users/service.ts'
 
 export type App = Awaited<ReturnType<typeof buildApp>>
@@ -29,6 +30,12 @@ export class Actor {
   /** To be called after a 401. */
   forget(): void {
     this.#token = undefined
+  }
+
+  /** Has the organization require no second factor, without which all other calls are refused. */
+  async requireNoSecondFactor(): Promise<void> {
+    const ctx = Context.system(this.#app.services, this.#organization)
+    await organizationService.update(ctx, { second_factor: 'optional' })
   }
 
   /** As a new user, since calls may have changed or deleted the one before. */

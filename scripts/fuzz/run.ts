@@ -110,6 +110,8 @@ export class Run {
     const { statusCode } = answer
     this.statuses.set(statusCode, (this.statuses.get(statusCode) ?? 0) + 1)
     if (statusCode === 401 || call.template.startsWith('/api/auth/')) actor?.forget()
+    if (call.template === '/api/organization' && statusCode === 200)
+      await actor?.requireNoSecondFactor()
     const name = actor?.name ?? 'nobody'
     const note = (kind: string) => {
       this.#findings.add(kind, name, call, `${answer.statusCode} ${answer.body}`)

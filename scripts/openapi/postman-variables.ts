@@ -23,6 +23,8 @@ export const otherSession = 'data.find(session => !session.is_current).id'
 
 /** A mailed token, which only the person who runs the collection can have. */
 export const oneTimeToken = 'one_time_token'
+/** A code of their app, for the secret that the request before returned. */
+export const oneTimeCode = 'one_time_code'
 
 /** The variables that hold the values of requests that are not about a record. */
 const credentials: Record<string, string> = {
@@ -30,6 +32,7 @@ const credentials: Record<string, string> = {
   password: 'password',
   refresh_token: 'refresh_token',
   token: oneTimeToken,
+  code: oneTimeCode,
   current_password: 'password',
   new_password: 'new_password'
 }

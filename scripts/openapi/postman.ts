@@ -1,6 +1,7 @@
 import { allResources, type Resource } from '../../src/core/records/resource.ts'
 import {
   idVariable,
+  oneTimeCode,
   oneTimeToken,
   otherSession,
   ownId,
@@ -63,7 +64,7 @@ const ending = new Set(['changePassword', 'logout'])
  * The document as a collection for Postman, in which a run succeeds from top to bottom: logging in
  * sets the token, creating a record sets its ID for the requests that follow, and the last folder
  * deletes what was created. Optional parameters are there, but not sent. Requests with a token that
- * was mailed are skipped unless it is set.
+ * was mailed, or a code of an app, are skipped unless it is set.
  */
 export function collectionOf(document: Document): object {
   const requests = Object.entries(document.paths).flatMap(([path, operations]) =>
@@ -161,6 +162,7 @@ function variablesOf(document: Document, requests: Request[]) {
     new_password,
     ...Object.fromEntries(Object.values(sessionVariables).map(name => [name, ''])),
     [oneTimeToken]: '',
+    [oneTimeCode]: '',
     [ownId]: 1,
     [sessionId]: 2,
     ...Object.fromEntries([...ids, ...parts])
@@ -237,13 +239,19 @@ class Item {
   /** What is done before and after the request. */
   #events(): object[] {
     // as another user, too: requests that follow need nothing of the response
-    if (this.#takesOneTimeToken()) return [skipWithout(oneTimeToken)]
+    const secret = this.#oneTimeSecret()
+    if (secret !== undefined) return [skipWithout(secret)]
     const scripts = this.#scripts()
     return scripts.length > 0 ? [testScript(...scripts)] : []
   }
 
-  #takesOneTimeToken(): boolean {
-    return this.#request.requestBody !== undefined && 'token' in this.bodyExample()
+  /** The variable of what only the person who runs the collection can have. */
+  #oneTimeSecret(): string | undefined {
+    const { requestBody, operationId } = this.#request
+    const body = requestBody ? this.bodyExample() : {}
+    if ('token' in body) return oneTimeToken
+    // recovery codes are those of a second factor that was confirmed
+    return 'code' in body || operationId === 'createRecoveryCodes' ? oneTimeCode : undefined
   }
 
   /** What the requests that follow need of the response. */

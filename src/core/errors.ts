@@ -77,8 +77,19 @@ export const vocabulary = {
   token_invalid: 'The token was not issued by this service, or was altered. Log in again.',
   session_ended:
     'The session has ended because of a logout, a password change, a disabled or deleted user, ' +
-    'a reused refresh token, 30 days without a refresh, or 90 days after the login. Log in again.',
+    'a reused refresh token, too many days without a refresh or since the login (30 and 90, ' +
+    'unless the organization has set others). Log in again.',
   forbidden: "The user's roles do not allow this.",
+  second_factor_required:
+    'The password is correct, and the user has a second factor. Send a code of the app, or a ' +
+    'recovery code, as `code`.',
+  second_factor_invalid:
+    'The password is correct, but `code` is not, or was used before. Wait for the next code.',
+  second_factor_enrollment_required:
+    'The organization requires a second factor. Enroll one (`POST /api/auth/second-factor`); ' +
+    'until it is confirmed, only operations below `/api/auth` are allowed.',
+  step_up_required:
+    'This requires a login or a step-up (`POST /api/auth/step-up`) within the last ten minutes.',
   not_found: 'The resource does not exist, or belongs to another organization.',
   method_not_allowed:
     'The path does not support this method; `Allow` lists the methods that it supports.',
@@ -150,6 +161,31 @@ export const unauthenticated = (
   })
 export const forbidden = (permission: string) =>
   new Problem(403, 'forbidden', `This requires the permission ${permission}.`)
+/**
+ * For a correct password without a correct code: `status` is 401 for a login, and 422 within a
+ * session, which goes on.
+ */
+export const secondFactorNeeded = (
+  status: 401 | 422,
+  code: 'second_factor_required' | 'second_factor_invalid'
+) => {
+  const detail =
+    code === 'second_factor_required'
+      ? 'Send a code of the second factor, or a recovery code.'
+      : 'The code is incorrect or was used before.'
+  return new Problem(status, code, detail, {
+    errors: [{ pointer: '/code', code, detail }],
+    ...(status === 401 && { headers: { 'www-authenticate': realm } })
+  })
+}
+export const enrollmentRequired = () =>
+  new Problem(
+    403,
+    'second_factor_enrollment_required',
+    'The organization requires a second factor: enroll one first.'
+  )
+export const stepUpRequired = () =>
+  new Problem(403, 'step_up_required', 'Confirm who you are: POST /api/auth/step-up.')
 /** For what is made of fields that the caller does not see, such as a report. */
 export const hiddenFieldsNeeded = () =>
   new Problem(403, 'forbidden', "This requires fields that the user's roles hide.")

@@ -1,3 +1,9 @@
+/** Characters that nobody sees: zero-width ones, controls of direction, fillers, blank Braille. */
+const invisible = /[\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u2800]/gu
+
+/** The one form of a name that looks the same however it was typed; empty if it is all blank. */
+export const cleanName = (name: string) => name.normalize('NFC').replaceAll(invisible, '').trim()
+
 /** `campaign_member` or `campaign member` as part of a name: `CampaignMember`. */
 export const pascalCase = (words: string) =>
   words.replaceAll(/(?:^|[ _])(\w)/g, (_, letter: string) => letter.toUpperCase())

@@ -3,9 +3,15 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { Context, type Principal, type Services } from '../core/access/context.ts'
 import { isWithin } from '../core/access/networks.ts'
-import { assertPermission } from '../core/access/permissions.ts'
+import { assertPermission, isForSessions, needsStepUp } from '../core/access/permissions.ts'
 import { listenTo, type Listener } from '../core/db/listener.ts'
-import { forbidden, Problem, unauthenticated } from '../core/errors.ts'
+import {
+  enrollmentRequired,
+  forbidden,
+  Problem,
+  stepUpRequired,
+  unauthenticated
+} from '../core/errors.ts'
 import { originOf } from '../core/http/origin.ts'
 import { recordAccess } from '../core/records/events.ts'
 import { tokenLifetime } from '../modules/identity/auth/service.ts'
@@ -23,6 +29,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     permission?: string
     public?: true
+    /** Whether a session needs a step-up; by default, what follows from the permission. */
+    stepUp?: boolean
   }
   interface FastifyInstance {
     services: Services
@@ -137,7 +145,8 @@ async function recordDenial({ ctx, method, routeOptions, log }: FastifyRequest, 
 }
 
 /**
- * Refuses requests without the permission that their route declares. A route that declares neither
+ * Refuses requests without the permission that their route declares, and of sessions that have to
+ * enroll a second factor or to step up first. A route that declares neither
  * a permission nor that it is public stops the start of the app, as does an undefined permission.
  */
 export const authorization = fp(async app => {
@@ -149,7 +158,13 @@ export const authorization = fp(async app => {
         `${String(method)} ${url} declares neither a permission nor that it is public`
       )
     assertPermission(permission)
-    if (schema) Object.assign(schema, { security, 'x-permission': permission })
+    config!.stepUp ??= needsStepUp(permission)
+    if (schema)
+      Object.assign(schema, {
+        security,
+        'x-permission': permission,
+        ...(config!.stepUp && { 'x-step-up': true })
+      })
   })
 
   app.addHook('onError', async (request, _reply, error) => {
@@ -159,11 +174,14 @@ export const authorization = fp(async app => {
   })
 
   app.addHook('onRequest', (request, _reply, done) => {
-    const { permission } = request.routeOptions.config
+    const { permission, stepUp } = request.routeOptions.config
     if (permission === undefined) return done()
     const { principal, refusal } = request
     if (principal === null) return done(refusal ?? missingToken())
-    return principal.access.can(permission) ? done() : done(forbidden(permission))
+    if (!principal.access.can(permission)) return done(forbidden(permission))
+    if (principal.must_enroll && !isForSessions(permission)) return done(enrollmentRequired())
+    const { stepped_up_until = Infinity } = principal
+    return stepUp && stepped_up_until <= Date.now() ? done(stepUpRequired()) : done()
   })
 })
 

@@ -3,7 +3,9 @@ import { existsSync, readFileSync } from 'node:fs'
 import { chromium, type Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { createOrganization } from '../../src/bootstrap/organizations.ts'
+import { encrypt } from '../../src/core/access/encryption.ts'
 import { application, bearer, caller, longTimeouts, type App } from '../support/app.ts'
+import { codeOf } from '../support/second-factor.ts'
 
 interface Schema {
   $ref?: string
@@ -219,10 +221,16 @@ interface Session {
   refresh_token: string
 }
 
-/** What no example can have: tokens that work. */
+/** What no example can have: tokens and codes that work. */
 async function secretsFor(app: App, operationId: string, { refresh_token }: Session) {
   if (operationId === 'refreshSession') return { refresh_token }
   const { pool } = app.services.database
+  if (operationId === 'confirmSecondFactor') {
+    const secret = 'A'.repeat(32)
+    const encrypted = encrypt(app.services.keyFor('second factors'), secret, '1/user/1')
+    await pool`update second_factors set pending_secret = ${encrypted}`
+    return { code: codeOf(secret) }
+  }
   const token = randomBytes(32).toString('base64url')
   const hash = createHash('sha256').update(token).digest('hex')
   const added = {

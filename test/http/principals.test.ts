@@ -1,7 +1,8 @@
 // What users may do changes in every process at once, also without Redis.
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { application, bearer, database, organization, type App } from '../support/app.ts'
+import { application, bearer, database, organization, password, type App } from '../support/app.ts'
+import { enroll } from '../support/second-factor.ts'
 
 const database_url = await database(t)
 const [one, two] = [await application(t, { database_url }), await application(t, { database_url })]
@@ -47,6 +48,35 @@ t.test('changes of users, roles, teams and tokens reach the other process', asyn
   t.ok(await statusBecomes(mate.token, 401), 'a logout')
   await call(`PATCH /api/users/${reader.user.id}`, { status: 'disabled' })
   t.ok(await statusBecomes(reader.token, 401), 'a disabled user')
+})
+
+t.test('so do second factors and step-ups', async t => {
+  const { call, user } = await organization(one)
+  const me = await user('admin')
+  const path = '/api/roles?limit=1'
+  t.equal(await statusIn(two, me.token, path), 200)
+  await call('PATCH /api/organization', { second_factor: 'required' })
+  t.ok(await statusBecomes(me.token, 403, path), 'one that is required')
+  await enroll(me.call)
+  t.ok(await statusBecomes(me.token, 200, path), 'one that is enrolled')
+  await me.call('DELETE /api/auth/second-factor')
+  t.ok(await statusBecomes(me.token, 403, path), 'one that is turned off')
+
+  const removes = async () =>
+    (
+      await fetch(`${origins.get(two)}/api/auth/second-factor`, {
+        method: 'DELETE',
+        headers: bearer(me.token)
+      })
+    ).status
+  const { pool } = one.services.database
+  await pool`update sessions set stepped_up_at = now() - interval '1 hour'
+    where user_id = ${me.user.id}`
+  for (let i = 0; i < 50 && (await removes()) !== 403; i++) await sleep(20)
+  t.equal(await removes(), 403, 'a step-up that is over')
+  await me.call('POST /api/auth/step-up', { password })
+  for (let i = 0; i < 50 && (await removes()) !== 204; i++) await sleep(20)
+  t.equal(await removes(), 204, 'a step-up')
 })
 
 t.test('a process that hears nothing asks for every request, and listens again', async t => {

@@ -114,7 +114,16 @@ t.test('in a given database', async t => {
       code: 1,
       output: /^Several organizations have a user anna\. Name one with .+: a, a-\d+, a-\d+\n$/
     })
+    const ofAnna = sql`organization_id = (select id from organizations where slug = 'a')
+      and username = 'anna'`
+    await sql`update users set second_factor_since = now() where ${ofAnna}`
+    const hasSecondFactor = async () =>
+      (await sql`select from users where second_factor_since is not null and ${ofAnna}`).length > 0
     t.match(await reset(['--organization', 'a']), { code: 0, output: /^anna +password: / })
+    t.ok(await hasSecondFactor(), 'a new password leaves the second factor')
+    const lost = ['--organization', 'a', '--without-second-factor']
+    t.match(await reset(lost), { code: 0, output: /^anna +password: / })
+    t.notOk(await hasSecondFactor())
   })
 
   await t.test('what is missing or invalid is named in one line', async t => {

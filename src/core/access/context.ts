@@ -26,6 +26,10 @@ export interface Principal {
   /** The members of these teams, and the user. */
   colleague_ids: number[]
   session_id: number | null
+  /** Of a session: milliseconds since 1970 until which it may do what requires a step-up. */
+  stepped_up_until?: number
+  /** Whether the user of the session has to enroll a second factor before anything else. */
+  must_enroll?: boolean
   /** Of the organization, by its name in the IANA database. */
   time_zone: string
   /** The API token that the request was made with, and the requests per minute that it may make. */

@@ -2,6 +2,7 @@ import { hash, verify, type Options } from '@node-rs/argon2'
 import { availableParallelism } from 'node:os'
 import pLimit from 'p-limit'
 import { ruleBroken, unavailable } from '../errors.ts'
+import { cleanName } from '../names.ts'
 
 /** argon2id parameters: memory in KiB, passes. OWASP's minimum is 19456 and 2. */
 export interface PasswordCost {
@@ -16,6 +17,8 @@ export interface Passwords {
    * Takes as long for an unknown user (undefined) as for a wrong password. Errors: 503 as above.
    */
   verify: (password: string, hashed: string | undefined) => Promise<boolean>
+  /** Whether a correct password should be hashed anew: it was hashed as it was typed. */
+  isOutdated: (password: string, hashed: string) => Promise<boolean>
 }
 
 /** At 9 ms each, about a second of waiting on two cores. */
@@ -42,6 +45,10 @@ export function passwords({ memory, passes }: PasswordCost): Passwords {
         // one that was hashed as it was typed, before 0.2
         (plain !== password && (await matches(password, hashed)))
       return isCorrect && hashed !== undefined
+    },
+    isOutdated: async (password, hashed) => {
+      const plain = normalized(password)
+      return plain !== password && !(await matches(plain, hashed))
     }
   }
 }
@@ -66,11 +73,11 @@ export async function assertUncommon(password: string, field: string): Promise<v
     })
 }
 
-const comparable = (text: string) => text.normalize('NFKC').trim().toLowerCase()
+const comparable = (text: string) => cleanName(text.normalize('NFKC')).toLowerCase()
 
 /**
  * Whether a password is one of its owner's names, login or email address, or what precedes the `@`
- * in one; regardless of case and of surrounding space.
+ * in one; regardless of case, surrounding space and invisible characters.
  */
 export function isOwnName(password: string, names: readonly string[]): boolean {
   const guesses = names.flatMap(name => [name, name.replace(/@[^@]*$/, '')])

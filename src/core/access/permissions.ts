@@ -75,12 +75,23 @@ const actionOf = (permission: string) => permission.split(':')[1]!
 /** What a credential must be allowed to risk to use a permission. */
 export const riskOf = (permission: string): Risk => riskOfAction[actionOf(permission)] ?? 'read'
 
+/** Whether everyone who is logged in has a permission: for their own session. */
+export const isForSessions = (permission: string): boolean =>
+  permissions.get(permission)?.audience === 'session'
+
 /** Whether an API token can have a permission: it makes no tokens, users and roles. */
 export function isForTokens(permission: string): boolean {
   const audience = permissions.get(permission)?.audience
   if (audience === undefined || audience === 'session' || audience === 'personal') return false
   return audience !== 'administration' || riskOf(permission) === 'read'
 }
+
+/**
+ * Whether a session needs a step-up to use a permission: for changes of who may do what, which are
+ * those that no API token makes.
+ */
+export const needsStepUp = (permission: string): boolean =>
+  !isForSessions(permission) && !isForTokens(permission) && riskOf(permission) !== 'read'
 
 /** Errors: of the program, for a permission that nobody defined; it stops the start. */
 export function assertPermission(permission: string): void {

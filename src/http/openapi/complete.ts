@@ -69,6 +69,10 @@ function dropInternals(value: unknown): void {
   for (const part of Object.values(value)) dropInternals(part)
 }
 
+const stepUpNote =
+  'Requires a login or a step-up within the last ten minutes; otherwise, it is a 403, ' +
+  '`step_up_required`.'
+
 function completeOperation(method: string, operation: Operation): void {
   for (const response of Object.values(operation.responses))
     if (!('$ref' in response))
@@ -79,6 +83,7 @@ function completeOperation(method: string, operation: Operation): void {
   for (const status of problemsOf(method, operation))
     operation.responses[status] ??= reference('responses', String(status))
   delete operation['x-problems']
+  if (operation['x-step-up']) operation.description += ` ${stepUpNote}`
   operation.security ??= [] // public on purpose
 }
 

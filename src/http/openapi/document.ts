@@ -12,12 +12,14 @@ export interface Response {
   content?: Record<string, { schema: object }>
 }
 export interface Operation {
+  description?: string
   tags?: string[]
   security?: unknown[]
   requestBody?: unknown
   parameters?: (Parameter | Reference)[]
   responses: Record<string, Response | Reference>
   'x-problems'?: ProblemStatus[]
+  'x-step-up'?: true
 }
 export interface Reference {
   $ref: string

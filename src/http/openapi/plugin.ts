@@ -31,7 +31,8 @@ for people, and \`errors\` gives the location of each problem.
 **The examples** work in order, from top to bottom: each \`POST\` creates a record; the others
 refer to record 1 of its type, or to user 2, pipeline 2 and stage 7. Exceptions: \`login\`,
 \`token\` and \`change-password\` require your own password, and \`refresh\` your own refresh
-token; \`change-password\` and \`logout\` end the session, so authorize again afterward.`
+token; confirming a second factor requires a code of your app; \`change-password\` and
+\`logout\` end the session, so authorize again afterward.`
 
 const info = {
   title: 'SmartX CRM API',

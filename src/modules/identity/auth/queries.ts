@@ -4,6 +4,7 @@ import type { Grant, Risk } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { acrossOrganizations, organization, ours, rowsOf } from '../../../core/db/sql.ts'
+import { cleanName } from '../../../core/names.ts'
 import { teams } from '../../automation/teams/table.ts'
 import { apiTokens } from '../api-tokens/table.ts'
 import { organizations } from '../organizations/table.ts'
@@ -21,14 +22,14 @@ export interface Credentials {
 }
 
 /** Someone who may be logging in, with the slug of the organization. */
-export type Candidate = Credentials & { organization: string }
+export type Candidate = Credentials & { organization: string; has_second_factor: boolean }
 
 /** At most so many users of one name are told apart by their password. */
 const maxCandidates = 5
 
 /**
  * The active users of a username or email: in the organization of a slug, or the first few in all
- * of them.
+ * of them. A name from before names were cleaned is found as it is.
  */
 export const findCandidates = async (
   { database }: Services,
@@ -38,24 +39,38 @@ export const findCandidates = async (
   await rowsOf<Candidate>(
     database,
     database.point,
-    sql`select u.organization_id, u.id, u.password_hash, o.slug as organization
+    sql`select u.organization_id, u.id, u.password_hash, o.slug as organization,
+        u.second_factor_since is not null as has_second_factor
       from ${acrossOrganizations(users)} u join ${organizations} o on o.id = u.organization_id
-      where (lower(u.username) = lower(${username}) or email_key(u.email) = email_key(${username}))
+      where (lower(u.username) in (lower(${username}), lower(${cleanName(username)}))
+          or email_key(u.email) in (email_key(${username}), email_key(${cleanName(username)})))
         and u.deleted_at is null and u.status = 'active' and u.kind = 'person'
         and o.slug = coalesce(${slug}, o.slug)
       order by u.organization_id, u.id limit ${maxCandidates}`
   )
 
+/** Of the organization `o`: how long a session lasts without a refresh, and after its login. */
+const idleDays = sql`o.session_idle_days * interval '1 day'`
+const absoluteDays = sql`o.session_absolute_days * interval '1 day'`
+
+/**
+ * When a session ends unless it is refreshed: as was set at its last use, or sooner if the limits
+ * of the organization `o` have become shorter since.
+ */
+const end = sql`least(sessions.expires_at, sessions.last_used_at + ${idleDays},
+  sessions.created_at + ${absoluteDays})`
+
 /**
  * Adds a session with its first refresh token, and returns it with its user. The lock waits for a
  * password change or a deactivation that is being written, and makes a later one wait, so that
- * this session is among those it ends. The login is in the event log.
+ * this session is among those it ends. The login is in the event log. `replaced`: a session whose
+ * step-up it takes over.
  */
 export const insertSession = (
   { organization_id, id, password_hash }: Credentials,
   token_hash: string,
-  days: number,
-  { request_id, address, client }: Origin
+  { request_id, address, client }: Origin,
+  replaced: number | null
 ): SQL => sql`
   with owner as (
     select organization_id, id, username, role from ${acrossOrganizations(users)}
@@ -63,9 +78,10 @@ export const insertSession = (
       and status = 'active' and deleted_at is null
     for share
   ), session as (
-    insert into ${sessions} (organization_id, user_id, expires_at, address, client)
-    select organization_id, id, now() + ${days} * interval '1 day', ${address}, ${client}
-    from owner returning id
+    insert into ${sessions} (organization_id, user_id, expires_at, address, client, stepped_up_at)
+    select organization_id, owner.id, now() + ${idleDays}, ${address}, ${client},
+      coalesce((select stepped_up_at from ${sessions} where id = ${replaced}), now())
+    from owner join ${organizations} o on o.id = organization_id returning sessions.id
   ), token as (
     insert into ${refreshTokens} (hash, session_id) select ${token_hash}, id from session
   )
@@ -98,12 +114,18 @@ export async function recordFailures(
   )
 }
 
-/** Days after its login at which a session ends, however often it was refreshed. */
-const maxSessionDays = 90
+/** The condition that a session of the organization `o` has not ended; `sessions` is the alias. */
+const isOpen = sql`sessions.revoked_at is null and ${end} > now()`
 
-/** The condition that a session has not ended; `sessions` is the alias. */
-const isOpen = sql`sessions.revoked_at is null and sessions.expires_at > now()
-  and sessions.created_at > now() - ${maxSessionDays} * interval '1 day'`
+/** Notes a refresh of an open session. */
+export const extendSession = (id: number, { address, client }: Origin): SQL => sql`
+  update ${sessions} set expires_at = now() + ${idleDays}, last_used_at = now(),
+    address = ${address}, client = ${client}
+  from ${organizations} o where o.id = sessions.organization_id and sessions.id = ${id}`
+
+/** Notes that the user of a session has proven who they are. Returns the time. */
+export const stepUpSession = (id: number): SQL => sql`
+  update ${sessions} set stepped_up_at = now() where id = ${id} returning stepped_up_at`
 
 /** A user, and what determines what they may do. */
 export interface Identity {
@@ -142,6 +164,13 @@ const activeUsers = sql`(select * from ${acrossOrganizations(users)}
         as colleague_ids
   ) mine`
 
+/** The user of a session, and what the session allows. */
+export interface SessionIdentity extends Identity {
+  stepped_up_at: string
+  /** Whether the organization requires a second factor, and the user has none. */
+  must_enroll: boolean
+}
+
 /**
  * The user of a session, if neither the session has ended nor the user been disabled or deleted.
  */
@@ -149,11 +178,13 @@ export async function findSessionUser(
   { database }: Services,
   connection: Connection,
   session_id: number
-): Promise<Identity | undefined> {
-  const [user] = await rowsOf<Identity>(
+): Promise<SessionIdentity | undefined> {
+  const [user] = await rowsOf<SessionIdentity>(
     database,
     connection,
-    sql`select ${identity} from ${sessions} cross join ${activeUsers}
+    sql`select ${identity}, sessions.stepped_up_at,
+        o.second_factor = 'required' and u.second_factor_since is null as must_enroll
+      from ${sessions} cross join ${activeUsers}
       where u.organization_id = sessions.organization_id and u.id = sessions.user_id
         and sessions.id = ${session_id} and ${isOpen}`
   )
@@ -211,10 +242,9 @@ export async function findUser(
 
 /** The open sessions of a user, the last used first. At most a hundred. */
 export const openSessions = (user_id: number): SQL => sql`
-  select id, created_at, last_used_at, address, client,
-    least(expires_at, created_at + ${maxSessionDays} * interval '1 day') as expires_at
-  from ${ours(sessions)}
-  where user_id = ${user_id} and ${isOpen} order by last_used_at desc, id desc limit 100`
+  select sessions.id, sessions.created_at, last_used_at, address, client, ${end} as expires_at
+  from ${ours(sessions)} join ${organizations} o on o.id = organization_id
+  where user_id = ${user_id} and ${isOpen} order by last_used_at desc, sessions.id desc limit 100`
 
 /** Sessions of a user: one of them, or all but one; by default, all. */
 export interface WhichSessions {
@@ -227,7 +257,8 @@ export const endOpenSessions = (
   user_id: number,
   { only = null, except = null }: WhichSessions
 ): SQL => sql`
-  update ${sessions} set revoked_at = now()
-  where organization_id = ${organization} and user_id = ${user_id} and ${isOpen}
-    and id = coalesce(${only}::bigint, id) and id is distinct from ${except}::bigint
-  returning id`
+  update ${sessions} set revoked_at = now() from ${organizations} o
+  where o.id = ${organization} and organization_id = ${organization}
+    and user_id = ${user_id} and ${isOpen} and sessions.id = coalesce(${only}::bigint, sessions.id)
+    and sessions.id is distinct from ${except}::bigint
+  returning sessions.id`

@@ -19,6 +19,8 @@ import {
   Session,
   SessionList,
   SessionUser,
+  StepUp,
+  SteppedUp,
   Token,
   TokenRequest
 } from './schema.ts'
@@ -37,6 +39,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     Credentials,
     Session,
     RefreshRequest,
+    StepUp,
+    SteppedUp,
     TokenRequest,
     Token
   ])
@@ -45,6 +49,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   mountMe(app)
   mountLogin(app)
   await app.register(mountToken)
+  mountStepUp(app)
   mountSessions(app, tags)
 }
 
@@ -80,7 +85,8 @@ function mountLogin(app: FastifyInstance): void {
           'an account from one IP address, 100 to an account or 1000 from an address, further ' +
           'logins are refused for a while (429 with `Retry-After`). Where several organizations ' +
           'have a user of this name and password, the response is a 409 that lists them: send ' +
-          'one as `organization`.',
+          'one as `organization`. For a user with a second factor, a correct password without a ' +
+          'code is a 401, `second_factor_required`: send it again with `code`.',
         tags,
         ...problems(401, 409),
         body: Ref(Credentials),
@@ -104,7 +110,7 @@ function mountLogin(app: FastifyInstance): void {
           'Returns a new access token and a new refresh token. A refresh token that is reused ' +
           'within ten seconds, by a second tab or after a lost response, returns the same new ' +
           'refresh token. Reusing it later ends the session, because it may have been stolen. ' +
-          'A session ends 90 days after its login.',
+          'A session ends 90 days after its login, unless the organization has set another limit.',
         tags,
         ...problems(401),
         body: Ref(RefreshRequest),
@@ -114,6 +120,32 @@ function mountLogin(app: FastifyInstance): void {
     async request => {
       const { refresh_token } = request.body as typeof RefreshRequest.static
       return sessionOf(app, await authService.refresh(services, refresh_token, originOf(request)))
+    }
+  )
+}
+
+function mountStepUp(app: FastifyInstance): void {
+  app.post(
+    '/step-up',
+    {
+      config: { permission: 'me:write' },
+      schema: {
+        operationId: 'stepUp',
+        summary: 'Confirm who you are',
+        description:
+          'Allows the session to do what requires a recent login (`x-step-up`), for ten minutes. ' +
+          'Requires the password and, with a second factor, a code: without a correct one, it is ' +
+          'a 422, `second_factor_required` or `second_factor_invalid`. Failures count as failed ' +
+          'logins. Those who log in elsewhere do so again instead.',
+        tags,
+        ...problems(422),
+        body: Ref(StepUp),
+        response: response(200, 'Until when it counts.', Ref(SteppedUp))
+      }
+    },
+    async request => {
+      const proof = request.body as typeof StepUp.static
+      return await authService.stepUp(request.ctx, proof, originOf(request))
     }
   )
 }
@@ -130,7 +162,8 @@ async function mountToken(app: FastifyInstance): Promise<void> {
         summary: 'Log in with OAuth 2',
         description:
           'The password and refresh_token grants of RFC 6749, sent as a form. The Authorize ' +
-          'dialog on this page uses it.',
+          'dialog on this page uses it. It has no field for the `code` of a second factor: with ' +
+          'one, use `POST /api/auth/login`, and paste the token into the dialog.',
         tags,
         consumes: ['application/x-www-form-urlencoded'],
         body: Ref(TokenRequest),
@@ -154,7 +187,7 @@ async function mountToken(app: FastifyInstance): Promise<void> {
 
 async function grant(
   { services }: FastifyInstance,
-  { grant_type, username, password, refresh_token, organization }: typeof TokenRequest.static,
+  { grant_type, username, password, refresh_token, code, organization }: typeof TokenRequest.static,
   origin: Origin
 ): Promise<Login> {
   if (grant_type === 'refresh_token' && refresh_token !== undefined)
@@ -162,7 +195,7 @@ async function grant(
   if (grant_type === 'password' && username !== undefined && password !== undefined)
     return await authService.login(
       services,
-      { username, password, ...defined({ organization }) },
+      { username, password, ...defined({ code, organization }) },
       origin
     )
   const required = { password: { username, password }, refresh_token: { refresh_token } }

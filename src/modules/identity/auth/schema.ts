@@ -11,9 +11,9 @@ const refreshToken = Type.String({
   maxLength: 43,
   pattern: '^[A-Za-z0-9_-]{43}$',
   description:
-    'Refresh token. It can be used once, within 30 days, and using it returns a new one. It can ' +
-    'be reused for ten seconds, in case the response was lost. The example only shows its ' +
-    'format.',
+    'Refresh token. It can be used once, within the idle limit of the organization (30 days by ' +
+    'default), and using it returns a new one. It can be reused for ten seconds, in case the ' +
+    'response was lost. The example only shows its format.',
   example: 'take-the-one-your-last-login-or-refresh-gav'
 })
 export const exampleToken = 'take-the-one-of-the-mail-or-the-invitation-'
@@ -35,6 +35,14 @@ export const newPassword = (options: object = {}) =>
     example: 'a quiet harbor 47',
     ...options
   })
+/** A code of an app, or a recovery code. */
+export const secondFactorCode = () =>
+  Text(40, {
+    minLength: 1,
+    description:
+      'Code of the second factor: six digits from the app, or a recovery code. Each works once.',
+    example: '123456'
+  })
 const username = Text(120, {
   minLength: 1,
   description: 'Username or email address.',
@@ -53,10 +61,14 @@ const token = Text(2000, {
 })
 const expiresIn = Count({ description: 'Seconds until the access token expires.', example: 900 })
 
+/** A code of a second factor, where it is sent with a password. */
+const code = Type.Optional(secondFactorCode())
+
 export const Credentials = Type.Object(
   {
     username,
     password: secretText({ description: 'Password.', example: 'correct horse battery' }),
+    code,
     organization
   },
   {
@@ -155,6 +167,29 @@ export const RefreshRequest = Type.Object(
   }
 )
 
+export const StepUp = Type.Object(
+  {
+    password: secretText({ description: 'Password.', example: 'correct horse battery' }),
+    code
+  },
+  {
+    $id: 'StepUp',
+    additionalProperties: false,
+    description: 'Proof of who the user of a session is.',
+    example: { password: 'correct horse battery' }
+  }
+)
+
+export const SteppedUp = Type.Object(
+  {
+    valid_until: Instant({
+      description: 'Time until which the session may do what requires a step-up.',
+      example: '2026-11-27T09:10:00.000Z'
+    })
+  },
+  { $id: 'SteppedUp', additionalProperties: false, description: 'The validity of a step-up.' }
+)
+
 export const PasswordChange = Type.Object(
   {
     current_password: secretText({
@@ -186,6 +221,7 @@ export const TokenRequest = Type.Object(
       })
     ),
     refresh_token: Type.Optional(refreshToken),
+    code,
     organization
   },
   {

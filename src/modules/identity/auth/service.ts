@@ -13,27 +13,30 @@ import { hashOf, newToken } from '../../../core/access/tokens.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { begin, oursWithDeleted, rowsOf } from '../../../core/db/sql.ts'
+import { organizationRequired, ruleBroken, unauthenticated } from '../../../core/errors.ts'
+import { cleanName } from '../../../core/names.ts'
 import { recordAccess } from '../../../core/records/events.ts'
-import { organizationRequired, Problem, ruleBroken, unauthenticated } from '../../../core/errors.ts'
 import { parseToken } from '../api-tokens/secret.ts'
 import { organizationService } from '../organizations/service.ts'
 import { roleService } from '../roles/service.ts'
 import { userService } from '../users/service.ts'
 import { users } from '../users/table.ts'
 import {
+  extendSession,
   findCandidates,
   findSessionUser,
   findToken,
   findUser,
   insertSession,
   recordFailures,
-  type Candidate,
+  stepUpSession,
   type Credentials,
   type Identity
 } from './queries.ts'
-import type { Credentials as LoginRequest, Me } from './schema.ts'
+import type { Credentials as LoginRequest, Me, StepUp } from './schema.ts'
 import { refreshTokens, sessions } from './table.ts'
 import { countAttempt, removeExpired, settle } from './throttle.ts'
+import { requireCode, withPassword } from './verification.ts'
 
 /** A login: who, and its refresh token. The routes sign the access token. */
 export interface Login {
@@ -44,8 +47,8 @@ export interface Login {
 
 /** Lifetime of an access token, in seconds. */
 export const tokenLifetime = 15 * 60
-/** Days without a refresh after which a session ends. */
-const sessionDays = 30
+/** Milliseconds for which a login or a step-up allows what requires one. */
+const stepUpTime = 10 * 60_000
 /**
  * Seconds for which a refresh token can be used a second time: by a client whose response was
  * lost, or by two tabs.
@@ -61,29 +64,37 @@ const sessionEnded = () => unauthenticated('The session has ended. Log in again.
 export const authService = {
   /**
    * Logs in by username or email, in an organization or, without one, in the only one where this
-   * is the password. Errors: 401, the same for an unknown user and a wrong password; 409 when it is
-   * the password in several organizations; 429; 503.
+   * is the password. Errors: 401, the same for an unknown user and a wrong password, and, after the
+   * right one, without a correct code of the second factor; 409 when it is the password in several
+   * organizations; 429; 503.
    */
   async login(
     services: Services,
-    { username, password, organization }: Static<typeof LoginRequest>,
+    { username, password, code, organization }: Static<typeof LoginRequest>,
     origin: Origin
   ): Promise<Login> {
     const candidates = await findCandidates(services, username, organization ?? null)
     await removeExpired(services)
     const { address } = origin
-    const [user, ...others] = await withPassword(services, candidates, {
-      username,
+    const [match, ...others] = await withPassword(services, candidates, {
+      username: cleanName(username),
       password,
       address
     })
-    if (!user) {
+    if (!match) {
       await recordFailures(services, candidates, origin)
       throw wrongCredentials()
     }
     if (others.length > 0)
-      throw organizationRequired([user, ...others].map(({ organization }) => organization))
-    return await startSession(services, user, origin)
+      throw organizationRequired([match, ...others].map(({ user }) => user.organization))
+    const { user, attempt } = match
+    const { organization_id, id } = user
+    const ctx = Context.system(services, organization_id, id, origin)
+    if (user.has_second_factor) await requireCode(ctx, { user_id: id, attempt, code }, 401)
+    const password_hash = (await services.passwords.isOutdated(password, user.password_hash))
+      ? await userService.rehash(ctx, id, password, user.password_hash)
+      : user.password_hash
+    return await startSession(services, { organization_id, id, password_hash }, origin)
   },
 
   /**
@@ -116,7 +127,10 @@ export const authService = {
   /** Who a session belongs to; undefined when it has ended. */
   async principalOf(services: Services, session_id: number): Promise<Principal | undefined> {
     const user = await findSessionUser(services, services.database.point, session_id)
-    return user && principalFor(user, session_id)
+    if (!user) return undefined
+    const { must_enroll, stepped_up_at } = user
+    const stepped_up_until = Date.parse(stepped_up_at) + stepUpTime
+    return { ...principalFor(user, session_id), must_enroll, stepped_up_until }
   },
 
   /** A user without a session, for work in their name; undefined for one who is not active. */
@@ -175,9 +189,42 @@ export const authService = {
   },
 
   /**
+   * Has the user prove who they are, for what requires that. Returns until when it counts. Errors:
+   * 422 for a wrong password, or without a correct code of the second factor; 429.
+   */
+  async stepUp(
+    ctx: Context,
+    { password, code }: Static<typeof StepUp>,
+    { address }: Origin
+  ): Promise<{ valid_until: string }> {
+    const { services, principal } = ctx
+    const user_id = ctx.user_id!
+    const attempt = await countAttempt(services, user_id, address)
+    const [user] = await ctx.read<{ password_hash: string; has_second_factor: boolean }>(
+      sql`select password_hash, second_factor_since is not null as has_second_factor
+        from ${oursWithDeleted(users)} where id = ${user_id}`
+    )
+    if (!(await services.passwords.verify(password, user?.password_hash))) {
+      await settle(services, attempt, 'wrong')
+      await recordAccess(ctx, 'login.failed', { reason: 'step_up' })
+      throw ruleBroken('password', 'The password is incorrect.', { rule: 'password' })
+    }
+    if (user?.has_second_factor) await requireCode(ctx, { user_id, attempt, code }, 422)
+    else await settle(services, attempt, 'correct')
+    const session_id = principal.session_id!
+    const [session] = await ctx.write<{ stepped_up_at: string }>(
+      [`session/${session_id}`],
+      stepUpSession(session_id)
+    )
+    if (!session) throw sessionEnded()
+    const until = Date.parse(session.stepped_up_at) + stepUpTime
+    return { valid_until: new Date(until).toISOString() }
+  },
+
+  /**
    * Changes one's own password and ends all of one's sessions, since one of them may be stolen;
-   * returns a new one. Errors: 422 for a wrong current or an unacceptable new password, 429, 401
-   * when the password was changed concurrently.
+   * returns a new one, which is no step-up. Errors: 422 for a wrong current or an unacceptable new
+   * password, 429, 401 when the password was changed concurrently.
    */
   async changePassword(
     ctx: Context,
@@ -188,11 +235,18 @@ export const authService = {
     const { services, organization_id } = ctx
     const { id } = await authService.me(ctx)
     const attempt = await countAttempt(services, id, origin.address)
-    const [user] = await ctx.read<{ username: string; email: string; password_hash: string }>(
-      sql`select username, email, password_hash from ${oursWithDeleted(users)} where id = ${id}`
-    )
+    const [user] = await ctx.read<{
+      username: string
+      email: string
+      password_hash: string
+      has_second_factor: boolean
+    }>(sql`select username, email, password_hash,
+        second_factor_since is not null as has_second_factor
+      from ${oursWithDeleted(users)} where id = ${id}`)
     const isCorrect = await services.passwords.verify(current, user?.password_hash)
-    await settle(services, attempt, isCorrect)
+    // a password alone is no license to guess codes
+    const correct = user?.has_second_factor ? 'incomplete' : 'correct'
+    await settle(services, attempt, isCorrect ? correct : 'wrong')
     if (!isCorrect || !user)
       throw ruleBroken('current_password', 'The current password is incorrect.', {
         rule: 'current_password'
@@ -201,7 +255,8 @@ export const authService = {
     assertNotOwnName(next, [user.username, user.email], 'new_password')
     const password_hash = await userService.changePassword(ctx, id, next, user.password_hash)
     if (password_hash === undefined) throw sessionEnded()
-    return await startSession(services, { organization_id, id, password_hash }, origin)
+    const credentials = { organization_id, id, password_hash }
+    return await startSession(services, credentials, origin, ctx.principal.session_id)
   }
 }
 
@@ -237,47 +292,22 @@ const principalFor = (
 })
 
 /**
- * Those of the candidates whose password this is. One password is verified even if there is nobody,
- * so that the time does not tell. Errors: 429 when attempts were refused and no other one is
- * correct.
- */
-async function withPassword(
-  services: Services,
-  candidates: Candidate[],
-  { username, password, address }: { username: string; password: string; address: string }
-): Promise<Candidate[]> {
-  const matching: Candidate[] = []
-  const refusals: Problem[] = []
-  for (const candidate of candidates.length > 0 ? candidates : [undefined]) {
-    try {
-      const attempt = await countAttempt(services, candidate?.id ?? username, address)
-      const isCorrect = await services.passwords.verify(password, candidate?.password_hash)
-      await settle(services, attempt, isCorrect)
-      if (candidate && isCorrect) matching.push(candidate)
-    } catch (error) {
-      if (!(error instanceof Problem) || error.status !== 429) throw error
-      refusals.push(error)
-    }
-  }
-  if (matching.length === 0 && refusals.length > 0) throw refusals[0]!
-  return matching
-}
-
-/**
- * Starts a session of a user whose credentials were verified. Errors: 401 when the password or the
- * status has changed meanwhile.
+ * Starts a session of a user whose credentials were verified. `replaced`: the session whose step-up
+ * it takes over; by default, it begins with one. Errors: 401 when the password or the status has
+ * changed meanwhile.
  */
 export async function startSession(
   services: Services,
   user: Credentials,
-  origin: Origin
+  origin: Origin,
+  replaced: number | null = null
 ): Promise<Login> {
   const refresh_token = newToken()
   const { database } = services
   const [started] = await rowsOf<{ session_id: number; username: string; role: string }>(
     database,
     database.pool,
-    insertSession(user, hashOf(refresh_token), sessionDays, origin)
+    insertSession(user, hashOf(refresh_token), origin, replaced)
   )
   if (!started) throw wrongCredentials()
   const { session_id, username, role } = started
@@ -314,9 +344,7 @@ async function rotate(
   }
   await run(sql`insert into ${refreshTokens} (hash, session_id) values (${next}, ${session_id})
     on conflict do nothing`)
-  await run(sql`update ${sessions} set expires_at = now() + ${sessionDays} * interval '1 day',
-    last_used_at = now(), address = ${origin.address}, client = ${origin.client}
-    where id = ${session_id}`)
+  await run(extendSession(session_id, origin))
   return { session_id, user, revoked: undefined }
 }
 

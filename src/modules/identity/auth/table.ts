@@ -24,7 +24,9 @@ export const sessions = pgTable(
     /** Of the login or the last refresh: when, from where, and by what program. */
     last_used_at: instant().notNull().defaultNow(),
     address: varchar({ length: maxAddress }),
-    client: varchar({ length: 200 })
+    client: varchar({ length: 200 }),
+    /** When the user last proved who they are: at the login, or by a step-up. */
+    stepped_up_at: instant().notNull().defaultNow()
   },
   t => [
     foreignKey({

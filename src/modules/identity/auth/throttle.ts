@@ -126,25 +126,37 @@ export const tooManyResetsOf = async (services: Services, user_id: number): Prom
   (await count(services, 'reset', counterOf(user_id))) !== undefined
 
 /**
- * Ends an attempt whose password was verified. A correct one clears the failures of the pair and
- * the account, and makes the pair known. The address gets back the attempt, but is not cleared: one
- * known password is no license to guess others. Errors: 429 for an attempt over a limit, unless a
- * known pair has the correct password.
+ * How an attempt ended. Incomplete: what was sent is correct, but proves too little to clear
+ * failures, such as a password without the code of the second factor.
+ */
+export type Outcome = 'wrong' | 'incomplete' | 'correct'
+
+/** Errors: 429 for an attempt over a limit, unless a known pair has the correct password. */
+export function assertAdmitted({ refusal, isKnown }: Attempt, isCorrect: boolean): void {
+  if (refusal && !(isKnown && isCorrect)) throw refusal
+}
+
+/**
+ * Ends an attempt that was verified. A correct one clears the failures of the pair and the account,
+ * and makes the pair known. The address gets back the attempt, but is not cleared: one known
+ * password is no license to guess others. Errors: 429, see `assertAdmitted`.
  */
 export async function settle(
   services: Services,
-  { who, network, isKnown, isAddressFull, refusal }: Attempt,
-  isCorrect: boolean
+  attempt: Attempt,
+  outcome: Outcome
 ): Promise<void> {
-  if (refusal && !(isKnown && isCorrect)) throw refusal
-  if (!isCorrect) return
-  const pair = pairOf(who, network)
+  assertAdmitted(attempt, outcome !== 'wrong')
+  if (outcome === 'wrong') return
+  const { who, network, isAddressFull } = attempt
   if (!isAddressFull)
     await rows(
       services,
       sql`update ${loginAttempts} set attempts = greatest(attempts - 1, 0)
         where kind = 'address' and subject = left(lower(${network}), 120)`
     )
+  if (outcome === 'incomplete') return
+  const pair = pairOf(who, network)
   await rows(
     services,
     sql`delete from ${loginAttempts}

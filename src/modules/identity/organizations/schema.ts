@@ -10,7 +10,10 @@ import {
   Text
 } from '../../../core/http/schema.ts'
 import { maxTimeZone } from '../../../core/db/columns.ts'
-import { maxSlug, weekdays } from './table.ts'
+import { maxSessionDays, maxSlug, secondFactorPolicies, weekdays } from './table.ts'
+
+const days = (description: string, example: number) =>
+  Type.Integer({ format: 'int32', minimum: 1, maximum: maxSessionDays, description, example })
 
 /** The name of an organization in logins. */
 export const slug = (options: object) =>
@@ -43,7 +46,19 @@ export const settings = {
     description: 'Currency of all amounts, as in ISO 4217.',
     example: 'EUR'
   }),
-  week_starts_on: OneOf(weekdays, { description: 'First day of the week.', example: 'monday' })
+  week_starts_on: OneOf(weekdays, { description: 'First day of the week.', example: 'monday' }),
+  session_idle_days: days(
+    'Days without a refresh after which a session ends; at most `session_absolute_days`.',
+    30
+  ),
+  session_absolute_days: days('Days after its login at which a session ends in any case.', 90),
+  second_factor: OneOf(secondFactorPolicies, {
+    description:
+      'Second factor of users who log in with a password. While it is required, the sessions of ' +
+      'users without one are only accepted below `/api/auth`, to enroll one. API tokens are not ' +
+      'affected.',
+    example: 'optional'
+  })
 }
 const identity = {
   id: Id({ description: 'Organization ID.', example: 1 }),

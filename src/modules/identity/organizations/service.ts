@@ -44,7 +44,8 @@ export const organizationService = {
 
   /**
    * Changes the settings of the organization, which count from the next request on. Errors: 412,
-   * 422 for a time zone, locale or currency that does not exist.
+   * 422 for a time zone, locale or currency that does not exist, and for an idle limit of sessions
+   * above the absolute one.
    */
   async update(
     ctx: Context,
@@ -57,23 +58,25 @@ export const organizationService = {
         sql`select * from ${organizations} where id = ${organization} for no key update`
       )
       if (versions && !versions.includes(before!.version)) throw stale(before!.version)
-      const { name, time_zone, locale, currency, week_starts_on } = {
-        ...before!,
-        ...defined(changes)
-      }
-      const [after] = await ctx.write<Organization>(
+      const after = { ...before!, ...defined(changes) }
+      assertSessionDays(after)
+      const { name, time_zone, locale, currency, week_starts_on } = after
+      const { session_idle_days, session_absolute_days, second_factor } = after
+      const [changed] = await ctx.write<Organization>(
         [],
         sql`update ${organizations} set name = ${name}, time_zone = ${time_zone},
             locale = ${locale}, currency = ${currency}, week_starts_on = ${week_starts_on},
+            session_idle_days = ${session_idle_days},
+            session_absolute_days = ${session_absolute_days}, second_factor = ${second_factor},
             version = version + 1, updated_at = now()
           where id = ${organization} returning *`
       )
       await ctx.forgetAccess()
       const names = Object.keys(changes)
-      const details = { before: pick(before!, names), after: pick(after!, names) }
+      const details = { before: pick(before!, names), after: pick(changed!, names) }
       const subject = { type: 'organization', id: ctx.organization_id }
       await recordAccess(ctx, 'organization.updated', details, subject)
-      return after!
+      return changed!
     })
   },
 
@@ -159,6 +162,16 @@ async function assertExist(
   if (currency !== undefined && !Intl.supportedValuesOf('currency').includes(currency))
     refuse('currency', 'There is no such currency.')
   await assertTimeZone(ctx, time_zone)
+}
+
+/** Errors: 422 for an idle limit above the absolute one. */
+function assertSessionDays({ session_idle_days, session_absolute_days }: Organization): void {
+  if (session_idle_days > session_absolute_days)
+    throw ruleBroken(
+      'session_idle_days',
+      '`session_idle_days` must not be above `session_absolute_days`.',
+      { rule: 'session_days' }
+    )
 }
 
 function isLocale(text: string): boolean {

@@ -68,6 +68,7 @@ export interface Resetting extends Owner {
   username: string
   email: string
   password_hash: string
+  has_second_factor: boolean
 }
 
 export async function findByToken(
@@ -77,7 +78,8 @@ export async function findByToken(
   const [found] = await rowsOf<Resetting>(
     database,
     database.point,
-    sql`select u.organization_id, u.id, u.username, u.email, u.password_hash
+    sql`select u.organization_id, u.id, u.username, u.email, u.password_hash,
+        u.second_factor_since is not null as has_second_factor
       from ${acrossOrganizations(passwordResets)} r
       join ${acrossOrganizations(users)} u
         on u.organization_id = r.organization_id and u.id = r.user_id

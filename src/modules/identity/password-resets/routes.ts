@@ -48,7 +48,8 @@ const routes: FastifyPluginAsync = async app => {
         summary: 'Reset a password',
         description:
           'Sets a new password by the token of a mail, which works once. All sessions of the ' +
-          'user end, and the limits of failed logins are lifted. Log in with the new password. ' +
+          'user end, and the limits of failed logins are lifted, unless the user has a second ' +
+          'factor, which stays. Log in with the new password. ' +
           'A token that is unknown, expired or was used is a 422 at `/token`, as is one that ' +
           'was mailed before the last change of the password.',
         tags,

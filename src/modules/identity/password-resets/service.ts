@@ -62,9 +62,9 @@ It works once, within an hour. If it was not you, do nothing: your password stay
   },
 
   /**
-   * Sets the password of the user to whom a token was mailed, ends all sessions and clears the
-   * failed logins. A token works once. Errors: 422 for a token that does not work, and for an
-   * unacceptable password; 503.
+   * Sets the password of the user to whom a token was mailed, ends all sessions and, without a
+   * second factor, which stays, clears the failed logins. A token works once. Errors: 422 for a
+   * token that does not work, and for an unacceptable password; 503.
    */
   async confirm(
     services: Services,
@@ -80,7 +80,8 @@ It works once, within an hour. If it was not you, do nothing: your password stay
     // of concurrent ones, the first changes the hash that all of them have read
     const changed = await userService.changePassword(ctx, id, password, password_hash)
     if (changed === undefined) throw unusableToken()
-    await clearUserFailures(services, id)
+    // a mailbox is no license to guess codes
+    if (!user.has_second_factor) await clearUserFailures(services, id)
   }
 }
 

@@ -4,6 +4,7 @@ import {
   Creation,
   Email,
   Id,
+  Instant,
   Name,
   Nullable,
   OneOf,
@@ -20,7 +21,7 @@ export const fields = {
   username: Name(80, {
     description:
       'Login name, unique in the organization regardless of case. If it contains an `@`, it must ' +
-      'equal the email address.',
+      'equal the email address. Surrounding space and invisible characters are removed.',
     example: 'maria'
   }),
   email: Email({
@@ -77,7 +78,16 @@ const password = Text(128, {
 export const User = RecordOf(
   'User',
   'A person who can log in, or a service account.',
-  { ...fields, kind },
+  {
+    ...fields,
+    kind,
+    second_factor_since: Nullable(
+      Instant({
+        description: 'Time since which logins require a second factor; null if they do not.',
+        example: null
+      })
+    )
+  },
   2
 )
 export const NewUser = Creation(

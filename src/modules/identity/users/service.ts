@@ -2,9 +2,11 @@ import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import { newToken } from '../../../core/access/tokens.ts'
+import { defined } from '../../../core/defined.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
 import { conflict, ruleBroken } from '../../../core/errors.ts'
+import { cleanName } from '../../../core/names.ts'
 import { equal, type Filter } from '../../../core/records/filter.ts'
 import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
@@ -48,7 +50,8 @@ export const userService = {
   },
 
   /** Creates a user whose password is the operator's choice. Errors: 409, 422, 403. */
-  async createUnchecked(ctx: Context, { password, ...user }: Static<typeof NewUser>) {
+  async createUnchecked(ctx: Context, { password, ...input }: Static<typeof NewUser>) {
+    const user = withCleanName(input)
     const { role, role_ids } = user
     await assertTimeZone(ctx, user.time_zone)
     const given = role === undefined && role_ids === undefined ? { role: defaultRole } : user
@@ -84,7 +87,7 @@ export const userService = {
         assertMayActAs(ctx, id, await roleService.accessOf(ctx, before.role_ids))
       }
       const roles = await rolesFor(ctx, changes, before)
-      const { role: _, role_ids: __, ...others } = changes
+      const { role: _, role_ids: __, ...others } = withCleanName(changes)
       const user = await records.update(ctx, id, { ...others, ...roles, ...secret }, versions)
       if (password !== undefined)
         assertNotOwnName(password, [user.username, user.email], 'password')
@@ -113,6 +116,26 @@ export const userService = {
       if (!user) return undefined
       await records.update(ctx, id, { password_hash })
       await endAccess(ctx, id)
+      return password_hash
+    })
+  },
+
+  /** Notes since when a user has a second factor, or that there is none. */
+  async noteSecondFactor(ctx: Context, id: number, since: string | null): Promise<void> {
+    await records.update(ctx, id, { second_factor_since: since })
+  },
+
+  /**
+   * Hashes the password of a user anew, without any effect but that. Returns the new hash; `known`
+   * if the user has another password by then.
+   */
+  async rehash(ctx: Context, id: number, password: string, known: string): Promise<string> {
+    const password_hash = await ctx.services.passwords.hash(password)
+    return await ctx.transaction(async ctx => {
+      const user = await ctx.one(sql`select from ${ours(users)}
+        where id = ${id} and password_hash = ${known} for no key update`)
+      if (!user) return known
+      await records.update(ctx, id, { password_hash })
       return password_hash
     })
   },
@@ -169,6 +192,19 @@ export const userService = {
     const active = new Set(found.filter(({ status }) => status === 'active').map(({ id }) => id))
     return ids.filter(id => active.has(id))
   }
+}
+
+/**
+ * Names as they are stored: in one form, without characters that nobody sees. So is the email
+ * address, which may be the name. Errors: 422 for a name of which nothing is left.
+ */
+function withCleanName<T extends { username?: string; email?: string }>(user: T): T {
+  const username = user.username === undefined ? undefined : cleanName(user.username)
+  if (username === '')
+    throw ruleBroken('username', 'The username has no visible characters.', {
+      rule: 'visible_text'
+    })
+  return { ...user, ...defined({ username, email: user.email?.normalize('NFC') }) }
 }
 
 /** Deletes the API tokens of a user, for good. */

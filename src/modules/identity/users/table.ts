@@ -1,6 +1,7 @@
 import {
   idList,
   idListIndex,
+  instant,
   listIndexes,
   maxTimeZone,
   record,
@@ -47,6 +48,8 @@ export const users = pgTable(
     role_ids: idList(),
     kind: varchar({ length: 10, enum: kinds }).notNull().default('person'),
     status: varchar({ length: 20, enum: statuses }).notNull().default('active'),
+    /** Since when the user has a second factor; the rest of it is in `second_factors`. */
+    second_factor_since: instant(),
     search_text: searchText(searchable)
   },
   t => [
