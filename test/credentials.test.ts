@@ -63,8 +63,27 @@ async function planted() {
   return { ...one, ids: await plant(one.call, ours) }
 }
 
-t.test('the document has all kinds of operations', async t => {
-  t.ok(operations.length > 150, `${operations.length} operations`)
+/** What needs no token: whoever adds to it says why that is safe. */
+const publicPaths = [
+  '/api/auth/invitations/accept',
+  '/api/auth/login',
+  '/api/auth/password-resets',
+  '/api/auth/password-resets/confirm',
+  '/api/auth/refresh',
+  '/api/auth/token',
+  '/api/organizations', // unless it is opened, it is refused
+  '/api/problems',
+  '/api/problems/{code}',
+  '/healthz',
+  '/readyz'
+]
+
+t.test('only these operations are public', async t => {
+  const found = Object.entries(documentOf(app).paths).flatMap(([path, methods]) =>
+    Object.values(methods).some(({ security }) => !security?.length) ? [path] : []
+  )
+  t.same(found.toSorted(), publicPaths)
+  t.ok(operations.length > 150, `${operations.length} others`)
   t.ok(operations.every(({ permission }) => permission !== undefined))
 })
 

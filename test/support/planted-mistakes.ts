@@ -12,6 +12,7 @@ export interface Mistake {
 }
 
 const reach = { test: 'modules/identity/reach.test.ts' }
+const roles = (only: string) => ({ test: 'modules/identity/roles.test.ts', only })
 const fields = (only: string) => ({ test: 'modules/identity/field-rights.test.ts', only })
 const reading = { test: 'core/db/tenants.test.ts', only: 'reading looks at' }
 const writing = { test: 'core/db/tenants.test.ts', only: 'writing looks at' }
@@ -27,8 +28,8 @@ export const mistakes: Mistake[] = [
   {
     what: 'a record is read by its ID alone',
     file: 'core/records/statements.ts',
-    from: "const byId = sql`organization_id = ${organization} and id = ${placeholder('id')}::bigint`",
-    to: "const byId = sql`id = ${placeholder('id')}::bigint`",
+    from: 'const byId = sql`organization_id = ${organization} and id',
+    to: 'const byId = sql`id',
     ...reading
   },
   {
@@ -47,9 +48,9 @@ export const mistakes: Mistake[] = [
   },
   {
     what: 'SQL of a module reads a bare table',
-    file: 'modules/crm/activities/since.ts',
-    from: 'ours(activities)',
-    to: 'activities',
+    file: 'modules/crm/activities/queries.ts',
+    from: 'join ${ours(activities)} on',
+    to: 'join ${activities} on',
     test: 'architecture.test.ts',
     only: 'without its organization'
   },
@@ -58,14 +59,14 @@ export const mistakes: Mistake[] = [
     file: 'core/records/list.ts',
     from: "reached(few ? 'few' : 'read', getTableName(table)),",
     to: '',
-    ...reach
+    ...roles('a manager reaches')
   },
   {
     what: 'a record is read without the reach',
     file: 'core/records/statements.ts',
     from: 'const one = sql`where ${byId} and ${mayRead}`',
     to: 'const one = sql`where ${byId}`',
-    ...reach
+    ...roles('a manager reaches')
   },
   {
     what: 'an include forgets the reach',
@@ -77,8 +78,8 @@ export const mistakes: Mistake[] = [
   {
     what: 'reports, and filters by related records, forget the reach',
     file: 'core/db/sql.ts',
-    from: "return inOrganization(table, alias, shownColumns(name), ...conditions, reached('read', name))",
-    to: 'return inOrganization(table, alias, shownColumns(name), ...conditions)',
+    from: "shownColumns(name), ...conditions, reached('read', name))",
+    to: 'shownColumns(name), ...conditions)',
     ...reach
   },
   {
@@ -93,7 +94,7 @@ export const mistakes: Mistake[] = [
     file: 'core/access/context.ts',
     from: "Reached.by(this.principal.access, 'export')",
     to: 'Reached.by(this.principal.access)',
-    ...reach
+    ...roles('an export has')
   },
   {
     what: 'SQL of a module has the rights of the system',
@@ -127,10 +128,10 @@ export const mistakes: Mistake[] = [
   {
     what: 'a route forgets its permission',
     file: 'modules/crm/timeline/routes.ts',
-    from: 'config: { permission',
-    to: 'config: { public: true, forgotten',
+    from: 'config: { permission: `${path}:read` },',
+    to: 'config: { public: true },',
     test: 'credentials.test.ts',
-    only: 'all kinds of operations'
+    only: 'are public'
   },
   {
     what: 'permissions are not asked for',
@@ -162,7 +163,7 @@ export const mistakes: Mistake[] = [
     from: 'return `${ctx.organization_id}/${this.name}/${id}`',
     to: 'return `${this.name}/${id}`',
     test: 'core/db/tenants.test.ts',
-    only: 'cache'
+    only: 'the cache'
   },
   {
     what: 'the audit log shows values to those who may not read the records',
@@ -176,7 +177,7 @@ export const mistakes: Mistake[] = [
     what: 'a job has the rights of the system',
     file: 'jobs/runner.ts',
     from: 'job.permission === undefined ? system : await asAuthor(system, job.permission)',
-    to: 'job.permission === undefined ? system : ((await asAuthor(system, job.permission)) && system)',
-    test: 'modules/identity/reach.test.ts'
+    to: 'system',
+    test: 'jobs/authors.test.ts'
   }
 ]

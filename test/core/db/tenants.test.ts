@@ -54,6 +54,14 @@ t.test('reading looks at nothing of another organization, even one with the same
   }
 })
 
+t.test('the cache keeps records with the same IDs apart', async t => {
+  for (const [path, id] of Object.entries(ids))
+    for (const { call } of [first, first, second]) {
+      const { body } = await call(`GET /api/${path}/${id}`)
+      t.notOk(holds(body, call === first.call ? theirs : ours), path)
+    }
+})
+
 t.test('writing looks at nothing of another organization', async t => {
   const third = await organization(app)
   const app3 = await confined(third.id)

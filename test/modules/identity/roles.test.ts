@@ -65,6 +65,24 @@ t.test('a role starts from another one, and counts from the next request on', as
   t.equal((await call(`DELETE /api/roles/${assistant}`)).statusCode, 204)
 })
 
+t.test('an export has the reach of exporting, a list that of reading', async t => {
+  const { call, user } = await organization(app)
+  const grants = [
+    { resource: 'accounts', actions: ['read', 'create'], reach: 'all' },
+    { resource: 'accounts', actions: ['export'], reach: 'own' }
+  ]
+  await call('POST /api/roles', { name: 'Reader', grants })
+  const reader = await user('Reader')
+  await call('POST /api/accounts', { name: 'Theirs' })
+  await reader.call('POST /api/accounts', { name: 'Mine' })
+  t.equal((await reader.call('GET /api/accounts?count=exact')).json().total, 2)
+  for (const query of ['', '&limit=10']) {
+    const request = `GET /api/accounts?fields=name${query}`
+    const csv = await reader.call(request, undefined, { accept: 'text/csv' })
+    t.equal(csv.body, 'name\r\nMine\r\n')
+  }
+})
+
 t.test('roles are given by name or by ID, and a form can be sent back', async t => {
   const { call, user } = await organization(app)
   const roles = (await call('GET /api/roles?sort=id')).json().data
