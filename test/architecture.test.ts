@@ -14,6 +14,7 @@ import {
   importsOf,
   sourceOf,
   statementsIn,
+  templatesIn,
   wordsInStrings
 } from './support/sources.ts'
 
@@ -33,8 +34,7 @@ const filesOf = (folder: string) => readdirSync(`src/modules/${folder}`)
 const inModules = files.filter(file => file.startsWith('modules/'))
 const domainOf = (file: string) => /^modules\/(\w+)\//.exec(file)?.[1]
 /** The text of the SQL in a file: template literals only, or prose would count. */
-const templatesOf = (file: string) =>
-  [...sourceOf(file).matchAll(/sql(?:<[^>]*>)?`(?:[^`\\]|\\.|\$\{[^}]*\})*`/g)].map(([sql]) => sql)
+const templatesOf = (file: string) => templatesIn(sourceOf(file), 'sql')
 
 t.test('core imports nothing but core', async t => {
   for (const file of files.filter(file => file.startsWith('core/')))

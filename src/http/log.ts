@@ -5,7 +5,7 @@ import {
   type FastifyRequest
 } from 'fastify'
 import type { PrettyOptions } from 'pino-pretty'
-import { pathOf } from './problems.ts'
+import { shownPathOf } from './problems.ts'
 
 /** A logger that is its own child: one for each request costs more than logging its ID. */
 export function withoutChildren(logger: FastifyBaseLogger): FastifyBaseLogger {
@@ -57,7 +57,7 @@ export class RequestLog extends LogController {
       {
         request_id: request.id,
         method: request.method,
-        path: pathOf(request),
+        path: shownPathOf(request),
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime * 10) / 10,
         ip: request.ip,

@@ -64,7 +64,7 @@ export function sendProblem(
     .headers(problem.extra.headers ?? {})
     .header('cache-control', 'no-store')
     .type('application/problem+json; charset=utf-8')
-    .send(JSON.stringify(problem.body(pathOf(request), request.id)))
+    .send(JSON.stringify(problem.body(shownPathOf(request), request.id)))
 }
 
 /** What is wrong with JSON, and where; Fastify's own parser only says so of forbidden keys. */
@@ -86,7 +86,17 @@ function explainWeakTag(problem: Problem, { headers }: FastifyRequest): Problem 
   return new Problem(problem.status, problem.code, detail, problem.extra)
 }
 
-export const pathOf = ({ url }: FastifyRequest) => url.split('?', 1)[0]!.slice(0, 2000)
+const pathOf = ({ url }: FastifyRequest) => url.split('?', 1)[0]!.slice(0, 2000)
+
+/** Segments of paths as ours are: words, IDs and names of files. */
+const harmless = /^[a-z0-9._-]{0,40}$/
+
+/** The path of a request, without what may be a token or a password in it. */
+export const shownPathOf = (request: FastifyRequest): string =>
+  pathOf(request)
+    .split('/')
+    .map(segment => (harmless.test(segment) ? segment : '…'))
+    .join('/')
 
 /** Refuses invalid UTF-8, which would otherwise be stored as question marks. */
 const utf8 = new TextDecoder('utf-8', { fatal: true })

@@ -59,7 +59,7 @@ export const mistakes: Mistake[] = [
     file: 'core/records/list.ts',
     from: "reached(few ? 'few' : 'read', getTableName(table)),",
     to: '',
-    ...roles('a manager reaches')
+    ...reach
   },
   {
     what: 'a record is read without the reach',

@@ -1,4 +1,4 @@
-import { parse } from 'acorn'
+import { parse, type Node } from 'acorn'
 import { full } from 'acorn-walk'
 import { readdirSync, readFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
@@ -29,6 +29,18 @@ export function statementsIn(source: string): number {
     if (/(Statement|Declaration)$/.test(type) && type !== 'BlockStatement') count++
   })
   return count
+}
+
+/** The template literals with this tag in TypeScript source, as they are written. */
+export function templatesIn(source: string, tag: string): string[] {
+  const plain = stripTypeScriptTypes(source)
+  const templates: string[] = []
+  full(treeOf(source), node => {
+    if (node.type !== 'TaggedTemplateExpression') return
+    const { tag: used, quasi } = node as unknown as { tag: { name?: string }; quasi: Node }
+    if (used.name === tag) templates.push(plain.slice(quasi.start, quasi.end))
+  })
+  return templates
 }
 
 /** The number of lines of each function in TypeScript source. */

@@ -250,5 +250,9 @@ export function faultOf(failure: Failure, part: string): Fault {
   }
 }
 
+/** No name of ours is as long: it may be a token in the wrong place, which is not repeated. */
+const longestName = 40
+const shortened = (name: string) => (name.length > longestName ? `${name.slice(0, 12)}…` : name)
+
 /** A property name as a part of a JSON pointer (RFC 6901). */
-const escapePointer = (name: string) => name.replaceAll('~', '~0').replaceAll('/', '~1')
+const escapePointer = (name: string) => shortened(name).replaceAll('~', '~0').replaceAll('/', '~1')

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import type { Services } from '../../../core/access/context.ts'
 import { networkOf } from '../../../core/access/networks.ts'
 import { sql } from '../../../core/db/drizzle.ts'
@@ -37,12 +38,16 @@ const rows = async <Row>({ database }: Services, query: Queryable) =>
   await rowsOf<Row>(database, database.pool, query)
 
 /**
- * An account has one counter, however it is spelled; the prefixes keep a name from being an ID,
- * and a long name leaves room for an address.
+ * An account has one counter, however it is spelled; the prefixes keep a name from being an ID. Of
+ * a name that nobody has only a hash is kept: people type their password there.
  */
-const counterOf = (who: number | string) =>
-  typeof who === 'number' ? `user:${who}` : `name:${who}`.slice(0, 75)
-const pairOf = (who: number | string, address: string) => `${counterOf(who)} ${address}`
+function counterOf({ keyFor }: Services, who: number | string): string {
+  if (typeof who === 'number') return `user:${who}`
+  const hash = createHmac('sha256', keyFor('login attempts')).update(who.toLowerCase())
+  return `name:${hash.digest('hex')}`
+}
+const pairOf = (services: Services, who: number | string, address: string) =>
+  `${counterOf(services, who)} ${address}`
 
 /** An attempt that was counted and not refused yet; see `settle`. */
 export interface Attempt {
@@ -68,7 +73,7 @@ export async function countAttempt(
   address: string
 ): Promise<Attempt> {
   const network = networkOf(address)
-  const pair = pairOf(who, network)
+  const pair = pairOf(services, who, network)
   const known = await rows(
     services,
     sql`select 1 from ${loginAttempts}
@@ -79,7 +84,7 @@ export async function countAttempt(
   if (addressFull && !isKnown) throw addressFull
   const pairFull = await count(services, 'pair', pair)
   if (pairFull) throw addressFull ?? pairFull
-  const refusal = addressFull ?? (await count(services, 'account', counterOf(who)))
+  const refusal = addressFull ?? (await count(services, 'account', counterOf(services, who)))
   return { who, network, isKnown, isAddressFull: addressFull !== undefined, refusal }
 }
 
@@ -123,7 +128,7 @@ export const tooManySignupsFrom = async (
 
 /** Counts a mail for a password reset to a user. Returns whether there were too many. */
 export const tooManyResetsOf = async (services: Services, user_id: number): Promise<boolean> =>
-  (await count(services, 'reset', counterOf(user_id))) !== undefined
+  (await count(services, 'reset', counterOf(services, user_id))) !== undefined
 
 /**
  * How an attempt ended. Incomplete: what was sent is correct, but proves too little to clear
@@ -156,11 +161,11 @@ export async function settle(
         where kind = 'address' and subject = left(lower(${network}), 120)`
     )
   if (outcome === 'incomplete') return
-  const pair = pairOf(who, network)
+  const pair = pairOf(services, who, network)
   await rows(
     services,
     sql`delete from ${loginAttempts}
-      where (kind, subject) in (('pair', ${pair}), ('username', ${counterOf(who)}))`
+      where (kind, subject) in (('pair', ${pair}), ('username', ${counterOf(services, who)}))`
   )
   await rows(
     services,
@@ -172,10 +177,11 @@ export async function settle(
 
 /** Clears the failures of an account, from all addresses. */
 export async function clearUserFailures(services: Services, user_id: number): Promise<void> {
+  const counter = counterOf(services, user_id)
   await rows(
     services,
     sql`delete from ${loginAttempts} where kind in ('username', 'pair')
-      and (subject = ${counterOf(user_id)} or starts_with(subject, ${pairOf(user_id, '')}))`
+      and (subject = ${counter} or starts_with(subject, ${pairOf(services, user_id, '')}))`
   )
 }
 
