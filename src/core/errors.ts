@@ -89,6 +89,9 @@ export const vocabulary = {
   impossible_move:
     'The record cannot make this transition from its current state; `allowed` lists the ones ' +
     'that it can make.',
+  sign_in_enforced:
+    'The organization requires a sign-in by its identity provider; the password was correct. See ' +
+    '`GET /api/auth/sign-in/{organization}`.',
   organization_required:
     'The login is that of a user in several organizations; `organizations` lists them. Send one ' +
     'as `organization`.',
@@ -150,6 +153,13 @@ export const unauthenticated = (
   })
 export const forbidden = (permission: string) =>
   new Problem(403, 'forbidden', `This requires the permission ${permission}.`)
+/** For a user who has to sign in by an identity provider. */
+export const signInEnforced = () =>
+  new Problem(
+    403,
+    'sign_in_enforced',
+    'Your organization requires a sign-in by its identity provider.'
+  )
 /** For what is made of fields that the caller does not see, such as a report. */
 export const hiddenFieldsNeeded = () =>
   new Problem(403, 'forbidden', "This requires fields that the user's roles hide.")

@@ -23,6 +23,14 @@ export type Sample = (ids: Ids, word: string) => Record<string, unknown>
 const samples: [path: string, sample: Sample][] = [
   ['roles', () => ({ grants: [{ resource: 'records', actions: ['read'], reach: 'all' }] })],
   ['users', (_, word) => ({ password: `a ${word} harbour 47`, role: `${word}_name` })],
+  [
+    'identity-providers',
+    (ids, word) => ({
+      issuer: `https://${word}.example.com`,
+      allowed_domains: [`${word}.example.com`],
+      role_mapping: [{ value: word, role_id: ids.roles }]
+    })
+  ],
   ['api-tokens', (_, word) => ({ name: `${word}_name`, scopes: ['*'] })],
   ['invitations', (_, word) => ({ email: `guest@${word}.example.com`, role: `${word}_name` })],
   ['tags', () => ({})],

@@ -2,6 +2,7 @@ import { hash, verify, type Options } from '@node-rs/argon2'
 import { availableParallelism } from 'node:os'
 import pLimit from 'p-limit'
 import { ruleBroken, unavailable } from '../errors.ts'
+import { newToken } from './tokens.ts'
 
 /** argon2id parameters: memory in KiB, passes. OWASP's minimum is 19456 and 2. */
 export interface PasswordCost {
@@ -13,10 +14,16 @@ export interface Passwords {
   /** Errors: 503 when more passwords wait than can be hashed in about a second. */
   hash: (password: string) => Promise<string>
   /**
-   * Takes as long for an unknown user (undefined) as for a wrong password. Errors: 503 as above.
+   * Takes as long for an unknown user (undefined), and for one without a password, as for a wrong
+   * password. Errors: 503 as above.
    */
   verify: (password: string, hashed: string | undefined) => Promise<boolean>
 }
+
+/** What stands for the hash of a password where there is none: no password has it. */
+export const noPassword = (): string => `!${newToken()}`
+/** Whether there is a password that has this hash. */
+export const isPasswordHash = (hashed: string): boolean => !hashed.startsWith('!')
 
 /** At 9 ms each, about a second of waiting on two cores. */
 const maxQueue = 200
@@ -35,7 +42,8 @@ export function passwords({ memory, passes }: PasswordCost): Passwords {
     await limited(async () => verify(hashed ?? (await nobody), password))
   return {
     hash: async password => await limited(() => hash(normalized(password), options)),
-    verify: async (password, hashed) => {
+    verify: async (password, given) => {
+      const hashed = given !== undefined && isPasswordHash(given) ? given : undefined
       const plain = normalized(password)
       const isCorrect =
         (await matches(plain, hashed)) ||

@@ -6,6 +6,7 @@ import { sql } from '../../../core/db/drizzle.ts'
 import { acrossOrganizations, organization, ours, rowsOf } from '../../../core/db/sql.ts'
 import { teams } from '../../automation/teams/table.ts'
 import { apiTokens } from '../api-tokens/table.ts'
+import { mustSignIn } from '../identity-providers/queries.ts'
 import { organizations } from '../organizations/table.ts'
 import { roles } from '../roles/table.ts'
 import { users } from '../users/table.ts'
@@ -26,8 +27,13 @@ export interface Credentials {
   password_hash: string
 }
 
-/** Someone who may be logging in, with the slug of the organization. */
-export type Candidate = Credentials & { organization: string }
+/** Someone who may be logging in. */
+export interface Candidate extends Credentials {
+  /** The slug of the organization. */
+  organization: string
+  /** Whether a password is not enough. */
+  must_sign_in: boolean
+}
 
 /** At most so many users of one name are told apart by their password. */
 const maxCandidates = 5
@@ -44,7 +50,8 @@ export const findCandidates = async (
   await rowsOf<Candidate>(
     database,
     database.point,
-    sql`select u.organization_id, u.id, u.password_hash, o.slug as organization
+    sql`select u.organization_id, u.id, u.password_hash, o.slug as organization,
+        ${mustSignIn(sql`u`)} as must_sign_in
       from ${acrossOrganizations(users)} u join ${organizations} o on o.id = u.organization_id
       where (lower(u.username) = lower(${username}) or email_key(u.email) = email_key(${username}))
         and u.deleted_at is null and u.status = 'active' and u.kind = 'person'

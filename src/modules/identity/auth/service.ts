@@ -8,7 +8,13 @@ import { hashOf, newToken } from '../../../core/access/tokens.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { begin, oursWithDeleted, rowsOf } from '../../../core/db/sql.ts'
-import { organizationRequired, Problem, ruleBroken, unauthenticated } from '../../../core/errors.ts'
+import {
+  organizationRequired,
+  Problem,
+  ruleBroken,
+  signInEnforced,
+  unauthenticated
+} from '../../../core/errors.ts'
 import { parseToken } from '../api-tokens/secret.ts'
 import { organizationService } from '../organizations/service.ts'
 import { roleService } from '../roles/service.ts'
@@ -56,7 +62,8 @@ export const authService = {
   /**
    * Logs in by username or email, in an organization or, without one, in the only one where this
    * is the password. Errors: 401, the same for an unknown user and a wrong password; 409 when it is
-   * the password in several organizations; 429; 503.
+   * the password in several organizations; 403 when it is correct, but the user has to sign in by
+   * an identity provider; 429; 503.
    */
   async login(
     services: Services,
@@ -74,6 +81,7 @@ export const authService = {
     if (!user) throw wrongCredentials()
     if (others.length > 0)
       throw organizationRequired([user, ...others].map(({ organization }) => organization))
+    if (user.must_sign_in) throw signInEnforced()
     return await startSession(services, user, origin)
   },
 

@@ -5,6 +5,7 @@ import { pageResponse, sendPage } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { wordsIn } from '../../../core/records/search.ts'
 import { mountUserSessions } from '../auth/session-routes.ts'
+import { mountUserIdentities } from '../sign-in/identity-routes.ts'
 import { userResource } from './resource.ts'
 import { DirectoryQuery, UserSummary, UserSummaryPage } from './schema.ts'
 import { userService } from './service.ts'
@@ -38,6 +39,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
 
   await resourceRoutes(app, userResource, userService)
   mountUserSessions(app, [userResource.path])
+  mountUserIdentities(app, [userResource.path])
 }
 
 export default routes
