@@ -21,8 +21,13 @@ export const ownId = 'own_id'
 export const sessionId = 'session_id'
 export const otherSession = 'data.find(session => !session.is_current).id'
 
-/** A mailed token, which only the person who runs the collection can have. */
+/** An identity to unlink: the collection does so to nobody by itself. */
+export const identityId = 'identity_id'
+
+/** A mailed token or the code of a sign-in, which only the person who runs it can have. */
 export const oneTimeToken = 'one_time_token'
+/** Fields with one. */
+export const oneTimeFields = ['token', 'sign_in_code']
 
 /** The variables that hold the values of requests that are not about a record. */
 const credentials: Record<string, string> = {
@@ -30,6 +35,7 @@ const credentials: Record<string, string> = {
   password: 'password',
   refresh_token: 'refresh_token',
   token: oneTimeToken,
+  sign_in_code: oneTimeToken,
   current_password: 'password',
   new_password: 'new_password'
 }

@@ -1,6 +1,8 @@
 import { allResources, type Resource } from '../../src/core/records/resource.ts'
 import {
+  identityId,
   idVariable,
+  oneTimeFields,
   oneTimeToken,
   otherSession,
   ownId,
@@ -63,7 +65,7 @@ const ending = new Set(['changePassword', 'logout'])
  * The document as a collection for Postman, in which a run succeeds from top to bottom: logging in
  * sets the token, creating a record sets its ID for the requests that follow, and the last folder
  * deletes what was created. Optional parameters are there, but not sent. Requests with a token that
- * was mailed are skipped unless it is set.
+ * was mailed, and pages for browsers, are skipped unless it is set.
  */
 export function collectionOf(document: Document): object {
   const requests = Object.entries(document.paths).flatMap(([path, operations]) =>
@@ -161,6 +163,7 @@ function variablesOf(document: Document, requests: Request[]) {
     new_password,
     ...Object.fromEntries(Object.values(sessionVariables).map(name => [name, ''])),
     [oneTimeToken]: '',
+    [identityId]: '',
     [ownId]: 1,
     [sessionId]: 2,
     ...Object.fromEntries([...ids, ...parts])
@@ -238,12 +241,20 @@ class Item {
   #events(): object[] {
     // as another user, too: requests that follow need nothing of the response
     if (this.#takesOneTimeToken()) return [skipWithout(oneTimeToken)]
+    if (this.#request.operationId === 'unlinkIdentity') return [skipWithout(identityId)]
     const scripts = this.#scripts()
     return scripts.length > 0 ? [testScript(...scripts)] : []
   }
 
   #takesOneTimeToken(): boolean {
-    return this.#request.requestBody !== undefined && 'token' in this.bodyExample()
+    const { requestBody } = this.#request
+    if (requestBody === undefined) return this.#opensPage()
+    return oneTimeFields.some(field => field in this.bodyExample())
+  }
+
+  /** Whether it is a page for browsers, which leads to another server. */
+  #opensPage(): boolean {
+    return '302' in this.#request.responses
   }
 
   /** What the requests that follow need of the response. */
@@ -311,6 +322,7 @@ class Item {
     const path = this.#request.path.replaceAll(/\{(\w+)\}/g, (_, name) => {
       if (name === 'id' && this.#resource) return `{{${idVariable(this.#resource)}}}`
       if (operationId === 'endSession') return `{{${sessionId}}}`
+      if (operationId === 'unlinkIdentity') return `{{${identityId}}}`
       if (name.endsWith('_id')) return `{{${name}}}`
       const parameter = this.#parameters('path').find(one => one.name === name)!
       return String(parameter.schema.example)

@@ -1,7 +1,7 @@
 // What a sign-in by a provider refuses: forged, replayed and misdirected answers.
 import { createHash, createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import { pino } from 'pino'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { application, organization } from '../../support/app.ts'
 import {
   browser,
@@ -28,7 +28,7 @@ t.beforeEach(() => {
 })
 const hashOf = (text: string) => createHash('sha256').update(text).digest('hex')
 const errorOf = async () => (await browser(app).arrive(slug)).error
-const assertNobody = async (test: typeof t, what: string) =>
+const assertNobody = async (test: Test, what: string) =>
   test.equal(
     (
       await sql`select from sessions s join users u on u.id = s.user_id

@@ -4,7 +4,7 @@ import { defined } from '../../../core/defined.ts'
 import { conflict, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { roleService } from '../roles/service.ts'
-import { deleteIdentitiesOfProvider } from '../sign-in/queries.ts'
+import { forgetUsersOf } from '../sign-in/queries.ts'
 import { assertCovered } from '../users/role-assignment.ts'
 import { identityProviderResource } from './resource.ts'
 import type { IdentityProviderChanges, NewIdentityProvider } from './schema.ts'
@@ -53,7 +53,7 @@ export const identityProviderService = {
           rule: 'secret_required'
         })
       await assertRoles(ctx, changes.role_mapping)
-      if (isMoved) await ctx.write([], deleteIdentitiesOfProvider(id))
+      if (isMoved) await ctx.write([], forgetUsersOf(id))
       const client = { organization_id, issuer, client_id }
       return await records.update(ctx, id, {
         ...changes,

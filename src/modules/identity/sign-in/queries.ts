@@ -191,7 +191,11 @@ export const deleteIdentities = (user_id: number, only: number | null): SQL => s
     and id = coalesce(${only}::bigint, id)
   returning id`
 
-/** Unlinks the users of a provider. */
-export const deleteIdentitiesOfProvider = (provider_id: number): SQL => sql`
+/** Unlinks the users of a provider, and ends the sign-ins that have begun with it. */
+export const forgetUsersOf = (provider_id: number): SQL => sql`
+  with begun as (
+    delete from ${signIns}
+    where organization_id = ${organization} and provider_id = ${provider_id}
+  )
   delete from ${externalIdentities}
   where organization_id = ${organization} and provider_id = ${provider_id}`

@@ -130,8 +130,8 @@ export const signInService = {
 function assertReturn({ public_url, origins }: Settings, return_to: string): void {
   const allowed = [...origins, new URL(public_url).origin]
   const url = URL.parse(return_to)
-  const isPlain = url?.username === '' && url.password === ''
-  if (!url || !isPlain || !allowed.includes(url.origin))
+  // not by its origin: `blob:` has that of another URL, and credentials are no part of it
+  if (!url || !allowed.some(origin => url.href.startsWith(`${origin}/`)))
     throw invalidParameter('return_to', '`return_to` must be a URL at one of CORS_ORIGINS.')
 }
 
