@@ -237,7 +237,7 @@ async function secretsFor(app: App, operationId: string, { refresh_token }: Sess
     unlinkIdentity: pool`insert into external_identities
         (id, organization_id, provider_id, user_id, subject, email) overriding system value
       select 2, u.organization_id, p.id, u.id, 'x', u.email from users u, identity_providers p
-      where u.id = 1`,
+      where u.id = 1 and p.name = 'Example'`,
     exchangeSignIn: pool`with provider as (
         insert into identity_providers
           (organization_id, name, issuer, client_id, encrypted_secret, allowed_domains)

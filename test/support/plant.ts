@@ -26,7 +26,6 @@ const samples: [path: string, sample: Sample][] = [
   [
     'identity-providers',
     (ids, word) => ({
-      issuer: `https://${word}.example.com`,
       allowed_domains: [`${word}.example.com`],
       role_mapping: [{ value: word, role_id: ids.roles }]
     })
@@ -122,7 +121,8 @@ ajv.addFormat('idn-email', /^[^@ ]+@[^@ ]+\.[a-z]+$/)
 const markedText = (path: string, { word, color }: Mark): Record<string, unknown> =>
   Object.fromEntries(
     textFields(path).map(([name, schema]) => {
-      const spellings = [`${word}_${name}`, word, `${word}@example.com`, color]
+      const url = `https://${word}.example.com`
+      const spellings = [`${word}_${name}`, word, `${word}@example.com`, url, color]
       const spelling = spellings.find(text => ajv.validate(schema, text))
       if (spelling === undefined) throw new Error(`${path}.${name} accepts no mark`)
       return [name, spelling]

@@ -61,16 +61,16 @@ const fields = {
       maxItems: 50,
       uniqueItems: true,
       description:
-        'Domains of the email addresses that may sign in; those of subdomains may not. Whoever has ' +
-        'a verified address in one of them can sign in as the user of that address.',
+        'Domains of the email addresses that may sign in; those of subdomains may not. Whoever ' +
+        'has a verified address in one of them can sign in as the user of that address.',
       example: ['example.com']
     }
   ),
   trusts_email: Flag(
     false,
     'Whether addresses count as verified if the provider does not say (`email_verified`), as ' +
-      'Microsoft Entra ID does not. Only for a provider where your organization alone decides who ' +
-      'has which address. One that it says is not verified never counts.'
+      'Microsoft Entra ID does not. Only for a provider where your organization alone decides ' +
+      'who has which address. One that it says is not verified never counts.'
   ),
   role_claim: Nullable(
     Text(200, {

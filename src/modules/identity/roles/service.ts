@@ -161,7 +161,8 @@ async function lockCustom(ctx: Context, id: number, versions: Versions): Promise
 async function assertUnmapped(ctx: Context, id: number): Promise<void> {
   const provider = await ctx.one<{ name: string }>(sql`select name
     from ${everyRow(identityProviders)}
-    where default_role_id = ${id} or role_mapping @> ${JSON.stringify([{ role_id: id }])}::text::jsonb`)
+    where default_role_id = ${id}
+      or role_mapping @> ${JSON.stringify([{ role_id: id }])}::text::jsonb`)
   if (provider)
     throw conflict(`The identity provider ${provider.name} gives this role. Change it first.`)
 }

@@ -16,7 +16,7 @@ export async function checkProvider(
   public_url: string,
   id: number
 ): Promise<Static<typeof ProviderCheck>> {
-  const client = await ctx.one<Client>(sql`
+  const [client] = await ctx.read<Client>(sql`
     select organization_id, issuer, client_id, encrypted_secret
     from ${ours(identityProviders)} where id = ${id}`)
   if (!client) throw notFound('identity provider')

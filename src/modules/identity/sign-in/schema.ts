@@ -31,8 +31,8 @@ export const StartQuery = Type.Object(
     return_to: Text(2000, {
       minLength: 1,
       description:
-        'Page of the front end to return to, at one of `CORS_ORIGINS` or at `PUBLIC_URL`. It gets ' +
-        '`sign_in_code`, or `error` if the sign-in has failed.',
+        'Page of the front end to return to, at one of `CORS_ORIGINS` or at `PUBLIC_URL`. It ' +
+        'gets `sign_in_code`, or `error` if the sign-in has failed.',
       examples: ['http://127.0.0.1:3000/docs']
     }),
     code_challenge: Type.String({
