@@ -20,6 +20,7 @@ import auth, { endOfSessionRoutes } from './modules/identity/auth/routes.ts'
 import campaignMembers from './modules/marketing/campaign-members/routes.ts'
 import campaigns from './modules/marketing/campaigns/routes.ts'
 import contacts from './modules/crm/contacts/routes.ts'
+import identityProviders from './modules/identity/identity-providers/routes.ts'
 import invitations, { acceptanceRoutes } from './modules/identity/invitations/routes.ts'
 import leadConversion from './modules/sales/lead-conversion/routes.ts'
 import leads from './modules/crm/leads/routes.ts'
@@ -33,6 +34,7 @@ import reports from './modules/reporting/reports/routes.ts'
 import secondFactors from './modules/identity/second-factors/routes.ts'
 import scoringModels, { leadScoreRoutes } from './modules/automation/scoring/routes.ts'
 import shares from './modules/identity/shares/routes.ts'
+import signIn from './modules/identity/sign-in/routes.ts'
 import stages from './modules/sales/stages/routes.ts'
 import tags from './modules/crm/tags/routes.ts'
 import teams from './modules/automation/teams/routes.ts'
@@ -79,11 +81,13 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
 }
 
 /** What there is an API for, one line each. */
-async function registerModules(app: FastifyInstance, { signup }: AppConfig): Promise<void> {
+async function registerModules(app: FastifyInstance, config: AppConfig): Promise<void> {
+  const { signup, cors_origins: origins, public_url = 'http://127.0.0.1:3000' } = config
   await app.register(auth, { prefix: '/api/auth' })
   await app.register(secondFactors, { prefix: '/api/auth/second-factor' })
   await app.register(acceptanceRoutes, { prefix: '/api/auth/invitations' })
   await app.register(passwordResets, { prefix: '/api/auth/password-resets' })
+  await app.register(signIn, { prefix: '/api/auth', origins, public_url })
   await app.register(endOfSessionRoutes, { prefix: '/api/auth' })
   await app.register(contacts, { prefix: '/api/contacts' })
   await app.register(accounts, { prefix: '/api/accounts' })
@@ -112,6 +116,7 @@ async function registerModules(app: FastifyInstance, { signup }: AppConfig): Pro
   await app.register(apiTokens, { prefix: '/api/api-tokens' })
   await app.register(invitations, { prefix: '/api/invitations' })
   await app.register(roles, { prefix: '/api/roles' })
+  await app.register(identityProviders, { prefix: '/api/identity-providers', public_url })
   await app.register(signupRoutes, {
     prefix: '/api/organizations',
     isOpen: signup === 'open',

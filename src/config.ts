@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { isNetwork } from './core/access/networks.ts'
 import { isOwnName, type PasswordCost } from './core/access/passwords.ts'
 import { isEmail } from './core/http/email.ts'
 import type { MailSettings } from './core/mail.ts'
@@ -22,6 +23,8 @@ export interface Config {
   cors_origins: string[]
   /** Addresses or CIDR ranges of the proxies whose X-Forwarded-For is trusted. */
   trust_proxy: string[]
+  /** Addresses and ranges, besides public ones, that requests to servers of users may go to. */
+  outbound_networks: string[]
   /** Requests per minute of a user, or of a network without a login. */
   rate_limit_max: number
   /** Requests per minute of all users of an organization. */
@@ -106,6 +109,18 @@ function proxies(env: Environment): string[] {
           'TRUST_PROXY',
           'must be a comma-separated list of addresses or ranges, such as 10.0.0.0/8; ' +
             `${JSON.stringify(range)} is neither`
+        )
+  )
+}
+
+function outboundNetworks(env: Environment): string[] {
+  return list(env.OUTBOUND_NETWORKS).map(network =>
+    isNetwork(network)
+      ? network
+      : refuse(
+          'OUTBOUND_NETWORKS',
+          'must be a comma-separated list of addresses or ranges, such as 10.0.0.0/8; ' +
+            `${JSON.stringify(network)} is neither`
         )
   )
 }
@@ -198,6 +213,7 @@ export function configFrom(env: Environment): Config {
     }),
     cors_origins: origins(env),
     trust_proxy,
+    outbound_networks: outboundNetworks(env),
     rate_limit_max,
     rate_limit_organization_max: integer(env, 'RATE_LIMIT_ORGANIZATION_MAX', tenfold, 1, maxRate),
     drain_seconds: integer(env, 'DRAIN_SECONDS', trust_proxy.length > 0 ? 5 : 1, 0, 120),

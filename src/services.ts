@@ -7,12 +7,14 @@ import { redisCache } from './core/cache/redis.ts'
 import { defined } from './core/defined.ts'
 import { createDatabase, type DatabaseOptions } from './core/db/connections.ts'
 import { createMailer } from './core/mail.ts'
+import { createOutbound } from './core/outbound.ts'
 import { cursors } from './core/records/cursor.ts'
 
 export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
   database_url: string
   jwt_secret: string
   mail?: Config['mail']
+  outbound_networks?: string[]
   slow_statements?: number
   database?: DatabaseOptions
 }
@@ -20,6 +22,7 @@ export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
 /** Creates what exists once per process. Nothing is connected before it is first used. */
 export function createServices(config: ServicesConfig): Services {
   const { database_url, redis_url, jwt_secret, mail, slow_statements, database } = config
+  const { outbound_networks = [] } = config
   const keyFor = (purpose: string) =>
     createHmac('sha256', jwt_secret).update(purpose).digest('base64')
   const cache =
@@ -32,12 +35,14 @@ export function createServices(config: ServicesConfig): Services {
     cursors: cursors(keyFor('cursors')),
     passwords: passwords(config.password_cost),
     mailer: mail && createMailer(mail),
+    outbound: createOutbound(outbound_networks),
     keyFor
   }
 }
 
 /** Closes all connections. */
-export async function closeServices({ cache, database }: Services): Promise<void> {
+export async function closeServices({ cache, database, outbound }: Services): Promise<void> {
   cache.close()
+  await outbound.close()
   await database.close()
 }

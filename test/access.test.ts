@@ -18,6 +18,7 @@ t.test('admins alone change users, roles and settings', async t => {
     [
       'api-tokens: personal',
       'assignment-rules: settings',
+      'identity-providers: administration',
       'invitations: administration',
       'pipelines: settings',
       'roles: administration',

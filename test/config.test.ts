@@ -29,6 +29,8 @@ t.test('an invalid setting is named', t => {
     ['CORS_ORIGINS', { CORS_ORIGINS: '*' }],
     ['CORS_ORIGINS', { CORS_ORIGINS: 'https://a.example.com/path' }],
     ['TRUST_PROXY', { TRUST_PROXY: 'true' }],
+    ['OUTBOUND_NETWORKS', { OUTBOUND_NETWORKS: '10.0.0.1/8' }],
+    ['OUTBOUND_NETWORKS', { OUTBOUND_NETWORKS: '127.0.0.1,localhost' }],
     ['RATE_LIMIT_MAX', { RATE_LIMIT_MAX: '0' }],
     ['RATE_LIMIT_ORGANIZATION_MAX', { RATE_LIMIT_ORGANIZATION_MAX: 'none' }],
     ['SLOW_STATEMENTS', { SLOW_STATEMENTS: '0' }],

@@ -13,6 +13,7 @@ import {
 import { documentOf, requiredQuery, type Operation } from './support/document.ts'
 import { expired, forgeriesOf } from './support/forgeries.ts'
 import { ours, plant, type Ids } from './support/plant.ts'
+import { everyones, isScope } from './support/scopes.ts'
 import { rowVersions } from './support/row-versions.ts'
 
 const app = await application(t)
@@ -70,6 +71,9 @@ const publicPaths = [
   '/api/auth/password-resets',
   '/api/auth/password-resets/confirm',
   '/api/auth/refresh',
+  '/api/auth/sign-in/exchange',
+  '/api/auth/sign-in/{organization}',
+  '/api/auth/sign-in/{organization}/providers',
   '/api/auth/token',
   '/api/organizations', // unless it is opened, it is refused
   '/api/problems',
@@ -141,16 +145,13 @@ const roles: Record<string, Record<string, string[]>> = {
   viewer: { records: reads, settings: reads },
   partner: { records: all, settings: reads }
 }
-/** Permissions of everyone, which belong to no resource. */
-const everyones = /^(me:|access:|directory:|organization:read)/
-
 function groupNamed(path: string): string {
   const resource = allResources().find(one => one.path === path)
   return resource ? groupOf(resource) : 'administration'
 }
 
 function mayDo(role: string, permission: string): boolean {
-  if (everyones.test(permission)) return true
+  if (everyones.has(permission) || permission.startsWith('me:')) return true
   const [path, action] = permission.split(':') as [string, string]
   const group = groupNamed(path)
   return group === 'personal' || (roles[role]![group] ?? []).includes(action)
@@ -212,14 +213,10 @@ t.test('an API token with every scope but the one that is needed is refused', as
 /** For each permission that not everyone has, a token with all scopes but that one. */
 async function tokensFor(call: Call): Promise<Map<string, string>> {
   const { permissions } = (await call('GET /api/auth/me')).json<{ permissions: string[] }>()
-  const isScope = (permission: string) =>
-    !/^(me|api-tokens|invitations):|^(users|roles|organization):(create|update|delete)/.test(
-      permission
-    )
   const needed = new Set(operations.map(({ permission }) => permission!))
   const tokens = new Map<string, string>()
   for (const permission of needed) {
-    if (/^(access|directory):|^organization:read/.test(permission)) continue
+    if (everyones.has(permission)) continue
     const scopes = permissions.filter(one => one !== permission && isScope(one))
     const given = { name: permission, scopes, risk: 'destructive' }
     tokens.set(permission, (await call('POST /api/api-tokens', given)).json().token)

@@ -12,6 +12,7 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'modules/automation/scoring/rules.ts': 2, // a score does not depend on who computes it
       'modules/automation/scoring/service.ts': 1,
       'modules/identity/access/service.ts': 1, // whether there is a record to be explained
+      'modules/identity/roles/service.ts': 1, // whether a provider gives a role
       'modules/sales/lead-conversion/undo.ts': 1, // whether what is undone is in use
       'modules/sales/stages/queries.ts': 2 // whether a stage is in use
     }
@@ -35,8 +36,10 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
     permitted: {
       // credentials, before it is known whose they are
       'modules/identity/auth/queries.ts': 7,
+      'modules/identity/identity-providers/queries.ts': 2, // of the user who logs in
       'modules/identity/invitations/queries.ts': 1,
-      'modules/identity/password-resets/queries.ts': 3
+      'modules/identity/password-resets/queries.ts': 3,
+      'modules/identity/sign-in/queries.ts': 4
     }
   },
   'a context of the system': {
@@ -47,7 +50,8 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'modules/identity/invitations/service.ts': 1, // an invitation makes a user
       'modules/identity/organizations/service.ts': 1, // an organization that is created
       'modules/identity/organizations/signup.ts': 1,
-      'modules/identity/password-resets/service.ts': 1
+      'modules/identity/password-resets/service.ts': 1,
+      'modules/identity/sign-in/service.ts': 1 // who signs in is found out, or made
     }
   },
   'a context of a principal': {
@@ -74,6 +78,8 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'modules/identity/organizations/service.ts': 1,
       'modules/identity/password-resets/queries.ts': 2,
       'modules/identity/password-resets/service.ts': 1,
+      'modules/identity/sign-in/queries.ts': 3,
+      'modules/identity/sign-in/service.ts': 3,
       'modules/reporting/reports/funnel.ts': 3 // a function of that name
     }
   }

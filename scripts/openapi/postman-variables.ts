@@ -21,10 +21,15 @@ export const ownId = 'own_id'
 export const sessionId = 'session_id'
 export const otherSession = 'data.find(session => !session.is_current).id'
 
-/** A mailed token, which only the person who runs the collection can have. */
+/** An identity to unlink: the collection does so to nobody by itself. */
+export const identityId = 'identity_id'
+
+/** A mailed token or the code of a sign-in, which only the person who runs it can have. */
 export const oneTimeToken = 'one_time_token'
 /** A code of their app, for the secret that the request before returned. */
 export const oneTimeCode = 'one_time_code'
+/** Fields with a token. */
+export const oneTimeFields = ['token', 'sign_in_code']
 
 /** The variables that hold the values of requests that are not about a record. */
 const credentials: Record<string, string> = {
@@ -33,6 +38,7 @@ const credentials: Record<string, string> = {
   refresh_token: 'refresh_token',
   token: oneTimeToken,
   code: oneTimeCode,
+  sign_in_code: oneTimeToken,
   current_password: 'password',
   new_password: 'new_password'
 }

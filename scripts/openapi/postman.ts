@@ -1,7 +1,9 @@
 import { allResources, type Resource } from '../../src/core/records/resource.ts'
 import {
+  identityId,
   idVariable,
   oneTimeCode,
+  oneTimeFields,
   oneTimeToken,
   otherSession,
   ownId,
@@ -64,7 +66,7 @@ const ending = new Set(['changePassword', 'logout'])
  * The document as a collection for Postman, in which a run succeeds from top to bottom: logging in
  * sets the token, creating a record sets its ID for the requests that follow, and the last folder
  * deletes what was created. Optional parameters are there, but not sent. Requests with a token that
- * was mailed, or a code of an app, are skipped unless it is set.
+ * was mailed, a code of an app, and pages for browsers, are skipped unless it is set.
  */
 export function collectionOf(document: Document): object {
   const requests = Object.entries(document.paths).flatMap(([path, operations]) =>
@@ -163,6 +165,7 @@ function variablesOf(document: Document, requests: Request[]) {
     ...Object.fromEntries(Object.values(sessionVariables).map(name => [name, ''])),
     [oneTimeToken]: '',
     [oneTimeCode]: '',
+    [identityId]: '',
     [ownId]: 1,
     [sessionId]: 2,
     ...Object.fromEntries([...ids, ...parts])
@@ -239,17 +242,20 @@ class Item {
   /** What is done before and after the request. */
   #events(): object[] {
     // as another user, too: requests that follow need nothing of the response
-    const secret = this.#oneTimeSecret()
-    if (secret !== undefined) return [skipWithout(secret)]
+    const missing = this.#missing()
+    if (missing !== undefined) return [skipWithout(missing)]
     const scripts = this.#scripts()
     return scripts.length > 0 ? [testScript(...scripts)] : []
   }
 
   /** The variable of what only the person who runs the collection can have. */
-  #oneTimeSecret(): string | undefined {
-    const { requestBody, operationId } = this.#request
+  #missing(): string | undefined {
+    const { requestBody, operationId, responses } = this.#request
+    if (operationId === 'unlinkIdentity') return identityId
+    // pages for browsers lead to another server
+    if ('302' in responses) return oneTimeToken
     const body = requestBody ? this.bodyExample() : {}
-    if ('token' in body) return oneTimeToken
+    if (oneTimeFields.some(field => field in body)) return oneTimeToken
     // recovery codes are those of a second factor that was confirmed
     return 'code' in body || operationId === 'createRecoveryCodes' ? oneTimeCode : undefined
   }
@@ -319,6 +325,7 @@ class Item {
     const path = this.#request.path.replaceAll(/\{(\w+)\}/g, (_, name) => {
       if (name === 'id' && this.#resource) return `{{${idVariable(this.#resource)}}}`
       if (operationId === 'endSession') return `{{${sessionId}}}`
+      if (operationId === 'unlinkIdentity') return `{{${identityId}}}`
       if (name.endsWith('_id')) return `{{${name}}}`
       const parameter = this.#parameters('path').find(one => one.name === name)!
       return String(parameter.schema.example)

@@ -100,6 +100,9 @@ export const vocabulary = {
   impossible_move:
     'The record cannot make this transition from its current state; `allowed` lists the ones ' +
     'that it can make.',
+  sign_in_enforced:
+    'The organization requires a sign-in by its identity provider; the password was correct. See ' +
+    '`GET /api/auth/sign-in/{organization}`.',
   organization_required:
     'The login is that of a user in several organizations; `organizations` lists them. Send one ' +
     'as `organization`.',
@@ -147,7 +150,8 @@ export const unknownFields = (pointers: string[]) =>
     }))
   )
 export const malformed = (detail: string) => new Problem(400, 'malformed', detail)
-const realm = 'Bearer realm="smartx"'
+/** The challenge of RFC 6750. */
+export const realm = 'Bearer realm="smartx"'
 
 /** RFC 6750 §3: `error` is only for a token that was sent. */
 export const unauthenticated = (
@@ -161,31 +165,6 @@ export const unauthenticated = (
   })
 export const forbidden = (permission: string) =>
   new Problem(403, 'forbidden', `This requires the permission ${permission}.`)
-/**
- * For a correct password without a correct code: `status` is 401 for a login, and 422 within a
- * session, which goes on.
- */
-export const secondFactorNeeded = (
-  status: 401 | 422,
-  code: 'second_factor_required' | 'second_factor_invalid'
-) => {
-  const detail =
-    code === 'second_factor_required'
-      ? 'Send a code of the second factor, or a recovery code.'
-      : 'The code is incorrect or was used before.'
-  return new Problem(status, code, detail, {
-    errors: [{ pointer: '/code', code, detail }],
-    ...(status === 401 && { headers: { 'www-authenticate': realm } })
-  })
-}
-export const enrollmentRequired = () =>
-  new Problem(
-    403,
-    'second_factor_enrollment_required',
-    'The organization requires a second factor: enroll one first.'
-  )
-export const stepUpRequired = () =>
-  new Problem(403, 'step_up_required', 'Confirm who you are: POST /api/auth/step-up.')
 /** For what is made of fields that the caller does not see, such as a report. */
 export const hiddenFieldsNeeded = () =>
   new Problem(403, 'forbidden', "This requires fields that the user's roles hide.")

@@ -5,13 +5,8 @@ import { Context, type Principal, type Services } from '../core/access/context.t
 import { isWithin } from '../core/access/networks.ts'
 import { assertPermission, isForSessions, needsStepUp } from '../core/access/permissions.ts'
 import { listenTo, type Listener } from '../core/db/listener.ts'
-import {
-  enrollmentRequired,
-  forbidden,
-  Problem,
-  stepUpRequired,
-  unauthenticated
-} from '../core/errors.ts'
+import { forbidden, Problem, unauthenticated } from '../core/errors.ts'
+import { enrollmentRequired, stepUpRequired } from '../core/access/login-errors.ts'
 import { originOf } from '../core/http/origin.ts'
 import { recordAccess } from '../core/records/events.ts'
 import { tokenLifetime } from '../modules/identity/auth/service.ts'

@@ -23,6 +23,13 @@ export type Sample = (ids: Ids, word: string) => Record<string, unknown>
 const samples: [path: string, sample: Sample][] = [
   ['roles', () => ({ grants: [{ resource: 'records', actions: ['read'], reach: 'all' }] })],
   ['users', (_, word) => ({ password: `a ${word} harbour 47`, role: `${word}_name` })],
+  [
+    'identity-providers',
+    (ids, word) => ({
+      allowed_domains: [`${word}.example.com`],
+      role_mapping: [{ value: word, role_id: ids.roles }]
+    })
+  ],
   ['api-tokens', (_, word) => ({ name: `${word}_name`, scopes: ['*'] })],
   ['invitations', (_, word) => ({ email: `guest@${word}.example.com`, role: `${word}_name` })],
   ['tags', () => ({})],
@@ -114,7 +121,8 @@ ajv.addFormat('idn-email', /^[^@ ]+@[^@ ]+\.[a-z]+$/)
 const markedText = (path: string, { word, color }: Mark): Record<string, unknown> =>
   Object.fromEntries(
     textFields(path).map(([name, schema]) => {
-      const spellings = [`${word}_${name}`, word, `${word}@example.com`, color]
+      const url = `https://${word}.example.com`
+      const spellings = [`${word}_${name}`, word, `${word}@example.com`, url, color]
       const spelling = spellings.find(text => ajv.validate(schema, text))
       if (spelling === undefined) throw new Error(`${path}.${name} accepts no mark`)
       return [name, spelling]

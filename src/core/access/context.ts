@@ -8,6 +8,7 @@ import { withTimeout } from '../db/timeouts.ts'
 import { withoutHoles } from '../db/workarounds.ts'
 import { forbidden } from '../errors.ts'
 import type { Mailer } from '../mail.ts'
+import type { Outbound } from '../outbound.ts'
 import type { Cursors } from '../records/cursor.ts'
 import type { Passwords } from './passwords.ts'
 import { Access } from './permissions.ts'
@@ -51,6 +52,8 @@ export interface Services {
   passwords: Passwords
   /** undefined: no mail can be sent. */
   mailer: Mailer | undefined
+  /** Sends requests to servers that users name. */
+  outbound: Outbound
   /** The key for one purpose, derived from the secret that all processes share. */
   keyFor: (purpose: string) => string
 }

@@ -44,6 +44,13 @@ export function isNetwork(text: string): boolean {
   return !all.slice(length).includes('1')
 }
 
+/**
+ * Whether an IP address is that of a server in the public internet: none of a private or local
+ * network, and none that stands for an address in another one (NAT64, 6to4, Teredo).
+ */
+export const isPublic = (address: string): boolean =>
+  ipaddr.isValid(address) && ipaddr.process(address).range() === 'unicast'
+
 /** Whether an address is in one of some networks, which are valid. */
 export function isWithin(address: string, networks: readonly string[]): boolean {
   if (!ipaddr.isValid(address)) return false

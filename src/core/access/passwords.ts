@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import pLimit from 'p-limit'
 import { ruleBroken, unavailable } from '../errors.ts'
 import { cleanName } from '../names.ts'
+import { newToken } from './tokens.ts'
 
 /** argon2id parameters: memory in KiB, passes. OWASP's minimum is 19456 and 2. */
 export interface PasswordCost {
@@ -14,12 +15,18 @@ export interface Passwords {
   /** Errors: 503 when more passwords wait than can be hashed in about a second. */
   hash: (password: string) => Promise<string>
   /**
-   * Takes as long for an unknown user (undefined) as for a wrong password. Errors: 503 as above.
+   * Takes as long for an unknown user (undefined), and for one without a password, as for a wrong
+   * password. Errors: 503 as above.
    */
   verify: (password: string, hashed: string | undefined) => Promise<boolean>
   /** Whether a correct password should be hashed anew: it was hashed as it was typed. */
   isOutdated: (password: string, hashed: string) => Promise<boolean>
 }
+
+/** What stands for the hash of a password where there is none: no password has it. */
+export const noPassword = (): string => `!${newToken()}`
+/** Whether there is a password that has this hash. */
+export const isPasswordHash = (hashed: string): boolean => !hashed.startsWith('!')
 
 /** At 9 ms each, about a second of waiting on two cores. */
 const maxQueue = 200
@@ -38,7 +45,8 @@ export function passwords({ memory, passes }: PasswordCost): Passwords {
     await limited(async () => verify(hashed ?? (await nobody), password))
   return {
     hash: async password => await limited(() => hash(normalized(password), options)),
-    verify: async (password, hashed) => {
+    verify: async (password, given) => {
+      const hashed = given !== undefined && isPasswordHash(given) ? given : undefined
       const plain = normalized(password)
       const isCorrect =
         (await matches(plain, hashed)) ||

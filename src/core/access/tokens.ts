@@ -8,7 +8,7 @@ export const newToken = (): string => randomBytes(32).toString('base64url')
 export const hashOf = (token: string): string => createHash('sha256').update(token).digest('hex')
 
 /** The one error for a one-time token that is not accepted, whatever the reason. */
-export const unusableToken = () =>
-  ruleBroken('token', 'The token is unknown, expired or no longer valid.', {
+export const unusableToken = (field = 'token') =>
+  ruleBroken(field, 'The token is unknown, expired or no longer valid.', {
     rule: 'one_time_token'
   })

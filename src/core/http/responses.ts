@@ -46,7 +46,7 @@ export const createdResponse = (description: string, schema: TSchema) =>
   response(201, description, schema, 'Location', 'ETag')
 
 /** A response without a body. */
-export const emptyResponse = (status: 202 | 204 | 304, ...headers: HeaderName[]) => ({
+export const emptyResponse = (status: 202 | 204 | 302 | 304, ...headers: HeaderName[]) => ({
   [status]: Type.Null({ description: STATUS_CODES[status]!, headers: declared(headers) })
 })
 

@@ -9,6 +9,7 @@ import {
   type Call
 } from '../../support/app.ts'
 import { documentOf, requiredQuery } from '../../support/document.ts'
+import { everyones, isScope } from '../../support/scopes.ts'
 
 const app = await application(t, { trust_proxy: ['127.0.0.1'] })
 const { pool } = app.services.database
@@ -47,14 +48,6 @@ t.test('a token is shown once, works at once, and its use is noted', async t => 
   t.notOk(JSON.stringify(await pool`select * from events`).includes(stored[0]!.secret_hash))
 })
 
-const isForTokens = (permission: string) =>
-  !/^(me|api-tokens|invitations):|^(users|roles|organization):(create|update|delete)/.test(
-    permission
-  )
-
-/** What every user and every token may read. */
-const everyones = new Set(['directory:read', 'access:read', 'organization:read'])
-
 t.test('every operation needs its scope, whatever other scopes a token has', async t => {
   const { call } = await organization(app)
   const { permissions } = (await call('GET /api/auth/me')).json()
@@ -64,10 +57,10 @@ t.test('every operation needs its scope, whatever other scopes a token has', asy
   const needed = Map.groupBy(operations, ({ operation }) => operation['x-permission'])
   for (const [permission, group] of needed) {
     if (permission === undefined || everyones.has(permission)) continue
-    const scopes = permissions.filter((one: string) => one !== permission && isForTokens(one))
+    const scopes = permissions.filter((one: string) => one !== permission && isScope(one))
     const other = await issue(call, { scopes, risk: 'destructive' })
     const own =
-      isForTokens(permission) && (await issue(call, { scopes: [permission], risk: 'destructive' }))
+      isScope(permission) && (await issue(call, { scopes: [permission], risk: 'destructive' }))
     for (const { path, method, operation } of group) {
       const url = path.replaceAll(/\{\w+\}/g, '999999')
       const request = `${method.toUpperCase()} ${url}?${requiredQuery(operation)}`

@@ -148,7 +148,15 @@ t.test('the document names what requires it', async t => {
     )
   t.same(
     new Set(marked.map(({ name }) => name.split('/')[2])),
-    new Set(['auth', 'users', 'organization', 'api-tokens', 'invitations', 'roles'])
+    new Set([
+      'auth',
+      'users',
+      'organization',
+      'api-tokens',
+      'identity-providers',
+      'invitations',
+      'roles'
+    ])
   )
   t.notOk(marked.some(({ name }) => name.startsWith('GET')))
   t.same(

@@ -7,6 +7,7 @@ import { acrossOrganizations, organization, ours, rowsOf } from '../../../core/d
 import { cleanName } from '../../../core/names.ts'
 import { teams } from '../../automation/teams/table.ts'
 import { apiTokens } from '../api-tokens/table.ts'
+import { mustSignIn } from '../identity-providers/queries.ts'
 import { organizations } from '../organizations/table.ts'
 import { roles } from '../roles/table.ts'
 import { users } from '../users/table.ts'
@@ -21,8 +22,14 @@ export interface Credentials {
   password_hash: string
 }
 
-/** Someone who may be logging in, with the slug of the organization. */
-export type Candidate = Credentials & { organization: string; has_second_factor: boolean }
+/** Someone who may be logging in. */
+export interface Candidate extends Credentials {
+  /** The slug of the organization. */
+  organization: string
+  has_second_factor: boolean
+  /** Whether only a sign-in by an identity provider is accepted. */
+  must_sign_in: boolean
+}
 
 /** At most so many users of one name are told apart by their password. */
 const maxCandidates = 5
@@ -40,7 +47,8 @@ export const findCandidates = async (
     database,
     database.point,
     sql`select u.organization_id, u.id, u.password_hash, o.slug as organization,
-        u.second_factor_since is not null as has_second_factor
+        u.second_factor_since is not null as has_second_factor,
+        ${mustSignIn(sql`u`)} as must_sign_in
       from ${acrossOrganizations(users)} u join ${organizations} o on o.id = u.organization_id
       where (lower(u.username) in (lower(${username}), lower(${cleanName(username)}))
           or email_key(u.email) in (email_key(${username}), email_key(${cleanName(username)})))
@@ -60,17 +68,24 @@ const absoluteDays = sql`o.session_absolute_days * interval '1 day'`
 const end = sql`least(sessions.expires_at, sessions.last_used_at + ${idleDays},
   sessions.created_at + ${absoluteDays})`
 
+/** How a session begins. */
+export interface Beginning {
+  /** The session whose step-up it takes over; by default, it begins with one. */
+  replaced?: number | null
+  /** Whether an identity provider says who the user is. */
+  by_provider?: boolean
+}
+
 /**
  * Adds a session with its first refresh token, and returns it with its user. The lock waits for a
  * password change or a deactivation that is being written, and makes a later one wait, so that
- * this session is among those it ends. The login is in the event log. `replaced`: a session whose
- * step-up it takes over.
+ * this session is among those it ends. The login is in the event log.
  */
 export const insertSession = (
   { organization_id, id, password_hash }: Credentials,
   token_hash: string,
   { request_id, address, client }: Origin,
-  replaced: number | null
+  { replaced = null, by_provider = false }: Beginning
 ): SQL => sql`
   with owner as (
     select organization_id, id, username, role from ${acrossOrganizations(users)}
@@ -78,8 +93,9 @@ export const insertSession = (
       and status = 'active' and deleted_at is null
     for share
   ), session as (
-    insert into ${sessions} (organization_id, user_id, expires_at, address, client, stepped_up_at)
-    select organization_id, owner.id, now() + ${idleDays}, ${address}, ${client},
+    insert into ${sessions} (organization_id, user_id, expires_at, address, client, by_provider,
+      stepped_up_at)
+    select organization_id, owner.id, now() + ${idleDays}, ${address}, ${client}, ${by_provider},
       coalesce((select stepped_up_at from ${sessions} where id = ${replaced}), now())
     from owner join ${organizations} o on o.id = organization_id returning sessions.id
   ), token as (
@@ -89,7 +105,7 @@ export const insertSession = (
     record_access(organization_id, 'login.succeeded', 'user', owner.id, owner.id,
       jsonb_build_object('request_id', ${request_id}::text, 'address', ${address}::text,
         'session_id', session.id),
-      jsonb_build_object('client', ${client}::text))
+      jsonb_build_object('client', ${client}::text, 'by_provider', ${by_provider}::boolean))
   from session, owner`
 
 /**
@@ -183,7 +199,8 @@ export async function findSessionUser(
     database,
     connection,
     sql`select ${identity}, sessions.stepped_up_at,
-        o.second_factor = 'required' and u.second_factor_since is null as must_enroll
+        o.second_factor = 'required' and u.second_factor_since is null
+          and not sessions.by_provider as must_enroll
       from ${sessions} cross join ${activeUsers}
       where u.organization_id = sessions.organization_id and u.id = sessions.user_id
         and sessions.id = ${session_id} and ${isOpen}`

@@ -86,9 +86,10 @@ function mountLogin(app: FastifyInstance): void {
           'logins are refused for a while (429 with `Retry-After`). Where several organizations ' +
           'have a user of this name and password, the response is a 409 that lists them: send ' +
           'one as `organization`. For a user with a second factor, a correct password without a ' +
-          'code is a 401, `second_factor_required`: send it again with `code`.',
+          'code is a 401, `second_factor_required`: send it again with `code`. A user who has to ' +
+          'sign in by an identity provider gets a 403, `sign_in_enforced`.',
         tags,
-        ...problems(401, 409),
+        ...problems(401, 403, 409),
         body: Ref(Credentials),
         response: response(200, 'The session.', Ref(Session))
       }
@@ -213,7 +214,7 @@ async function grant(
 function asOAuthError(error: unknown): unknown {
   if (!(error instanceof Problem)) return error
   const { status, code, detail, extra } = error
-  const isRefused = status === 401
+  const isRefused = status === 401 || status === 403
   const members = {
     error: isRefused ? 'invalid_grant' : 'invalid_request',
     error_description: detail

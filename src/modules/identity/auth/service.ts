@@ -14,6 +14,7 @@ import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { begin, oursWithDeleted, rowsOf } from '../../../core/db/sql.ts'
 import { organizationRequired, ruleBroken, unauthenticated } from '../../../core/errors.ts'
+import { signInEnforced } from '../../../core/access/login-errors.ts'
 import { cleanName } from '../../../core/names.ts'
 import { recordAccess } from '../../../core/records/events.ts'
 import { parseToken } from '../api-tokens/secret.ts'
@@ -30,6 +31,7 @@ import {
   insertSession,
   recordFailures,
   stepUpSession,
+  type Beginning,
   type Credentials,
   type Identity
 } from './queries.ts'
@@ -66,7 +68,7 @@ export const authService = {
    * Logs in by username or email, in an organization or, without one, in the only one where this
    * is the password. Errors: 401, the same for an unknown user and a wrong password, and, after the
    * right one, without a correct code of the second factor; 409 when it is the password in several
-   * organizations; 429; 503.
+   * organizations; 403 when the user has to sign in by an identity provider; 429; 503.
    */
   async login(
     services: Services,
@@ -88,6 +90,7 @@ export const authService = {
     if (others.length > 0)
       throw organizationRequired([match, ...others].map(({ user }) => user.organization))
     const { user, attempt } = match
+    if (user.must_sign_in) throw signInEnforced()
     const { organization_id, id } = user
     const ctx = Context.system(services, organization_id, id, origin)
     if (user.has_second_factor) await requireCode(ctx, { user_id: id, attempt, code }, 401)
@@ -256,7 +259,8 @@ export const authService = {
     const password_hash = await userService.changePassword(ctx, id, next, user.password_hash)
     if (password_hash === undefined) throw sessionEnded()
     const credentials = { organization_id, id, password_hash }
-    return await startSession(services, credentials, origin, ctx.principal.session_id)
+    const { session_id: replaced } = ctx.principal
+    return await startSession(services, credentials, origin, { replaced })
   }
 }
 
@@ -292,22 +296,21 @@ const principalFor = (
 })
 
 /**
- * Starts a session of a user whose credentials were verified. `replaced`: the session whose step-up
- * it takes over; by default, it begins with one. Errors: 401 when the password or the status has
- * changed meanwhile.
+ * Starts a session of a user whose credentials were verified. Errors: 401 when the password or the
+ * status has changed meanwhile.
  */
 export async function startSession(
   services: Services,
   user: Credentials,
   origin: Origin,
-  replaced: number | null = null
+  beginning: Beginning = {}
 ): Promise<Login> {
   const refresh_token = newToken()
   const { database } = services
   const [started] = await rowsOf<{ session_id: number; username: string; role: string }>(
     database,
     database.pool,
-    insertSession(user, hashOf(refresh_token), origin, replaced)
+    insertSession(user, hashOf(refresh_token), origin, beginning)
   )
   if (!started) throw wrongCredentials()
   const { session_id, username, role } = started

@@ -1,6 +1,7 @@
 import { maxAddress } from '../../../core/access/networks.ts'
 import { identifier, instant } from '../../../core/db/columns.ts'
 import {
+  boolean,
   foreignKey,
   index,
   integer,
@@ -26,7 +27,9 @@ export const sessions = pgTable(
     address: varchar({ length: maxAddress }),
     client: varchar({ length: 200 }),
     /** When the user last proved who they are: at the login, or by a step-up. */
-    stepped_up_at: instant().notNull().defaultNow()
+    stepped_up_at: instant().notNull().defaultNow(),
+    /** Whether it began with an identity provider, whose second factor counts. */
+    by_provider: boolean().notNull().default(false)
   },
   t => [
     foreignKey({

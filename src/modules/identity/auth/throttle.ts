@@ -5,6 +5,7 @@ import { sql } from '../../../core/db/drizzle.ts'
 import { rowsOf, type Queryable } from '../../../core/db/sql.ts'
 import { tooManyRequests, type Problem } from '../../../core/errors.ts'
 import { passwordResets } from '../password-resets/table.ts'
+import { signInCodes, signIns } from '../sign-in/table.ts'
 import { loginAttempts, sessions } from './table.ts'
 
 /**
@@ -196,6 +197,14 @@ export async function removeExpired(services: Services): Promise<void> {
       ), resets as (
         delete from ${passwordResets} where id in (
           select id from ${passwordResets}
+          where expires_at < now() limit 20 for update skip locked)
+      ), started as (
+        delete from ${signIns} where hash in (
+          select hash from ${signIns}
+          where expires_at < now() limit 20 for update skip locked)
+      ), codes as (
+        delete from ${signInCodes} where hash in (
+          select hash from ${signInCodes}
           where expires_at < now() limit 20 for update skip locked)
       )
       delete from ${sessions} where id in (

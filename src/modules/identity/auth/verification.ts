@@ -1,5 +1,6 @@
 import { Context, type Services } from '../../../core/access/context.ts'
-import { Problem, secondFactorNeeded } from '../../../core/errors.ts'
+import { Problem } from '../../../core/errors.ts'
+import { secondFactorNeeded } from '../../../core/access/login-errors.ts'
 import { recordAccess } from '../../../core/records/events.ts'
 import { secondFactorService } from '../second-factors/service.ts'
 import type { Candidate } from './queries.ts'

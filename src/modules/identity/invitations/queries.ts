@@ -2,6 +2,7 @@ import type { SQL } from 'drizzle-orm'
 import type { Services } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { acrossOrganizations, ours, rowsOf } from '../../../core/db/sql.ts'
+import { mustSignIn } from '../identity-providers/queries.ts'
 import { organizations } from '../organizations/table.ts'
 import { invitations } from './table.ts'
 
@@ -12,6 +13,8 @@ export interface Acceptable {
   email: string
   role_ids: number[]
   team_ids: number[]
+  /** Whether the person cannot log in by a password. */
+  must_sign_in: boolean
 }
 
 /** The invitation of a token, in whichever organization: there is no context before it is known. */
@@ -22,8 +25,9 @@ export async function findByToken(
   const [found] = await rowsOf<Acceptable>(
     database,
     database.point,
-    sql`select organization_id, id, email, role_ids, team_ids
-      from ${acrossOrganizations(invitations)}
+    sql`select organization_id, id, email, role_ids, team_ids,
+        ${mustSignIn(sql`i`)} as must_sign_in
+      from ${acrossOrganizations(invitations)} i
       where token_hash = ${token_hash} and deleted_at is null and expires_at > now()`
   )
   return found

@@ -51,9 +51,11 @@ export const acceptanceRoutes: FastifyPluginAsyncTypebox = async app => {
         summary: 'Accept an invitation',
         description:
           'Makes the person who was invited a user, and logs them in. The token works once, for ' +
-          'seven days; one that is unknown, expired, withdrawn or was used is a 422 at `/token`.',
+          'seven days; one that is unknown, expired, withdrawn or was used is a 422 at `/token`. ' +
+          'A person who has to sign in by an identity provider gets a 403, `sign_in_enforced`: ' +
+          'the first sign-in accepts the invitation.',
         tags: ['auth'],
-        ...problems(409, 422),
+        ...problems(403, 409, 422),
         body: Ref(Acceptance),
         response: response(200, 'The session.', Ref(Session))
       }

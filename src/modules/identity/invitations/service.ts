@@ -4,6 +4,7 @@ import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords
 import { hashOf, newToken, unusableToken } from '../../../core/access/tokens.ts'
 import { defined } from '../../../core/defined.ts'
 import { duplicate, notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import { signInEnforced } from '../../../core/access/login-errors.ts'
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { oneLine } from '../../../core/mail.ts'
 import { equal } from '../../../core/records/filter.ts'
@@ -15,7 +16,7 @@ import type { Credentials } from '../auth/queries.ts'
 import { startSession, type Login } from '../auth/service.ts'
 import { userResource } from '../users/resource.ts'
 import { rolesFor } from '../users/role-assignment.ts'
-import { fields as userFields } from '../users/schema.ts'
+import { fields as userFields, type NewUser } from '../users/schema.ts'
 import { credentialsOf } from '../users/queries.ts'
 import { userService } from '../users/service.ts'
 import { findByToken, mailable, stillOpen, type Mailable } from './queries.ts'
@@ -115,7 +116,8 @@ It works once, until ${open.expires_at.slice(0, 10)}. If you expect no invitatio
 
   /**
    * Makes the person with this token a user, and logs them in. A token works once. Errors: 422 for
-   * a token that does not work, and for an unacceptable password; 409 for a taken username, or if
+   * a token that does not work, and for an unacceptable password; 403 for a person who has to sign
+   * in by an identity provider; 409 for a taken username, or if
    * the email address has become that of a user; 503.
    */
   async accept(
@@ -126,22 +128,49 @@ It works once, until ${open.expires_at.slice(0, 10)}. If you expect no invitatio
     const token_hash = hashOf(token)
     const invitation = await findByToken(services, token_hash)
     if (!invitation) throw unusableToken()
-    const { organization_id, id, email, role_ids, team_ids } = invitation
+    if (invitation.must_sign_in) throw signInEnforced()
+    const { organization_id, id, email } = invitation
     const username = name ?? usernameFrom(email)
     await assertUncommon(password, 'password')
     assertNotOwnName(password, [username, email], 'password')
     const ctx = Context.system(services, organization_id, null, origin)
     const credentials = await ctx.withLocks(['admins', inTurn], async ctx => {
       if (!(await ctx.one(stillOpen(id, token_hash)))) throw unusableToken()
-      const account = { username, email, password, role_ids, ...names }
-      const user = await userService.createUnchecked(ctx, account)
-      await joinTeams(ctx, user.id, team_ids)
-      await records.update(ctx, id, { user_id: user.id })
-      await records.remove(ctx, id)
+      const user = await becomeUser(ctx, invitation, { username, email, password, ...names })
       return await ctx.one<Credentials>(credentialsOf(user.id))
     })
     return await startSession(services, credentials!, origin)
+  },
+
+  /**
+   * Makes a person whose email address a provider has verified a user, if someone has invited them;
+   * in the transaction of `ctx`, which holds the lock on invitations. Errors: 409 for a taken name.
+   */
+  async acceptFor(ctx: Context, account: Account): Promise<User | undefined> {
+    const { email } = account
+    const invitation = await records.first(ctx, { filters: equal({ email }) })
+    const isOpen = invitation && Date.parse(invitation.expires_at) > Date.now()
+    return isOpen ? await becomeUser(ctx, invitation, account) : undefined
   }
+}
+
+type User = RowOf<typeof userResource>
+type Account = Pick<
+  Static<typeof NewUser>,
+  'username' | 'email' | 'password' | 'first_name' | 'last_name'
+>
+
+/** Accepts an invitation, within a transaction with the locks `admins` and `inTurn`. */
+async function becomeUser(
+  ctx: Context,
+  { id, role_ids, team_ids }: Pick<Invitation, 'id' | 'role_ids' | 'team_ids'>,
+  account: Account
+): Promise<User> {
+  const user = await userService.createUnchecked(ctx, { ...account, role_ids })
+  await joinTeams(ctx, user.id, team_ids)
+  await records.update(ctx, id, { user_id: user.id })
+  await records.remove(ctx, id)
+  return user
 }
 
 /**

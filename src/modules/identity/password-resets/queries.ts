@@ -2,6 +2,7 @@ import type { SQL } from 'drizzle-orm'
 import type { Services } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { acrossOrganizations, organization, ours, rowsOf } from '../../../core/db/sql.ts'
+import { mustSignIn } from '../identity-providers/queries.ts'
 import { organizations } from '../organizations/table.ts'
 import { users } from '../users/table.ts'
 import { passwordResets } from './table.ts'
@@ -16,7 +17,10 @@ interface Owner {
 /** At most so many users of one email address get a mail. */
 const maxUsers = 5
 
-/** The first few active users of an email address: in the organization of a slug, or in all. */
+/**
+ * The first few active users of an email address who can log in by a password: in the organization
+ * of a slug, or in all.
+ */
 export const findByEmail = async (
   { database }: Services,
   email: string,
@@ -29,6 +33,7 @@ export const findByEmail = async (
       from ${acrossOrganizations(users)} u join ${organizations} o on o.id = u.organization_id
       where email_key(u.email) = email_key(${email})
         and u.deleted_at is null and u.status = 'active' and u.kind = 'person'
+        and not ${mustSignIn(sql`u`)}
         and o.slug = coalesce(${slug}, o.slug)
       order by u.organization_id, u.id limit ${maxUsers}`
   )

@@ -2,13 +2,14 @@ import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { Access, type Grant, grantablePaths, groups } from '../../../core/access/permissions.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { ours } from '../../../core/db/sql.ts'
+import { everyRow, ours } from '../../../core/db/sql.ts'
 import { conflict, notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { equal } from '../../../core/records/filter.ts'
 import type { ListQuery } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { allResources, type RowOf } from '../../../core/records/resource.ts'
 import { hideableFields, protectableFields } from '../../../core/records/visibility.ts'
+import { identityProviders } from '../identity-providers/table.ts'
 import { invitationResource } from '../invitations/resource.ts'
 import { userResource } from '../users/resource.ts'
 import { roleResource } from './resource.ts'
@@ -47,8 +48,8 @@ export const roleService = {
   },
 
   /**
-   * Deletes a role. Errors: 404, 412, 409 for a built-in one, and for one that users have or that
-   * someone is invited to.
+   * Deletes a role. Errors: 404, 412, 409 for a built-in one, and for one that users have, that
+   * someone is invited to, or that an identity provider gives.
    */
   async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
     await ctx.withLocks(['admins'], async ctx => {
@@ -66,6 +67,7 @@ export const roleService = {
         throw conflict(
           `The role is that of an invitation, of ${invitation.email}. Withdraw it first.`
         )
+      await assertUnmapped(ctx, id)
       await records.remove(ctx, id)
     })
   },
@@ -154,6 +156,16 @@ async function lockCustom(ctx: Context, id: number, versions: Versions): Promise
     throw conflict('Built-in roles cannot be changed. Create a role that is based on it.')
   assertCovers(ctx, role.grants)
   return role
+}
+
+/** Errors: 409 for a role that an identity provider gives to users. */
+async function assertUnmapped(ctx: Context, id: number): Promise<void> {
+  const provider = await ctx.one<{ name: string }>(sql`select name
+    from ${everyRow(identityProviders)}
+    where default_role_id = ${id}
+      or role_mapping @> ${JSON.stringify([{ role_id: id }])}::text::jsonb`)
+  if (provider)
+    throw conflict(`The identity provider ${provider.name} gives this role. Change it first.`)
 }
 
 /** Users have the name of their first role, invitations that of theirs. */

@@ -6,6 +6,7 @@ import { Ref } from '../../../core/http/schema.ts'
 import { wordsIn } from '../../../core/records/search.ts'
 import { mountUserSessions } from '../auth/session-routes.ts'
 import { mountUserSecondFactors } from '../second-factors/user-routes.ts'
+import { mountUserIdentities } from '../sign-in/identity-routes.ts'
 import { userResource } from './resource.ts'
 import { DirectoryQuery, UserSummary, UserSummaryPage } from './schema.ts'
 import { userService } from './service.ts'
@@ -40,6 +41,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   await resourceRoutes(app, userResource, userService)
   mountUserSessions(app, [userResource.path])
   mountUserSecondFactors(app, [userResource.path])
+  mountUserIdentities(app, [userResource.path])
 }
 
 export default routes

@@ -1,7 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
-import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
-import { newToken } from '../../../core/access/tokens.ts'
+import { assertNotOwnName, assertUncommon, noPassword } from '../../../core/access/passwords.ts'
 import { defined } from '../../../core/defined.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
@@ -49,15 +48,17 @@ export const userService = {
     return await userService.createUnchecked(ctx, input)
   },
 
-  /** Creates a user whose password is the operator's choice. Errors: 409, 422, 403. */
+  /**
+   * Creates a user whose password is the operator's choice; without one, the user cannot log in by
+   * it. Errors: 409, 422, 403.
+   */
   async createUnchecked(ctx: Context, { password, ...input }: Static<typeof NewUser>) {
     const user = withCleanName(input)
     const { role, role_ids } = user
     await assertTimeZone(ctx, user.time_zone)
     const given = role === undefined && role_ids === undefined ? { role: defaultRole } : user
-    // nobody knows the one of a service account
-    const secret = password ?? newToken()
-    const password_hash = await ctx.services.passwords.hash(secret)
+    const password_hash =
+      password === undefined ? noPassword() : await ctx.services.passwords.hash(password)
     return await ctx.withLocks(['admins'], async ctx => {
       const roles = (await rolesFor(ctx, given))!
       return await records.create(ctx, { ...user, ...roles, password_hash })

@@ -1,0 +1,133 @@
+import { lookup, type LookupAddress, type LookupOptions } from 'node:dns'
+import { isIP } from 'node:net'
+import { Agent, buildConnector, request } from 'undici'
+import { isPublic, isWithin } from './access/networks.ts'
+
+/** A request to a server that someone else chose. */
+export interface OutboundRequest {
+  method?: string
+  headers?: Record<string, string>
+  body?: unknown
+  signal?: AbortSignal
+}
+
+/** What sends requests to servers that users name, such as identity providers. */
+export interface Outbound {
+  /**
+   * Sends a request and reads the whole response. Redirects are not followed. Errors: of the
+   * network; `ForbiddenAddress`; for a response that is too large or takes too long.
+   */
+  fetch: (url: string, request?: OutboundRequest) => Promise<Response>
+  /** Whether a URL can be requested, as far as its text tells; its name is not looked up. */
+  permits: (url: string) => boolean
+  close: () => Promise<void>
+}
+
+/** The address of a server is in a network that requests may not go to. */
+export class ForbiddenAddress extends Error {
+  constructor() {
+    super('The address of the server is not public, and not in OUTBOUND_NETWORKS.')
+  }
+}
+
+/** Milliseconds for the whole of a request, and for a connection. */
+const limit = 5_000
+const connectLimit = 3_000
+/** Bytes of a response. */
+const maxResponse = 512 * 1024
+
+/**
+ * Sends requests to public addresses by TLS, and to `networks` (addresses and ranges) also without.
+ * It is the address that is connected to which counts: a name is looked up once, for the check and
+ * for the connection, so that it cannot mean another address a moment later.
+ */
+export function createOutbound(networks: readonly string[]): Outbound {
+  const isAllowed = (address: string, protocol: string) =>
+    isWithin(address, networks) || (protocol === 'https:' && isPublic(address))
+  const agent = new Agent({
+    connect: connectorTo(isAllowed),
+    maxResponseSize: maxResponse,
+    headersTimeout: limit,
+    bodyTimeout: limit,
+    connections: 20
+  })
+  return {
+    async fetch(url, { method = 'GET', headers = {}, body, signal } = {}) {
+      const timeout = AbortSignal.timeout(limit)
+      const { statusCode, ...answer } = await request(url, {
+        dispatcher: agent,
+        method: method as 'GET',
+        headers,
+        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+        ...(body !== undefined && body !== null && { body: textOf(body) })
+      })
+      const bytes = await answer.body.arrayBuffer()
+      const isEmpty = statusCode === 204 || statusCode === 304
+      return new Response(isEmpty ? null : bytes, {
+        status: statusCode,
+        headers: Object.entries(answer.headers).flatMap(([name, values]) =>
+          [values ?? []].flat().map((value): [string, string] => [name, value])
+        )
+      })
+    },
+    permits(url) {
+      const { protocol, hostname } = new URL(url)
+      const host = withoutBrackets(hostname)
+      if (isIP(host) !== 0) return isAllowed(host, protocol)
+      return protocol === 'https:' || (protocol === 'http:' && networks.length > 0)
+    },
+    close: async () => await agent.destroy()
+  }
+}
+
+/** Bodies are short texts: forms and JSON. */
+const textOf = (body: unknown): string =>
+  body instanceof URLSearchParams ? body.toString() : String(body)
+
+/** `[::1]` in a URL is the address `::1`. */
+const withoutBrackets = (hostname: string) => hostname.replace(/^\[(.*)\]$/, '$1')
+
+/** Connects only to addresses that are allowed for the protocol. */
+function connectorTo(
+  isAllowed: (address: string, protocol: string) => boolean
+): buildConnector.connector {
+  const connectors = new Map(
+    ['http:', 'https:'].map(protocol => [
+      protocol,
+      buildConnector({
+        timeout: connectLimit,
+        allowH2: false,
+        lookup: lookingUp(address => isAllowed(address, protocol))
+      })
+    ])
+  )
+  return (options, callback) => {
+    const { hostname, protocol } = options
+    const host = withoutBrackets(hostname)
+    const connect = connectors.get(protocol)
+    // an address is not looked up
+    if (!connect || (isIP(host) !== 0 && !isAllowed(host, protocol)))
+      return callback(new ForbiddenAddress(), null)
+    connect({ ...options, hostname: host }, callback)
+  }
+}
+
+type LookedUp = (
+  error: NodeJS.ErrnoException | null,
+  address: string | LookupAddress[],
+  family?: number
+) => void
+
+/** Looks up a name like Node, and refuses it if one of its addresses is not allowed. */
+const lookingUp =
+  (isAllowed: (address: string) => boolean) =>
+  (hostname: string, options: LookupOptions, callback: LookedUp): void => {
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, [])
+      if (!addresses.every(({ address }) => isAllowed(address)))
+        return callback(new ForbiddenAddress(), [])
+      if (options.all) return callback(null, addresses)
+      const [{ address, family }] = addresses as [LookupAddress]
+      callback(null, address, family)
+    })
+  }

@@ -1,0 +1,10 @@
+/**
+ * Whether an API token can have a permission, told apart from the code: it makes no tokens, users,
+ * roles and ways to sign in.
+ */
+export const isScope = (permission: string): boolean =>
+  !/^(me|api-tokens|invitations):/.test(permission) &&
+  !/^(users|roles|organization|identity-providers):(create|update|delete)/.test(permission)
+
+/** What every user and every token may read. */
+export const everyones = new Set(['directory:read', 'access:read', 'organization:read'])
