@@ -48,7 +48,7 @@ t.test('a token is shown once, works at once, and its use is noted', async t => 
 })
 
 const isForTokens = (permission: string) =>
-  !/^(me|api-tokens|invitations):|^(users|roles|organization):(create|update|delete)/.test(
+  !/^(me|api-tokens|invitations):|^(users|roles|organization|identity-providers):(create|update|delete)/.test(
     permission
   )
 
