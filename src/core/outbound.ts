@@ -1,6 +1,6 @@
 import { lookup, type LookupAddress, type LookupOptions } from 'node:dns'
 import { isIP } from 'node:net'
-import { Agent, buildConnector, request } from 'undici'
+import type { Agent, buildConnector } from 'undici'
 import { isPublic, isWithin } from './access/networks.ts'
 
 /** A request to a server that someone else chose. */
@@ -42,20 +42,15 @@ const maxResponse = 512 * 1024
  * for the connection, so that it cannot mean another address a moment later.
  */
 export function createOutbound(networks: readonly string[]): Outbound {
-  const isAllowed = (address: string, protocol: string) =>
+  const isAllowed: IsAllowed = (address, protocol) =>
     isWithin(address, networks) || (protocol === 'https:' && isPublic(address))
-  const agent = new Agent({
-    connect: connectorTo(isAllowed),
-    maxResponseSize: maxResponse,
-    headersTimeout: limit,
-    bodyTimeout: limit,
-    connections: 20
-  })
+  let agent: Promise<Agent> | undefined
   return {
     async fetch(url, { method = 'GET', headers = {}, body, signal } = {}) {
       const timeout = AbortSignal.timeout(limit)
+      const { request } = await import('undici') // most processes never need it
       const { statusCode, ...answer } = await request(url, {
-        dispatcher: agent,
+        dispatcher: await (agent ??= openAgent(isAllowed)),
         method: method as 'GET',
         headers,
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
@@ -76,7 +71,7 @@ export function createOutbound(networks: readonly string[]): Outbound {
       if (isIP(host) !== 0) return isAllowed(host, protocol)
       return protocol === 'https:' || (protocol === 'http:' && networks.length > 0)
     },
-    close: async () => await agent.destroy()
+    close: async () => await (await agent)?.destroy()
   }
 }
 
@@ -87,14 +82,26 @@ const textOf = (body: unknown): string =>
 /** `[::1]` in a URL is the address `::1`. */
 const withoutBrackets = (hostname: string) => hostname.replace(/^\[(.*)\]$/, '$1')
 
+/** Whether an address may be connected to by `http:` or `https:`. */
+type IsAllowed = (address: string, protocol: string) => boolean
+
+async function openAgent(isAllowed: IsAllowed): Promise<Agent> {
+  const { Agent, buildConnector } = await import('undici')
+  return new Agent({
+    connect: connectorTo(isAllowed, buildConnector),
+    maxResponseSize: maxResponse,
+    headersTimeout: limit,
+    bodyTimeout: limit,
+    connections: 20
+  })
+}
+
 /** Connects only to addresses that are allowed for the protocol. */
-function connectorTo(
-  isAllowed: (address: string, protocol: string) => boolean
-): buildConnector.connector {
+function connectorTo(isAllowed: IsAllowed, build: typeof buildConnector): buildConnector.connector {
   const connectors = new Map(
     ['http:', 'https:'].map(protocol => [
       protocol,
-      buildConnector({
+      build({
         timeout: connectLimit,
         allowH2: false,
         lookup: lookingUp(address => isAllowed(address, protocol))

@@ -120,6 +120,11 @@ t.test('a partner who tries the operations from top to bottom is logged out last
       'accept',
       'password-resets',
       'confirm',
+      'providers',
+      '{organization}',
+      'exchange',
+      'identities',
+      '{id}',
       'change-password',
       'logout'
     ]

@@ -37,7 +37,7 @@ export interface MailInvitation {
 export const mailInvitation = defineJob<MailInvitation>('mail_invitation')
 
 /** What begins or ends an invitation takes turns, so that each sees what the last one did. */
-const inTurn = 'creation/invitation'
+export const inTurn = 'creation/invitation'
 
 // neither updated nor restored: another invitation replaces one
 const { list, stream, get, history, cacheKey } = records

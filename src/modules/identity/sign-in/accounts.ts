@@ -1,7 +1,7 @@
 import type { Context } from '../../../core/access/context.ts'
 import { newToken } from '../../../core/access/tokens.ts'
 import { Problem } from '../../../core/errors.ts'
-import { invitationService } from '../invitations/service.ts'
+import { inTurn, invitationService } from '../invitations/service.ts'
 import { roleService } from '../roles/service.ts'
 import { fields as userFields } from '../users/schema.ts'
 import { userService } from '../users/service.ts'
@@ -54,7 +54,7 @@ async function link(
   person: Person,
   roles: number[]
 ): Promise<Account> {
-  return await ctx.withLocks(['admins', 'creation/invitation'], async ctx => {
+  return await ctx.withLocks(['admins', inTurn], async ctx => {
     if (!(await ctx.one(isUnchanged(provider)))) throw new SignInRefused('provider_changed')
     const [known] = await ctx.write<Account>([], useIdentity(provider, person))
     if (known) return known

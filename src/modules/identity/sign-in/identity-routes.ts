@@ -5,13 +5,13 @@ import { Ref } from '../../../core/http/schema.ts'
 import { assertCovered } from '../users/role-assignment.ts'
 import { userService } from '../users/service.ts'
 import { listIdentities, unlinkAll, unlinkOwn } from './identities.ts'
-import { ExternalIdentityList } from './schema.ts'
+import { ExternalIdentity, ExternalIdentityList } from './schema.ts'
 
 const listed = response(200, 'The identities.', Ref(ExternalIdentityList))
 
 /** One's own identities, below `/api/auth`. */
 export function mountOwnIdentities(app: FastifyInstance, tags: string[]): void {
-  app.addSchema(ExternalIdentityList)
+  for (const schema of [ExternalIdentity, ExternalIdentityList]) app.addSchema(schema)
 
   app.get(
     '/identities',

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { explained, Id, Instant, Text } from '../../../core/http/schema.ts'
+import { explained, Id, Instant, Ref, Text } from '../../../core/http/schema.ts'
 import { oneTimeToken } from '../auth/schema.ts'
 import { slug } from '../organizations/schema.ts'
 
@@ -111,7 +111,7 @@ export const ExternalIdentity = Type.Object(
 
 export const ExternalIdentityList = Type.Object(
   {
-    data: Type.Array(ExternalIdentity, { maxItems: 100, description: 'Linked identities.' })
+    data: Type.Array(Ref(ExternalIdentity), { maxItems: 100, description: 'Linked identities.' })
   },
   {
     $id: 'ExternalIdentityList',
