@@ -7,7 +7,7 @@ import path from 'node:path'
 import t from 'tap'
 import { mistakes, type Mistake } from './support/planted-mistakes.ts'
 
-t.setTimeout(900_000)
+t.setTimeout(1_800_000)
 const copy = mkdtempSync(path.join(tmpdir(), 'smartx-mistakes-'))
 t.teardown(() => {
   rmSync(copy, { recursive: true, force: true })
