@@ -69,6 +69,7 @@ export class Calls {
       .replace('{id}', id)
       .replace(/\{\w+_id\}/, () => String(this.#random.integer(1, 20)))
       .replace('{code}', () => this.#random.pick(['invalid', 'x']))
+      .replace('{organization}', () => this.#random.pick(['smartx', 'nobody']))
   }
 
   /** Some of the parameters. A cursor belongs to one list, so a valid call has none. */

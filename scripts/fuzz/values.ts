@@ -142,9 +142,16 @@ export class Values {
     const key = `${pattern} ${minLength} ${maxLength}`
     let found = this.#matching.get(key)
     if (!found) {
-      const fits = ({ length }: string) => length >= minLength && length <= maxLength
-      const all = sample(stringMatching(new RegExp(pattern)), { seed: 1, numRuns: 40 })
-      this.#matching.set(key, (found = all.filter(fits)))
+      const shape = new RegExp(pattern)
+      const fits = (text: string) =>
+        text.length >= minLength && text.length <= maxLength && shape.test(text)
+      const all = sample(stringMatching(shape), { seed: 1, numRuns: 40 })
+      // most are short
+      const longer = all
+        .filter(text => text !== '')
+        .map(text => text.repeat(Math.ceil(minLength / text.length)))
+      found = [...all, ...longer].filter(fits)
+      this.#matching.set(key, found)
     }
     return found
   }
