@@ -136,8 +136,8 @@ export const mistakes: Mistake[] = [
   {
     what: 'permissions are not asked for',
     file: 'http/auth.ts',
-    from: 'return principal.access.can(permission) ? done() : done(forbidden(permission))',
-    to: 'return done()',
+    from: 'if (!principal.access.can(permission)) return done(forbidden(permission))',
+    to: '',
     test: 'credentials.test.ts',
     only: 'a viewer gets'
   },
