@@ -25,7 +25,7 @@ CREATE INDEX "idx_events_created_at" ON "events" USING brin ("created_at");--> s
 CREATE INDEX "idx_events_actor_id" ON "events" USING btree ("organization_id","actor_id","id");--> statement-breakpoint
 CREATE INDEX "idx_events_type" ON "events" USING btree ("organization_id","type","id");--> statement-breakpoint
 CREATE INDEX "idx_events_request_id" ON "events" USING btree ("organization_id","request_id","id");--> statement-breakpoint
-CREATE INDEX "idx_events_address" ON "events" USING btree ("organization_id","address","id");--> statement-breakpoint
+CREATE INDEX "idx_events_address" ON "events" USING btree ("organization_id","address","id") WHERE details is not null;--> statement-breakpoint
 CREATE INDEX "idx_events_api_token_id" ON "events" USING btree ("organization_id","api_token_id","id") WHERE api_token_id is not null;--> statement-breakpoint
 ALTER TABLE "events" DROP CONSTRAINT "events_key";--> statement-breakpoint
 ALTER TABLE "events" ADD CONSTRAINT "events_key" PRIMARY KEY("organization_id","id");--> statement-breakpoint

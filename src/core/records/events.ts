@@ -59,7 +59,9 @@ export const events = pgTable(
     index('idx_events_actor_id').on(t.organization_id, t.actor_id, t.id),
     index('idx_events_type').on(t.organization_id, t.type, t.id),
     index('idx_events_request_id').on(t.organization_id, t.request_id, t.id),
-    index('idx_events_address').on(t.organization_id, t.address, t.id),
+    index('idx_events_address')
+      .on(t.organization_id, t.address, t.id)
+      .where(sql`details is not null`),
     index('idx_events_api_token_id')
       .on(t.organization_id, t.api_token_id, t.id)
       .where(sql`api_token_id is not null`)

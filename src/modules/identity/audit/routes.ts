@@ -13,7 +13,7 @@ import { auditService, virtualFilters } from './service.ts'
 const path = 'audit'
 for (const action of ['read', 'export']) definePermission(`${path}:${action}`, 'administration')
 
-const filters = ['type', 'actor_id', 'api_token_id', 'address', 'request_id', 'created_at'] as const
+const filters = ['type', 'actor_id', 'api_token_id', 'request_id', 'created_at'] as const
 
 /** The audit log, below `/api/audit`. */
 const routes: FastifyPluginAsyncTypebox = async app => {

@@ -19,8 +19,16 @@ const subject = explained(
   'subject'
 )
 
-/** The record that an entry is about: by both of its columns, since an index has both. */
+/** Filters by what indexes have: both columns of a subject, and the addresses of accesses. */
 export const virtualFilters: VirtualFilters = {
+  address: {
+    schema: Text(45, {
+      minLength: 1,
+      description: 'Logins, refusals, exports and other accesses from this IP address.',
+      examples: ['192.0.2.7']
+    }),
+    condition: value => sql`(${events.details} is not null and ${events.address} = ${value})`
+  },
   subject: {
     schema: Text(60, {
       pattern: subject,
