@@ -182,7 +182,7 @@ t.test('filters are by index, and what is no filter is refused', async t => {
   for (const query of [
     'type[in]=contact.created,login.failed',
     'created_at[gte]=2026-01-01',
-    'address=127.0.0.1',
+    'from_address=127.0.0.1',
     'count=exact&limit=1'
   ])
     t.ok((await entries(call, query)).length > 0, query)
@@ -230,7 +230,7 @@ t.test('every filter is on an index', async t => {
     'type=type.7': 'idx_events_type',
     'actor_id=7': 'idx_events_actor_id',
     'api_token_id=700': 'idx_events_api_token_id',
-    'address=10.0.0.10': 'idx_events_address',
+    'from_address=10.0.0.10': 'idx_events_address',
     'request_id=request-7': 'idx_events_request_id',
     'subject=contact/7': 'idx_events_subject',
     'created_at[lt]=2026-01-01T00:20:00Z': 'idx_events_created_at',

@@ -21,7 +21,7 @@ const subject = explained(
 
 /** Filters by what indexes have: both columns of a subject, and the addresses of accesses. */
 export const virtualFilters: VirtualFilters = {
-  address: {
+  from_address: {
     schema: Text(45, {
       minLength: 1,
       description: 'Logins, refusals, exports and other accesses from this IP address.',
