@@ -44,7 +44,7 @@ for (const { what, file, from, to, ...which } of mistakes)
     t.equal(code, 1, output.slice(-2000))
     t.notMatch(
       output,
-      /ERR_INVALID_TYPESCRIPT|ERR_MODULE|is not defined/,
+      /^(SyntaxError|ReferenceError|Error) \[ERR_/m,
       'it notices what the code does'
     )
   })
