@@ -44,7 +44,7 @@ for (const { what, file, from, to, ...which } of mistakes)
     t.equal(code, 1, output.slice(-2000))
     t.notMatch(
       output,
-      /^(SyntaxError|ReferenceError|Error) \[ERR_/m,
+      /^(SyntaxError|ReferenceError|Error \[ERR_MODULE)/m,
       'it notices what the code does'
     )
   })
