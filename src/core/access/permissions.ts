@@ -110,6 +110,7 @@ export class Access {
   readonly #scope: Scope | undefined
   readonly #reaches = new Map<string, Reach | undefined>()
   readonly #hidden = new Map<string, ReadonlySet<string>>()
+  readonly #readOnly = new Map<string, ReadonlySet<string>>()
 
   /** `scope`: limits it for a credential other than a login. */
   constructor(grants: readonly Grant[], scope?: Scope) {
@@ -157,23 +158,29 @@ export class Access {
 
   /** The fields that a permission does not show: those that every grant of it hides. */
   hiddenFields(permission: string): ReadonlySet<string> {
-    const known = this.#hidden.get(permission)
-    if (known) return known
-    const hidden = inAll(
-      this.#grantsOf(permission).map(({ hidden_fields = [] }) => new Set(hidden_fields))
-    )
-    this.#hidden.set(permission, hidden)
-    return hidden
+    return this.#limitedFields(this.#hidden, permission, ({ hidden_fields = [] }) => hidden_fields)
   }
 
   /** The fields that a permission does not set: those that every grant of it protects or hides. */
   readOnlyFields(permission: string): ReadonlySet<string> {
-    return inAll(
-      this.#grantsOf(permission).map(
-        ({ hidden_fields = [], read_only_fields = [] }) =>
-          new Set([...hidden_fields, ...read_only_fields])
-      )
+    return this.#limitedFields(
+      this.#readOnly,
+      permission,
+      ({ hidden_fields = [], read_only_fields = [] }) => [...hidden_fields, ...read_only_fields]
     )
+  }
+
+  /** What every grant of a permission limits. `known`: the answers of before. */
+  #limitedFields(
+    known: Map<string, ReadonlySet<string>>,
+    permission: string,
+    limitedBy: (grant: Grant) => string[]
+  ): ReadonlySet<string> {
+    const limited =
+      known.get(permission) ??
+      inAll(this.#grantsOf(permission).map(grant => new Set(limitedBy(grant))))
+    known.set(permission, limited)
+    return limited
   }
 
   can(permission: string): boolean {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type postgres from 'postgres'
 import t from 'tap'
 import { chainEvents } from '../../../src/core/records/event-chain.ts'
 import { application, organization, ownerOf, type Call } from '../../support/app.ts'
@@ -129,6 +130,33 @@ for (const [what, reason, statement] of tamperings)
     })
     t.match(await verify(other.call), { is_intact: true })
   })
+
+t.test('the digest covers every column', async t => {
+  const { id } = await chained()
+  const columns = await owner<{ name: string; type: string }[]>`
+    select attname as name, format_type(atttypid, null) as type from pg_attribute
+    where attrelid = 'events'::regclass and attnum > 0 and not attisdropped`
+  const samples: Record<string, postgres.JSONValue> = {
+    bigint: 7,
+    xid8: '7',
+    text: 'x',
+    'character varying': 'x',
+    'text[]': ['x'],
+    jsonb: { x: null },
+    'timestamp with time zone': '2026-01-01'
+  }
+  const differ = async (one: Record<string, postgres.JSONValue>, other = {}) => {
+    const [row] = await owner<{ differ: boolean }[]>`
+      select event_digest(jsonb_populate_record(e, ${owner.json(one)}))
+        <> event_digest(jsonb_populate_record(e, ${owner.json(other)})) as differ
+      from events e where organization_id = ${id} limit 1`
+    return row!.differ
+  }
+  t.ok(columns.length > 10)
+  for (const { name, type } of columns)
+    t.ok(await differ({ [name]: samples[type]! }), `${name}, of the type ${type}`)
+  t.ok(await differ({ after: {} }, { after: { x: null } }), 'a field without a value')
+})
 
 t.test('after a restore, transactions count anew, and new events are chained', async t => {
   const { call } = await chained()
