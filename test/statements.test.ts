@@ -34,6 +34,7 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
   'records of all organizations': {
     pattern: /\bacrossOrganizations\(/g,
     permitted: {
+      'jobs/expired.ts': 2, // what has expired
       // credentials, before it is known whose they are
       'modules/identity/auth/queries.ts': 7,
       'modules/identity/identity-providers/queries.ts': 2, // of the user who logs in
@@ -69,6 +70,7 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'core/access/context.ts': 1,
       'core/db/sql.ts': 1,
       'http/health.ts': 1,
+      'jobs/expired.ts': 1, // of all organizations
       'jobs/runner.ts': 2, // abandoned jobs of all organizations
       // before there is a context
       'modules/identity/auth/queries.ts': 5,

@@ -16,6 +16,7 @@ import { rowsOf } from '../core/db/sql.ts'
 import { enqueueRest, flagOf, removeRest, yieldTurn, type JobPayload } from '../core/jobs.ts'
 import { chainEvents } from '../core/records/event-chain.ts'
 import { authService } from '../modules/identity/auth/service.ts'
+import { deleteExpired } from './expired.ts'
 import { tasks, type Task } from './tasks.ts'
 
 /**
@@ -98,7 +99,7 @@ function optionsOf(services: Services, pgPool: Pool, log: FastifyBaseLogger): Ru
 
 /** Milliseconds between attempts to reach a lost database. */
 const retryDelay = 5_000
-/** Milliseconds between looks for jobs that nobody does, and for events that no chain has. */
+/** Milliseconds between looks for abandoned jobs, events that no chain has, and expired rows. */
 const watchInterval = 10_000
 /** Milliseconds to wait for the queue, for a server that stopped responding. */
 const queryTimeout = 10_000
@@ -135,6 +136,7 @@ export function startJobs(services: Services, database_url: string, log: Fastify
   const watch = setInterval(() => {
     releaseAbandoned(services).catch(lost)
     chainEvents(services).catch(lost)
+    deleteExpired(services).catch(lost)
   }, watchInterval)
   const stop = async () => {
     clearInterval(watch)

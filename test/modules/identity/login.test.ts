@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { application, caller, login, organization, password } from '../../support/app.ts'
+import { application, caller, organization, password } from '../../support/app.ts'
 
 const app = await application(t)
 const anybody = caller(app)
@@ -291,20 +291,4 @@ t.test('login', async t => {
       t.equal(await login!, 401, 'that is not committed')
     }
   )
-
-  await t.test('deletes sessions that ended long ago', async t => {
-    const one = await user('user')
-    const pool = app.services.database.pool
-    const left = async () =>
-      (
-        await pool`select from sessions s join refresh_tokens r on r.session_id = s.id
-          where s.user_id = ${one.user.id}`
-      ).length
-    await login(app, one.user.username)
-    t.equal(await left(), 2)
-    await pool`update sessions set expires_at = now() - interval '2 days'
-      where id = (select min(id) from sessions where user_id = ${one.user.id})`
-    await login(app, admin.user.username)
-    t.equal(await left(), 1)
-  })
 })

@@ -37,7 +37,7 @@ import {
 } from './queries.ts'
 import type { Credentials as LoginRequest, Me, StepUp } from './schema.ts'
 import { refreshTokens, sessions } from './table.ts'
-import { countAttempt, removeExpired, settle } from './throttle.ts'
+import { countAttempt, settle } from './throttle.ts'
 import { requireCode, withPassword } from './verification.ts'
 
 /** A login: who, and its refresh token. The routes sign the access token. */
@@ -76,7 +76,6 @@ export const authService = {
     origin: Origin
   ): Promise<Login> {
     const candidates = await findCandidates(services, username, organization ?? null)
-    await removeExpired(services)
     const { address } = origin
     const [match, ...others] = await withPassword(services, candidates, {
       username: cleanName(username),

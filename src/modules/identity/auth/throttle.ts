@@ -4,9 +4,7 @@ import { networkOf } from '../../../core/access/networks.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { rowsOf, type Queryable } from '../../../core/db/sql.ts'
 import { tooManyRequests, type Problem } from '../../../core/errors.ts'
-import { passwordResets } from '../password-resets/table.ts'
-import { signInCodes, signIns } from '../sign-in/table.ts'
-import { loginAttempts, sessions } from './table.ts'
+import { loginAttempts } from './table.ts'
 
 /**
  * Failures per window after which logins are refused; in Postgres, for all processes together. A
@@ -183,32 +181,5 @@ export async function clearUserFailures(services: Services, user_id: number): Pr
     services,
     sql`delete from ${loginAttempts} where kind in ('username', 'pair')
       and (subject = ${counter} or starts_with(subject, ${pairOf(services, user_id, '')}))`
-  )
-}
-
-/** Deletes some of what has expired, without waiting for any lock. */
-export async function removeExpired(services: Services): Promise<void> {
-  await rows(
-    services,
-    sql`with attempts as (
-        delete from ${loginAttempts} where (kind, subject) in (
-          select kind, subject from ${loginAttempts}
-          where window_ends_at < now() - interval '1 minute' limit 20 for update skip locked)
-      ), resets as (
-        delete from ${passwordResets} where id in (
-          select id from ${passwordResets}
-          where expires_at < now() limit 20 for update skip locked)
-      ), started as (
-        delete from ${signIns} where hash in (
-          select hash from ${signIns}
-          where expires_at < now() limit 20 for update skip locked)
-      ), codes as (
-        delete from ${signInCodes} where hash in (
-          select hash from ${signInCodes}
-          where expires_at < now() limit 20 for update skip locked)
-      )
-      delete from ${sessions} where id in (
-        select id from ${sessions}
-        where expires_at < now() - interval '1 day' limit 20 for update skip locked)`
   )
 }

@@ -6,7 +6,6 @@ import { rowsOf } from '../../../core/db/sql.ts'
 import { invalidParameter, notFound } from '../../../core/errors.ts'
 import { recordAccess } from '../../../core/records/events.ts'
 import { startSession, type Login } from '../auth/service.ts'
-import { removeExpired } from '../auth/throttle.ts'
 import { userOf } from './accounts.ts'
 import { authorizationUrl, claimsOf } from './openid.ts'
 import { personOf } from './people.ts'
@@ -62,7 +61,6 @@ export const signInService = {
     const providers = await findProviders(services, slug)
     const provider = providers.find(({ id }) => id === (provider_id ?? id))
     if (!provider) throw notFound('identity provider')
-    await removeExpired(services)
     const { organization_id, id } = provider
     const state = newToken()
     const started = { organization_id, provider_id: id, return_to, code_challenge }
