@@ -38,6 +38,16 @@ const bearerToken = /^Bearer ([\w~+/.-]+=*)$/i
 const tokenIn = (header: string) => bearerToken.exec(header)?.[1]
 const keyOf = (token: string) => hash('sha256', token)
 
+/** The keys whose invalidation may change what a credential allows; see `concerns`. */
+const keysOf = ({ principal }: Credential): string[] => {
+  const { session_id, organization_id, user_id, token } = principal
+  return [
+    token ? `${organization_id}/api_token/${token.id}` : `session/${session_id}`,
+    `${organization_id}/user/${user_id}`,
+    accessKey(organization_id)
+  ]
+}
+
 /**
  * The principals of credentials, by the hash of the token, which itself is not kept. A write to
  * what they depend on makes it forget them: in this process before the write is answered, in others
@@ -49,8 +59,13 @@ export class Principals {
   readonly #known = new LRUCache<string, Credential>({
     max: 10_000,
     ttl: trustTime,
-    ttlResolution: 100
+    ttlResolution: 100,
+    dispose: (credential, known) => {
+      this.#unlist(known, credential)
+    }
   })
+  /** The known credentials by the keys whose invalidation concerns them. */
+  readonly #byKey = new Map<string, Set<string>>()
   #invalidations = 0
   #isTrusted = true
 
@@ -96,7 +111,7 @@ export class Principals {
       ? await this.#findToken(token)
       : await this.#findSession(token)
     // the query may not have seen a logout that happened meanwhile
-    if (invalidations === this.#invalidations) this.#known.set(keyOf(token), credential)
+    if (invalidations === this.#invalidations) this.#remember(keyOf(token), credential)
     return credential
   }
 
@@ -132,20 +147,28 @@ export class Principals {
     return claims
   }
 
+  #remember(known: string, credential: Credential): void {
+    this.#known.set(known, credential)
+    for (const key of keysOf(credential)) {
+      const concerned = this.#byKey.get(key) ?? new Set()
+      this.#byKey.set(key, concerned.add(known))
+    }
+  }
+
+  #unlist(known: string, credential: Credential): void {
+    for (const key of keysOf(credential)) {
+      const concerned = this.#byKey.get(key)
+      concerned?.delete(known)
+      if (concerned?.size === 0) this.#byKey.delete(key)
+    }
+  }
+
+  /** Without a key: all credentials. */
   #forget(key: string | undefined): void {
     if (key !== undefined && !concerns.test(key)) return
     this.#invalidations++
-    for (const [known, { principal }] of this.#known.entries()) {
-      const { session_id, organization_id, user_id, token } = principal
-      const keys = [
-        undefined,
-        `session/${session_id}`,
-        `${organization_id}/user/${user_id}`,
-        `${organization_id}/api_token/${token?.id}`,
-        accessKey(organization_id)
-      ]
-      if (keys.includes(key)) this.#known.delete(known)
-    }
+    if (key === undefined) this.#known.clear()
+    else for (const known of this.#byKey.get(key) ?? []) this.#known.delete(known)
   }
 }
 
