@@ -44,7 +44,8 @@ export class Actor {
     const password = 'a quiet harbor 47'
     const ctx = Context.system(this.#app.services, this.#organization)
     const email = `${username}@example.com`
-    await userService.createUnchecked(ctx, { username, email, password, role: this.#role })
+    const password_hash = await ctx.services.passwords.hash(password)
+    await userService.createUnchecked(ctx, { username, email, password_hash, role: this.#role })
     const answer = await this.#app.inject({
       method: 'POST',
       url: '/api/auth/login',

@@ -1,6 +1,7 @@
 import jwt from '@fastify/jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { LRUCache } from 'lru-cache'
 import { Context, type Principal, type Services } from '../core/access/context.ts'
 import { isWithin } from '../core/access/networks.ts'
 import { assertPermission, isForSessions, needsStepUp } from '../core/access/permissions.ts'
@@ -131,9 +132,23 @@ function keepCurrent(app: FastifyInstance, principals: Principals, database_url:
   app.addHook('onClose', async () => await listener?.stop())
 }
 
-/** Records the refusal of what someone may not do, or of a token that is used from elsewhere. */
-async function recordDenial({ ctx, method, routeOptions, log }: FastifyRequest, { code }: Problem) {
+/** Refusals that were recorded in the last minute. */
+type Denials = LRUCache<string, true>
+
+/**
+ * Records the refusal of what someone may not do, or of a token that is used from elsewhere; once
+ * a minute, so that nobody fills the log by repeating it.
+ */
+async function recordDenial(
+  { ctx, method, routeOptions, log }: FastifyRequest,
+  { code }: Problem,
+  recorded: Denials
+) {
   const details = { method, route: routeOptions.url, code }
+  const { organization_id, user_id, token } = ctx.principal
+  const key = JSON.stringify([organization_id, user_id, token?.id, details])
+  if (recorded.has(key)) return
+  recorded.set(key, true)
   await recordAccess(ctx, 'permission.denied', details).catch((error: unknown) => {
     log.error({ err: error }, 'a refusal was not recorded')
   })
@@ -141,8 +156,8 @@ async function recordDenial({ ctx, method, routeOptions, log }: FastifyRequest, 
 
 /**
  * Refuses requests without the permission that their route declares, and of sessions that have to
- * enroll a second factor or to step up first. A route that declares neither
- * a permission nor that it is public stops the start of the app, as does an undefined permission.
+ * enroll a second factor or to step up first. A route that declares neither a permission nor that
+ * it is public stops the start of the app, as does an undefined permission.
  */
 export const authorization = fp(async app => {
   app.addHook('onRoute', ({ config, url, method, schema }) => {
@@ -162,10 +177,12 @@ export const authorization = fp(async app => {
       })
   })
 
+  const denials: Denials = new LRUCache({ max: 10_000, ttl: 60_000 })
   app.addHook('onError', async (request, _reply, error) => {
     const ctx = request.ctx as Context | null
     if (ctx === null || !(error instanceof Problem)) return
-    if (error.status === 403 || error === request.refusal) await recordDenial(request, error)
+    if (error.status === 403 || error === request.refusal)
+      await recordDenial(request, error, denials)
   })
 
   app.addHook('onRequest', (request, _reply, done) => {

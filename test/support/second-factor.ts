@@ -8,6 +8,10 @@ export const codeOf = (secret: string, steps = 0): string =>
     timestamp: Date.now() + steps * 30_000
   })
 
+/** A code that the app does not show. */
+export const wrongCode = (secret: string) =>
+  [-1, 0, 1].map(steps => codeOf(secret, steps)).includes('000000') ? '111111' : '000000'
+
 /** Waits, if a period is about to end, for the next one: codes keep their distance for a while. */
 export async function steadyPeriod(): Promise<void> {
   const left = TOTP.remaining()

@@ -91,13 +91,20 @@ export const eventChain = pgTable(
 export const eventSequence = pgTable('event_sequence', { snapshot: pgSnapshot().notNull() })
 
 /** What an event can be besides the change of a record. */
-export type AccessType =
-  | 'login.succeeded'
-  | 'login.failed'
-  | 'session.ended'
-  | 'permission.denied'
-  | 'export.started'
-  | 'organization.updated'
+export const accessTypes = [
+  'login.succeeded',
+  'login.challenged',
+  'login.failed',
+  'session.ended',
+  'identity.linked',
+  'identity.unlinked',
+  'recovery_code.used',
+  'recovery_codes.renewed',
+  'permission.denied',
+  'export.started',
+  'organization.updated'
+] as const
+export type AccessType = (typeof accessTypes)[number]
 
 export interface EventRow {
   id: number
@@ -131,7 +138,7 @@ const ofRecord = (subject_type: string, subject_id: number): ListQuery => ({
 
 /**
  * Records what is no change of a record, about a user unless `subject` says otherwise; in the
- * transaction of `ctx`, if there is one. `details` must have nothing secret.
+ * transaction of `ctx`, if there is one. `details` must have nothing secret; the client is added.
  */
 export async function recordAccess(
   ctx: Context,
@@ -139,10 +146,11 @@ export async function recordAccess(
   details: object = {},
   subject: { type: string; id: number } = { type: 'user', id: ctx.user_id! }
 ): Promise<void> {
+  const all = { client: ctx.origin?.client ?? null, ...details }
   await ctx.write(
     [],
     sql`select from record_access(${organization}, ${type}, ${subject.type}, ${subject.id},
-      ${actor}, ${sql.placeholder('origin')}::text::jsonb, ${JSON.stringify(details)}::text::jsonb)`
+      ${actor}, ${sql.placeholder('origin')}::text::jsonb, ${JSON.stringify(all)}::text::jsonb)`
   )
 }
 

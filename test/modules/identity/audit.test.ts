@@ -13,6 +13,7 @@ import {
 import { documentOf } from '../../support/document.ts'
 import { analyze, plansOf } from '../../support/plans.ts'
 import { ours, plant } from '../../support/plant.ts'
+import { enroll, wrongCode } from '../../support/second-factor.ts'
 
 const app = await application(t)
 const owner = ownerOf(app)
@@ -102,6 +103,72 @@ t.test('logins, failures, refusals, exports, settings and ended sessions are rec
     history.map(({ type }: { type: string }) => type),
     ['user.created'],
     'no history has it'
+  )
+})
+
+t.test(
+  'a second factor is recorded: what was asked for, what was wrong and what was used',
+  async t => {
+    const { call, user } = await organization(app)
+    const { user: me, call: own } = await user('user')
+    const { secret } = (await own('POST /api/auth/second-factor')).json()
+    await own('POST /api/auth/second-factor/confirmation', { code: wrongCode(secret) })
+    const { recovery_codes } = await enroll(own)
+    for (const code of [undefined, 'wrong', recovery_codes[0]])
+      await caller(app)('POST /api/auth/login', { username: me.username, password, code })
+    await own('POST /api/auth/second-factor/recovery-codes')
+    await own('POST /api/auth/step-up', { password: 'wrong' })
+    await own('POST /api/auth/change-password', {
+      current_password: 'x',
+      new_password: 'y y y y y y'
+    })
+    const found = await entries(call, `subject=user/${me.id}&from_address=127.0.0.1`)
+    t.match(
+      found.map(({ type, details }) => ({ type, details })),
+      [
+        { type: 'login.failed', details: { reason: 'current_password' } },
+        { type: 'login.failed', details: { reason: 'password' } },
+        { type: 'recovery_codes.renewed' },
+        { type: 'login.succeeded', details: { provider_id: null } },
+        { type: 'recovery_code.used' },
+        { type: 'login.failed', details: { reason: 'second_factor' } },
+        { type: 'login.challenged', details: { client: String } },
+        { type: 'user.updated' },
+        { type: 'login.failed', details: { reason: 'second_factor' } },
+        { type: 'login.succeeded' },
+        { type: 'user.created' }
+      ].filter(({ type }) => !type.startsWith('user.'))
+    )
+  }
+)
+
+t.test(
+  'a wrong password of namesakes tells none of the organizations where it came from',
+  async t => {
+    const [one, two] = [await organization(app), await organization(app)]
+    const namesake = { username: 'namesake', email: 'namesake@example.com', password }
+    for (const { call } of [one, two]) await call('POST /api/users', namesake)
+    const wrong = { username: 'namesake', password: 'wrong' }
+    const sent = { 'user-agent': 'a laptop', 'x-request-id': 'a-typo-1' }
+    await caller(app)('POST /api/auth/login', wrong, sent)
+    for (const { call } of [one, two]) {
+      const [entry] = await entries(call, 'type=login.failed')
+      t.match(entry, { address: null, request_id: null, details: { client: null } })
+    }
+    await caller(app)('POST /api/auth/login', { ...wrong, organization: one.slug }, sent)
+    t.match(await entries(one.call, 'type=login.failed'), [{ request_id: 'a-typo-1' }, {}])
+    t.match(await entries(two.call, 'type=login.failed'), { length: 1 })
+  }
+)
+
+t.test('a refusal that is repeated is recorded once a minute', async t => {
+  const { call, user } = await organization(app)
+  const viewer = await user('viewer')
+  for (let i = 0; i < 5; i++) await viewer.call('POST /api/contacts', contact)
+  await viewer.call('POST /api/leads', {})
+  t.match(
+    (await entries(call, 'type=permission.denied')).map(({ details }) => details),
+    [{ route: '/api/leads' }, { route: '/api/contacts' }]
   )
 })
 

@@ -95,6 +95,18 @@ t.test('a change of the issuer during a sign-in refuses it', async t => {
   t.same([idp.requests.length, next.requests.length], [sent, 0], 'neither is sent the code')
 })
 
+t.test('a one-time code is worth nothing once the issuer has changed', async t => {
+  const { call, slug } = await organization(app)
+  const id = await setUp(call, idp)
+  idp.claims = { sub: '3', email: 'three@example.com', email_verified: true }
+  const page = browser(app)
+  const { sign_in_code } = await page.arrive(slug)
+  const next = await provider(t)
+  await call(`PATCH ${path}/${id}`, { issuer: next.issuer, client_secret: clientSecret })
+  const exchanged = await page.exchange(sign_in_code!)
+  t.match(exchanged.json(), { status: 422, errors: [{ pointer: '/sign_in_code' }] })
+})
+
 t.test('those with all permissions set up providers, nobody else', async t => {
   const { call, user } = await organization(app)
   const id = await setUp(call, idp)
@@ -113,6 +125,7 @@ t.test('those with all permissions set up providers, nobody else', async t => {
   t.equal((await half.call(`GET ${path}/${id}`)).statusCode, 200)
   t.equal((await half.call(`POST ${path}`, body)).statusCode, 403)
   t.equal((await half.call(`PATCH ${path}/${id}`, { enforce: false })).statusCode, 403)
+  t.equal((await half.call(`DELETE ${path}/${id}`)).statusCode, 403)
   await call(`DELETE ${path}/${id}`)
   t.equal((await half.call(`POST ${path}/${id}/restore`)).statusCode, 403)
   const token = { name: 'x', scopes: ['identity-providers:create'], risk: 'destructive' }

@@ -77,6 +77,11 @@ t.test('who changes users cannot act as one who reaches other records', async t 
   const [lead, other] = [await user('Lead'), await user('Own')]
   const taken = { password: 'a stolen harbor 48' }
   t.equal((await lead.call(`PATCH /api/users/${other.user.id}`, taken)).statusCode, 403)
+  const moved = { email: 'thief@example.com' } // which a password is reset by
+  t.equal((await lead.call(`PATCH /api/users/${other.user.id}`, moved)).statusCode, 403)
+  const unchanged = { email: `${other.user.username}@example.com`, first_name: 'Zoe' }
+  t.equal((await lead.call(`PATCH /api/users/${other.user.id}`, unchanged)).statusCode, 200)
+  t.equal((await lead.call(`DELETE /api/users/${other.user.id}/second-factor`)).statusCode, 403)
   const token = { name: 'X', scopes: ['*'], user_id: other.user.id }
   t.equal((await lead.call('POST /api/api-tokens', token)).statusCode, 403)
   t.equal((await lead.call('POST /api/api-tokens', { name: 'X', scopes: ['*'] })).statusCode, 201)

@@ -69,11 +69,58 @@ t.test('one unlinks oneself, unless it is the only way in', async t => {
   t.equal((await other.call(`DELETE /api/auth/identities/${data[0].id}`)).statusCode, 404)
   t.equal((await me(`DELETE /api/auth/identities/${data[0].id}`)).statusCode, 204)
   t.equal((await me(`DELETE /api/auth/identities/${data[1].id}`)).statusCode, 409)
+  t.match((await call('GET /api/audit?type=identity.linked')).json().data, [
+    { subject_id: session.user.id, details: { provider_id: second } },
+    { details: { provider_id: first } }
+  ])
+  t.match((await call('GET /api/audit?type=identity.unlinked')).json().data, [
+    {
+      subject_id: session.user.id,
+      actor_id: session.user.id,
+      details: { identity_ids: [data[0].id] }
+    }
+  ])
+  const logins = `type=login.succeeded&subject=user/${session.user.id}`
+  t.match((await call(`GET /api/audit?${logins}`)).json().data, [
+    { details: { provider_id: second } },
+    { details: { provider_id: first } }
+  ])
   t.match((await me('GET /api/auth/identities')).json().data, [{ id: data[1].id }])
   await call(`PATCH /api/users/${session.user.id}`, { password })
   const again = caller(app, bearer((await login(app, 'seven@example.com')).token))
   t.equal((await again(`DELETE /api/auth/identities/${data[1].id}`)).statusCode, 204)
   t.equal((await again('GET /api/users/1/identities')).statusCode, 403)
+})
+
+t.test('an identity that cannot be used is no way in', async t => {
+  const { call, slug } = await organization(app)
+  const first = await setUp(call, idp)
+  const second = await setUp(call, idp)
+  idp.claims = { sub: '8', email: 'eight@example.com', email_verified: true }
+  const session = await browser(app).signIn(slug)
+  await browser(app).signIn(slug, { provider_id: String(second) })
+  await call(`PATCH ${path}/${second}`, { is_active: false })
+  const me = caller(app, bearer(session.token))
+  const { data } = (await me('GET /api/auth/identities')).json()
+  t.match(data[0], { provider_id: first })
+  t.equal((await me(`DELETE /api/auth/identities/${data[0].id}`)).statusCode, 409)
+})
+
+t.test('a change of the password goes on with a session that a provider began', async t => {
+  const { call, slug } = await organization(app)
+  await setUp(call, idp)
+  idp.claims = { sub: '9', email: 'nine@example.com', email_verified: true }
+  const { token, user } = await browser(app).signIn(slug)
+  await call(`PATCH /api/users/${user.id}`, { password })
+  const next = (await browser(app).signIn(slug)).token
+  await call('PATCH /api/organization', { second_factor: 'required' })
+  t.not(token, next)
+  const changed = await caller(app, bearer(next))('POST /api/auth/change-password', {
+    current_password: password,
+    new_password: 'another harbour 48'
+  })
+  const after = caller(app, bearer(changed.json().token))
+  t.equal((await after('GET /api/contacts')).statusCode, 200, 'the second factor is there')
 })
 
 t.test('no password is reset of who must sign in by the provider', async t => {

@@ -131,6 +131,13 @@ t.test('disabled and deleted users are refused, and service accounts', async t =
   await call(`PATCH /api/users/${user.id}`, { status: 'active' })
   t.equal((await browser(app).signIn(slug)).user.id, user.id)
 
+  await call(`DELETE /api/users/${user.id}`)
+  const again = await call('POST /api/users', { username: 'again', email: user.username, password })
+  t.equal((await browser(app).signIn(slug)).user.id, again.json().id, 'unless somebody did so')
+  await call(`DELETE /api/users/${again.json().id}`)
+  await call('POST /api/invitations', { email: user.username, role: 'viewer' })
+  t.equal((await browser(app).signIn(slug)).user.role, 'viewer', 'or has invited them')
+
   const email = 'robot@example.com'
   await call('POST /api/users', { username: 'robot', email, kind: 'service' })
   idp.claims = somebody({ email })

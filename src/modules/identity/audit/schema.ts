@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { accessTypes } from '../../../core/records/events.ts'
 import { breaks } from '../../../core/records/event-chain.ts'
 import { Count, Id, Instant, Nullable, OneOf, PageOf, Text } from '../../../core/http/schema.ts'
 
@@ -54,6 +55,8 @@ export const Event = Type.Object(
 
 export const EventPage = PageOf(Event)
 
+const named = accessTypes.map(type => `\`${type}\``).join(', ')
+
 const values = (description: string, example: object | null) =>
   Nullable(Type.Object({}, { additionalProperties: true, description, example }))
 
@@ -61,9 +64,7 @@ export const AuditEntry = Type.Object(
   {
     ...Event.properties,
     type: Text(60, {
-      description:
-        'Type: as in the history of a record, or `login.succeeded`, `login.failed`, ' +
-        '`session.ended`, `permission.denied`, `export.started` or `organization.updated`.',
+      description: `Type: as in the history of a record, or one of ${named}.`,
       example: 'contact.updated'
     }),
     subject_type: Text(40, {
@@ -84,7 +85,12 @@ export const AuditEntry = Type.Object(
       last_name: 'Smith',
       version: 2
     }),
-    details: values('What else is known of an access; null for a change of a record.', null),
+    details: values(
+      'What else is known of an access: the `client` (`User-Agent`), the `reason` of a failed ' +
+        'login, the `permission` that was missing, the `session_ids` that ended, the `path`, ' +
+        '`format` and `parameters` of an export. Null for a change of a record.',
+      null
+    ),
     address: Nullable(Text(45, { description: 'IP address of the client.', example: '192.0.2.7' })),
     request_id: Nullable(
       Text(64, {

@@ -3,7 +3,14 @@ import type { Origin, Services } from '../../../core/access/context.ts'
 import type { Grant, Risk } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { acrossOrganizations, organization, ours, rowsOf } from '../../../core/db/sql.ts'
+import {
+  acrossOrganizations,
+  actor,
+  organization,
+  ours,
+  oursWithDeleted,
+  rowsOf
+} from '../../../core/db/sql.ts'
 import { cleanName } from '../../../core/names.ts'
 import { teams } from '../../automation/teams/table.ts'
 import { apiTokens } from '../api-tokens/table.ts'
@@ -31,6 +38,19 @@ export interface Candidate extends Credentials {
   must_sign_in: boolean
 }
 
+const hasSecondFactor = sql`u.second_factor_since is not null as has_second_factor`
+
+/** The caller, as far as a new proof of who they are needs to know. */
+export interface OwnPassword {
+  username: string
+  email: string
+  password_hash: string
+  has_second_factor: boolean
+}
+
+export const ownPassword = sql`select username, email, password_hash, ${hasSecondFactor}
+  from ${oursWithDeleted(users, 'u')} where id = ${actor}`
+
 /** At most so many users of one name are told apart by their password. */
 const maxCandidates = 5
 
@@ -47,8 +67,7 @@ export const findCandidates = async (
     database,
     database.point,
     sql`select u.organization_id, u.id, u.password_hash, o.slug as organization,
-        u.second_factor_since is not null as has_second_factor,
-        ${mustSignIn(sql`u`)} as must_sign_in
+        ${hasSecondFactor}, ${mustSignIn(sql`u`)} as must_sign_in
       from ${acrossOrganizations(users)} u join ${organizations} o on o.id = u.organization_id
       where (lower(u.username) in (lower(${username}), lower(${cleanName(username)}))
           or email_key(u.email) in (email_key(${username}), email_key(${cleanName(username)})))
@@ -68,12 +87,11 @@ const absoluteDays = sql`o.session_absolute_days * interval '1 day'`
 const end = sql`least(sessions.expires_at, sessions.last_used_at + ${idleDays},
   sessions.created_at + ${absoluteDays})`
 
-/** How a session begins. */
 export interface Beginning {
   /** The session whose step-up it takes over; by default, it begins with one. */
   replaced?: number | null
-  /** Whether an identity provider says who the user is. */
-  by_provider?: boolean
+  /** The identity provider that says who the user is. */
+  provider_id?: number | null
 }
 
 /**
@@ -85,9 +103,11 @@ export const insertSession = (
   { organization_id, id, password_hash }: Credentials,
   token_hash: string,
   { request_id, address, client }: Origin,
-  { replaced = null, by_provider = false }: Beginning
+  { replaced = null, provider_id = null }: Beginning
 ): SQL => sql`
-  with owner as (
+  with replaced as (
+    select stepped_up_at, by_provider from ${sessions} where id = ${replaced}
+  ), owner as (
     select organization_id, id, username, role from ${acrossOrganizations(users)}
     where organization_id = ${organization_id} and id = ${id} and password_hash = ${password_hash}
       and status = 'active' and deleted_at is null
@@ -95,9 +115,11 @@ export const insertSession = (
   ), session as (
     insert into ${sessions} (organization_id, user_id, expires_at, address, client, by_provider,
       stepped_up_at)
-    select organization_id, owner.id, now() + ${idleDays}, ${address}, ${client}, ${by_provider},
-      coalesce((select stepped_up_at from ${sessions} where id = ${replaced}), now())
-    from owner join ${organizations} o on o.id = organization_id returning sessions.id
+    select organization_id, owner.id, now() + ${idleDays}, ${address}, ${client},
+      ${provider_id !== null} or coalesce(replaced.by_provider, false),
+      coalesce(replaced.stepped_up_at, now())
+    from owner join ${organizations} o on o.id = organization_id left join replaced on true
+    returning sessions.id
   ), token as (
     insert into ${refreshTokens} (hash, session_id) select ${token_hash}, id from session
   )
@@ -105,26 +127,29 @@ export const insertSession = (
     record_access(organization_id, 'login.succeeded', 'user', owner.id, owner.id,
       jsonb_build_object('request_id', ${request_id}::text, 'address', ${address}::text,
         'session_id', session.id),
-      jsonb_build_object('client', ${client}::text, 'by_provider', ${by_provider}::boolean))
+      jsonb_build_object('client', ${client}::text, 'provider_id', ${provider_id}::bigint))
   from session, owner`
 
 /**
- * Records that a password was wrong for these users. It is one statement also for nobody, so that
- * the time of the response does not tell whether there is a user.
+ * Records that a password was wrong for these users; without where it came from if they are of
+ * several organizations, of which only one may know it. It is one statement also for nobody, so
+ * that the time of the response does not tell whether there is a user.
  */
 export async function recordFailures(
   { database }: Services,
   tried: Candidate[],
-  { request_id, address, client }: Origin
+  origin: Origin
 ): Promise<void> {
   const organization_ids = tried.map(({ organization_id }) => organization_id)
   const user_ids = tried.map(({ id }) => id)
+  const isOfOne = new Set(organization_ids).size <= 1
+  const { request_id = null, address = null, client = null } = isOfOne ? origin : {}
   await rowsOf(
     database,
     database.pool,
     sql`select record_access(organization_id, 'login.failed', 'user', user_id, null,
         jsonb_build_object('request_id', ${request_id}::text, 'address', ${address}::text),
-        jsonb_build_object('client', ${client}::text))
+        jsonb_build_object('client', ${client}::text, 'reason', 'password'))
       from unnest(${sql.param(organization_ids)}::bigint[], ${sql.param(user_ids)}::bigint[])
         as tried (organization_id, user_id)`
   )
@@ -138,6 +163,17 @@ export const extendSession = (id: number, { address, client }: Origin): SQL => s
   update ${sessions} set expires_at = now() + ${idleDays}, last_used_at = now(),
     address = ${address}, client = ${client}
   from ${organizations} o where o.id = sessions.organization_id and sessions.id = ${id}`
+
+/** Ends a session whose refresh token may be in two hands, and records that. */
+export const revokeReused = (id: number, { request_id, address, client }: Origin): SQL => sql`
+  with ended as (
+    update ${sessions} set revoked_at = now() where id = ${id} returning organization_id, user_id
+  )
+  select record_access(organization_id, 'session.ended', 'user', user_id, user_id,
+    jsonb_build_object('request_id', ${request_id}::text, 'address', ${address}::text),
+    jsonb_build_object('client', ${client}::text, 'session_ids', jsonb_build_array(${id}::bigint),
+      'reason', 'refresh_token_reused'))
+  from ended`
 
 /** Notes that the user of a session has proven who they are. Returns the time. */
 export const stepUpSession = (id: number): SQL => sql`

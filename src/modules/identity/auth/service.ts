@@ -12,16 +12,13 @@ import { Access, type Grant, type Scope } from '../../../core/access/permissions
 import { hashOf, newToken } from '../../../core/access/tokens.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { begin, oursWithDeleted, rowsOf } from '../../../core/db/sql.ts'
-import { organizationRequired, ruleBroken, unauthenticated } from '../../../core/errors.ts'
-import { signInEnforced } from '../../../core/access/login-errors.ts'
+import { begin, rowsOf } from '../../../core/db/sql.ts'
+import { unauthenticated } from '../../../core/errors.ts'
 import { cleanName } from '../../../core/names.ts'
-import { recordAccess } from '../../../core/records/events.ts'
 import { parseToken } from '../api-tokens/secret.ts'
 import { organizationService } from '../organizations/service.ts'
 import { roleService } from '../roles/service.ts'
 import { userService } from '../users/service.ts'
-import { users } from '../users/table.ts'
 import {
   extendSession,
   findCandidates,
@@ -30,15 +27,23 @@ import {
   findUser,
   insertSession,
   recordFailures,
+  revokeReused,
   stepUpSession,
   type Beginning,
   type Credentials,
   type Identity
 } from './queries.ts'
 import type { Credentials as LoginRequest, Me, StepUp } from './schema.ts'
-import { refreshTokens, sessions } from './table.ts'
-import { countAttempt, settle } from './throttle.ts'
-import { requireCode, withPassword } from './verification.ts'
+import { endSessions } from './sessions.ts'
+import { refreshTokens } from './table.ts'
+import { settle } from './throttle.ts'
+import {
+  onlyMatch,
+  requireCode,
+  requireMore,
+  verifyOwnPassword,
+  withPassword
+} from './verification.ts'
 
 /** A login: who, and its refresh token. The routes sign the access token. */
 export interface Login {
@@ -77,26 +82,22 @@ export const authService = {
   ): Promise<Login> {
     const candidates = await findCandidates(services, username, organization ?? null)
     const { address } = origin
-    const [match, ...others] = await withPassword(services, candidates, {
-      username: cleanName(username),
-      password,
-      address
-    })
+    const sent = { username: cleanName(username), password, address }
+    const match = await onlyMatch(services, await withPassword(services, candidates, sent))
     if (!match) {
       await recordFailures(services, candidates, origin)
       throw wrongCredentials()
     }
-    if (others.length > 0)
-      throw organizationRequired([match, ...others].map(({ user }) => user.organization))
-    const { user, attempt } = match
-    if (user.must_sign_in) throw signInEnforced()
+    const { user } = match
     const { organization_id, id } = user
     const ctx = Context.system(services, organization_id, id, origin)
-    if (user.has_second_factor) await requireCode(ctx, { user_id: id, attempt, code }, 401)
+    await requireMore(ctx, match, code)
     const password_hash = (await services.passwords.isOutdated(password, user.password_hash))
       ? await userService.rehash(ctx, id, password, user.password_hash)
       : user.password_hash
-    return await startSession(services, { organization_id, id, password_hash }, origin)
+    const login = await startSession(services, { organization_id, id, password_hash }, origin)
+    if (!login) throw wrongCredentials()
+    return login
   },
 
   /**
@@ -116,10 +117,9 @@ export const authService = {
         })
     )
     if (!outcome) throw unauthenticated('The refresh token is unknown.', 'token_invalid')
-    const { session_id, user, revoked } = outcome
+    const { session_id, user } = outcome
     if (!user) {
       await cache.invalidate([`session/${session_id}`])
-      if (revoked) await recordReuse(services, revoked, session_id, origin)
       throw sessionEnded()
     }
     const { user_id: id, username, role } = user
@@ -182,12 +182,7 @@ export const authService = {
 
   /** Ends the session: its access and refresh tokens are refused from the next request on. */
   async logout(ctx: Context): Promise<void> {
-    const { session_id } = ctx.principal
-    await ctx.write(
-      [`session/${session_id}`],
-      sql`update ${sessions} set revoked_at = now() where id = ${session_id} and revoked_at is null`
-    )
-    await recordAccess(ctx, 'session.ended', { session_ids: [session_id] })
+    await endSessions(ctx, ctx.user_id!, { only: ctx.principal.session_id })
   },
 
   /**
@@ -200,18 +195,8 @@ export const authService = {
     { address }: Origin
   ): Promise<{ valid_until: string }> {
     const { services, principal } = ctx
-    const user_id = ctx.user_id!
-    const attempt = await countAttempt(services, user_id, address)
-    const [user] = await ctx.read<{ password_hash: string; has_second_factor: boolean }>(
-      sql`select password_hash, second_factor_since is not null as has_second_factor
-        from ${oursWithDeleted(users)} where id = ${user_id}`
-    )
-    if (!(await services.passwords.verify(password, user?.password_hash))) {
-      await settle(services, attempt, 'wrong')
-      await recordAccess(ctx, 'login.failed', { reason: 'step_up' })
-      throw ruleBroken('password', 'The password is incorrect.', { rule: 'password' })
-    }
-    if (user?.has_second_factor) await requireCode(ctx, { user_id, attempt, code }, 422)
+    const { user, attempt } = await verifyOwnPassword(ctx, password, address, 'password')
+    if (user.has_second_factor) await requireCode(ctx, attempt, code, 422)
     else await settle(services, attempt, 'correct')
     const session_id = principal.session_id!
     const [session] = await ctx.write<{ stepped_up_at: string }>(
@@ -235,31 +220,20 @@ export const authService = {
     origin: Origin
   ): Promise<Login> {
     const { services, organization_id } = ctx
-    const { id } = await authService.me(ctx)
-    const attempt = await countAttempt(services, id, origin.address)
-    const [user] = await ctx.read<{
-      username: string
-      email: string
-      password_hash: string
-      has_second_factor: boolean
-    }>(sql`select username, email, password_hash,
-        second_factor_since is not null as has_second_factor
-      from ${oursWithDeleted(users)} where id = ${id}`)
-    const isCorrect = await services.passwords.verify(current, user?.password_hash)
+    const id = ctx.user_id!
+    const { address } = origin
+    const { user, attempt } = await verifyOwnPassword(ctx, current, address, 'current_password')
     // a password alone is no license to guess codes
-    const correct = user?.has_second_factor ? 'incomplete' : 'correct'
-    await settle(services, attempt, isCorrect ? correct : 'wrong')
-    if (!isCorrect || !user)
-      throw ruleBroken('current_password', 'The current password is incorrect.', {
-        rule: 'current_password'
-      })
+    await settle(services, attempt, user.has_second_factor ? 'incomplete' : 'correct')
     await assertUncommon(next, 'new_password')
     assertNotOwnName(next, [user.username, user.email], 'new_password')
     const password_hash = await userService.changePassword(ctx, id, next, user.password_hash)
     if (password_hash === undefined) throw sessionEnded()
     const credentials = { organization_id, id, password_hash }
     const { session_id: replaced } = ctx.principal
-    return await startSession(services, credentials, origin, { replaced })
+    const login = await startSession(services, credentials, origin, { replaced })
+    if (!login) throw sessionEnded()
+    return login
   }
 }
 
@@ -295,7 +269,7 @@ const principalFor = (
 })
 
 /**
- * Starts a session of a user whose credentials were verified. Errors: 401 when the password or the
+ * Starts a session of a user whose credentials were verified; undefined when the password or the
  * status has changed meanwhile.
  */
 export async function startSession(
@@ -303,7 +277,7 @@ export async function startSession(
   user: Credentials,
   origin: Origin,
   beginning: Beginning = {}
-): Promise<Login> {
+): Promise<Login | undefined> {
   const refresh_token = newToken()
   const { database } = services
   const [started] = await rowsOf<{ session_id: number; username: string; role: string }>(
@@ -311,16 +285,15 @@ export async function startSession(
     database.pool,
     insertSession(user, hashOf(refresh_token), origin, beginning)
   )
-  if (!started) throw wrongCredentials()
+  if (!started) return undefined
   const { session_id, username, role } = started
   return { session_id, refresh_token, user: { id: user.id, username, role } }
 }
 
-/** The session of a refresh token: without a user it has ended, or has been `revoked` now. */
+/** The session of a refresh token: without a user it has ended, perhaps just now. */
 interface Rotation {
   session_id: number
   user: Identity | undefined
-  revoked: Identity | undefined
 }
 
 /** Marks a refresh token as used and adds its successor. */
@@ -341,23 +314,11 @@ async function rotate(
   const run = async (query: ReturnType<typeof sql>) => await rowsOf(database, connection, query)
   const user = await findSessionUser(services, connection, session_id)
   if (reused || !user) {
-    if (user) await run(sql`update ${sessions} set revoked_at = now() where id = ${session_id}`)
-    return { session_id, user: undefined, revoked: user }
+    if (user) await run(revokeReused(session_id, origin))
+    return { session_id, user: undefined }
   }
   await run(sql`insert into ${refreshTokens} (hash, session_id) values (${next}, ${session_id})
     on conflict do nothing`)
   await run(extendSession(session_id, origin))
-  return { session_id, user, revoked: undefined }
-}
-
-/** Records that a session was ended since its refresh token may be in two hands. */
-async function recordReuse(
-  services: Services,
-  { organization_id, user_id }: Identity,
-  session_id: number,
-  origin: Origin
-): Promise<void> {
-  const ctx = Context.system(services, organization_id, user_id, origin)
-  const details = { session_ids: [session_id], reason: 'refresh_token_reused' }
-  await recordAccess(ctx, 'session.ended', details)
+  return { session_id, user }
 }

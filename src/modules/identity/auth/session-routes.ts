@@ -2,7 +2,6 @@ import type { FastifyInstance } from 'fastify'
 import { problems } from '../../../core/http/operations.ts'
 import { emptyResponse, idOf, idParameter, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
-import { assertCovered } from '../users/role-assignment.ts'
 import { userService } from '../users/service.ts'
 import { SessionList } from './schema.ts'
 import { endSession, endSessions, sessionsOf } from './sessions.ts'
@@ -103,9 +102,10 @@ export function mountUserSessions(app: FastifyInstance, tags: string[]): void {
       }
     },
     async (request, reply) => {
-      const { id, role_ids } = await userService.get(request.ctx, idOf(request))
-      await assertCovered(request.ctx, role_ids)
-      await endSessions(request.ctx, id)
+      const { ctx } = request
+      await userService.manage(ctx, idOf(request), async (ctx, { id }) => {
+        await endSessions(ctx, id)
+      })
       return reply.code(204).send()
     }
   )

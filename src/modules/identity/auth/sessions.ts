@@ -20,22 +20,26 @@ export async function sessionsOf(ctx: Context, user_id: number): Promise<Session
   return rows.map(session => ({ ...session, is_current: session.id === ctx.principal.session_id }))
 }
 
-/** Ends open sessions of a user: from the next request on, their tokens are refused. */
+/**
+ * Ends open sessions of a user: from the next request on, their tokens are refused. Returns how
+ * many there were.
+ */
 export async function endSessions(
   ctx: Context,
   user_id: number,
   which: WhichSessions = {}
-): Promise<{ ended: number }> {
-  const ended = await ctx.write<{ id: number }>([], endOpenSessions(user_id, which))
-  for (const { id } of ended) await ctx.invalidate(`session/${id}`)
-  const session_ids = ended.map(({ id }) => id)
-  if (ended.length > 0)
-    await recordAccess(ctx, 'session.ended', { session_ids }, { type: 'user', id: user_id })
-  return { ended: ended.length }
+): Promise<number> {
+  return await ctx.transaction(async ctx => {
+    const ended = await ctx.write<{ id: number }>([], endOpenSessions(user_id, which))
+    for (const { id } of ended) await ctx.invalidate(`session/${id}`)
+    const session_ids = ended.map(({ id }) => id)
+    if (ended.length > 0)
+      await recordAccess(ctx, 'session.ended', { session_ids }, { type: 'user', id: user_id })
+    return ended.length
+  })
 }
 
 /** Ends one of the sessions of a user. Errors: 404. */
 export async function endSession(ctx: Context, user_id: number, id: number): Promise<void> {
-  const { ended } = await endSessions(ctx, user_id, { only: id })
-  if (ended === 0) throw notFound('session')
+  if ((await endSessions(ctx, user_id, { only: id })) === 0) throw notFound('session')
 }

@@ -57,6 +57,17 @@ export const refreshTokens = pgTable(
   t => [index('idx_refresh_tokens_session').on(t.session_id)]
 )
 
+const attemptKinds = [
+  'username',
+  'address',
+  'pair',
+  'known',
+  'reset',
+  'reset_from',
+  'signup'
+] as const
+export type AttemptKind = (typeof attemptKinds)[number]
+
 /**
  * Failed logins by account, address and both, who logged in from where, and password resets by user
  * and address; not in Redis, so that the limits hold without it.
@@ -64,10 +75,7 @@ export const refreshTokens = pgTable(
 export const loginAttempts = pgTable(
   'login_attempts',
   {
-    kind: varchar({
-      length: 10,
-      enum: ['username', 'address', 'pair', 'known', 'reset', 'reset_from', 'signup']
-    }).notNull(),
+    kind: varchar({ length: 10, enum: attemptKinds }).notNull(),
     subject: varchar({ length: 120 }).notNull(),
     attempts: integer().notNull(),
     window_ends_at: instant().notNull()

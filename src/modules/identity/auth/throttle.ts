@@ -4,7 +4,7 @@ import { networkOf } from '../../../core/access/networks.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { rowsOf, type Queryable } from '../../../core/db/sql.ts'
 import { tooManyRequests, type Problem } from '../../../core/errors.ts'
-import { loginAttempts } from './table.ts'
+import { loginAttempts, type AttemptKind } from './table.ts'
 
 /**
  * Failures per window after which logins are refused; in Postgres, for all processes together. A
@@ -12,24 +12,15 @@ import { loginAttempts } from './table.ts'
  */
 const limits = {
   pair: { max: 20, minutes: 15 },
-  account: { max: 100, minutes: 60 },
+  username: { max: 100, minutes: 60 }, // the account, which is not always counted by its name
   address: { max: 1000, minutes: 15 },
   /** Password resets: mails to a user, and requests from an address. */
   reset: { max: 5, minutes: 60 },
-  resetAddress: { max: 50, minutes: 60 },
+  reset_from: { max: 50, minutes: 60 },
   /** Organizations that are created from an address. */
   signup: { max: 10, minutes: 60 }
-}
+} satisfies Partial<Record<AttemptKind, { max: number; minutes: number }>>
 type Limit = keyof typeof limits
-/** The `kind` of rows that were first written when there were no pairs. */
-const kinds = {
-  pair: 'pair',
-  account: 'username',
-  address: 'address',
-  reset: 'reset',
-  resetAddress: 'reset_from',
-  signup: 'signup'
-} as const
 /** Days for which a pair that logged in is counted on its own. */
 const knownDays = 30
 
@@ -45,16 +36,23 @@ function counterOf({ keyFor }: Services, who: number | string): string {
   const hash = createHmac('sha256', keyFor('login attempts')).update(who.toLowerCase())
   return `name:${hash.digest('hex')}`
 }
-const pairOf = (services: Services, who: number | string, address: string) =>
-  `${counterOf(services, who)} ${address}`
+
+/** A counter of attempts. */
+interface Counter {
+  kind: Limit
+  subject: string
+}
 
 /** An attempt that was counted and not refused yet; see `settle`. */
 export interface Attempt {
-  who: number | string
-  network: string
+  /** The account, the address, and both. */
+  username: Counter
+  address: Counter
+  pair: Counter
+  /** Those that are not full, which have counted it. */
+  counted: Counter[]
   /** Whether the account logged in from this network before. */
   isKnown: boolean
-  isAddressFull: boolean
   refusal: Problem | undefined
 }
 
@@ -69,22 +67,26 @@ export interface Attempt {
 export async function countAttempt(
   services: Services,
   who: number | string,
-  address: string
+  from: string
 ): Promise<Attempt> {
-  const network = networkOf(address)
-  const pair = pairOf(services, who, network)
+  const username = { kind: 'username', subject: counterOf(services, who) } as const
+  const address = { kind: 'address', subject: networkOf(from).toLowerCase() } as const
+  const pair = { kind: 'pair', subject: `${username.subject} ${address.subject}` } as const
   const known = await rows(
     services,
     sql`select 1 from ${loginAttempts}
-      where kind = 'known' and subject = ${pair} and window_ends_at > now()`
+      where kind = 'known' and subject = ${pair.subject} and window_ends_at > now()`
   )
   const isKnown = known.length > 0
-  const addressFull = await count(services, 'address', network)
+  const addressFull = await count(services, address)
   if (addressFull && !isKnown) throw addressFull
-  const pairFull = await count(services, 'pair', pair)
+  const pairFull = await count(services, pair)
   if (pairFull) throw addressFull ?? pairFull
-  const refusal = addressFull ?? (await count(services, 'account', counterOf(services, who)))
-  return { who, network, isKnown, isAddressFull: addressFull !== undefined, refusal }
+  if (addressFull)
+    return { username, address, pair, counted: [pair], isKnown, refusal: addressFull }
+  const refusal = await count(services, username)
+  const counted = refusal ? [address, pair] : [address, pair, username]
+  return { username, address, pair, counted, isKnown, refusal }
 }
 
 /**
@@ -92,19 +94,14 @@ export async function countAttempt(
  * successful ones in flight make room again. A window that ends later than one that starts now is
  * over, too: the clock was set back. (A minute is left to statements that started earlier.)
  */
-async function count(
-  services: Services,
-  limit: Limit,
-  subject: string
-): Promise<Problem | undefined> {
-  const { max, minutes } = limits[limit]
+async function count(services: Services, { kind, subject }: Counter): Promise<Problem | undefined> {
+  const { max, minutes } = limits[kind]
   const isCurrent = sql`seen.window_ends_at
     between now() and excluded.window_ends_at + interval '1 minute'`
   const [seen] = await rows<{ attempts: number; seconds: number }>(
     services,
     sql`insert into ${loginAttempts} as seen (kind, subject, attempts, window_ends_at)
-      values (${kinds[limit]}, left(lower(${subject}), 120), 1,
-        now() + ${minutes} * interval '1 minute')
+      values (${kind}, ${subject}, 1, now() + ${minutes} * interval '1 minute')
       on conflict (kind, subject) do update set
         attempts = case when ${isCurrent} then least(seen.attempts, ${max}) + 1 else 1 end,
         window_ends_at = case when ${isCurrent} then seen.window_ends_at
@@ -115,25 +112,28 @@ async function count(
   return tooManyRequests(seen!.seconds, 'Too many attempts. Try again later, or contact an admin.')
 }
 
+const countFrom = async (services: Services, kind: Limit, address: string) =>
+  await count(services, { kind, subject: networkOf(address).toLowerCase() })
+
 /** Counts a request for a password reset from an address. Returns whether there were too many. */
 export const tooManyResetsFrom = async (services: Services, address: string): Promise<boolean> =>
-  (await count(services, 'resetAddress', networkOf(address))) !== undefined
+  (await countFrom(services, 'reset_from', address)) !== undefined
 
 /** Counts a new organization from an address. Returns the refusal if there were too many. */
 export const tooManySignupsFrom = async (
   services: Services,
   address: string
-): Promise<Problem | undefined> => await count(services, 'signup', networkOf(address))
+): Promise<Problem | undefined> => await countFrom(services, 'signup', address)
 
 /** Counts a mail for a password reset to a user. Returns whether there were too many. */
 export const tooManyResetsOf = async (services: Services, user_id: number): Promise<boolean> =>
-  (await count(services, 'reset', counterOf(services, user_id))) !== undefined
+  (await count(services, { kind: 'reset', subject: counterOf(services, user_id) })) !== undefined
 
 /**
  * How an attempt ended. Incomplete: what was sent is correct, but proves too little to clear
  * failures, such as a password without the code of the second factor.
  */
-export type Outcome = 'wrong' | 'incomplete' | 'correct'
+export type AttemptResult = 'wrong' | 'incomplete' | 'correct'
 
 /** Errors: 429 for an attempt over a limit, unless a known pair has the correct password. */
 export function assertAdmitted({ refusal, isKnown }: Attempt, isCorrect: boolean): void {
@@ -141,37 +141,55 @@ export function assertAdmitted({ refusal, isKnown }: Attempt, isCorrect: boolean
 }
 
 /**
- * Ends an attempt that was verified. A correct one clears the failures of the pair and the account,
- * and makes the pair known. The address gets back the attempt, but is not cleared: one known
- * password is no license to guess others. Errors: 429, see `assertAdmitted`.
+ * Ends an attempt that was verified. Only a wrong one stays counted. A correct one clears the
+ * failures of the pair and the account, and makes the pair known. The address is not cleared: one
+ * known password is no license to guess others. Errors: 429, see `assertAdmitted`.
  */
 export async function settle(
   services: Services,
   attempt: Attempt,
-  outcome: Outcome
+  result: AttemptResult
 ): Promise<void> {
-  assertAdmitted(attempt, outcome !== 'wrong')
-  if (outcome === 'wrong') return
-  const { who, network, isAddressFull } = attempt
-  if (!isAddressFull)
-    await rows(
-      services,
-      sql`update ${loginAttempts} set attempts = greatest(attempts - 1, 0)
-        where kind = 'address' and subject = left(lower(${network}), 120)`
-    )
-  if (outcome === 'incomplete') return
-  const pair = pairOf(services, who, network)
+  assertAdmitted(attempt, result !== 'wrong')
+  if (result === 'wrong') return
+  await uncount(services, attempt)
+  if (result === 'incomplete') return
+  const { pair, username } = attempt
   await rows(
     services,
     sql`delete from ${loginAttempts}
-      where (kind, subject) in (('pair', ${pair}), ('username', ${counterOf(services, who)}))`
+      where (kind, subject) in (('pair', ${pair.subject}), ('username', ${username.subject}))`
   )
   await rows(
     services,
     sql`insert into ${loginAttempts} (kind, subject, attempts, window_ends_at)
-      values ('known', ${pair}, 0, now() + ${knownDays} * interval '1 day')
+      values ('known', ${pair.subject}, 0, now() + ${knownDays} * interval '1 day')
       on conflict (kind, subject) do update set window_ends_at = excluded.window_ends_at`
   )
+}
+
+/** Counts an attempt no longer: it has proven nothing against whoever made it. */
+async function uncount(services: Services, { counted }: Attempt): Promise<void> {
+  for (const { kind, subject } of counted)
+    await rows(
+      services,
+      sql`update ${loginAttempts} set attempts = greatest(attempts - 1, 0)
+        where kind = ${kind} and subject = ${subject}`
+    )
+}
+
+/** What verifies an attempt: if it fails, as by a 503, the attempt is not counted. */
+export async function verifying<Result>(
+  services: Services,
+  attempt: Attempt,
+  work: () => Promise<Result>
+): Promise<Result> {
+  try {
+    return await work()
+  } catch (error) {
+    await uncount(services, attempt)
+    throw error
+  }
 }
 
 /** Clears the failures of an account, from all addresses. */
@@ -180,6 +198,6 @@ export async function clearUserFailures(services: Services, user_id: number): Pr
   await rows(
     services,
     sql`delete from ${loginAttempts} where kind in ('username', 'pair')
-      and (subject = ${counter} or starts_with(subject, ${pairOf(services, user_id, '')}))`
+      and (subject = ${counter} or starts_with(subject, ${`${counter} `}))`
   )
 }

@@ -2,6 +2,7 @@ import type { Static } from '@sinclair/typebox'
 import type { Context, Services } from '../../../core/access/context.ts'
 import { defined } from '../../../core/defined.ts'
 import { conflict, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import { recordAccess } from '../../../core/records/events.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { roleService } from '../roles/service.ts'
 import { forgetUsersOf } from '../sign-in/queries.ts'
@@ -49,11 +50,18 @@ export const identityProviderService = {
       const isMoved = issuer !== before.issuer
       if (isMoved) assertPermitted(services, issuer)
       if (client_secret === undefined && (isMoved || client_id !== before.client_id))
-        throw ruleBroken('client_secret', 'Another issuer or client requires its secret.', {
-          rule: 'secret_required'
-        })
+        throw ruleBroken(
+          'client_secret',
+          '`client_secret` is required when `issuer` or `client_id` changes.',
+          {
+            rule: 'secret_required'
+          }
+        )
       await assertRoles(ctx, changes.role_mapping)
-      if (isMoved) await ctx.write([], forgetUsersOf(id))
+      if (isMoved) {
+        await ctx.write([], forgetUsersOf(id))
+        await recordAccess(ctx, 'identity.unlinked', {}, { type: 'identity_provider', id })
+      }
       const client = { organization_id, issuer, client_id }
       return await records.update(ctx, id, {
         ...changes,
@@ -61,6 +69,14 @@ export const identityProviderService = {
           encrypted_secret: sealSecret(services, client, client_secret)
         })
       })
+    })
+  },
+
+  /** Deletes a provider. Errors: 404, 412, 403. */
+  async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
+    await ctx.withLocks(['admins'], async ctx => {
+      await assertOmnipotent(ctx)
+      await records.remove(ctx, id, versions)
     })
   },
 

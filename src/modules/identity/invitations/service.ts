@@ -16,9 +16,9 @@ import type { Credentials } from '../auth/queries.ts'
 import { startSession, type Login } from '../auth/service.ts'
 import { userResource } from '../users/resource.ts'
 import { rolesFor } from '../users/role-assignment.ts'
-import { fields as userFields, type NewUser } from '../users/schema.ts'
+import { fields as userFields } from '../users/schema.ts'
 import { credentialsOf } from '../users/queries.ts'
-import { userService } from '../users/service.ts'
+import { userService, type Account } from '../users/service.ts'
 import { findByToken, mailable, stillOpen, type Mailable } from './queries.ts'
 import { invitationResource } from './resource.ts'
 import type { Acceptance, NewInvitation } from './schema.ts'
@@ -36,8 +36,8 @@ export interface MailInvitation {
 /** Mails an invitation. The job makes the token: it is stored nowhere but in the mail. */
 export const mailInvitation = defineJob<MailInvitation>('mail_invitation')
 
-/** What begins or ends an invitation takes turns, so that each sees what the last one did. */
-export const inTurn = 'creation/invitation'
+/** What begins or ends an invitation holds this lock, so that each sees what the last one did. */
+export const invitationLock = 'creation/invitation'
 
 // neither updated nor restored: another invitation replaces one
 const { list, stream, get, history, cacheKey } = records
@@ -60,10 +60,11 @@ export const invitationService = {
   ): Promise<Invitation & { token?: string }> {
     const { mailer } = ctx.services
     const isDefault = role === undefined && role_ids === undefined
-    const given = (await rolesFor(ctx, isDefault ? { role: 'user' } : defined({ role, role_ids })))!
-    await assertTeams(ctx, team_ids)
+    const roles = isDefault ? { role: 'user' } : defined({ role, role_ids })
     const token = mailer ? undefined : newToken()
-    const invitation = await ctx.withLocks([inTurn], async ctx => {
+    const invitation = await ctx.withLocks(['admins', invitationLock], async ctx => {
+      const given = (await rolesFor(ctx, roles))!
+      await assertTeams(ctx, team_ids)
       if (await users.first(ctx, { filters: equal({ email }) })) throw duplicate('email')
       const earlier = await records.first(ctx, { filters: equal({ email }) })
       if (earlier) await records.remove(ctx, earlier.id)
@@ -81,7 +82,7 @@ export const invitationService = {
 
   /** Withdraws an invitation. Errors: 404, 412. */
   async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
-    await ctx.withLocks([inTurn], async ctx => {
+    await ctx.withLocks([invitationLock], async ctx => {
       await records.remove(ctx, id, versions)
     })
   },
@@ -92,7 +93,8 @@ export const invitationService = {
     const [open] = await ctx.read<Mailable>(mailable(invitation_id))
     if (!mailer || !open) return
     const token = newToken()
-    await records.updateMany(ctx, [{ id: invitation_id, token_hash: hashOf(token) }])
+    const stored = await records.updateMany(ctx, [{ id: invitation_id, token_hash: hashOf(token) }])
+    if (stored.length === 0) return // it was withdrawn meanwhile
     const use = mailer.describeToken(token, {
       page: 'accept-invitation',
       request: 'POST /api/auth/invitations/accept'
@@ -103,11 +105,12 @@ export const invitationService = {
       subject: `Invitation to ${organization}`,
       text: `Hello,
 
-you are invited to work in the CRM of ${organization}. To choose a password:
+You have been invited to join ${organization} in its CRM. To choose a password:
 
 ${use}
 
-It works once, until ${open.expires_at.slice(0, 10)}. If you expect no invitation, do nothing.
+This works once, until ${open.expires_at.slice(0, 10)}. If you weren't expecting this invitation,
+you can ignore this email.
 `
     })
     // it may have been withdrawn meanwhile
@@ -117,8 +120,8 @@ It works once, until ${open.expires_at.slice(0, 10)}. If you expect no invitatio
   /**
    * Makes the person with this token a user, and logs them in. A token works once. Errors: 422 for
    * a token that does not work, and for an unacceptable password; 403 for a person who has to sign
-   * in by an identity provider; 409 for a taken username, or if
-   * the email address has become that of a user; 503.
+   * in with an identity provider; 409 for a taken username, or if the email address has become that
+   * of a user; 503.
    */
   async accept(
     services: Services,
@@ -133,13 +136,17 @@ It works once, until ${open.expires_at.slice(0, 10)}. If you expect no invitatio
     const username = name ?? usernameFrom(email)
     await assertUncommon(password, 'password')
     assertNotOwnName(password, [username, email], 'password')
+    const account = { username, email, ...names }
+    const password_hash = await services.passwords.hash(password)
     const ctx = Context.system(services, organization_id, null, origin)
-    const credentials = await ctx.withLocks(['admins', inTurn], async ctx => {
+    const credentials = await ctx.withLocks(['admins', invitationLock], async ctx => {
       if (!(await ctx.one(stillOpen(id, token_hash)))) throw unusableToken()
-      const user = await becomeUser(ctx, invitation, { username, email, password, ...names })
+      const user = await becomeUser(ctx, invitation, { ...account, password_hash })
       return await ctx.one<Credentials>(credentialsOf(user.id))
     })
-    return await startSession(services, credentials!, origin)
+    const login = await startSession(services, credentials!, origin)
+    if (!login) throw unusableToken()
+    return login
   },
 
   /**
@@ -155,12 +162,8 @@ It works once, until ${open.expires_at.slice(0, 10)}. If you expect no invitatio
 }
 
 type User = RowOf<typeof userResource>
-type Account = Pick<
-  Static<typeof NewUser>,
-  'username' | 'email' | 'password' | 'first_name' | 'last_name'
->
 
-/** Accepts an invitation, within a transaction with the locks `admins` and `inTurn`. */
+/** Accepts an invitation, within a transaction with the locks `admins` and `invitationLock`. */
 async function becomeUser(
   ctx: Context,
   { id, role_ids, team_ids }: Pick<Invitation, 'id' | 'role_ids' | 'team_ids'>,

@@ -7,7 +7,7 @@ import { inPart, ruleBroken, stale } from '../../../core/errors.ts'
 import { recordAccess } from '../../../core/records/events.ts'
 import type { Versions } from '../../../core/records/repository.ts'
 import { assertTimeZone } from '../../../core/records/time-zones.ts'
-import { userService } from '../users/service.ts'
+import { userService, type Account } from '../users/service.ts'
 import type { Organization as Shown, OrganizationChanges, OrganizationSummary } from './schema.ts'
 import { organizations } from './table.ts'
 
@@ -21,8 +21,10 @@ export interface FirstAdmin {
   last_name?: string | null
 }
 
+type Changes = Static<typeof OrganizationChanges>
+
 /** A name, and settings other than the default ones. */
-type NewSettings = { name: string } & Static<typeof OrganizationChanges>
+type NewSettings = { name: string } & Changes
 
 /** What a new organization starts with besides its admin; within the transaction of `ctx`. */
 export type Provision = (ctx: Context) => Promise<void>
@@ -47,36 +49,22 @@ export const organizationService = {
    * 422 for a time zone, locale or currency that does not exist, and for an idle limit of sessions
    * above the absolute one.
    */
-  async update(
-    ctx: Context,
-    changes: Static<typeof OrganizationChanges>,
-    versions?: Versions
-  ): Promise<Organization> {
+  async update(ctx: Context, changes: Changes, versions?: Versions): Promise<Organization> {
     return await ctx.transaction(async ctx => {
       await assertExist(ctx, changes)
       const before = await ctx.one<Organization>(
         sql`select * from ${organizations} where id = ${organization} for no key update`
       )
       if (versions && !versions.includes(before!.version)) throw stale(before!.version)
-      const after = { ...before!, ...defined(changes) }
+      const changed = changedFrom(before!, changes)
+      if (Object.keys(changed).length === 0) return before!
+      const after = await change(ctx, changed)
       assertSessionDays(after)
-      const { name, time_zone, locale, currency, week_starts_on } = after
-      const { session_idle_days, session_absolute_days, second_factor } = after
-      const [changed] = await ctx.write<Organization>(
-        [],
-        sql`update ${organizations} set name = ${name}, time_zone = ${time_zone},
-            locale = ${locale}, currency = ${currency}, week_starts_on = ${week_starts_on},
-            session_idle_days = ${session_idle_days},
-            session_absolute_days = ${session_absolute_days}, second_factor = ${second_factor},
-            version = version + 1, updated_at = now()
-          where id = ${organization} returning *`
-      )
       await ctx.forgetAccess()
-      const names = Object.keys(changes)
-      const details = { before: pick(before!, names), after: pick(changed!, names) }
+      const details = { before: pick(before!, changed), after: changed }
       const subject = { type: 'organization', id: ctx.organization_id }
       await recordAccess(ctx, 'organization.updated', details, subject)
-      return changed!
+      return after
     })
   },
 
@@ -91,8 +79,9 @@ export const organizationService = {
     provision: Provision
   ): Promise<{ organization: Organization; admin_id: number }> {
     const ctx = await newContext(services)
+    const account = await accountOf(services, admin)
     return await ctx.transaction(async ctx => {
-      const admin_id = await insert(ctx, name, admin, provision)
+      const admin_id = await insert(ctx, name, account, provision)
       const organization =
         Object.keys(settings).length > 0
           ? await organizationService.update(ctx, settings)
@@ -116,14 +105,36 @@ export const organizationService = {
       await ctx.rows(sql`select pg_advisory_xact_lock(hashtext('first organization'))`)
       const existing = await ctx.one(sql`select from ${organizations} limit 1`)
       if (existing) return false
-      await insert(ctx, name, admin, provision)
+      await insert(ctx, name, await accountOf(services, admin), provision)
       return true
     })
   }
 }
 
-const pick = (settings: Organization, names: string[]) =>
-  Object.fromEntries(Object.entries(settings).filter(([name]) => names.includes(name)))
+/** Those of the changes that change something. */
+const changedFrom = (before: Organization, changes: Changes): Changes =>
+  Object.fromEntries(
+    Object.entries(defined(changes)).filter(
+      ([name, value]) => value !== before[name as keyof Organization]
+    )
+  )
+
+const pick = (settings: Organization, of: Changes) =>
+  Object.fromEntries(Object.entries(settings).filter(([name]) => name in of))
+
+/** Stores changes, of which there is at least one. */
+async function change(ctx: Context, changes: Changes): Promise<Organization> {
+  const columns = Object.entries(changes).map(
+    ([name, value]) => sql`${sql.identifier(name)} = ${value}`
+  )
+  const [changed] = await ctx.write<Organization>(
+    [],
+    sql`update ${organizations} set ${sql.join(columns, sql`, `)},
+        version = version + 1, updated_at = now()
+      where id = ${organization} returning *`
+  )
+  return changed!
+}
 
 /** A context of the system for an organization that is about to be created. */
 async function newContext(services: Services): Promise<Context> {
@@ -136,25 +147,28 @@ async function newContext(services: Services): Promise<Context> {
   return Context.system(services, next!.id)
 }
 
+async function accountOf(
+  { passwords }: Services,
+  { password, ...admin }: FirstAdmin
+): Promise<Account> {
+  return { ...admin, role: 'admin', password_hash: await passwords.hash(password) }
+}
+
 async function insert(
   ctx: Context,
   name: string,
-  admin: FirstAdmin,
+  admin: Account,
   provision: Provision
 ): Promise<number> {
   await ctx.rows(sql`insert into ${organizations} (id, name) overriding system value
     values (${ctx.organization_id}, ${name})`)
-  const account = { ...admin, role: 'admin' }
-  const { id } = await inPart('admin', userService.createUnchecked(ctx, account))
+  const { id } = await inPart('admin', userService.createUnchecked(ctx, admin))
   await provision(ctx)
   return id
 }
 
 /** Errors: 422 for a time zone, locale or currency that does not exist. */
-async function assertExist(
-  ctx: Context,
-  { time_zone, locale, currency }: Static<typeof OrganizationChanges>
-): Promise<void> {
+async function assertExist(ctx: Context, { time_zone, locale, currency }: Changes): Promise<void> {
   const refuse = (field: string, detail: string) => {
     throw ruleBroken(field, detail, { rule: 'unknown' })
   }

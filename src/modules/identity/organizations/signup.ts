@@ -1,6 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import { Context, type Origin, type Services } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
+import { conflict } from '../../../core/errors.ts'
 import type { Credentials } from '../auth/queries.ts'
 import { startSession, type Login } from '../auth/service.ts'
 import { tooManySignupsFrom } from '../auth/throttle.ts'
@@ -32,5 +33,7 @@ export async function signUp(
   )
   const ctx = Context.system(services, organization.id)
   const [credentials] = await ctx.read<Credentials>(credentialsOf(admin_id))
-  return { organization, login: await startSession(services, credentials!, origin) }
+  const login = await startSession(services, credentials!, origin)
+  if (!login) throw conflict('The user was changed meanwhile.')
+  return { organization, login }
 }

@@ -52,11 +52,11 @@ export const passwordResetService = {
       subject: 'Reset your password',
       text: `Hello ${oneLine(username)},
 
-someone, probably you, asked to reset your password at ${oneLine(organization)}.
+Someone asked to reset your password at ${oneLine(organization)}.
 
 ${use}
 
-It works once, within an hour. If it was not you, do nothing: your password stays as it is.
+This works once, within an hour. If this wasn't you, ignore this email: your password won't change.
 `
     })
   },

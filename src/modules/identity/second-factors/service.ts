@@ -1,7 +1,9 @@
 import type { Context } from '../../../core/access/context.ts'
 import { decrypt, encrypt } from '../../../core/access/encryption.ts'
-import { conflict, ruleBroken } from '../../../core/errors.ts'
-import { countAttempt, settle } from '../auth/throttle.ts'
+import { secondFactorNeeded } from '../../../core/access/login-errors.ts'
+import { conflict } from '../../../core/errors.ts'
+import { recordAccess } from '../../../core/records/events.ts'
+import { countAttempt, settle, verifying } from '../auth/throttle.ts'
 import { userService } from '../users/service.ts'
 import {
   hashOfCode,
@@ -61,35 +63,28 @@ export const secondFactorService = {
   },
 
   /**
-   * Has the last secret count, which the code proves to be in the app. Returns new recovery codes.
-   * Errors: 409 when there is nothing to confirm, 422 for a wrong code, 429.
+   * Makes the secret that was enrolled last the second factor, once a code shows that the app has
+   * it. Returns new recovery codes. Errors: 409 without an enrollment, 422 for a wrong code, 429.
    */
   async confirm(ctx: Context, code: string, address: string): Promise<string[]> {
-    const id = ctx.user_id!
-    const attempt = await countAttempt(ctx.services, id, address)
-    const codes = await ctx.transaction(async ctx => {
-      const pending = await ctx.one<{ pending_secret: string }>(lockPending(id))
-      const secret = pending && readable(ctx, id, pending.pending_secret)
-      if (secret === undefined)
-        throw conflict('There is nothing to confirm: start the enrollment first.')
-      const step = stepOf(secret, plainCode(code))
-      if (step === undefined) return undefined
-      const codes = newRecoveryCodes()
-      await ctx.write([], confirmPending(id, step, codes.map(hashOfCode)))
-      await userService.noteSecondFactor(ctx, id, new Date().toISOString())
-      return codes
-    })
+    const { services } = ctx
+    const attempt = await countAttempt(services, ctx.user_id!, address)
+    const codes = await verifying(services, attempt, async () => await confirmWith(ctx, code))
     // it proves nothing about the password
-    await settle(ctx.services, attempt, codes ? 'incomplete' : 'wrong')
-    if (!codes) throw ruleBroken('code', 'The code is incorrect.', { rule: 'second_factor_code' })
-    return codes
+    await settle(services, attempt, codes ? 'incomplete' : 'wrong')
+    if (codes) return codes
+    await recordAccess(ctx, 'login.failed', { reason: 'second_factor' })
+    throw secondFactorNeeded(422, 'second_factor_invalid')
   },
 
   /** Replaces the recovery codes of the caller. Errors: 409 without a second factor. */
   async renewRecoveryCodes(ctx: Context): Promise<string[]> {
     const codes = newRecoveryCodes()
-    const changed = await ctx.write([], setRecoveryCodes(ctx.user_id!, codes.map(hashOfCode)))
-    if (changed.length === 0) throw conflict('There is no second factor.')
+    await ctx.transaction(async ctx => {
+      const changed = await ctx.write([], setRecoveryCodes(ctx.user_id!, codes.map(hashOfCode)))
+      if (changed.length === 0) throw conflict('There is no second factor.')
+      await recordAccess(ctx, 'recovery_codes.renewed')
+    })
     return codes
   },
 
@@ -101,14 +96,49 @@ export const secondFactorService = {
     })
   },
 
+  /**
+   * Takes away the second factor of another user. Errors: 404, 403 if the user may do more than the
+   * caller, or reaches other records.
+   */
+  async reset(ctx: Context, user_id: number): Promise<void> {
+    await userService.manage(ctx, user_id, async (ctx, user) => {
+      await userService.assertMayActAs(ctx, user)
+      await secondFactorService.remove(ctx, user_id)
+    })
+  },
+
   /** Whether this is a code of a user's app or a recovery code. It is used up by that. */
   async use(ctx: Context, user_id: number, code: string): Promise<boolean> {
     const plain = plainCode(code)
-    if (!isFromApp(plain))
-      return (await ctx.write([], useRecoveryCode(user_id, hashOfCode(code)))).length > 0
+    if (!isFromApp(plain)) return await useRecovery(ctx, user_id, code)
     const [row] = await ctx.read<{ secret: string }>(secretOf(user_id))
     const secret = row && readable(ctx, user_id, row.secret)
     const step = secret === undefined ? undefined : stepOf(secret, plain)
     return step !== undefined && (await ctx.write([], useStep(user_id, step))).length > 0
   }
+}
+
+/** Returns recovery codes; undefined for a wrong code. Errors: 409 without an enrollment. */
+async function confirmWith(ctx: Context, code: string): Promise<string[] | undefined> {
+  const id = ctx.user_id!
+  return await ctx.transaction(async ctx => {
+    const pending = await ctx.one<{ pending_secret: string }>(lockPending(id))
+    const secret = pending && readable(ctx, id, pending.pending_secret)
+    if (secret === undefined)
+      throw conflict('There is nothing to confirm: start the enrollment first.')
+    const step = stepOf(secret, plainCode(code))
+    if (step === undefined) return undefined
+    const codes = newRecoveryCodes()
+    await ctx.write([], confirmPending(id, step, codes.map(hashOfCode)))
+    await userService.noteSecondFactor(ctx, id, new Date().toISOString())
+    return codes
+  })
+}
+
+async function useRecovery(ctx: Context, user_id: number, code: string): Promise<boolean> {
+  return await ctx.transaction(async ctx => {
+    const used = await ctx.write([], useRecoveryCode(user_id, hashOfCode(code)))
+    if (used.length > 0) await recordAccess(ctx, 'recovery_code.used')
+    return used.length > 0
+  })
 }

@@ -1,8 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { problems } from '../../../core/http/operations.ts'
 import { emptyResponse, idOf, idParameter } from '../../../core/http/responses.ts'
-import { assertCovered } from '../users/role-assignment.ts'
-import { userService } from '../users/service.ts'
 import { secondFactorService } from './service.ts'
 
 /** The second factors of users, for admins, below `/api/users`. */
@@ -24,9 +22,7 @@ export function mountUserSecondFactors(app: FastifyInstance, tags: string[]): vo
       }
     },
     async (request, reply) => {
-      const { id, role_ids } = await userService.get(request.ctx, idOf(request))
-      await assertCovered(request.ctx, role_ids)
-      await secondFactorService.remove(request.ctx, id)
+      await secondFactorService.reset(request.ctx, idOf(request))
       return reply.code(204).send()
     }
   )

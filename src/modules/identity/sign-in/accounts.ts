@@ -1,7 +1,8 @@
 import type { Context } from '../../../core/access/context.ts'
 import { newToken } from '../../../core/access/tokens.ts'
 import { Problem } from '../../../core/errors.ts'
-import { inTurn, invitationService } from '../invitations/service.ts'
+import { recordAccess } from '../../../core/records/events.ts'
+import { invitationLock, invitationService } from '../invitations/service.ts'
 import { roleService } from '../roles/service.ts'
 import { fields as userFields } from '../users/schema.ts'
 import { userService } from '../users/service.ts'
@@ -9,7 +10,7 @@ import type { Person } from './people.ts'
 import {
   accountOf,
   insertIdentity,
-  isUnchanged,
+  lockUnchanged,
   useIdentity,
   type Account,
   type Existing,
@@ -25,7 +26,7 @@ export async function userOf(ctx: Context, provider: Provider, person: Person): 
   const roles = await rolesOf(ctx, provider, person)
   if (provider.role_claim !== null && roles.length === 0) throw new SignInRefused('no_role')
   const [known] = await ctx.write<Account>([], useIdentity(provider, person))
-  const user = known ?? (await link(ctx, provider, person, roles))
+  const user = known && !known.is_deleted ? known : await link(ctx, provider, person, roles)
   if (!user.may_sign_in) throw new SignInRefused('user_refused')
   if (provider.role_claim !== null) await giveRoles(ctx, user, roles)
   return user.id
@@ -45,8 +46,9 @@ async function rolesOf(
 }
 
 /**
- * Links an identity to the user of its email address, or to a new one. One sign-in at a time: a
- * second one of the same person finds what the first one did.
+ * Links an identity to the user of its email address, or to a new one. A person who was deleted
+ * becomes a user again only by an invitation. One sign-in at a time: a second one of the same
+ * person finds what the first one did.
  */
 async function link(
   ctx: Context,
@@ -54,27 +56,46 @@ async function link(
   person: Person,
   roles: number[]
 ): Promise<Account> {
-  return await ctx.withLocks(['admins', inTurn], async ctx => {
-    if (!(await ctx.one(isUnchanged(provider)))) throw new SignInRefused('provider_changed')
+  return await ctx.withLocks(['admins', invitationLock], async ctx => {
+    if (!(await ctx.one(lockUnchanged(provider)))) throw new SignInRefused('provider_changed')
     const [known] = await ctx.write<Account>([], useIdentity(provider, person))
-    if (known) return known
+    if (known && !known.is_deleted) return known
     const existing = await ctx.one<Existing>(accountOf(provider.id, person.email))
     if (existing?.is_linked) throw new SignInRefused('identity_conflict')
-    const user = existing ?? (await create(ctx, person, roles))
+    const user =
+      existing ?? (await invited(ctx, person)) ?? known ?? (await create(ctx, person, roles))
     if (!user.may_sign_in) return user
     await ctx.write([], insertIdentity(provider.id, user.id, person))
+    const subject = { type: 'user', id: user.id }
+    await recordAccess(ctx, 'identity.linked', { provider_id: provider.id }, subject)
     return user
   })
 }
 
-/** Makes a person a user: as someone invited them to be, or with the roles of the provider. */
+const accountFor = ({ email, first_name, last_name }: Person) => ({
+  username: usernameFor(email),
+  email,
+  first_name,
+  last_name
+})
+const accountOfUser = ({ id, role_ids }: { id: number; role_ids: number[] }): Account => ({
+  id,
+  role_ids,
+  is_deleted: false,
+  may_sign_in: true
+})
+
+/** Makes a person a user, if someone has invited them. */
+async function invited(ctx: Context, person: Person): Promise<Account | undefined> {
+  const user = await invitationService.acceptFor(ctx, accountFor(person))
+  return user && accountOfUser(user)
+}
+
+/** Makes a person a user with the roles of the provider. */
 async function create(ctx: Context, person: Person, role_ids: number[]): Promise<Account> {
-  const { email, first_name, last_name } = person
-  const account = { username: usernameFor(email), email, first_name, last_name }
-  const invited = await invitationService.acceptFor(ctx, account)
-  if (!invited && role_ids.length === 0) throw new SignInRefused('no_role')
-  const user = invited ?? (await userService.createUnchecked(ctx, { ...account, role_ids }))
-  return { id: user.id, role_ids: user.role_ids, may_sign_in: true }
+  if (role_ids.length === 0) throw new SignInRefused('no_role')
+  const account = { ...accountFor(person), role_ids }
+  return accountOfUser(await userService.createUnchecked(ctx, account))
 }
 
 /** The email address, or a random name for one that is too long for that. */

@@ -2,12 +2,14 @@ import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { isPasswordHash } from '../../../core/access/passwords.ts'
 import { conflict, notFound } from '../../../core/errors.ts'
+import { recordAccess } from '../../../core/records/events.ts'
 import type { Credentials } from '../auth/queries.ts'
 import { credentialsOf } from '../users/queries.ts'
-import { deleteIdentities, identitiesOf } from './queries.ts'
+import { userService } from '../users/service.ts'
+import { deleteIdentities, hasUsableIdentity, identitiesOf } from './queries.ts'
 import type { ExternalIdentity } from './schema.ts'
 
-/** The identities that a user signs in by. */
+/** The identities that a user signs in with. */
 export const listIdentities = async (ctx: Context, user_id: number) =>
   await ctx.read<Static<typeof ExternalIdentity>>(identitiesOf(user_id))
 
@@ -18,16 +20,26 @@ export const listIdentities = async (ctx: Context, user_id: number) =>
 export async function unlinkOwn(ctx: Context, id: number): Promise<void> {
   const user_id = ctx.user_id!
   await ctx.withLocks(['admins'], async ctx => {
-    const removed = await ctx.write([], deleteIdentities(user_id, id))
-    if (removed.length === 0) throw notFound('identity')
-    const [left] = await listIdentities(ctx, user_id)
+    if ((await unlink(ctx, user_id, id)) === 0) throw notFound('identity')
     const user = await ctx.one<Credentials>(credentialsOf(user_id))
-    if (!left && !isPasswordHash(user!.password_hash))
-      throw conflict('This is your only way to sign in. Set a password first.')
+    if (isPasswordHash(user!.password_hash)) return
+    if (!(await ctx.one(hasUsableIdentity(user_id))))
+      throw conflict('This is your only way to sign in. Reset your password first, to have one.')
   })
 }
 
-/** Unlinks all identities of a user. */
+/** Unlinks all identities of a user. Errors: 404, 403 if the user may do more than the caller. */
 export async function unlinkAll(ctx: Context, user_id: number): Promise<void> {
-  await ctx.write([], deleteIdentities(user_id, null))
+  await userService.manage(ctx, user_id, async ctx => {
+    await unlink(ctx, user_id, null)
+  })
+}
+
+/** Returns how many were unlinked, within the transaction of `ctx`. */
+async function unlink(ctx: Context, user_id: number, only: number | null): Promise<number> {
+  const unlinked = await ctx.write<{ id: number }>([], deleteIdentities(user_id, only))
+  const details = { identity_ids: unlinked.map(({ id }) => id) }
+  if (unlinked.length > 0)
+    await recordAccess(ctx, 'identity.unlinked', details, { type: 'user', id: user_id })
+  return unlinked.length
 }

@@ -18,6 +18,8 @@ const timeout = 5
 /** By the encrypted secret, which each client has its own of. */
 const known = new WeakMap<Outbound, LRUCache<string, Promise<openid.Configuration>>>()
 const minutesKnown = 10
+/** Milliseconds for which a failure is known: strangers start sign-ins. */
+const failureKnown = 5_000
 
 /** Finds the endpoints of a provider. Errors: of the network; of a provider that cannot be used. */
 export async function discover(services: Services, client: Client): Promise<openid.Configuration> {
@@ -74,7 +76,7 @@ async function configurationOf(services: Services, client: Client): Promise<open
   try {
     return await config
   } catch (error) {
-    all.delete(client.encrypted_secret)
+    all.set(client.encrypted_secret, config, { ttl: failureKnown })
     throw new SignInRefused('provider_unavailable', error)
   }
 }
@@ -141,6 +143,7 @@ function codeOf(error: unknown): SignInRefused['code'] {
   if (error instanceof openid.AuthorizationResponseError)
     return error.error === 'access_denied' ? 'access_denied' : 'provider_error'
   if (error instanceof openid.ResponseBodyError) return 'provider_error'
+  if (error instanceof openid.WWWAuthenticateChallengeError) return 'provider_error'
   // the network, or the time limit; a response that was wrong has another code
   const code = error instanceof openid.ClientError ? error.code : undefined
   return code === undefined || code === 'OAUTH_TIMEOUT'

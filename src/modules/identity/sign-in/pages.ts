@@ -6,7 +6,7 @@ import { problems } from '../../../core/http/operations.ts'
 import { emptyResponse } from '../../../core/http/responses.ts'
 import { refusals } from './refusals.ts'
 import { CallbackPath, CallbackQuery, OrganizationPath, StartQuery } from './schema.ts'
-import { redirectUri, signInService, type Outcome, type Settings } from './service.ts'
+import { redirectUri, signInService, type Redirect, type Settings } from './service.ts'
 
 /** Seconds that a user may take at the provider. */
 const cookieAge = 600
@@ -81,10 +81,12 @@ const browserOf = ({ headers }: FastifyRequest): string | undefined =>
   /(?:^|; *)smartx_sign_in=([\w-]{43})(?:;|$)/.exec(headers.cookie ?? '')?.[1]
 
 /** Sends a browser on, and notes why a sign-in has failed. */
-function redirect(request: FastifyRequest, reply: FastifyReply, { location, refusal }: Outcome) {
+function redirect(request: FastifyRequest, reply: FastifyReply, { location, refusal }: Redirect) {
   if (refusal) {
-    const { code, reason } = refusal
-    request.log.warn({ request_id: request.id, error: code, reason }, 'sign-in refused')
+    const { code, reason, cause } = refusal
+    if (code === 'server_error')
+      request.log.error({ request_id: request.id, err: cause }, 'sign-in failed')
+    else request.log.warn({ request_id: request.id, error: code, reason }, 'sign-in refused')
   }
   return reply.code(302).header('location', location).send()
 }

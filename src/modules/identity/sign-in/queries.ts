@@ -93,14 +93,17 @@ export const takeSignIn = (
     and expires_at > now()
   returning organization_id, provider_id, return_to, code_challenge`
 
-/** Adds a one-time code. */
+/** Adds a one-time code, unless the provider has changed meanwhile: then it returns nothing. */
 export const insertCode = (
-  { organization_id, provider_id, code_challenge }: Started,
+  { code_challenge }: Started,
+  provider: Provider,
   user_id: number,
   code_hash: string
 ): SQL => sql`
+  with provider as (${lockUnchanged(provider)})
   insert into ${signInCodes} (hash, organization_id, provider_id, user_id, code_challenge)
-  values (${code_hash}, ${organization_id}, ${provider_id}, ${user_id}, ${code_challenge})`
+  select ${code_hash}, ${organization}, id, ${user_id}, ${code_challenge} from provider
+  returning hash`
 
 /**
  * Takes a one-time code, and returns with what a session of its user starts; nothing if the user or
@@ -110,8 +113,8 @@ export async function takeCode(
   { database }: Services,
   code_hash: string,
   code_challenge: string
-): Promise<Credentials | undefined> {
-  const [credentials] = await rowsOf<Credentials>(
+): Promise<(Credentials & { provider_id: number }) | undefined> {
+  const [credentials] = await rowsOf<Credentials & { provider_id: number }>(
     database,
     database.pool,
     sql`with taken as (
@@ -119,7 +122,7 @@ export async function takeCode(
         where hash = ${code_hash} and code_challenge = ${code_challenge} and expires_at > now()
         returning organization_id, provider_id, user_id
       )
-      select u.organization_id, u.id, u.password_hash from taken
+      select u.organization_id, u.id, u.password_hash, taken.provider_id from taken
       join ${acrossOrganizations(users)} u
         on u.organization_id = taken.organization_id and u.id = taken.user_id
       join ${activeProviders} on provider.organization_id = taken.organization_id
@@ -133,18 +136,20 @@ export async function takeCode(
 export interface Account {
   id: number
   role_ids: number[]
+  is_deleted: boolean
   may_sign_in: boolean
 }
 
-const account = sql`u.id, u.role_ids,
+const account = sql`u.id, u.role_ids, u.deleted_at is not null as is_deleted,
   u.deleted_at is null and u.status = 'active' and u.kind = 'person' as may_sign_in`
 
-/** Whether a provider is still as it was when it was asked. */
+/** A provider, if it is still as it was when it was asked. */
 const unchanged = ({ id, version }: Provider): SQL => sql`
-  select from ${ours(identityProviders)} where id = ${id} and version = ${version} and is_active`
+  select id from ${ours(identityProviders)}
+  where id = ${id} and version = ${version} and is_active`
 
 /** The same; nobody changes it until the transaction has ended. */
-export const isUnchanged = (provider: Provider): SQL => sql`${unchanged(provider)} for share`
+export const lockUnchanged = (provider: Provider): SQL => sql`${unchanged(provider)} for share`
 
 /** Notes that an identity is used, and returns its user. */
 export const useIdentity = (
@@ -169,13 +174,16 @@ export const accountOf = (provider_id: number, email: string): SQL => sql`
     where i.user_id = u.id and i.provider_id = ${provider_id}) as is_linked
   from ${ours(users, 'u')} where email_key(u.email) = email_key(${email})`
 
+/** Links an identity to a user, also one that was linked to a user who is deleted now. */
 export const insertIdentity = (
   provider_id: number,
   user_id: number,
   { subject, email }: { subject: string; email: string }
 ): SQL => sql`
   insert into ${externalIdentities} (organization_id, provider_id, user_id, subject, email)
-  values (${organization}, ${provider_id}, ${user_id}, ${subject}, ${email})`
+  values (${organization}, ${provider_id}, ${user_id}, ${subject}, ${email})
+  on conflict (organization_id, provider_id, subject) do update set
+    user_id = excluded.user_id, email = excluded.email, created_at = now()`
 
 /** The identities of a user, the oldest first. */
 export const identitiesOf = (user_id: number): SQL => sql`
@@ -183,6 +191,12 @@ export const identitiesOf = (user_id: number): SQL => sql`
   from ${ours(externalIdentities, 'i')}
   join ${oursWithDeleted(identityProviders, 'p')} on p.id = i.provider_id
   where i.user_id = ${user_id} order by i.id`
+
+/** Whether a user can sign in with an identity. */
+export const hasUsableIdentity = (user_id: number): SQL => sql`
+  select from ${ours(externalIdentities, 'i')}
+  join ${ours(identityProviders, 'p')} on p.id = i.provider_id and p.is_active
+  where i.user_id = ${user_id} limit 1`
 
 /** Unlinks identities of a user: one, or all. Returns their IDs. */
 export const deleteIdentities = (user_id: number, only: number | null): SQL => sql`
@@ -195,6 +209,9 @@ export const deleteIdentities = (user_id: number, only: number | null): SQL => s
 export const forgetUsersOf = (provider_id: number): SQL => sql`
   with begun as (
     delete from ${signIns}
+    where organization_id = ${organization} and provider_id = ${provider_id}
+  ), ended as (
+    delete from ${signInCodes}
     where organization_id = ${organization} and provider_id = ${provider_id}
   )
   delete from ${externalIdentities}

@@ -3,14 +3,16 @@ export const refusals = {
   provider_unavailable: 'The provider does not respond, or cannot be used.',
   provider_error: 'The provider refused the request, for example because its code was used.',
   provider_changed: 'The provider was changed, disabled or deleted meanwhile.',
-  access_denied: 'The user or the provider denied the access.',
+  access_denied: 'The user or the provider denied access.',
   invalid_response: 'The response of the provider could not be verified.',
   email_missing: 'The provider names no email address.',
   email_unverified: 'The provider has not verified the email address.',
   domain_not_allowed: 'The domain of the email address is not among the allowed ones.',
   identity_conflict: 'The user of the email address is linked to another identity of the provider.',
   user_refused: 'The user is disabled or deleted, or a service account.',
-  no_role: 'No role is provided for the user.'
+  no_role: 'No role is provided for the user.',
+  temporarily_unavailable: 'The server is overloaded. Try again later.',
+  server_error: 'The sign-in failed unexpectedly.'
 } as const
 
 /** A sign-in that ends at the front end with an error. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { Context, type Origin, type Services } from '../../../core/access/context.ts'
 import { hashOf, newToken, unusableToken } from '../../../core/access/tokens.ts'
 import { rowsOf } from '../../../core/db/sql.ts'
-import { invalidParameter, notFound } from '../../../core/errors.ts'
+import { invalidParameter, notFound, Problem } from '../../../core/errors.ts'
 import { recordAccess } from '../../../core/records/events.ts'
 import { startSession, type Login } from '../auth/service.ts'
 import { userOf } from './accounts.ts'
@@ -30,7 +30,7 @@ export interface Settings {
 }
 
 /** Where a browser is sent next; with an error if the sign-in has failed. */
-export interface Outcome {
+export interface Redirect {
   location: string
   refusal?: SignInRefused
 }
@@ -56,7 +56,7 @@ export const signInService = {
     slug: string,
     { provider_id, return_to, code_challenge }: Static<typeof StartQuery>,
     browser: string
-  ): Promise<Outcome> {
+  ): Promise<Redirect> {
     assertReturn(settings, return_to)
     const providers = await findProviders(services, slug)
     const provider = providers.find(({ id }) => id === (provider_id ?? id))
@@ -83,7 +83,7 @@ export const signInService = {
     services: Services,
     provider_id: number,
     { state, browser, url, origin }: { state: string; browser: string; url: URL; origin: Origin }
-  ): Promise<Outcome> {
+  ): Promise<Redirect> {
     const { database } = services
     const [started] = await rowsOf<Started>(
       database,
@@ -103,7 +103,8 @@ export const signInService = {
       const person = personOf(provider, await claimsOf(services, provider, { state, url }))
       const user_id = await userOf(ctx, provider, person)
       const code = newToken()
-      await rowsOf(database, database.pool, insertCode(started, user_id, hashOf(code)))
+      const added = await ctx.write([], insertCode(started, provider, user_id, hashOf(code)))
+      if (added.length === 0) throw new SignInRefused('provider_changed')
       return withParameter(return_to, 'sign_in_code', code)
     })
     if (outcome.refusal) {
@@ -125,7 +126,10 @@ export const signInService = {
     const code_challenge = createHash('sha256').update(code_verifier).digest('base64url')
     const credentials = await takeCode(services, hashOf(sign_in_code), code_challenge)
     if (!credentials) throw unusableToken('sign_in_code')
-    return await startSession(services, credentials, origin, { by_provider: true })
+    const { provider_id } = credentials
+    const login = await startSession(services, credentials, origin, { provider_id })
+    if (!login) throw unusableToken('sign_in_code')
+    return login
   }
 }
 
@@ -135,18 +139,28 @@ function assertReturn({ public_url, origins }: Settings, return_to: string): voi
   const url = URL.parse(return_to)
   // not by its origin: `blob:` has that of another URL, and credentials are no part of it
   if (!url || !allowed.some(origin => url.href.startsWith(`${origin}/`)))
-    throw invalidParameter('return_to', '`return_to` must be a URL at one of CORS_ORIGINS.')
+    throw invalidParameter(
+      'return_to',
+      '`return_to` must be a URL at PUBLIC_URL or one of CORS_ORIGINS.'
+    )
 }
 
-/** Where a browser is sent: by `work`, or back with the reason for which it was refused. */
-async function returning(return_to: string, work: () => Promise<string>): Promise<Outcome> {
+/** Where a browser is sent: by `work`, or back with the reason for which that has failed. */
+async function returning(return_to: string, work: () => Promise<string>): Promise<Redirect> {
   try {
     return { location: await work() }
   } catch (error) {
-    if (!(error instanceof SignInRefused)) throw error
-    return { location: withParameter(return_to, 'error', error.code), refusal: error }
+    const refusal = error instanceof SignInRefused ? error : failureOf(error)
+    return { location: withParameter(return_to, 'error', refusal.code), refusal }
   }
 }
+
+/** What went wrong on this side. */
+const failureOf = (error: unknown) =>
+  new SignInRefused(
+    error instanceof Problem && error.status === 503 ? 'temporarily_unavailable' : 'server_error',
+    error
+  )
 
 /** A URL with a result of the sign-in in place of those it may have had. */
 function withParameter(text: string, name: 'sign_in_code' | 'error', value: string): string {

@@ -3,16 +3,17 @@ import type { Context } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon, noPassword } from '../../../core/access/passwords.ts'
 import { defined } from '../../../core/defined.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { ours } from '../../../core/db/sql.ts'
+import { author, organization, ours } from '../../../core/db/sql.ts'
 import { conflict, ruleBroken } from '../../../core/errors.ts'
 import { cleanName } from '../../../core/names.ts'
 import { equal, type Filter } from '../../../core/records/filter.ts'
 import type { ListQuery, Page } from '../../../core/records/list.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
+import type { RowOf } from '../../../core/records/resource.ts'
 import { assertTimeZone } from '../../../core/records/time-zones.ts'
 import { endSessions } from '../auth/sessions.ts'
 import { clearUserFailures } from '../auth/throttle.ts'
-import { apiTokenResource } from '../api-tokens/resource.ts'
+import { apiTokens } from '../api-tokens/table.ts'
 import { deleteResets } from '../password-resets/queries.ts'
 import { roleService } from '../roles/service.ts'
 import { roles } from '../roles/table.ts'
@@ -20,6 +21,10 @@ import { userResource } from './resource.ts'
 import { assertCovered, assertMayActAs, rolesFor } from './role-assignment.ts'
 import { UserSummary, type NewUser, type UserChanges } from './schema.ts'
 import { users } from './table.ts'
+
+/** A new user, whose password is hashed: not within a transaction, since that takes long. */
+export type Account = Omit<Static<typeof NewUser>, 'password'> & { password_hash?: string }
+type User = RowOf<typeof userResource>
 
 const records = repository(userResource)
 const defaultRole = 'user'
@@ -37,7 +42,8 @@ export const userService = {
    * may do.
    */
   async create(ctx: Context, input: Static<typeof NewUser>) {
-    const { password, kind, username, email } = input
+    const { password, ...user } = input
+    const { kind, username, email } = user
     if (kind === 'service') {
       if (password !== undefined) throw passwordOfService()
     } else {
@@ -45,20 +51,21 @@ export const userService = {
       await assertUncommon(password, 'password')
       assertNotOwnName(password, [username, email], 'password')
     }
-    return await userService.createUnchecked(ctx, input)
+    const secret = password !== undefined && {
+      password_hash: await ctx.services.passwords.hash(password)
+    }
+    return await userService.createUnchecked(ctx, { ...user, ...secret })
   },
 
   /**
-   * Creates a user whose password is the operator's choice; without one, the user cannot log in by
-   * it. Errors: 409, 422, 403.
+   * Creates a user whose password was checked, or is the operator's choice; without one, the user
+   * cannot log in with it. Errors: 409, 422, 403.
    */
-  async createUnchecked(ctx: Context, { password, ...input }: Static<typeof NewUser>) {
+  async createUnchecked(ctx: Context, { password_hash = noPassword(), ...input }: Account) {
     const user = withCleanName(input)
     const { role, role_ids } = user
     await assertTimeZone(ctx, user.time_zone)
     const given = role === undefined && role_ids === undefined ? { role: defaultRole } : user
-    const password_hash =
-      password === undefined ? noPassword() : await ctx.services.passwords.hash(password)
     return await ctx.withLocks(['admins'], async ctx => {
       const roles = (await rolesFor(ctx, given))!
       return await records.create(ctx, { ...user, ...roles, password_hash })
@@ -83,20 +90,42 @@ export const userService = {
     const user = await keepingAnAdmin(ctx, async ctx => {
       const before = await records.lock(ctx, id)
       await assertCovered(ctx, before.role_ids)
-      if (password !== undefined) {
-        if (before.kind === 'service') throw passwordOfService()
-        assertMayActAs(ctx, id, await roleService.accessOf(ctx, before.role_ids))
-      }
+      if (password !== undefined && before.kind === 'service') throw passwordOfService()
+      const isMoved = changes.email !== undefined && changes.email !== before.email
+      // a password is reset by email, and an identity provider names users by it
+      if (password !== undefined || isMoved) await userService.assertMayActAs(ctx, before)
       const roles = await rolesFor(ctx, changes, before)
       const { role: _, role_ids: __, ...others } = withCleanName(changes)
       const user = await records.update(ctx, id, { ...others, ...roles, ...secret }, versions)
       if (password !== undefined)
         assertNotOwnName(password, [user.username, user.email], 'password')
       if (password !== undefined || user.status === 'disabled') await endAccess(ctx, id)
+      else if (isMoved) await ctx.write([], deleteResets(id))
       return user
     })
     if (password !== undefined) await clearUserFailures(ctx.services, id)
     return user
+  },
+
+  /** Errors: 403 if acting as a user would reach what the caller does not. */
+  async assertMayActAs(ctx: Context, { id, role_ids }: User): Promise<void> {
+    assertMayActAs(ctx, id, await roleService.accessOf(ctx, role_ids))
+  },
+
+  /**
+   * Runs `work` for a user whose roles nobody changes meanwhile. Errors: 404, 403 for a user whose
+   * roles allow more than the caller may do.
+   */
+  async manage<T>(
+    ctx: Context,
+    id: number,
+    work: (ctx: Context, user: User) => Promise<T>
+  ): Promise<T> {
+    return await ctx.withLocks(['admins'], async ctx => {
+      const user = await records.get(ctx, id)
+      await assertCovered(ctx, user.role_ids)
+      return await work(ctx, user)
+    })
   },
 
   /**
@@ -208,12 +237,14 @@ function withCleanName<T extends { username?: string; email?: string }>(user: T)
   return { ...user, ...defined({ username, email: user.email?.normalize('NFC') }) }
 }
 
-/** Deletes the API tokens of a user, for good. */
+/** Deletes the API tokens of a user, for good; any number of them, with the lock on admins. */
 async function removeTokens(ctx: Context, user_id: number): Promise<void> {
-  const tokens = repository(apiTokenResource)
-  const all = ctx.unlimited
-  for await (const found of tokens.stream(all, { filters: equal({ user_id }), fields: ['id'] }))
-    for (const { id } of found) await tokens.remove(all, id)
+  await ctx.write(
+    [],
+    sql`update ${apiTokens} set deleted_at = now(), updated_at = now(), updated_by = ${author},
+        version = version + 1
+      where organization_id = ${organization} and user_id = ${user_id} and deleted_at is null`
+  )
 }
 
 /** Ends the sessions of a user, and the password resets that were mailed. */
