@@ -113,17 +113,20 @@ CREATE AGGREGATE chained(first bytea, digest bytea) (SFUNC = next_hash, STYPE = 
 CREATE FUNCTION chain_events() RETURNS bigint LANGUAGE plpgsql SET TimeZone = 'UTC' AS $$
 DECLARE
   seen pg_snapshot;
+  is_restored boolean;
   added bigint;
 BEGIN
   SELECT snapshot INTO seen FROM event_sequence FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN RETURN 0; END IF;
-  -- transactions count anew after a restore
-  IF pg_snapshot_xmax(seen) > pg_snapshot_xmax(pg_current_snapshot()) THEN seen := '1:1:'; END IF;
+  -- transactions count anew after a restore into another cluster: the numbers of before mean nothing
+  is_restored := pg_snapshot_xmax(seen) > pg_snapshot_xmax(pg_current_snapshot());
+  IF is_restored THEN seen := '1:1:'; END IF;
   WITH latest AS MATERIALIZED (SELECT pg_current_snapshot() AS snapshot),
   unseen AS (
     SELECT e.organization_id, e.id, event_digest(e) AS digest
     FROM events e
     WHERE (e.xid >= pg_snapshot_xmax(seen) OR e.xid = ANY (ARRAY(SELECT pg_snapshot_xip(seen))))
+      AND (is_restored OR e.xid < pg_snapshot_xmax(pg_current_snapshot()))
       AND NOT EXISTS (SELECT FROM event_chain c WHERE c.organization_id = e.organization_id AND c.event_id = e.id)
   ), ends AS (
     SELECT o.organization_id, coalesce(c.position, 0) AS position, coalesce(c.hash, '') AS hash

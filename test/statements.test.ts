@@ -24,7 +24,7 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'core/access/permissions.ts': 1,
       'http/limits.ts': 1, // routes without a rate limit
       'modules/crm/leads/service.ts': 1, // a score follows from a change that was allowed
-      'modules/identity/access/service.ts': 4, // the roles and shares that explain a decision
+      'modules/identity/access/service.ts': 5, // the roles, shares and tokens that explain a decision
       'modules/identity/api-tokens/service.ts': 1, // whether the user of a token is there
       'modules/sales/lead-conversion/undo.ts': 2, // locks, in the order of all conversions
       'modules/sales/stages/service.ts': 2 // opportunities of a stage that was moved or deleted

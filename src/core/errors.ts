@@ -181,10 +181,13 @@ const namesIn = (pointers: string[]) => pointers.map(pointer => pointer.slice(1)
 
 /** For a server whose operator creates the organizations. */
 export const signupClosed = () =>
-  new Problem(403, 'forbidden', 'The signup is closed: ask the operator for an organization.')
+  new Problem(403, 'forbidden', 'Sign-up is closed. Ask the operator for an organization.')
 /** For roles that would allow more than the caller may do, and for users who have such ones. */
 export const notGrantable = () =>
   new Problem(403, 'forbidden', 'This requires all permissions of the role.')
+/** For what decides about all records, by someone who reaches only some of them. */
+export const fullReachRequired = () =>
+  new Problem(403, 'forbidden', 'This requires a role that reaches all records.')
 /** For a credential that may not risk what was requested. */
 export const tooRisky = (what: string) =>
   new Problem(403, 'forbidden', `${what} require an API token with the risk "destructive".`)

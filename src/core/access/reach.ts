@@ -22,6 +22,9 @@ export function defineOwners(table: string, owned: OwnedTable): void {
   ownedTables.set(table, owned)
 }
 
+/** The columns with the users whom the records of a table belong to; none: the organization. */
+export const ownersOf = (table: string): readonly string[] => ownedTables.get(table)?.owners ?? []
+
 /** Whether single records of a resource, by its name, can be shared. */
 export const isShareable = (name: string): boolean =>
   [...ownedTables.values()].some(owned => owned.name === name && owned.isShareable)

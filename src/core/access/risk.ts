@@ -1,4 +1,4 @@
-import { tooRisky } from '../errors.ts'
+import { fullReachRequired, tooRisky } from '../errors.ts'
 import type { Context } from './context.ts'
 
 /** Rows of an export, and records of a change, that a credential needs no further right for. */
@@ -13,6 +13,11 @@ export async function assertMayExport(ctx: Context, count: () => Promise<number>
   if (ctx.principal.access.mayRisk('destructive')) return
   if ((await count()) > largestExport)
     throw tooRisky(`Exports of more than ${largestExport.toLocaleString('en')} rows`)
+}
+
+/** For rules about all records, and who works on them. Errors: 403 for who reaches only some. */
+export function assertReachesAll(ctx: Context): void {
+  if (ctx.principal.access.isNarrow) throw fullReachRequired()
 }
 
 /** Errors: 403 for a change of many records with an API token that may not risk it. */

@@ -7,8 +7,7 @@ const chainTimeout = '10min'
 
 /**
  * Adds new events of all organizations to their chains. Another process that is doing so is not
- * waited for. Returns how many were
- * added. Errors: those of postgres.js.
+ * waited for. Returns how many were added. Errors: those of postgres.js.
  */
 export async function chainEvents({ database }: Services): Promise<number> {
   return await database.slow.begin(async connection => {
@@ -19,8 +18,8 @@ export async function chainEvents({ database }: Services): Promise<number> {
   })
 }
 
-/** Entries that one verification reads. */
-const maxVerified = 100_000
+/** Entries that one verification reads at most. */
+export const maxVerified = 100_000
 
 export const breaks = ['event_changed', 'event_missing', 'entry_missing', 'hash_changed'] as const
 
@@ -39,10 +38,14 @@ export interface Verification {
 
 /**
  * Computes the chain of the organization anew from the entry after `after`, whose own hash is taken
- * as it is, and finds the first entry that does not match. At most `maxVerified` entries. Errors:
- * as `Context.aggregate`.
+ * as it is, and finds the first entry that does not match. Reads `limit` entries. Errors: as
+ * `Context.aggregate`.
  */
-export async function verifyChain(ctx: Context, after: number): Promise<Verification> {
+export async function verifyChain(
+  ctx: Context,
+  after: number,
+  limit: number
+): Promise<Verification> {
   const [found] = await ctx.aggregate<Verification>(sql`
     with entries as (
       select c.position, c.event_id, c.digest, c.hash, event_digest(e) as actual,
@@ -51,7 +54,7 @@ export async function verifyChain(ctx: Context, after: number): Promise<Verifica
         chained(coalesce(start.hash, ''), c.digest) over w as computed
       from (select * from event_chain
         where organization_id = ${organization} and position > ${after}
-        order by position limit ${maxVerified}) c
+        order by position limit ${limit}) c
       left join (select * from events where organization_id = ${organization}) e
         on e.id = c.event_id
       left join (select hash from event_chain
@@ -72,9 +75,11 @@ export async function verifyChain(ctx: Context, after: number): Promise<Verifica
     select (select count(*) from entries) as verified, last.position, last.hash,
       exists (select from event_chain
         where organization_id = ${organization} and position > last.position) as has_more,
-      (select count(*) from events cross join event_sequence
+      (select count(*) from events e cross join event_sequence
         where organization_id = ${organization} and (xid >= pg_snapshot_xmax(snapshot)
-          or xid = any(array(select pg_snapshot_xip(snapshot))))) as pending,
+          or xid = any(array(select pg_snapshot_xip(snapshot))))
+          and not exists (select from event_chain c
+            where c.organization_id = e.organization_id and c.event_id = e.id)) as pending,
       (select to_jsonb(broken) from broken) as first_break
     from (select) one left join last on true`)
   return found!

@@ -89,14 +89,14 @@ const conditionsOf = (contract: FilterContract): Condition[] => {
   })
 }
 
-/**
- * The columns that a filter, virtual or not, tells something about; none for one whose condition
- * is elsewhere.
- */
+/** The columns that a filter, virtual or not, tells something about. */
 export function columnsRead(contract: FilterContract, filter: string): PgColumn[] {
   const { table, virtualFilters = {} } = contract
   const virtual = virtualFilters[filter]
-  if (virtual) return virtual.condition ? columnsIn(virtual.condition(sql``)) : []
+  if (virtual) {
+    const { condition, reads = [] } = virtual
+    return [...reads, ...(condition ? columnsIn(condition(sql``)) : [])]
+  }
   return table ? [columnNamed(table, filter)] : []
 }
 

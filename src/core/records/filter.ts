@@ -39,11 +39,13 @@ export const equal = (values: Record<string, unknown>): Filter[] =>
 
 /**
  * A filter that is not a field: its schema as a parameter, and its condition on a row of the table.
- * A boolean one is negated by `false`. One without a condition is replaced by the service.
+ * A boolean one is negated by `false`. One without a condition is replaced by the service. `reads`:
+ * columns that it tells something about without naming them.
  */
 export interface VirtualFilter {
   schema: TSchema
   condition?: (value: SQL) => SQL
+  reads?: PgColumn[]
 }
 export type VirtualFilters = Readonly<Record<string, VirtualFilter>>
 

@@ -159,9 +159,13 @@ t.test('the digest covers every column', async t => {
 })
 
 t.test('after a restore, transactions count anew, and new events are chained', async t => {
-  const { call } = await chained()
-  await owner`update event_sequence set snapshot = '9000000:9000000:'`
+  const { call, id } = await organization(app)
+  await call('POST /api/contacts', { first_name: 'A', last_name: 'before it' })
+  await tamper(`update events set xid = '9000000000' where organization_id = ${id}`)
+  await owner`update event_sequence set snapshot = '9000000001:9000000001:'`
   await call('POST /api/contacts', { first_name: 'A', last_name: 'after it' })
   t.ok((await chain()) > 0)
   t.match(await verify(call), { is_intact: true, pending: 0 })
+  t.equal(await chain(), 0)
+  t.match(await verify(call), { pending: 0 })
 })

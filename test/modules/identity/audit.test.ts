@@ -287,14 +287,14 @@ t.test('every filter is on an index', async t => {
   const { call, id } = await organization(app)
   await owner`insert into events (organization_id, type, subject_type, subject_id, actor_id,
       changed, address, request_id, api_token_id, created_at, details)
-    select ${id}, 'type.' || i % 500, 'contact', i, 1 + i % 500,
+    select ${id}, 'type.' || repeat('x', 1 + (i % 50)::int), 'contact', i, 1 + i % 500,
       '{}', '10.0.0.' || i % 250, 'request-' || i,
       case when i % 100 = 0 then i end, timestamptz '2026-01-01' + i * interval '1 minute',
       case when i % 10 = 0 then '{}'::jsonb end
     from generate_series(1, 30000) i`
   await analyze(app)
   const expected = {
-    'type=type.7': 'idx_events_type',
+    'type=type.xxx': 'idx_events_type',
     'actor_id=7': 'idx_events_actor_id',
     'api_token_id=700': 'idx_events_api_token_id',
     'from_address=10.0.0.10': 'idx_events_address',

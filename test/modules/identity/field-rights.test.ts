@@ -210,13 +210,18 @@ t.test('what is hidden cannot be set, what is read-only is refused with its plac
 
 t.test('other verbs keep to it: qualification, completion, conversion', async t => {
   const organized = await organization(app)
-  const { call } = await userWith(organized, [
-    protecting('leads', 'status'),
+  const rights = [
     protecting('activities', 'description'),
     { ...protecting('contacts', 'account_id'), hidden_fields: ['company'] },
     { ...protecting('accounts', 'website'), hidden_fields: ['phone'] },
     hiding('opportunities', 'amount')
+  ]
+  const { call } = await userWith(organized, [
+    ...rights,
+    { resource: 'leads', actions: everything, reach: 'all' }
   ])
+  const bound = await userWith(organized, [...rights, protecting('leads', 'status')])
+  const blind = await userWith(organized, [...rights, hiding('leads', 'status')])
   const admin = organized.call
   const contact = { first_name: 'Eva', last_name: 'Ek', company: 'Secret AB' }
   const { id: contact_id } = (await admin('POST /api/contacts', contact)).json()
@@ -225,7 +230,7 @@ t.test('other verbs keep to it: qualification, completion, conversion', async t 
     await admin('POST /api/activities', { type: 'call', subject: 'Call' })
   ).json()
 
-  t.match((await call(`POST /api/leads/${lead}/qualification`, {})).json(), {
+  t.match((await bound.call(`POST /api/leads/${lead}/qualification`, {})).json(), {
     status: 403,
     errors: [{ pointer: '/outcome' }]
   })
@@ -242,8 +247,17 @@ t.test('other verbs keep to it: qualification, completion, conversion', async t 
     status: 403,
     errors: [{ pointer: '/account/website' }]
   })
+  const path = `/api/leads/${lead}/conversion`
+  t.match((await bound.call(`POST ${path}`, {})).json(), {
+    status: 403,
+    errors: [{ pointer: '/status' }]
+  })
+  t.equal((await blind.call(`POST ${path}`, {})).statusCode, 403)
   const converted = await convert({})
   t.equal(converted.statusCode, 201)
+  t.equal((await bound.call(`DELETE ${path}`)).statusCode, 403)
+  t.equal((await bound.call(`GET ${path}`)).statusCode, 200)
+  t.equal((await blind.call(`GET ${path}`)).statusCode, 403, 'whether it is converted is hidden')
   t.equal(converted.json().account, null, 'a hidden company names no account')
   t.notOk('amount' in converted.json().opportunity)
   t.notOk('company' in converted.json().contact)
@@ -269,9 +283,91 @@ t.test('reports and results that need what is hidden are refused', async t => {
   t.equal(await status('reports/funnel'), 200, 'it counts stages only')
   t.equal(await status('reports/activity'), 200)
   t.equal(await status(`campaigns/${id}/results`), 403)
-  const { call: other } = await userWith(organized, [hiding('opportunities', 'stage')])
   const { id: sale } = (await organized.call('POST /api/opportunities', { title: 'S' })).json()
-  t.equal((await other(`GET /api/opportunities/${sale}/moves`)).statusCode, 403)
+  for (const field of ['stage', 'moved_at', 'pipeline_id']) {
+    const { call: other } = await userWith(organized, [hiding('opportunities', field)])
+    t.equal((await other(`GET /api/opportunities/${sale}/moves`)).statusCode, 403, field)
+  }
+})
+
+t.test(
+  'members are not added by a filter, nor accounts by a conversion, against a role',
+  async t => {
+    const organized = await organization(app)
+    const { call } = await userWith(organized, [
+      ...['campaigns', 'leads', 'contacts', 'opportunities'].map(resource => ({
+        resource,
+        actions: everything,
+        reach: 'all' as const
+      })),
+      protecting('campaign-members', 'contact_id'),
+      protecting('accounts', 'website'),
+      { resource: 'accounts', actions: ['create'], reach: 'all', read_only_fields: ['name'] }
+    ])
+    const { id } = (await organized.call('POST /api/campaigns', { name: 'C' })).json()
+    const members = { resource: 'contacts', filter: '' }
+    t.match((await call(`POST /api/campaigns/${id}/members`, members)).json(), {
+      status: 403,
+      errors: [{ pointer: '/contact_id' }]
+    })
+    const leads = { resource: 'leads', filter: '' }
+    t.equal((await call(`POST /api/campaigns/${id}/members`, leads)).statusCode, 200)
+  }
+)
+
+t.test('filters by the past of a hidden field are unknown', async t => {
+  const organized = await organization(app)
+  const { call } = await userWith(organized, [
+    hiding('leads', 'status'),
+    hiding('opportunities', 'stage')
+  ])
+  for (const request of ['leads?entered_status=new', 'opportunities?entered_stage=won']) {
+    t.equal((await organized.call(`GET /api/${request}`)).statusCode, 200, request)
+    t.match((await call(`GET /api/${request}`)).json(), {
+      status: 400,
+      errors: [{ code: 'unknown' }]
+    })
+  }
+})
+
+t.test('timelines and includes leave hidden fields of activities out', async t => {
+  const organized = await organization(app)
+  const contact = { first_name: 'Eva', last_name: 'Ek' }
+  const { id } = (await organized.call('POST /api/contacts', contact)).json()
+  const links = [{ type: 'contact', id }]
+  const activity = { type: 'call', subject: 'Call', location: 'Secret place', links }
+  await organized.call('POST /api/activities', activity)
+  const { call } = await userWith(organized, [
+    { resource: 'contacts', actions: everything, reach: 'all' },
+    hiding('activities', 'location', 'due_at', 'tags', 'assigned_to', 'priority')
+  ])
+  for (const request of [`contacts/${id}/timeline`, `contacts/${id}?include=activities`]) {
+    const answer = await call(`GET /api/${request}`)
+    t.equal(answer.statusCode, 200, request)
+    t.match(answer.body, '"subject":"Call"')
+    t.notMatch(answer.body, 'Secret place')
+  }
+})
+
+t.test('a stage requires no field that who sets it up does not see', async t => {
+  const organized = await organization(app)
+  const { call } = await userWith(organized, [
+    { resource: 'settings', actions: everything, reach: 'all' },
+    hiding('opportunities', 'amount')
+  ])
+  const stages = (await organized.call('GET /api/stages?limit=1')).json().data
+  const stage = { pipeline_id: stages[0].pipeline_id, key: 'x', name: 'X', probability: 5 }
+  const required_fields = ['amount']
+  const refused = { status: 400, errors: [{ pointer: '/required_fields/0' }] }
+  t.match((await call('POST /api/stages', { ...stage, required_fields })).json(), refused)
+  const path = `/api/stages/${stages[0].id}`
+  t.match((await call(`PATCH ${path}`, { required_fields })).json(), refused)
+  const pipeline = { name: 'P', stages: [{ key: 'y', name: 'Y', probability: 5, required_fields }] }
+  t.match((await call('POST /api/pipelines', pipeline)).json(), {
+    errors: [{ pointer: '/stages/0/required_fields/0' }]
+  })
+  await organized.call(`PATCH ${path}`, { required_fields })
+  t.equal((await call(`PATCH ${path}`, { required_fields })).statusCode, 200, 'it may stay')
 })
 
 t.test('stored filters and rules do not tell it either', async t => {

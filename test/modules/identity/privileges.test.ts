@@ -101,6 +101,29 @@ t.test('nobody widens their own reach by a team', async t => {
   }
 })
 
+t.test('rules about all records are made by those who reach all', async t => {
+  const { call, user } = await organization(app)
+  const settings = { resource: 'settings', actions: ['read', 'create', 'update'], reach: 'all' }
+  const leads = { resource: 'leads', actions: ['read', 'update'], reach: 'all' }
+  await idOf(call, 'roles', { name: 'Narrow', grants: [settings, { ...leads, reach: 'own' }] })
+  await idOf(call, 'roles', { name: 'Wide', grants: [settings, leads] })
+  const [narrow, wide] = [await user('Narrow'), await user('Wide')]
+  const assignment = { name: 'A', resource: 'leads', user_id: narrow.user.id }
+  const about = (field: string) => ({
+    name: field,
+    rules: [{ field, operator: 'eq', value: 'a', points: 1 }]
+  })
+  const requests: [string, object, number][] = [
+    ['assignment-rules', assignment, 201],
+    ['scoring-models', about('source'), 201],
+    ['scoring-models', about('contact.email'), 422]
+  ]
+  for (const [path, body, status] of requests) {
+    t.equal((await narrow.call(`POST /api/${path}`, body)).statusCode, 403, path)
+    t.equal((await wide.call(`POST /api/${path}`, body)).statusCode, status, path)
+  }
+})
+
 t.test('a record that is shared cannot be taken, nor shared again', async t => {
   const { call, user } = await organization(app)
   const [partner, mate] = [await user('partner'), await user('partner')]
@@ -146,7 +169,7 @@ t.test('an explanation tells nothing of records that the caller may not read', a
   const scorer = await user('Scorer')
   const lead = await idOf(call, 'leads', { contact_id, assigned_to: scorer.user.id })
   const rule = { field: 'contact.email', operator: 'like', value: 'secret', points: 1 }
-  const model = await idOf(scorer.call, 'scoring-models', { name: 'M', rules: [rule] })
+  const model = await idOf(call, 'scoring-models', { name: 'M', rules: [rule] })
   t.match((await scorer.call(`GET /api/leads/${lead}/score?model=${model}`)).json(), {
     score: 0,
     rules: [{ matched: false, actual: null }]

@@ -210,6 +210,7 @@ t.test('a share widens what is reached, for one record', async t => {
   )
   t.same(explained.json(), {
     allowed: true,
+    reach: 'own',
     decided_by: { kind: 'share', id: share, name: 'read' },
     hidden_fields: [],
     read_only_fields: []
@@ -245,6 +246,9 @@ t.test('everyone may ask about themselves, admins about anyone', async t => {
   t.match(await ask(viewer, 'read', `&user_id=${own}`), { status: 403 })
   const unknown = await partner.call('GET /api/access/explain?type=contact&action=read&id=999999')
   t.match(unknown.json(), { allowed: false, decided_by: { kind: 'role', name: 'partner' } })
+  const created = await partner.call('GET /api/access/explain?type=contact&action=create&id=1')
+  t.match(created.json(), { status: 400, detail: /no `id`/ })
+  await call(`POST /api/contacts/${id}/shares`, { user_id: viewer.user.id, access: 'read' })
   const foreign = await organization(app)
   const asked = `GET /api/access/explain?type=contact&action=read&id=${id}&user_id=${admin.user.id}`
   t.equal((await foreign.call(asked)).statusCode, 404)

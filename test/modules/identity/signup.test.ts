@@ -12,7 +12,7 @@ const body = {
 t.test('the signup is closed unless it is opened', async t => {
   const app = await application(t)
   const answer = await caller(app)('POST /api/organizations', body)
-  t.match(answer.json(), { status: 403, detail: /signup is closed/ })
+  t.match(answer.json(), { status: 403, detail: /Sign-up is closed/ })
   t.equal((await app.services.database.pool`select from organizations`).length, 0)
 })
 

@@ -1,5 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
+import { assertReachesAll } from '../../../core/access/risk.ts'
 import { ruleBroken } from '../../../core/errors.ts'
 import { FilterLanguage } from '../../../core/records/filter-language.ts'
 import { equal } from '../../../core/records/filter.ts'
@@ -39,14 +40,14 @@ export const assignmentRuleService = {
 
   /**
    * Creates a rule. Errors: 422 for a filter that its records do not have, and unless it names
-   * either a user or a team.
+   * either a user or a team; 403 for who reaches only some records.
    */
   async create(ctx: Context, input: Static<typeof NewAssignmentRule>) {
     assertValid(ctx, input)
     return await records.create(ctx, input)
   },
 
-  /** Changes a rule. Errors: 404, 412, 422 as `create`. */
+  /** Changes a rule. Errors: 404, 412, 422 and 403 as `create`. */
   async update(
     ctx: Context,
     id: number,
@@ -99,6 +100,7 @@ export const assignmentRuleService = {
 }
 
 function assertValid(ctx: Context, rule: Static<typeof NewAssignmentRule>): void {
+  assertReachesAll(ctx)
   const { resource, filter = '', user_id = null, team_id = null } = rule
   targets[resource].language.parse(ctx, filter, 'filter')
   if ((user_id === null) !== (team_id === null)) return

@@ -15,6 +15,7 @@ const contactFields = contactResource.filters!
 export const languages = {
   lead: {
     prefix: '',
+    path: leadResource.path,
     fields: leadFields,
     columns: leadResource.columns,
     language: new FilterLanguage({
@@ -25,6 +26,7 @@ export const languages = {
   },
   contact: {
     prefix: 'contact.',
+    path: contactResource.path,
     fields: contactFields,
     columns: contactResource.columns,
     language: new FilterLanguage({

@@ -51,10 +51,13 @@ function compileRule(
 const compileEach = (rules: ScoringRule[]) =>
   rules.map((rule, i) => compileRule(rule, `rules/${i}`))
 
-/** Errors: 422 at the first rule that is not a filter of its list, or not for the caller. */
+/**
+ * The score tells what the rules look at, also of a contact that its readers do not reach. Errors:
+ * 422 at the first rule that is not a filter of its list, or not for the caller.
+ */
 export function assertRules(ctx: Context, rules: ScoringRule[]): void {
   for (const [i, rule] of compileEach(rules).entries())
-    if (isHidden(ctx, columnOf(rule)))
+    if (isHidden(ctx, columnOf(rule)) || !ctx.can(`${languages[rule.subject].path}:read`))
       throw ruleBroken(`rules/${i}/field`, 'There is no such field.', { rule: 'field' })
 }
 

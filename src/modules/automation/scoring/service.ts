@@ -1,6 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import { LRUCache } from 'lru-cache'
 import type { Context } from '../../../core/access/context.ts'
+import { assertReachesAll } from '../../../core/access/risk.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { compile, everyRow, ours } from '../../../core/db/sql.ts'
 import { invalidParameter, notFound, ruleBroken } from '../../../core/errors.ts'
@@ -179,6 +180,7 @@ const deactivate = async (ctx: Context, { id }: Model) =>
   await records.updateMany(ctx, [{ id, status: 'draft' }])
 
 function assertValid(ctx: Context, { rules, bands }: Static<typeof ScoringModelChanges>): void {
+  assertReachesAll(ctx)
   if (rules) assertRules(ctx, rules)
   if (bands && !(bands.A > bands.B && bands.B > bands.C))
     throw ruleBroken('bands', 'The bands must be in descending order: A above B above C.', {

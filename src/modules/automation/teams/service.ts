@@ -1,8 +1,9 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
+import { assertReachesAll } from '../../../core/access/risk.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { organization } from '../../../core/db/sql.ts'
-import { conflict, notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import { conflict, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { isBelow } from '../../../core/records/hierarchy.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { userService } from '../../identity/users/service.ts'
@@ -80,7 +81,7 @@ export const teamService = {
  */
 async function changeTeams<T>(ctx: Context, work: (ctx: Context) => Promise<T>): Promise<T> {
   ctx.require('users:update')
-  if (ctx.principal.access.isNarrow) throw notGrantable()
+  assertReachesAll(ctx)
   return await ctx.withLocks(['hierarchy'], async ctx => {
     const result = await work(ctx)
     await ctx.forgetAccess()

@@ -1,10 +1,11 @@
+import { LRUCache } from 'lru-cache'
 import { visibleColumns } from '../../../core/db/columns.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { compile, ours, reachedBy } from '../../../core/db/sql.ts'
+import { compile, ours, reachedBy, type Statement } from '../../../core/db/sql.ts'
 import { resourceNamed } from '../../../core/records/resource.ts'
 import { linkColumn } from './resource.ts'
 import { since } from './since.ts'
-import { activities, activityLinks, linkable, type Link } from './table.ts'
+import { activities, activityLinks, type Link } from './table.ts'
 
 /**
  * The positions `i` of those of the links (`{ type, id, i }` as JSON) whose records are missing.
@@ -23,17 +24,29 @@ export function missingLinks(links: (Link & { i: number })[]) {
 
 type Row = typeof activities.$inferSelect & { subject_id: number }
 
-const columns = sql.join(Object.values(visibleColumns(activities)), sql`, `)
 const placeholder = (name: string) => sql.placeholder(name)
 
+/** By type of record and the fields that the caller does not see. */
+const newest = new LRUCache<string, Statement<Row>>({ max: 200 })
+
 /**
- * For each type of record, the newest activities of each of some records, by
+ * The newest activities, without the `hidden` fields, of each of some records of a type, by
  * idx_activity_links_<type>_id: none before `since`, none from (`at`, `id`) on.
  */
-export const newestActivities = Object.fromEntries(
-  linkable.map(type => [
-    type,
-    compile<Row>(sql`
+export function newestActivities(type: Link['type'], hidden: ReadonlySet<string>): Statement<Row> {
+  const key = [type, ...hidden].join()
+  const statement = newest.get(key) ?? compileNewest(type, hidden)
+  newest.set(key, statement)
+  return statement
+}
+
+function compileNewest(type: Link['type'], hidden: ReadonlySet<string>): Statement<Row> {
+  const shown = Object.entries(visibleColumns(activities)).filter(([name]) => !hidden.has(name))
+  const columns = sql.join(
+    shown.map(([, column]) => column),
+    sql`, `
+  )
+  return compile<Row>(sql`
       select subject.id as subject_id, ${columns}
       from unnest(${placeholder('ids')}::bigint[]) subject (id), lateral (
         select distinct ${activityLinks.occurred_at}, ${activityLinks.activity_id}
@@ -48,5 +61,4 @@ export const newestActivities = Object.fromEntries(
       ) link
       join ${ours(activities)} on ${activities.id} = link.activity_id
       order by subject.id, link.occurred_at desc, link.activity_id desc`)
-  ])
-)
+}

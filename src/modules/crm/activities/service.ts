@@ -81,7 +81,8 @@ export const activityService = {
     ids: number[],
     { limit, since = '-infinity', before: [at, id] = ['infinity', 0] }: NewestQuery
   ): Promise<Map<number, Static<typeof Activity>[]>> {
-    const rows = await ctx.rows(newestActivities[type]!, { ids, limit, since, at, id })
+    const query = newestActivities(type, ctx.hiddenFields(activityResource.path))
+    const rows = await ctx.rows(query, { ids, limit, since, at, id })
     const bySubject = Map.groupBy(rows, ({ subject_id }) => subject_id)
     return new Map(
       [...bySubject].map(([subject_id, found]) => [

@@ -25,7 +25,8 @@ export const leadResource = defineResource({
       schema: OneOf(statuses, { description: 'Is or has been in this status.' }),
       condition: status => sql`exists (select from ${ours(transitions)}
         where ${transitions.subject_type} = 'lead' and ${transitions.subject_id} = ${leads.id}
-          and ${transitions.to_stage} = ${status})`
+          and ${transitions.to_stage} = ${status})`,
+      reads: [leads.status]
     },
     campaign_id: {
       schema: Id({ description: 'Member of this campaign.' }),

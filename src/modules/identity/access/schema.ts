@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { actions } from '../../../core/access/permissions.ts'
+import { actions, reaches } from '../../../core/access/permissions.ts'
 import { FieldNames, Id, Nullable, OneOf, Text } from '../../../core/http/schema.ts'
 
 /** What decides: a role by itself, why a record is within its reach, or what a token lacks. */
@@ -30,19 +30,25 @@ export const accessQuery = (types: readonly string[]) =>
 export const AccessExplanation = Type.Object(
   {
     allowed: Type.Boolean({ description: 'Whether the user may do it.', example: true }),
+    reach: Nullable(
+      OneOf(reaches, {
+        description: 'Whose records the user may do it to; null: none, whatever is shared.',
+        example: 'all'
+      })
+    ),
     decided_by: Nullable(
       Type.Object(
         {
           kind: OneOf(reasons, {
             description:
-              'role: a role that allows it for all records or, if it is not allowed, the first ' +
-              'one; owner: the record was created by or is assigned to the user; team: to a ' +
-              'member of a team of the user; share: the record is shared; scope: the API token ' +
-              'lacks the scope or the risk.',
+              '`role`: the role that reaches farthest, or the first one if none allows it; ' +
+              '`owner`: the user created the record, or it is assigned to them; `team`: that is ' +
+              'so for a member of one of their teams; `share`: the record was shared; `scope`: ' +
+              'the API token lacks the scope or the risk.',
             example: 'role'
           }),
           id: Id({ description: 'ID of the role, user, team, share or token.', example: 1 }),
-          name: Text(100, { description: 'Name, if it has one.', example: 'admin' })
+          name: Text(100, { description: 'Name; of a share, its access.', example: 'admin' })
         },
         {
           additionalProperties: false,

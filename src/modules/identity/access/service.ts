@@ -1,13 +1,15 @@
 import type { Static } from '@sinclair/typebox'
 import { Context } from '../../../core/access/context.ts'
 import { Access, type Action, type Reach } from '../../../core/access/permissions.ts'
+import { ownersOf } from '../../../core/access/reach.ts'
 import { everyRow, reached } from '../../../core/db/sql.ts'
 import { getTableName, sql } from '../../../core/db/drizzle.ts'
-import { notFound } from '../../../core/errors.ts'
+import { invalidParameter, notFound } from '../../../core/errors.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository } from '../../../core/records/repository.ts'
 import { referencesOf, resourceNamed, type Resource } from '../../../core/records/resource.ts'
 import { teamResource } from '../../automation/teams/resource.ts'
+import { apiTokenService } from '../api-tokens/service.ts'
 import { authService } from '../auth/service.ts'
 import { roleService, type Role } from '../roles/service.ts'
 import { shareResource } from '../shares/resource.ts'
@@ -20,14 +22,16 @@ type Reason = NonNullable<Explanation['decided_by']>
 
 /**
  * Whether a user may do something to a record, and what decides that. Everyone may ask about
- * themselves, and learns nothing of records that they cannot read. Errors: about others, 403
- * without the permission to read users, 404 for a user who is not active or a record that the
- * caller cannot read.
+ * themselves, and learns nothing of records that they cannot read. Errors: 400 for the ID of a
+ * record that is to be created; about others, 403 without the permission to read users, 404 for a
+ * user who is not active or a record that the caller cannot read.
  */
 export async function explainAccess(
   ctx: Context,
   { type, action, id, user_id = ctx.user_id! }: Question
 ): Promise<Explanation> {
+  if (action === 'create' && id !== undefined)
+    throw invalidParameter('id', 'A record that is to be created has no `id`.')
   const resource = resourceNamed(type)
   const as = user_id === ctx.user_id ? ctx : await contextOf(ctx, user_id)
   // who may not read a record does not learn what others may do to it
@@ -37,14 +41,16 @@ export async function explainAccess(
   const reach = as.principal.access.reachOf(permission)
   const byRole = await roleFor(ctx, user_id, permission)
   const { token } = as.principal
-  const fields = fieldRights(as, resource)
-  const refusal = token && reach === undefined ? scopeReason(token.id) : byRole
-  if (reach === undefined) return { allowed: false, decided_by: refusal, ...fields }
-  if (id === undefined) return { allowed: true, decided_by: byRole, ...fields }
+  const rights = { reach: reach ?? null, ...fieldRights(as, resource) }
+  if (reach === undefined) {
+    const refusal = token ? await tokenReason(ctx, token.id) : byRole
+    return { allowed: false, decided_by: refusal, ...rights }
+  }
+  if (id === undefined) return { allowed: true, decided_by: byRole, ...rights }
   const allowed = await reachesRecord(as, resource, action, id)
   const isByRole = !allowed || reach === 'all'
   const reason = isByRole ? undefined : await reasonFor(as, resource, id, { reach, action })
-  return { allowed, decided_by: reason ?? byRole, ...fields }
+  return { allowed, decided_by: reason ?? byRole, ...rights }
 }
 
 /** The fields of a resource that someone does not see, and those that they cannot change. */
@@ -66,7 +72,10 @@ async function contextOf(ctx: Context, user_id: number): Promise<Context> {
   return new Context(services, principal)
 }
 
-const scopeReason = (id: number): Reason => ({ kind: 'scope', id, name: `API token ${id}` })
+async function tokenReason(ctx: Context, id: number): Promise<Reason> {
+  const { name } = await apiTokenService.get(ctx.unlimited, id)
+  return { kind: 'scope', id, name }
+}
 
 /** The role of a user that reaches farthest with a permission; the first one if none has it. */
 async function roleFor(ctx: Context, user_id: number, permission: string): Promise<Reason | null> {
@@ -110,7 +119,8 @@ async function reasonFor(
   const row = found as unknown as Record<string, unknown>
   const parent = referencesOf(resource).find(({ column }) => column.name === resource.membershipIn)
   if (parent) return await reasonFor(ctx, parent.to, row[parent.column.name] as number, within)
-  const owners = new Set([row.created_by, row.assigned_to, row.user_id])
+  const owners = new Set(ownersOf(getTableName(resource.table)).map(column => row[column]))
+  owners.delete(null)
   if (owners.has(ctx.user_id)) {
     const user = await userService.get(all, ctx.user_id!)
     return { kind: 'owner', id: user.id, name: user.username }

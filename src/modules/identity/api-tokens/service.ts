@@ -1,7 +1,13 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { isNetwork } from '../../../core/access/networks.ts'
-import { isForTokens, isPermission, riskOf, risks } from '../../../core/access/permissions.ts'
+import {
+  isForTokens,
+  isPermission,
+  riskOf,
+  risks,
+  type Access
+} from '../../../core/access/permissions.ts'
 import { hashOf, newToken } from '../../../core/access/tokens.ts'
 import { defined } from '../../../core/defined.ts'
 import { sql } from '../../../core/db/drizzle.ts'
@@ -41,19 +47,20 @@ export const apiTokenService = {
     const owner = await authService.principalOfUser(ctx.services, ctx.organization_id, user_id)
     if (!owner) throw unknownReference(['user_id'])
     assertMayActAs(ctx, user_id, owner.access)
-    const scope = input.scopes.find(scope => scope !== '*' && !owner.access.can(scope))
-    if (scope !== undefined && isPermission(scope)) throw forbidden(scope)
+    assertHeld(owner.access, input.scopes)
     assertPossible({ risk: 'read', ...input })
     const secret = newToken()
     const row = await create(ctx, { ...input, user_id, secret_hash: hashOf(secret) })
     return { ...row, token: formatToken(row.id, secret) }
   },
 
-  /** Changes a token. Errors: 404, 403, 412, 422. */
+  /** Changes a token. Errors: 404, 412, 403 and 422 as `issue`. */
   async update(ctx: Context, id: number, changes: Settings, versions?: Versions): Promise<Row> {
     return await ctx.transaction(async ctx => {
       const before = await lock(ctx, id, versions)
       const { expires_at, ...others } = changes
+      const added = others.scopes?.filter(scope => !before.scopes.includes(scope)) ?? []
+      if (added.length > 0) assertHeld(await accessOfOwner(ctx, before), added)
       const isNew = expires_at !== before.expires_at
       const expiry = isNew ? (expires_at ?? null) : null
       assertPossible({ ...before, ...defined(others), expires_at: expiry })
@@ -81,9 +88,19 @@ export const apiTokenService = {
  */
 async function lock(ctx: Context, id: number, versions: Versions): Promise<Row> {
   const row = await records.lock(ctx, id, versions)
-  const [user] = await userService.findWithDeleted(ctx.unlimited, [row.user_id])
-  assertMayActAs(ctx, row.user_id, await roleService.accessOf(ctx, user!.role_ids))
+  assertMayActAs(ctx, row.user_id, await accessOfOwner(ctx, row))
   return row
+}
+
+async function accessOfOwner(ctx: Context, { user_id }: Row): Promise<Access> {
+  const [user] = await userService.findWithDeleted(ctx.unlimited, [user_id])
+  return await roleService.accessOf(ctx, user!.role_ids)
+}
+
+/** Errors: 403 for a scope that the owner does not have. */
+function assertHeld(access: Access, scopes: readonly string[]): void {
+  const scope = scopes.find(scope => scope !== '*' && !access.can(scope))
+  if (scope !== undefined && isPermission(scope)) throw forbidden(scope)
 }
 
 async function secretHashOf(ctx: Context, id: number): Promise<string> {

@@ -1,13 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Type } from '@sinclair/typebox'
 import { definePermission } from '../../../core/access/permissions.ts'
 import { withCompression } from '../../../core/http/compression.ts'
 import { defineTag } from '../../../core/http/operations.ts'
 import { mountList } from '../../../core/http/resource-reads.ts'
 import { response } from '../../../core/http/responses.ts'
-import { Id, Ref } from '../../../core/http/schema.ts'
+import { Ref } from '../../../core/http/schema.ts'
 import { ListQueryReader } from '../../../core/records/list-query.ts'
-import { AuditEntry, AuditEntryPage, AuditVerification } from './schema.ts'
+import { AuditEntry, AuditEntryPage, AuditVerification, VerificationQuery } from './schema.ts'
 import { auditService, virtualFilters } from './service.ts'
 
 const path = 'audit'
@@ -33,21 +32,14 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'verifyAudit',
         summary: 'Verify the audit log',
         description:
-          'Computes the chain of hashes of the audit log anew, up to 100,000 entries per ' +
-          'request, and names the first entry that does not match.',
+          'Recomputes the chain of hashes of the audit log, a part of it per request, and names ' +
+          'the first entry that does not match.',
         tags,
-        querystring: Type.Object(
-          {
-            after: Type.Optional(
-              Id({ minimum: 0, default: 0, description: 'Position after which to start.' })
-            )
-          },
-          { additionalProperties: false }
-        ),
+        querystring: VerificationQuery,
         response: response(200, 'What was found.', Ref(AuditVerification))
       }
     },
-    async ({ ctx, query }) => await auditService.verify(ctx, query.after ?? 0)
+    async ({ ctx, query }) => await auditService.verify(ctx, query)
   )
 }
 

@@ -1,7 +1,16 @@
 import { Type } from '@sinclair/typebox'
 import { accessTypes } from '../../../core/records/events.ts'
-import { breaks } from '../../../core/records/event-chain.ts'
-import { Count, Id, Instant, Nullable, OneOf, PageOf, Text } from '../../../core/http/schema.ts'
+import { breaks, maxVerified } from '../../../core/records/event-chain.ts'
+import {
+  Count,
+  explained,
+  Id,
+  Instant,
+  Nullable,
+  OneOf,
+  PageOf,
+  Text
+} from '../../../core/http/schema.ts'
 
 /** A change of a record, as its history shows it. */
 export const Event = Type.Object(
@@ -64,6 +73,7 @@ export const AuditEntry = Type.Object(
   {
     ...Event.properties,
     type: Text(60, {
+      pattern: explained('^[a-z_]+[.][a-z_]+$', 'must be a type, such as contact.updated', 'type'),
       description: `Type: as in the history of a record, or one of ${named}.`,
       example: 'contact.updated'
     }),
@@ -109,6 +119,24 @@ export const AuditEntry = Type.Object(
 )
 
 export const AuditEntryPage = PageOf(AuditEntry)
+
+export const VerificationQuery = Type.Object(
+  {
+    after: Type.Optional(
+      Id({ minimum: 0, default: 0, description: 'Position after which to start.', examples: [0] })
+    ),
+    limit: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: maxVerified,
+        default: maxVerified,
+        description: 'Entries to read at most.',
+        examples: [1000]
+      })
+    )
+  },
+  { additionalProperties: false }
+)
 
 export const AuditVerification = Type.Object(
   {

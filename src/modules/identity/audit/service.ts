@@ -2,14 +2,15 @@ import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { visibleColumns } from '../../../core/db/columns.ts'
 import { sql } from '../../../core/db/drizzle.ts'
+import { invalidParameter } from '../../../core/errors.ts'
 import { explained, Text } from '../../../core/http/schema.ts'
-import { verifyChain } from '../../../core/records/event-chain.ts'
+import { maxVerified, verifyChain } from '../../../core/records/event-chain.ts'
 import { events, withIsoInstants } from '../../../core/records/events.ts'
 import type { VirtualFilters } from '../../../core/records/filter.ts'
 import { Lists, type ListQuery, type Page } from '../../../core/records/list.ts'
 import { allResources } from '../../../core/records/resource.ts'
 import { shownEvent } from '../../../core/records/visibility.ts'
-import type { AuditEntry, AuditVerification } from './schema.ts'
+import type { AuditEntry, AuditVerification, VerificationQuery } from './schema.ts'
 
 type Entry = Static<typeof AuditEntry>
 
@@ -19,11 +20,13 @@ const subject = explained(
   'subject'
 )
 
+const address = explained('^[0-9A-Fa-f.:]{2,45}$', 'must be an IP address', 'address')
+
 /** Filters by what indexes have: both columns of a subject, and the addresses of accesses. */
 export const virtualFilters: VirtualFilters = {
   from_address: {
     schema: Text(45, {
-      minLength: 1,
+      pattern: address,
       description: 'Logins, refusals, exports and other accesses from this IP address.',
       examples: ['192.0.2.7']
     }),
@@ -56,14 +59,27 @@ export const auditService = {
   },
 
   /** Verifies the chain after a position; at most a part of it. Errors: 503. */
-  async verify(ctx: Context, after: number): Promise<Static<typeof AuditVerification>> {
-    const verification = await verifyChain(ctx, after)
+  async verify(
+    ctx: Context,
+    { after = 0, limit = maxVerified }: Static<typeof VerificationQuery>
+  ): Promise<Static<typeof AuditVerification>> {
+    const verification = await verifyChain(ctx, after, limit)
     return { is_intact: verification.first_break === null, ...verification }
   }
 }
 
 /** With all fields, whichever are requested: some of them decide what is shown of others. */
-const whole = ({ fields: _, ...query }: ListQuery): ListQuery => query
+function whole({ fields: _, ...query }: ListQuery): ListQuery {
+  for (const { field, value } of query.filters ?? []) if (field === 'subject') assertType(value)
+  return query
+}
+
+/** Errors: 400 for an unknown type: an empty list would say that nothing has happened. */
+function assertType(subject: unknown): void {
+  const type = String(subject).split('/', 1)[0]
+  const types = [...allResources().map(({ name }) => name), 'organization']
+  if (!types.includes(type!)) throw invalidParameter('subject', `There is no type \`${type}\`.`)
+}
 
 /** The values of a record are for those who may read all records of its type. */
 function shownTo(ctx: Context, entries: Entry[]): Entry[] {

@@ -1,9 +1,10 @@
 import type { Static } from '@sinclair/typebox'
 import { Context, type Origin, type Services } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
+import { assertReachesAll } from '../../../core/access/risk.ts'
 import { hashOf, newToken, unusableToken } from '../../../core/access/tokens.ts'
 import { defined } from '../../../core/defined.ts'
-import { duplicate, notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import { duplicate, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { signInEnforced } from '../../../core/access/login-errors.ts'
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { oneLine } from '../../../core/mail.ts'
@@ -183,7 +184,7 @@ async function becomeUser(
 async function assertTeams(ctx: Context, team_ids: number[]): Promise<void> {
   if (team_ids.length === 0) return
   ctx.require('users:update')
-  if (ctx.principal.access.isNarrow) throw notGrantable()
+  assertReachesAll(ctx)
   const found = new Set((await teams.find(ctx, team_ids)).map(({ id }) => id))
   const unknown = team_ids.flatMap((id, i) => (found.has(id) ? [] : [`team_ids/${i}`]))
   if (unknown.length > 0) throw unknownReference(unknown)

@@ -11,12 +11,14 @@ import { FilterLanguage } from '../../../core/records/filter-language.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { checkRules, concernsRules, newRecord } from '../../../core/records/rules.ts'
+import { assertWritable, placesOf } from '../../../core/records/visibility.ts'
 import { contactResource } from '../../crm/contacts/resource.ts'
 import { contactService } from '../../crm/contacts/service.ts'
 import { leadResource } from '../../crm/leads/resource.ts'
 import { leadService } from '../../crm/leads/service.ts'
 import { statuses } from '../../sales/opportunities/table.ts'
 import { opportunityService } from '../../sales/opportunities/service.ts'
+import { campaignMemberResource } from '../campaign-members/resource.ts'
 import { campaignMemberService, responses } from '../campaign-members/service.ts'
 import { statuses as memberStatuses } from '../campaign-members/table.ts'
 import { campaignResource } from './resource.ts'
@@ -83,12 +85,14 @@ export const campaignService = {
 
   /**
    * Adds all records that match a filter as members: the first thousand immediately, the others by
-   * a job. Errors: 404, 422 for an unknown filter.
+   * a job. Errors: 404, 422 for an unknown filter, 403.
    */
   async addByFilter(ctx: Context, campaign_id: number, input: Static<typeof AddedMembers>) {
     return await ctx.transaction(async ctx => {
       await records.get(ctx, campaign_id)
       if (!(await mayAddTo(ctx, campaign_id))) throw forbidden('campaign-members:create')
+      const { field } = members[input.resource]
+      assertWritable(ctx, campaignMemberResource, 'create', placesOf(['campaign_id', field]))
       const job = { user_id: ctx.user_id, campaign_id, ...input, after: 0 }
       const { added, rest } = await campaignService.addBatch(ctx, job)
       if (rest) await addMembers.enqueue(ctx, rest, { key: keyOf(rest) })

@@ -1,8 +1,9 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import type { Lock } from '../../../core/db/locks.ts'
-import { likelyDuplicates, unknownReference } from '../../../core/errors.ts'
-import { shownOf } from '../../../core/records/visibility.ts'
+import { inPart, likelyDuplicates, unknownReference } from '../../../core/errors.ts'
+import { assertWritable, placesIn, shownOf } from '../../../core/records/visibility.ts'
+import { accountResource } from '../../crm/accounts/resource.ts'
 import { NewAccount } from '../../crm/accounts/schema.ts'
 import { accountService } from '../../crm/accounts/service.ts'
 import { NewContact } from '../../crm/contacts/schema.ts'
@@ -79,7 +80,12 @@ export async function planConversion(ctx: Context, draft: Draft, lenient: boolea
   if (!person) throw unknownReference(['contact/id'])
   const account = byCompany ? await existingIfKnown(ctx, draft.account) : draft.account
   if (contact?.kind === 'new') assertComplete('contact', NewContact, contact.fields)
-  if (account?.kind === 'new') assertComplete('account', NewAccount, account.fields)
+  if (account?.kind === 'new') {
+    assertComplete('account', NewAccount, account.fields)
+    const { fields } = account
+    const check = async () => assertWritable(ctx, accountResource, 'create', placesIn(fields))
+    await inPart('account', check())
+  }
   if (!lenient) await assertNoDuplicates(ctx, account, contact)
   return { account, contact, opportunity }
 }

@@ -2,11 +2,17 @@ import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { withAttempts } from '../../../core/attempts.ts'
 import type { Lock } from '../../../core/db/locks.ts'
-import { conflict, inPart, notFound, stale } from '../../../core/errors.ts'
+import { conflict, hiddenFieldsNeeded, inPart, notFound, stale } from '../../../core/errors.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import type { RowOf } from '../../../core/records/resource.ts'
-import { assertWritable, placesIn, shownOf } from '../../../core/records/visibility.ts'
+import {
+  assertWritable,
+  isHidden,
+  placesIn,
+  placesOf,
+  shownOf
+} from '../../../core/records/visibility.ts'
 import { assignmentRuleService } from '../../automation/assignment/service.ts'
 import { accountResource } from '../../crm/accounts/resource.ts'
 import { accountService } from '../../crm/accounts/service.ts'
@@ -14,6 +20,7 @@ import { contactResource } from '../../crm/contacts/resource.ts'
 import { contactService } from '../../crm/contacts/service.ts'
 import { leadResource } from '../../crm/leads/resource.ts'
 import { leadService, type Lead } from '../../crm/leads/service.ts'
+import { leads } from '../../crm/leads/table.ts'
 import { opportunityResource } from '../opportunities/resource.ts'
 import { opportunityService } from '../opportunities/service.ts'
 import { carryOut } from './convert.ts'
@@ -31,6 +38,7 @@ type Row = RowOf<typeof conversionResource>
 export const leadConversionService = {
   /** What a lead was converted into. Errors: 404 for an unknown lead, or one not converted. */
   async get(ctx: Context, lead_id: number): Promise<Static<typeof Conversion>> {
+    assertSeen(ctx)
     const [lead, conversion] = await Promise.all([
       leadService.get(ctx, lead_id),
       findConversion(ctx, lead_id)
@@ -43,7 +51,7 @@ export const leadConversionService = {
    * Converts a lead, all or nothing, or returns what it was converted into before: `created` tells
    * which. Concurrent callers wait for the lead. `lenient` accepts likely duplicates. `versions`
    * are those of the lead. Errors: 404, 412, 409 with the likely duplicates, 422 at the place in
-   * the request.
+   * the request, 403 for who does not see or may not change what is converted.
    */
   async convert(
     ctx: Context,
@@ -52,6 +60,7 @@ export const leadConversionService = {
     lenient: boolean,
     versions?: Versions
   ) {
+    assertChangeable(ctx, ['status'])
     await assertWishes(ctx, requested)
     return await withAttempts(maxAttempts, async () => {
       const draft = await draftConversion(ctx, await leadService.get(ctx, lead_id), requested)
@@ -66,13 +75,14 @@ export const leadConversionService = {
 
   /**
    * Undoes a conversion as far as nothing has changed since, and reports what it left. Errors: 404
-   * for an unknown lead, or one not converted; 412.
+   * for an unknown lead, or one not converted; 412; 403 as for a conversion.
    */
   async undo(
     ctx: Context,
     lead_id: number,
     versions?: Versions
   ): Promise<Static<typeof UndoneConversion>> {
+    assertChangeable(ctx, ['status'])
     return await withAttempts(maxAttempts, async () => {
       const before = await findConversion(ctx, lead_id)
       const locks = before ? await locksOfCreated(ctx, before) : []
@@ -85,6 +95,18 @@ export const leadConversionService = {
       })
     })
   }
+}
+
+/** Errors: 403 if the caller does not see whether a lead was converted. */
+function assertSeen(ctx: Context): void {
+  if ([leads.status, leads.converted_at].some(column => isHidden(ctx, column)))
+    throw hiddenFieldsNeeded()
+}
+
+/** Errors: 403 if the caller does not see conversions, or may not change these fields of leads. */
+function assertChangeable(ctx: Context, fields: string[]): void {
+  assertSeen(ctx)
+  assertWritable(ctx, leadResource, 'update', placesOf(fields))
 }
 
 /** Errors: 400 and 403 at fields that the caller does not see or may not set. */
@@ -143,6 +165,7 @@ async function convert(
   const plan = await planConversion(ctx, draft, lenient)
   const { account, contact, opportunity } = await carryOut(ctx, lead, plan)
   const contact_id = contact?.record.id ?? null
+  if (contact_id !== null && lead.contact_id === null) assertChangeable(ctx, ['contact_id'])
   const converted = await leadService.convert(ctx, lead, contact_id)
   const conversion = await records.create(ctx, {
     lead_id,
@@ -173,6 +196,7 @@ async function undo(
   await records.remove(ctx, conversion.id)
   const { contact_id, ...before } = conversion.lead_before
   const wasGiven = contact_id === null && conversion.contact_id !== null
+  if (wasGiven) assertChangeable(ctx, ['contact_id'])
   const hasChanged = wasGiven && lead.contact_id !== conversion.contact_id
   const restored = await leadService.unconvert(ctx, lead.id, {
     ...before,

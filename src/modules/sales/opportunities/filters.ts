@@ -39,7 +39,8 @@ export const opportunityFilters: VirtualFilters = {
     schema: Key(50, { description: 'Is or has been in this stage.' }),
     condition: key => sql`exists (select from ${ours(transitions)}
       where ${transitions.subject_type} = 'opportunity' and ${transitions.subject_id} = ${id}
-        and ${transitions.to_stage} = ${key})`
+        and ${transitions.to_stage} = ${key})`,
+    reads: [opportunities.stage]
   },
   lead_source: {
     schema: Text(50, { description: '`source` of the lead, deleted or not.' }),

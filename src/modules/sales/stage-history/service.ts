@@ -1,13 +1,12 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
-import { columnNamed, visibleColumns } from '../../../core/db/columns.ts'
+import { visibleColumns } from '../../../core/db/columns.ts'
 import { defined } from '../../../core/defined.ts'
 import { hiddenFieldsNeeded } from '../../../core/errors.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { Lists, type ListQuery, type Page } from '../../../core/records/list.ts'
 import { repository } from '../../../core/records/repository.ts'
 import type { Resource } from '../../../core/records/resource.ts'
-import { isHidden } from '../../../core/records/visibility.ts'
 import { Transition } from './schema.ts'
 import { transitions } from './table.ts'
 
@@ -29,7 +28,8 @@ export const stageHistoryService = {
     id: number,
     { limit, cursor }: ListQuery
   ): Promise<Page<Static<typeof Transition>>> {
-    if (isHidden(ctx, columnNamed(resource.table, resource.transitions!)))
+    const hidden = ctx.hiddenFields(resource.path)
+    if ([resource.transitions!, ...fields].some(field => hidden.has(field)))
       throw hiddenFieldsNeeded()
     await repository(resource).get(ctx, id)
     const filters = equal({ subject_type: resource.name, subject_id: id })

@@ -4,6 +4,7 @@ import { conflict, Problem, ruleBroken, unknownReference } from '../../../core/e
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
+import { assertShown } from '../../../core/records/visibility.ts'
 import { opportunityResource } from '../opportunities/resource.ts'
 import { opportunitiesIn, placeNext, stageBeingCleared } from './queries.ts'
 import { stageResource } from './resource.ts'
@@ -79,6 +80,7 @@ export const stageService = {
       const others = await stageService.ofPipeline(ctx, input.pipeline_id)
       if (others.length === 0) throw unknownReference(['pipeline_id'])
       assertNextStages(input.next_stages, keysOfStages(others))
+      assertSeen(ctx, input.required_fields)
       const { kind = 'open', position = await makeRoom(ctx, kind, others) } = input
       const probability = probabilityOf(kind, input.probability)
       const stage = await records.create(ctx, { ...input, position, probability })
@@ -104,6 +106,7 @@ export const stageService = {
         })
       const others = keys.filter(other => other !== key)
       assertNextStages(next_stages, others, `${at}/next_stages`)
+      assertSeen(ctx, required_fields, { at: `/${at}` })
       const probability = probabilityOf(kind, input.probability, `${at}/probability`)
       const position = i + 1
       return { ...input, pipeline_id, kind, required_fields, next_stages, probability, position }
@@ -192,14 +195,26 @@ export const stageService = {
   }
 }
 
+/** Errors: 400 for a new required field that the caller does not see. */
+function assertSeen(
+  ctx: Context,
+  required: string[] = [],
+  { before = [], at = '' }: { before?: string[]; at?: string } = {}
+): void {
+  const added = required.flatMap((field, i) =>
+    before.includes(field) ? [] : [[field, `${at}/required_fields/${i}`]]
+  )
+  assertShown(ctx, opportunityResource, Object.fromEntries(added))
+}
+
 async function change(
   ctx: Context,
   id: number,
   changes: Static<typeof StageChanges>,
   versions: Versions
 ): Promise<Stage> {
-  const { kind, probability, next_stages } = changes
-  if (kind === undefined && probability === undefined && next_stages === undefined)
+  const { kind, probability, next_stages, required_fields } = changes
+  if ([kind, probability, next_stages, required_fields].every(one => one === undefined))
     return await records.update(ctx, id, changes, versions)
   return await ctx.withLocks(['sales_process'], async ctx => {
     const before = await records.lock(ctx, id, versions)
@@ -209,6 +224,7 @@ async function change(
     const unchanged = newKind === 'open' ? before.probability : undefined
     // an unchanged next stage may have been deleted: saving a form must not fail for it
     assertNextStages(next_stages, [...keysOfStages(others), ...(before.next_stages ?? [])])
+    assertSeen(ctx, required_fields, { before: before.required_fields })
     const newProbability = probabilityOf(newKind, probability ?? unchanged)
     if (newKind !== before.kind) await assertNewKind(ctx, before, [...others, { kind: newKind }])
     return await records.update(ctx, id, { ...changes, probability: newProbability })
