@@ -42,6 +42,6 @@ BEGIN
     SELECT organization_id, id FROM api_tokens WHERE organization_id = organization AND id = token FOR NO KEY UPDATE SKIP LOCKED);
 END $$;
 --> statement-breakpoint
-CALL watch_records('api_tokens', 'api_token', '{secret_hash,previous_hash,previous_until}', '{last_used_at}');
+CALL watch_records('api_tokens', 'api_token', '{secret_hash,previous_hash}', '{last_used_at}');
 --> statement-breakpoint
 CALL measure_indexed_keys();

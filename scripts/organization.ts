@@ -37,6 +37,7 @@ async function main() {
     const shown = given === undefined ? `   password: ${password}   (shown only now)` : ''
     console.log(`Organization     ${options.name} (${slug}, ${id})
 Admin            ${username}${shown}
+Email            ${email}
 Written to ${describeDatabase(config)}`)
   })
 }

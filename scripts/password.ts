@@ -38,8 +38,9 @@ async function main() {
     const ctx = Context.system(services, user.organization_id)
     const { username } = await userService.update(ctx, user.id, { password })
     if (values['without-second-factor']) await secondFactorService.remove(ctx, user.id)
+    const removed = values['without-second-factor'] ? ' Their second factor was removed.' : ''
     console.log(`${username}   password: ${password}   (shown only now)
-Their sessions have ended; a running server notices within five seconds.`)
+Their sessions have ended; a running server notices within five seconds.${removed}`)
   })
 }
 

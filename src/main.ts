@@ -120,7 +120,7 @@ function credentialsOf(username: string, { created, generated }: FirstAdmin): st
   const body = (password: string) => JSON.stringify({ username, password })
   if (generated !== undefined) return `'${body(generated)}'`
   if (created) return `"${body('$ADMIN_PASSWORD').replaceAll('"', '\\"')}"`
-  const prompt = `printf 'Password of ${username}: ' >&2; read -r p`
+  const prompt = `printf 'Password of ${username}: ' >&2; read -rs p`
   return `"$(${prompt}; printf '${body('%s')}' "$p")"`
 }
 

@@ -24,8 +24,9 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'core/access/permissions.ts': 1,
       'http/limits.ts': 1, // routes without a rate limit
       'modules/crm/leads/service.ts': 1, // a score follows from a change that was allowed
-      'modules/identity/access/service.ts': 5, // the roles, shares and tokens that explain a decision
+      'modules/identity/access/service.ts': 5, // the roles, shares and tokens that explain it
       'modules/identity/api-tokens/service.ts': 1, // whether the user of a token is there
+      'modules/identity/users/service.ts': 1, // the tokens of a user who is deleted
       'modules/sales/lead-conversion/undo.ts': 2, // locks, in the order of all conversions
       'modules/sales/stages/service.ts': 2 // opportunities of a stage that was moved or deleted
     }
@@ -33,9 +34,10 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
   'records of all organizations': {
     pattern: /\bacrossOrganizations\(/g,
     permitted: {
-      'jobs/expired.ts': 2, // what has expired
+      'core/db/expiry.ts': 1, // what has expired
       // credentials, before it is known whose they are
       'modules/identity/auth/queries.ts': 7,
+      'modules/identity/auth/table.ts': 1,
       'modules/identity/identity-providers/queries.ts': 2, // of the user who logs in
       'modules/identity/invitations/queries.ts': 1,
       'modules/identity/password-resets/queries.ts': 3,
@@ -69,7 +71,7 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'core/access/context.ts': 1,
       'core/db/sql.ts': 1,
       'http/health.ts': 1,
-      'jobs/expired.ts': 1, // of all organizations
+      'core/db/expiry.ts': 1, // of all organizations
       'jobs/runner.ts': 2, // abandoned jobs of all organizations
       // before there is a context
       'modules/identity/auth/queries.ts': 5,

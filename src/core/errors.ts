@@ -83,14 +83,15 @@ export const vocabulary = {
   second_factor_required:
     'The password is correct, and the user has a second factor. Send a code of the app, or a ' +
     'recovery code, as `code`.',
-  second_factor_invalid:
-    'The password is correct, but `code` is not, or was used before. Wait for the next code.',
+  second_factor_invalid: '`code` is incorrect or was used before. Wait for the next one.',
   second_factor_enrollment_required:
     'The organization requires a second factor. Enroll one (`POST /api/auth/second-factor`); ' +
     'until it is confirmed, only operations below `/api/auth` are allowed.',
   step_up_required:
     'This requires a login or a step-up (`POST /api/auth/step-up`) within the last ten minutes.',
-  not_found: 'The resource does not exist, or belongs to another organization.',
+  not_found:
+    'The resource does not exist, belongs to another organization, or is out of the reach of the ' +
+    "user's roles.",
   method_not_allowed:
     'The path does not support this method; `Allow` lists the methods that it supports.',
   not_acceptable: 'None of the formats in `Accept` is supported.',
@@ -165,6 +166,9 @@ export const unauthenticated = (
   })
 export const forbidden = (permission: string) =>
   new Problem(403, 'forbidden', `This requires the permission ${permission}.`)
+/** For an API token where only a login is accepted. */
+export const loginRequired = () =>
+  new Problem(403, 'forbidden', 'This requires a login: API tokens are not accepted here.')
 /** For what is made of fields that the caller does not see, such as a report. */
 export const hiddenFieldsNeeded = () =>
   new Problem(403, 'forbidden', "This requires fields that the user's roles hide.")
@@ -200,7 +204,7 @@ export const organizationRequired = (organizations: string[]) =>
 export const conflict = (detail: string) => new Problem(409, 'conflict', detail)
 export const duplicate = (field: string) =>
   new Problem(409, 'duplicate', `Another record already has this ${field}.`, {
-    errors: [{ pointer: `/${field}`, code: 'duplicate', detail: 'is already taken' }]
+    errors: [{ pointer: `/${field}`, code: 'duplicate', detail: `${field} is already taken` }]
   })
 /** A record that a new one would probably duplicate, and the fields that match. */
 export interface Match {
@@ -237,7 +241,7 @@ export const unknownReference = (fields: string[]) =>
       errors: fields.map(field => ({
         pointer: `/${field}`,
         code: 'unknown_reference',
-        detail: 'must refer to a record of this organization, neither deleted nor disabled'
+        detail: `${field} must refer to a record that you may read, neither deleted nor disabled`
       }))
     }
   )

@@ -23,10 +23,14 @@ export interface Outbound {
   close: () => Promise<void>
 }
 
+/** One text for all: who chooses a server must not learn which names there are in our network. */
+const unreachable =
+  'The server has no address that is public or in OUTBOUND_NETWORKS, or its name is unknown.'
+
 /** The address of a server is in a network that requests may not go to. */
 export class ForbiddenAddress extends Error {
   constructor() {
-    super('The address of the server is not public, and not in OUTBOUND_NETWORKS.')
+    super(unreachable)
   }
 }
 
@@ -130,7 +134,7 @@ const lookingUp =
   (isAllowed: (address: string) => boolean) =>
   (hostname: string, options: LookupOptions, callback: LookedUp): void => {
     lookup(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error) return callback(error, [])
+      if (error) return callback(new ForbiddenAddress(), [])
       if (!addresses.every(({ address }) => isAllowed(address)))
         return callback(new ForbiddenAddress(), [])
       if (options.all) return callback(null, addresses)

@@ -4,9 +4,14 @@ import fp from 'fastify-plugin'
 import { LRUCache } from 'lru-cache'
 import { Context, type Principal, type Services } from '../core/access/context.ts'
 import { isWithin } from '../core/access/networks.ts'
-import { assertPermission, isForSessions, needsStepUp } from '../core/access/permissions.ts'
+import {
+  assertPermission,
+  isForSessions,
+  isForTokens,
+  needsStepUp
+} from '../core/access/permissions.ts'
 import { listenTo, type Listener } from '../core/db/listener.ts'
-import { forbidden, Problem, unauthenticated } from '../core/errors.ts'
+import { forbidden, loginRequired, Problem, unauthenticated } from '../core/errors.ts'
 import { enrollmentRequired, stepUpRequired } from '../core/access/login-errors.ts'
 import { originOf } from '../core/http/origin.ts'
 import { recordAccess } from '../core/records/events.ts'
@@ -190,6 +195,7 @@ export const authorization = fp(async app => {
     if (permission === undefined) return done()
     const { principal, refusal } = request
     if (principal === null) return done(refusal ?? missingToken())
+    if (principal.token && !isForTokens(permission)) return done(loginRequired())
     if (!principal.access.can(permission)) return done(forbidden(permission))
     if (principal.must_enroll && !isForSessions(permission)) return done(enrollmentRequired())
     const { stepped_up_until = Infinity } = principal

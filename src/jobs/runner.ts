@@ -11,12 +11,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import { Context, type Services } from '../core/access/context.ts'
 import { sql } from '../core/db/drizzle.ts'
+import { deleteExpired } from '../core/db/expiry.ts'
 import { closePool, queuePool } from '../core/db/queue-pool.ts'
 import { rowsOf } from '../core/db/sql.ts'
 import { enqueueRest, flagOf, removeRest, yieldTurn, type JobPayload } from '../core/jobs.ts'
 import { chainEvents } from '../core/records/event-chain.ts'
 import { authService } from '../modules/identity/auth/service.ts'
-import { deleteExpired } from './expired.ts'
 import { tasks, type Task } from './tasks.ts'
 
 /**
@@ -136,7 +136,7 @@ export function startJobs(services: Services, database_url: string, log: Fastify
   const watch = setInterval(() => {
     releaseAbandoned(services).catch(lost)
     chainEvents(services).catch(lost)
-    deleteExpired(services).catch(lost)
+    deleteExpired(services.database).catch(lost)
   }, watchInterval)
   const stop = async () => {
     clearInterval(watch)

@@ -59,8 +59,13 @@ t.test('so do second factors and step-ups', async t => {
   t.ok(await statusBecomes(me.token, 403, path), 'one that is required')
   await enroll(me.call)
   t.ok(await statusBecomes(me.token, 200, path), 'one that is enrolled')
+  await me.call('PATCH /api/organization', { second_factor: 'optional' })
   await me.call('DELETE /api/auth/second-factor')
+  await call('PATCH /api/organization', { second_factor: 'required' })
   t.ok(await statusBecomes(me.token, 403, path), 'one that is turned off')
+  await enroll(me.call)
+  await me.call('PATCH /api/organization', { second_factor: 'optional' })
+  await me.call('DELETE /api/auth/second-factor')
 
   const removes = async () =>
     (

@@ -24,11 +24,15 @@ export const enrollmentRequired = () =>
     'The organization requires a second factor: enroll one first.'
   )
 export const stepUpRequired = () =>
-  new Problem(403, 'step_up_required', 'Confirm who you are: POST /api/auth/step-up.')
-/** For a user who has to sign in by an identity provider. */
+  new Problem(
+    403,
+    'step_up_required',
+    'Confirm who you are: POST /api/auth/step-up with your password.'
+  )
+/** For a user who has to sign in with an identity provider. */
 export const signInEnforced = () =>
   new Problem(
     403,
     'sign_in_enforced',
-    'Your organization requires a sign-in by its identity provider.'
+    'Your organization requires you to sign in with its identity provider.'
   )

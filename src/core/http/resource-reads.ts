@@ -59,12 +59,14 @@ export function mountList(mount: ListMount): void {
   if (!list || !stream) return
   const columns = Object.keys(schema.properties)
   const many = resource.pluralLabel
+  const isSortable = 'sort' in query.schema.properties
   const { config, schema: declared } = operation(mount, 'read', {
     operationId: `list${pascalCase(resource.plural)}`,
     summary: `List ${many}`,
     description:
-      `A page of ${many}, newest first unless \`sort\` is given. As CSV or NDJSON, the whole ` +
-      'list is streamed unless `limit` or `cursor` is given; this requires the permission ' +
+      `A page of ${many}, newest first${isSortable ? ' unless `sort` is given' : ''}. As CSV or ` +
+      'NDJSON, the whole list is streamed unless `limit` or `cursor` is given; this requires ' +
+      'the permission ' +
       `\`${resource.path}:export\`.`
   })
   const page = Ref({ $id: `${schema.$id}Page` })

@@ -4,7 +4,7 @@ import { assertPermission } from '../access/permissions.ts'
 import type { RecordTable } from '../db/columns.ts'
 import { relationsOf, type Owned } from '../records/include.ts'
 import { ListQueryReader } from '../records/list-query.ts'
-import { fixedFields, serverSetFields, type Resource } from '../records/resource.ts'
+import { fixedFields, groupOf, serverSetFields, type Resource } from '../records/resource.ts'
 import { declareFixedFields } from './bodies.ts'
 import { withCompression } from './compression.ts'
 import { defineTag } from './operations.ts'
@@ -60,7 +60,11 @@ async function mount(
     if (one?.$id) app.addSchema(one)
   if (create?.$id) declareServerSetFields(create.$id, serverSetFields(resource))
   if (update?.$id) declareFixedFields(update.$id, fixedFields(resource))
-  if (description !== undefined) defineTag(path, description)
+  if (description !== undefined)
+    defineTag(
+      path,
+      `${description} In the grants of roles: \`${path}\`, one of \`${groupOf(resource)}\`.`
+    )
   const shared: Mount = {
     app,
     resource,

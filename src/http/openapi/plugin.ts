@@ -65,7 +65,9 @@ const securitySchemes = {
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'JWT',
-    description: 'The token from POST /api/auth/login, a JWT (RFC8725).'
+    description:
+      'The `token` of a login (`POST /api/auth/login`), a JWT (RFC8725), or an API token ' +
+      '(`POST /api/api-tokens`).'
   }
 } as const
 

@@ -231,6 +231,8 @@ t.test('metadata leads into no private network', async t => {
   const one = await organization(closed)
   t.equal((await one.call(`POST ${path}`, { ...body, issuer })).statusCode, 422, 'without TLS')
   const named = await setUp(one.call, { ...idp, issuer: 'https://localhost:8443' })
-  t.match((await one.call(`POST ${path}/${named}/test`)).json(), { fault: /not public/ })
+  t.match((await one.call(`POST ${path}/${named}/test`)).json(), {
+    fault: /no address that is public/
+  })
   t.match(parametersOf(await browser(closed).start(one.slug)), { error: 'provider_unavailable' })
 })

@@ -1,7 +1,7 @@
 // How a forgotten password is reset, by a token that is mailed.
 import { createHash, randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { deleteExpired } from '../../../src/jobs/expired.ts'
+import { deleteExpired } from '../../../src/core/db/expiry.ts'
 import {
   application,
   bearer,
@@ -280,6 +280,6 @@ t.test('resets that have expired are deleted', async t => {
   const { user } = await forgetful()
   await sql`update password_resets set expires_at = now() - interval '1 second'
     where user_id = ${user.id}`
-  await deleteExpired(app.services)
+  await deleteExpired(app.services.database)
   t.same(await sql`select 1 from password_resets where user_id = ${user.id}`, [])
 })

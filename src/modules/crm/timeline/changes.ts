@@ -37,9 +37,15 @@ function textOf(
 
 const labelOf = (field: string) => words(field.replace(/_id$/, ''))
 
-function abbreviate(text: string | null): string {
-  if (!text) return 'nothing'
-  return text.length > 80 ? `${text.slice(0, 79)}…` : text
+const abbreviate = (text: string) => (text.length > 80 ? `${text.slice(0, 79)}…` : text)
+
+/** `changed from 10 to 20`, `set to 20` or `cleared (10)`. */
+function changeOf(from: string | null, to: string | null): string {
+  if (to)
+    return from
+      ? `changed from ${abbreviate(from)} to ${abbreviate(to)}`
+      : `set to ${abbreviate(to)}`
+  return from ? `cleared (${abbreviate(from)})` : 'changed'
 }
 
 const conjunction = new Intl.ListFormat('en')
@@ -73,6 +79,5 @@ export function titleOfChange(
   if (!main) return `${sentenceCase(otherLabels)} changed`
   const { field, from_text, to_text } = main
   const also = otherLabels && `, also ${otherLabels}`
-  const change = `changed from ${abbreviate(from_text)} to ${abbreviate(to_text)}`
-  return `${sentenceCase(labelOf(field))} ${change}${also}`
+  return `${sentenceCase(labelOf(field))} ${changeOf(from_text, to_text)}${also}`
 }

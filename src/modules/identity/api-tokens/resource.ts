@@ -13,7 +13,7 @@ export const apiTokenResource = defineResource({
   filters: ['id', ...filterable],
   sorts: ['id', ...filterable],
   include: { user: 'user_id' },
-  hidden: ['secret_hash', 'previous_hash', 'previous_until'],
+  hidden: ['secret_hash', 'previous_hash'],
   title: sql`${apiTokens.name}`,
   access: 'personal'
 })

@@ -16,7 +16,11 @@ import {
 const scope = Type.String({
   minLength: 1,
   maxLength: 80,
-  pattern: explained('^([*]|[a-z-]+:[a-z]+)$', 'must be a permission, or *', 'scope')
+  pattern: explained(
+    '^([*]|[a-z-]+:[a-z]+)$',
+    'must be a permission such as contacts:read, or *',
+    'scope'
+  )
 })
 const network = Type.String({
   minLength: 2,
@@ -38,7 +42,7 @@ const changeable = {
   risk: OneOf(risks, {
     default: 'read',
     description:
-      'Greatest risk that the token may take. read: reading and exports of up to 10,000 rows; ' +
+      'What the token may do at most. read: reading and exports of up to 10,000 rows; ' +
       'write: also creating and changing up to 100 records at once; destructive: also deleting, ' +
       'larger changes and larger exports.',
     example: 'write'
@@ -69,6 +73,12 @@ export const ApiToken = RecordOf('ApiToken', 'A credential of a script or an int
   ...changeable,
   last_used_at: Nullable(
     Instant({ description: 'Time of the last use, to the minute.', example: null })
+  ),
+  previous_until: Nullable(
+    Instant({
+      description: 'Time until which the secret of before the last rotation works.',
+      example: null
+    })
   )
 })
 export const ApiTokenChanges = Change('ApiTokenChanges', changeable, {

@@ -12,7 +12,7 @@ import { hashOf, newToken } from '../../../core/access/tokens.ts'
 import { defined } from '../../../core/defined.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
-import { forbidden, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import { conflict, forbidden, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import type { RowOf } from '../../../core/records/resource.ts'
 import { authService } from '../auth/service.ts'
@@ -31,13 +31,15 @@ type Issued = Row & { token: string }
 type Settings = Static<typeof ApiTokenChanges>
 
 const hour = 3_600_000
+/** API tokens of a user; they are all deleted with the user, one by one. */
+const maxTokens = 200
 
 export const apiTokenService = {
   ...records,
 
   /**
    * Creates a token and returns it, which nothing does again. Errors: 403 for scopes that the user
-   * does not have, or for another user who may do more than the caller; 422.
+   * does not have, or for another user who may do more than the caller; 422; 409 for too many.
    */
   async issue(
     ctx: Context,
@@ -48,6 +50,8 @@ export const apiTokenService = {
     if (!owner) throw unknownReference(['user_id'])
     assertMayActAs(ctx, user_id, owner.access)
     assertHeld(owner.access, input.scopes)
+    if ((await countTokens(ctx, user_id)) >= maxTokens)
+      throw conflict(`A user can have at most ${maxTokens} API tokens. Delete one first.`)
     assertPossible({ risk: 'read', ...input })
     const secret = newToken()
     const row = await create(ctx, { ...input, user_id, secret_hash: hashOf(secret) })
@@ -81,6 +85,13 @@ export const apiTokenService = {
       return { ...row, token: formatToken(id, secret) }
     })
   }
+}
+
+async function countTokens(ctx: Context, user_id: number): Promise<number> {
+  const [found] = await ctx.read<{ count: number }>(
+    sql`select count(*) as count from ${ours(apiTokens)} where user_id = ${user_id}`
+  )
+  return found!.count
 }
 
 /**
@@ -121,6 +132,7 @@ function assertPossible({
   }
   for (const [i, scope] of scopes.entries()) {
     if (scope === '*') continue
+    if (!isPermission(scope)) refuse(`scopes/${i}`, `There is no permission ${scope}.`, 'scope')
     if (!isForTokens(scope)) refuse(`scopes/${i}`, `No API token can have ${scope}.`, 'scope')
     const needed = riskOf(scope)
     if (risks.indexOf(needed) > risks.indexOf(risk))

@@ -64,7 +64,7 @@ export const Event = Type.Object(
 
 export const EventPage = PageOf(Event)
 
-const named = accessTypes.map(type => `\`${type}\``).join(', ')
+const named = `\`${accessTypes.join('`, `')}\``
 
 const values = (description: string, example: object | null) =>
   Nullable(Type.Object({}, { additionalProperties: true, description, example }))
@@ -96,7 +96,7 @@ export const AuditEntry = Type.Object(
       version: 2
     }),
     details: values(
-      'What else is known of an access: the `client` (`User-Agent`), the `reason` of a failed ' +
+      'What else is known of an access: the client (`User-Agent`), the `reason` of a failed ' +
         'login, the `permission` that was missing, the `session_ids` that ended, the `path`, ' +
         '`format` and `parameters` of an export. Null for a change of a record.',
       null

@@ -78,7 +78,7 @@ function whole({ fields: _, ...query }: ListQuery): ListQuery {
 function assertType(subject: unknown): void {
   const type = String(subject).split('/', 1)[0]
   const types = [...allResources().map(({ name }) => name), 'organization']
-  if (!types.includes(type!)) throw invalidParameter('subject', `There is no type \`${type}\`.`)
+  if (!types.includes(type!)) throw invalidParameter('subject', `There is no type ${type}.`)
 }
 
 /** The values of a record are for those who may read all records of its type. */

@@ -34,7 +34,7 @@ export interface Candidate extends Credentials {
   /** The slug of the organization. */
   organization: string
   has_second_factor: boolean
-  /** Whether only a sign-in by an identity provider is accepted. */
+  /** Whether only a sign-in with an identity provider is accepted. */
   must_sign_in: boolean
 }
 

@@ -27,7 +27,12 @@ import {
 import { mountSessions } from './session-routes.ts'
 import { authService, tokenLifetime, type Login } from './service.ts'
 
-const tags = [defineTag('auth', 'Login and logout.')]
+const tags = [
+  defineTag(
+    'auth',
+    'Logins, sessions, second factors, invitations, password resets, and sign-ins with providers.'
+  )
+]
 for (const permission of ['me:read', 'me:write']) definePermission(permission, 'session')
 
 const routes: FastifyPluginAsyncTypebox = async app => {
@@ -87,7 +92,7 @@ function mountLogin(app: FastifyInstance): void {
           'have a user of this name and password, the response is a 409 that lists them: send ' +
           'one as `organization`. For a user with a second factor, a correct password without a ' +
           'code is a 401, `second_factor_required`: send it again with `code`. A user who has to ' +
-          'sign in by an identity provider gets a 403, `sign_in_enforced`.',
+          'sign in with an identity provider gets a 403, `sign_in_enforced`.',
         tags,
         ...problems(401, 403, 409),
         body: Ref(Credentials),
@@ -137,7 +142,7 @@ function mountStepUp(app: FastifyInstance): void {
           'Allows the session to do what requires a recent login (`x-step-up`), for ten minutes. ' +
           'Requires the password and, with a second factor, a code: without a correct one, it is ' +
           'a 422, `second_factor_required` or `second_factor_invalid`. Failures count as failed ' +
-          'logins. Those who log in elsewhere do so again instead.',
+          'logins. Users without a password sign in again instead.',
         tags,
         ...problems(422),
         body: Ref(StepUp),

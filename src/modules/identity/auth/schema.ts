@@ -36,13 +36,14 @@ export const newPassword = (options: object = {}) =>
     ...options
   })
 /** A code of an app, or a recovery code. */
-export const secondFactorCode = () =>
+const code = Type.Optional(
   Text(40, {
     minLength: 1,
     description:
       'Code of the second factor: six digits from the app, or a recovery code. Each works once.',
     example: '123456'
   })
+)
 const username = Text(120, {
   minLength: 1,
   description: 'Username or email address.',
@@ -62,7 +63,6 @@ const token = Text(2000, {
 const expiresIn = Count({ description: 'Seconds until the access token expires.', example: 900 })
 
 /** A code of a second factor, where it is sent with a password. */
-const code = Type.Optional(secondFactorCode())
 
 export const Credentials = Type.Object(
   {

@@ -73,7 +73,7 @@ export const authService = {
    * Logs in by username or email, in an organization or, without one, in the only one where this
    * is the password. Errors: 401, the same for an unknown user and a wrong password, and, after the
    * right one, without a correct code of the second factor; 409 when it is the password in several
-   * organizations; 403 when the user has to sign in by an identity provider; 429; 503.
+   * organizations; 403 when the user has to sign in with an identity provider; 429; 503.
    */
   async login(
     services: Services,

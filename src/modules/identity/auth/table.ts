@@ -10,6 +10,8 @@ import {
   sql,
   varchar
 } from '../../../core/db/drizzle.ts'
+import { defineExpiry } from '../../../core/db/expiry.ts'
+import { acrossOrganizations } from '../../../core/db/sql.ts'
 import { users } from '../users/table.ts'
 
 /** One login and its family of refresh tokens; ending the session ends all of them. */
@@ -84,4 +86,17 @@ export const loginAttempts = pgTable(
     primaryKey({ name: 'login_attempts_key', columns: [t.kind, t.subject] }),
     index('idx_login_attempts_window_ends_at').on(t.window_ends_at)
   ]
+)
+
+// sessions come after their tokens, of which they can have any number
+const isLongPast = sql`expires_at < now() - interval '1 day'`
+defineExpiry(loginAttempts, sql`window_ends_at < now() - interval '1 minute'`)
+defineExpiry(
+  refreshTokens,
+  sql`session_id in (select id from ${acrossOrganizations(sessions)} where ${isLongPast})`
+)
+defineExpiry(
+  sessions,
+  sql`${isLongPast} and not exists (
+    select from ${refreshTokens} where session_id = ${sessions.id})`
 )

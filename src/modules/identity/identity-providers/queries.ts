@@ -5,8 +5,8 @@ import { roles } from '../roles/table.ts'
 import { identityProviders } from './table.ts'
 
 /**
- * The condition that someone cannot log in by a password: a provider is enforced for the domain of
- * the email address, and they are no admin. `who`: the alias of users, or of invitations.
+ * The condition that someone cannot log in with a password: a provider is enforced for the domain
+ * of the email address, and they are no admin. `who`: the alias of users, or of invitations.
  */
 export const mustSignIn = (who: SQL): SQL => sql`(exists (
     select from ${acrossOrganizations(identityProviders)} provider

@@ -111,10 +111,11 @@ const fields = {
   ),
   enforce: Flag(
     false,
-    'Whether users with an address in the domains can log in only by this provider, no more by ' +
-      'a password. Users of the built-in role admin still can, in case the provider fails.'
+    'Whether users with an address in the domains can log in only with this provider, and no ' +
+      'longer with a password. Users of the built-in role admin still can, in case the ' +
+      'provider fails.'
   ),
-  is_active: Flag(true, 'Whether users can sign in by it.')
+  is_active: Flag(true, 'Whether users can sign in with it.')
 }
 
 const clientSecret = Name(1000, {

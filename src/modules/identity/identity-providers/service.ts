@@ -101,9 +101,13 @@ async function assertOmnipotent(ctx: Context): Promise<void> {
 /** Errors: 422 for an issuer that no request may go to. */
 function assertPermitted({ outbound }: Services, issuer: string): void {
   if (!URL.canParse(issuer) || !outbound.permits(issuer))
-    throw ruleBroken('issuer', 'The issuer must be an https URL of a public server.', {
-      rule: 'outbound'
-    })
+    throw ruleBroken(
+      'issuer',
+      'The issuer must be an https URL of a public server, or of one in OUTBOUND_NETWORKS.',
+      {
+        rule: 'outbound'
+      }
+    )
 }
 
 /** The places of those in the mapping whose role does not exist. */

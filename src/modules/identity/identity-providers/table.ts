@@ -19,7 +19,7 @@ export interface RoleMapping {
   role_id: number
 }
 
-/** Where the users of an organization sign in by OpenID Connect. */
+/** Where the users of an organization sign in with OpenID Connect. */
 export const identityProviders = pgTable(
   'identity_providers',
   {

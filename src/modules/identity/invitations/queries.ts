@@ -13,7 +13,7 @@ export interface Acceptable {
   email: string
   role_ids: number[]
   team_ids: number[]
-  /** Whether the person cannot log in by a password. */
+  /** Whether the person cannot log in with a password. */
   must_sign_in: boolean
 }
 

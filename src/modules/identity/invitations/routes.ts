@@ -52,7 +52,7 @@ export const acceptanceRoutes: FastifyPluginAsyncTypebox = async app => {
         description:
           'Makes the person who was invited a user, and logs them in. The token works once, for ' +
           'seven days; one that is unknown, expired, withdrawn or was used is a 422 at `/token`. ' +
-          'A person who has to sign in by an identity provider gets a 403, `sign_in_enforced`: ' +
+          'A person who has to sign in with an identity provider gets a 403, `sign_in_enforced`: ' +
           'the first sign-in accepts the invitation.',
         tags: ['auth'],
         ...problems(403, 409, 422),

@@ -18,8 +18,8 @@ interface Owner {
 const maxUsers = 5
 
 /**
- * The first few active users of an email address who can log in by a password: in the organization
- * of a slug, or in all.
+ * The first few active users of an email address who can log in with a password: in the
+ * organization of a slug, or in all.
  */
 export const findByEmail = async (
   { database }: Services,

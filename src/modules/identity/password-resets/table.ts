@@ -1,5 +1,6 @@
 import { identifier, instant } from '../../../core/db/columns.ts'
 import { foreignKey, index, pgTable, sql, uniqueIndex, varchar } from '../../../core/db/drizzle.ts'
+import { defineExpiry } from '../../../core/db/expiry.ts'
 import { users } from '../users/table.ts'
 
 /**
@@ -30,3 +31,5 @@ export const passwordResets = pgTable(
     uniqueIndex('password_resets_token_hash_unique').on(t.token_hash)
   ]
 )
+
+defineExpiry(passwordResets, sql`expires_at < now()`)

@@ -22,7 +22,8 @@ const grant = Type.Object(
       pattern: explained('^[a-z-]+$', 'must be the path of a resource, or a group', 'resource'),
       description:
         'Resource, by its path (`contacts`), or a group of them: `records` are those that people ' +
-        'work with, `settings` configure these, `administration` is about users and roles.',
+        'work with; `settings` configure these, and most roles should read them, since they ' +
+        'have the names of stages; `administration` is about users and roles.',
       example: 'contacts'
     }),
     actions: Type.Array(OneOf(actions), {
@@ -35,8 +36,8 @@ const grant = Type.Object(
     reach: OneOf(reaches, {
       description:
         'Which records. own: created by or assigned to the user; team: by or to members of the ' +
-        "user's teams and of the teams below them; all. Settings, tags, users and roles belong " +
-        'to nobody: any reach is all of them.',
+        "user's teams and of the teams below them; all. Settings, tags, users, roles and the " +
+        'audit log belong to nobody: any reach is all of them.',
       example: 'team'
     }),
     hidden_fields: Type.Optional(

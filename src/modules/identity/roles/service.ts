@@ -1,6 +1,12 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
-import { Access, type Grant, grantablePaths, groups } from '../../../core/access/permissions.ts'
+import {
+  Access,
+  type Grant,
+  grantablePaths,
+  groups,
+  isPermission
+} from '../../../core/access/permissions.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { everyRow, ours } from '../../../core/db/sql.ts'
 import { conflict, notGrantable, ruleBroken, unknownReference } from '../../../core/errors.ts'
@@ -65,7 +71,7 @@ export const roleService = {
       const invitation = await invitations.first(ctx, hasRole)
       if (invitation)
         throw conflict(
-          `The role is that of an invitation, of ${invitation.email}. Withdraw it first.`
+          `An open invitation for ${invitation.email} has this role. Withdraw it first.`
         )
       await assertUnmapped(ctx, id)
       await records.remove(ctx, id)
@@ -120,6 +126,7 @@ function assertGrants(ctx: Context, grants: readonly Grant[]): void {
       { rule: 'resource', allowed: known }
     )
   for (const [i, grant] of grants.entries()) {
+    assertActions(grant, `grants/${i}/actions`)
     const resource = allResources().find(({ path }) => path === grant.resource)
     const pointer = `grants/${i}`
     const hideable = resource && hideableFields(resource)
@@ -130,13 +137,23 @@ function assertGrants(ctx: Context, grants: readonly Grant[]): void {
   assertCovers(ctx, grants)
 }
 
+/** Errors: 422 for an action that a resource does not have, such as a change of the audit log. */
+function assertActions({ resource, actions }: Grant, pointer: string): void {
+  if (groups.some(group => group === resource)) return
+  const unknown = actions.findIndex(action => !isPermission(`${resource}:${action}`))
+  if (unknown >= 0)
+    throw ruleBroken(`${pointer}/${unknown}`, `There is no ${resource}:${actions[unknown]!}.`, {
+      rule: 'action'
+    })
+}
+
 /** Errors: 422 for a field that is not among `allowed`; none are, if a group was named. */
 function assertFields(pointer: string, fields: string[] = [], allowed: string[] = []): void {
   const unknown = fields.findIndex(field => !allowed.includes(field))
   if (unknown < 0) return
   const detail =
     allowed.length > 0
-      ? `${fields[unknown]!} is not possible here. Use some of ${allowed.join(', ')}.`
+      ? `${fields[unknown]!} cannot be restricted. Use any of ${allowed.join(', ')}.`
       : 'Only single resources that people work with, such as contacts, have rights to fields.'
   throw ruleBroken(`${pointer}/${unknown}`, detail, { rule: 'field', allowed })
 }
@@ -153,7 +170,9 @@ function assertCovers(ctx: Context, grants: readonly Grant[]): void {
 async function lockCustom(ctx: Context, id: number, versions: Versions): Promise<Role> {
   const role = await records.lock(ctx, id, versions)
   if (role.is_built_in)
-    throw conflict('Built-in roles cannot be changed. Create a role that is based on it.')
+    throw conflict(
+      'Built-in roles cannot be changed. Create a role that is based on one (`based_on`).'
+    )
   assertCovers(ctx, role.grants)
   return role
 }

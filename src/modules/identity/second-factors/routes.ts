@@ -36,7 +36,8 @@ function mountState(app: FastifyInstance): void {
       schema: {
         operationId: 'getSecondFactor',
         summary: 'Get your second factor',
-        description: 'Whether you log in with a code of an app, and must do so.',
+        description:
+          'Whether your logins require a code, and whether your organization requires that.',
         tags,
         response: response(200, 'The second factor.', Ref(SecondFactor))
       }
@@ -54,8 +55,8 @@ function mountEnrollment(app: FastifyInstance): void {
         operationId: 'enrollSecondFactor',
         summary: 'Enroll a second factor',
         description:
-          'Returns a secret for an authenticator app (TOTP, RFC 6238). It counts once it is ' +
-          'confirmed by a code of the app; until then, an earlier one does.',
+          'Returns a secret for an authenticator app (TOTP, RFC 6238). It takes effect ' +
+          'once a code confirms it; until then, a second factor that you have stays the same.',
         tags,
         response: response(200, 'The secret.', Ref(SecondFactorEnrollment))
       }
@@ -71,8 +72,8 @@ function mountEnrollment(app: FastifyInstance): void {
         operationId: 'confirmSecondFactor',
         summary: 'Confirm a second factor',
         description:
-          'Has logins require a code from now on, and returns ten recovery codes, once. A wrong ' +
-          'code counts as a failed login; without an enrollment, it is a 409.',
+          'Requires a code at each login from now on, and returns ten recovery codes, once. A ' +
+          'wrong code counts as a failed login; without an enrollment, it is a 409.',
         tags,
         ...problems(409, 422),
         body: Ref(SecondFactorConfirmation),
@@ -95,8 +96,8 @@ function mountRecoveryCodes(app: FastifyInstance): void {
         operationId: 'createRecoveryCodes',
         summary: 'Create new recovery codes',
         description:
-          'Returns ten recovery codes, once. Those of before no longer work. Without a second ' +
-          'factor, it is a 409.',
+          'Returns ten recovery codes, once. Earlier ones stop working. Without a second factor, ' +
+          'it is a 409.',
         tags,
         ...problems(409),
         response: response(200, 'The recovery codes.', Ref(RecoveryCodes))
@@ -114,13 +115,16 @@ function mountRemoval(app: FastifyInstance): void {
       schema: {
         operationId: 'deleteSecondFactor',
         summary: 'Turn off your second factor',
-        description: 'Logins no longer require a code. The secret and recovery codes are deleted.',
+        description:
+          'Logins no longer require a code. The secret and recovery codes are deleted. If the ' +
+          'organization requires a second factor, it is a 409.',
         tags,
+        ...problems(409),
         response: emptyResponse(204)
       }
     },
     async ({ ctx }, reply) => {
-      await secondFactorService.remove(ctx, ctx.user_id!)
+      await secondFactorService.removeOwn(ctx)
       return reply.code(204).send()
     }
   )

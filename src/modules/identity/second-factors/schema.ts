@@ -1,6 +1,5 @@
 import { Type } from '@sinclair/typebox'
 import { Count, Instant, Nullable, Text } from '../../../core/http/schema.ts'
-import { secondFactorCode } from '../auth/schema.ts'
 
 export const SecondFactor = Type.Object(
   {
@@ -49,7 +48,7 @@ export const SecondFactorEnrollment = Type.Object(
 )
 
 export const SecondFactorConfirmation = Type.Object(
-  { code: secondFactorCode() },
+  { code: Text(40, { minLength: 1, description: 'Six digits from the app.', example: '123456' }) },
   {
     $id: 'SecondFactorConfirmation',
     additionalProperties: false,

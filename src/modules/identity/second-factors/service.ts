@@ -88,6 +88,14 @@ export const secondFactorService = {
     return codes
   },
 
+  /** Takes away the caller's own. Errors: 409 if the organization requires one. */
+  async removeOwn(ctx: Context): Promise<void> {
+    const { is_required } = await secondFactorService.state(ctx)
+    if (is_required)
+      throw conflict('Your organization requires a second factor. To replace yours, enroll again.')
+    await secondFactorService.remove(ctx, ctx.user_id!)
+  },
+
   /** Takes away the second factor of a user, if there is one. */
   async remove(ctx: Context, user_id: number): Promise<void> {
     await ctx.transaction(async ctx => {

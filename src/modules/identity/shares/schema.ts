@@ -7,7 +7,10 @@ const fields = {
     Id({ description: 'User who it is shared with. Either a user or a team.', example: 1 })
   ),
   team_id: Nullable(
-    Id({ description: 'Team whose members it is shared with, and the teams above.', example: null })
+    Id({
+      description: 'Team to share it with: its members, and those of the teams above it.',
+      example: null
+    })
   ),
   access: OneOf(shareAccess, {
     description:

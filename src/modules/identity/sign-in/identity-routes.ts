@@ -19,7 +19,7 @@ export function mountOwnIdentities(app: FastifyInstance, tags: string[]): void {
       schema: {
         operationId: 'listIdentities',
         summary: 'List your identities',
-        description: 'The accounts at identity providers by which you sign in.',
+        description: 'The accounts at identity providers that you sign in with.',
         tags,
         response: listed
       }
@@ -59,7 +59,7 @@ export function mountUserIdentities(app: FastifyInstance, tags: string[]): void 
       schema: {
         operationId: 'listUserIdentities',
         summary: 'List the identities of a user',
-        description: 'The accounts at identity providers by which a user signs in.',
+        description: 'The accounts at identity providers that a user signs in with.',
         tags,
         ...problems(404),
         params: idParameter(2),

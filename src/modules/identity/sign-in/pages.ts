@@ -26,7 +26,7 @@ export const pages: FastifyPluginAsyncTypebox<Settings> = async (app, settings) 
       config: { public: true },
       schema: {
         operationId: 'startSignIn',
-        summary: 'Sign in by a provider',
+        summary: 'Sign in with a provider',
         description:
           'A page for browsers: it redirects to the provider, which sends the user back to ' +
           '`return_to`, with a `sign_in_code` for the next operation, or an `error`, one of ' +

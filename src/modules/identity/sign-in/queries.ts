@@ -16,7 +16,7 @@ import { externalIdentities, signInCodes, signIns } from './table.ts'
 
 // There is no context before the organization is known: some of these find it out.
 
-/** A provider that users can sign in by. */
+/** A provider that users can sign in with. */
 export interface Provider {
   organization_id: number
   id: number

@@ -12,7 +12,7 @@ import { signInService, type Settings } from './service.ts'
 
 const tags = ['auth']
 
-/** Sign-in by an identity provider, below `/api/auth`. */
+/** Sign-in with an identity provider, below `/api/auth`. */
 const routes: FastifyPluginAsyncTypebox<Settings> = async (app, settings) => {
   const { services } = app
   for (const schema of [SignInProviders, CodeExchange]) app.addSchema(schema)
@@ -45,7 +45,7 @@ const routes: FastifyPluginAsyncTypebox<Settings> = async (app, settings) => {
         operationId: 'exchangeSignIn',
         summary: 'Exchange a one-time code',
         description:
-          'Returns the session of a user who has signed in by a provider. A code works once, ' +
+          'Returns the session of a user who has signed in with a provider. A code works once, ' +
           'for 60 seconds, with the `code_verifier` of the front end that has started the ' +
           'sign-in; any other is a 422 at `/sign_in_code`.',
         tags,

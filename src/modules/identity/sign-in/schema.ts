@@ -116,6 +116,6 @@ export const ExternalIdentityList = Type.Object(
   {
     $id: 'ExternalIdentityList',
     additionalProperties: false,
-    description: 'The identities that a user signs in by.'
+    description: 'The identities that a user signs in with.'
   }
 )

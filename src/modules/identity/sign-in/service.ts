@@ -40,7 +40,7 @@ export const redirectUri = (public_url: string, slug: string, provider_id: numbe
   `${public_url.replace(/\/+$/, '')}/api/auth/sign-in/${slug}/callback/${provider_id}`
 
 export const signInService = {
-  /** The providers that the users of an organization can sign in by; none for an unknown slug. */
+  /** The providers that the users of an organization can sign in with; none for an unknown slug. */
   async providers(services: Services, slug: string): Promise<{ id: number; name: string }[]> {
     const providers = await findProviders(services, slug)
     return providers.map(({ id, name }) => ({ id, name }))
@@ -60,7 +60,7 @@ export const signInService = {
     assertReturn(settings, return_to)
     const providers = await findProviders(services, slug)
     const provider = providers.find(({ id }) => id === (provider_id ?? id))
-    if (!provider) throw notFound('identity provider')
+    if (!provider) throw notFound('organization or identity provider')
     const { organization_id, id } = provider
     const state = newToken()
     const started = { organization_id, provider_id: id, return_to, code_challenge }

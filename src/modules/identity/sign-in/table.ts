@@ -9,6 +9,7 @@ import {
   varchar
 } from '../../../core/db/drizzle.ts'
 import { identityProviders } from '../identity-providers/table.ts'
+import { defineExpiry } from '../../../core/db/expiry.ts'
 import { users } from '../users/table.ts'
 
 /** The users of providers: who a `subject` of a provider is here. */
@@ -106,3 +107,6 @@ export const signInCodes = pgTable(
     index('idx_sign_in_codes_expires_at').on(t.expires_at)
   ]
 )
+
+defineExpiry(signIns, sql`expires_at < now()`)
+defineExpiry(signInCodes, sql`expires_at < now()`)

@@ -3,7 +3,7 @@ import type { Context } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon, noPassword } from '../../../core/access/passwords.ts'
 import { defined } from '../../../core/defined.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { author, organization, ours } from '../../../core/db/sql.ts'
+import { ours } from '../../../core/db/sql.ts'
 import { conflict, ruleBroken } from '../../../core/errors.ts'
 import { cleanName } from '../../../core/names.ts'
 import { equal, type Filter } from '../../../core/records/filter.ts'
@@ -13,7 +13,7 @@ import type { RowOf } from '../../../core/records/resource.ts'
 import { assertTimeZone } from '../../../core/records/time-zones.ts'
 import { endSessions } from '../auth/sessions.ts'
 import { clearUserFailures } from '../auth/throttle.ts'
-import { apiTokens } from '../api-tokens/table.ts'
+import { apiTokenResource } from '../api-tokens/resource.ts'
 import { deleteResets } from '../password-resets/queries.ts'
 import { roleService } from '../roles/service.ts'
 import { roles } from '../roles/table.ts'
@@ -237,14 +237,12 @@ function withCleanName<T extends { username?: string; email?: string }>(user: T)
   return { ...user, ...defined({ username, email: user.email?.normalize('NFC') }) }
 }
 
-/** Deletes the API tokens of a user, for good; any number of them, with the lock on admins. */
+/** Deletes the API tokens of a user, for good. */
 async function removeTokens(ctx: Context, user_id: number): Promise<void> {
-  await ctx.write(
-    [],
-    sql`update ${apiTokens} set deleted_at = now(), updated_at = now(), updated_by = ${author},
-        version = version + 1
-      where organization_id = ${organization} and user_id = ${user_id} and deleted_at is null`
-  )
+  const tokens = repository(apiTokenResource)
+  const all = ctx.unlimited
+  for await (const found of tokens.stream(all, { filters: equal({ user_id }), fields: ['id'] }))
+    for (const { id } of found) await tokens.remove(all, id)
 }
 
 /** Ends the sessions of a user, and the password resets that were mailed. */

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { deleteExpired } from '../../src/jobs/expired.ts'
-import { application, login, organization } from '../support/app.ts'
+import { deleteExpired } from '../../../src/core/db/expiry.ts'
+import { application, login, organization } from '../../support/app.ts'
 
 const app = await application(t)
 const { pool } = app.services.database
@@ -22,9 +22,9 @@ t.test('sessions that ended long ago are deleted with their tokens', async t => 
     select 'used ' || i, min(id), now() from sessions, generate_series(1, 6000) i
     where user_id = ${user.id} group by i`
   t.same(await rows(), { sessions: 2, tokens: 6002 })
-  await deleteExpired(app.services)
+  await deleteExpired(app.services.database)
   t.same(await rows(), { sessions: 2, tokens: 1002 }, 'in parts')
-  await deleteExpired(app.services)
+  await deleteExpired(app.services.database)
   t.same(await rows(), { sessions: 1, tokens: 1 })
 })
 
@@ -38,9 +38,9 @@ t.test('what somebody has locked is left to the next time', async t => {
     (await pool`select subject from login_attempts where kind = 'pair'`).map(row => row.subject)
   await pool.begin(async sql => {
     await sql`select from login_attempts where subject = 'one' for update`
-    await deleteExpired(app.services)
+    await deleteExpired(app.services.database)
   })
   t.same(await left(), ['one'])
-  await deleteExpired(app.services)
+  await deleteExpired(app.services.database)
   t.same(await left(), [])
 })
