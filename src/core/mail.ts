@@ -11,7 +11,7 @@ export interface MailSettings {
 }
 
 /** A mail of plain text to one person. */
-export interface Mail {
+interface Mail {
   to: string
   subject: string
   text: string

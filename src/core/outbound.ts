@@ -4,7 +4,7 @@ import type { Agent, buildConnector } from 'undici'
 import { isPublic, isWithin } from './access/networks.ts'
 
 /** A request to a server that someone else chose. */
-export interface OutboundRequest {
+interface OutboundRequest {
   method?: string
   headers?: Record<string, string>
   body?: unknown
@@ -28,7 +28,7 @@ const unreachable =
   'The server has no address that is public or in OUTBOUND_NETWORKS, or its name is unknown.'
 
 /** The address of a server is in a network that requests may not go to. */
-export class ForbiddenAddress extends Error {
+class ForbiddenAddress extends Error {
   constructor() {
     super(unreachable)
   }

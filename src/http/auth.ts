@@ -12,7 +12,7 @@ import {
 } from '../core/access/permissions.ts'
 import { listenTo, type Listener } from '../core/db/listener.ts'
 import { forbidden, loginRequired, Problem, unauthenticated } from '../core/errors.ts'
-import { enrollmentRequired, stepUpRequired } from '../core/access/login-errors.ts'
+import { enrollmentRequired, stepUpRequired } from '../modules/identity/auth/errors.ts'
 import { originOf } from '../core/http/origin.ts'
 import { recordAccess } from '../core/records/events.ts'
 import { tokenLifetime } from '../modules/identity/auth/service.ts'

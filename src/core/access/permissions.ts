@@ -8,7 +8,7 @@ export type Reach = (typeof reaches)[number]
 
 /** Kinds of resources, all of which a grant can name at once. */
 export const groups = ['records', 'settings', 'administration'] as const
-export type Group = (typeof groups)[number]
+type Group = (typeof groups)[number]
 
 /** How much a credential may risk, from the least to the most. */
 export const risks = ['read', 'write', 'destructive'] as const

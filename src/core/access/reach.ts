@@ -2,7 +2,7 @@ import type { Limit, Limiter } from '../db/sql.ts'
 import type { Access, Reach } from './permissions.ts'
 
 /** A table of records that belong to users. */
-export interface OwnedTable {
+interface OwnedTable {
   /** The resource: its permissions are `<path>:<action>`. */
   path: string
   /** Its type in links. */

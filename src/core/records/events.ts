@@ -104,7 +104,7 @@ export const accessTypes = [
   'export.started',
   'organization.updated'
 ] as const
-export type AccessType = (typeof accessTypes)[number]
+type AccessType = (typeof accessTypes)[number]
 
 export interface EventRow {
   id: number

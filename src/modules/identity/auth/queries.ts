@@ -23,14 +23,14 @@ import { refreshTokens, sessions } from './table.ts'
 // There is no context before a login: these queries find out the organization.
 
 /** A user and the hash of the password that is, or was verified to be, the user's. */
-export interface Credentials {
+export interface VerifiedUser {
   organization_id: number
   id: number
   password_hash: string
 }
 
 /** Someone who may be logging in. */
-export interface Candidate extends Credentials {
+export interface Candidate extends VerifiedUser {
   /** The slug of the organization. */
   organization: string
   has_second_factor: boolean
@@ -100,7 +100,7 @@ export interface Beginning {
  * this session is among those it ends. The login is in the event log.
  */
 export const insertSession = (
-  { organization_id, id, password_hash }: Credentials,
+  { organization_id, id, password_hash }: VerifiedUser,
   token_hash: string,
   { request_id, address, client }: Origin,
   { replaced = null, provider_id = null }: Beginning
@@ -217,7 +217,7 @@ const activeUsers = sql`(select * from ${acrossOrganizations(users)}
   ) mine`
 
 /** The user of a session, and what the session allows. */
-export interface SessionIdentity extends Identity {
+interface SessionIdentity extends Identity {
   stepped_up_at: string
   /** Whether the organization requires a second factor, and the user has none. */
   must_enroll: boolean
@@ -245,7 +245,7 @@ export async function findSessionUser(
 }
 
 /** Who an API token acts for, and what it is limited to. */
-export interface TokenIdentity extends Identity {
+interface TokenIdentity extends Identity {
   token_id: number
   scopes: string[]
   risk: Risk

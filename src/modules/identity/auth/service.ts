@@ -30,10 +30,10 @@ import {
   revokeReused,
   stepUpSession,
   type Beginning,
-  type Credentials,
-  type Identity
+  type Identity,
+  type VerifiedUser
 } from './queries.ts'
-import type { Credentials as LoginRequest, Me, StepUp } from './schema.ts'
+import type { Credentials, Me, StepUp } from './schema.ts'
 import { endSessions } from './sessions.ts'
 import { refreshTokens } from './table.ts'
 import { settle } from './throttle.ts'
@@ -77,7 +77,7 @@ export const authService = {
    */
   async login(
     services: Services,
-    { username, password, code, organization }: Static<typeof LoginRequest>,
+    { username, password, code, organization }: Static<typeof Credentials>,
     origin: Origin
   ): Promise<Login> {
     const candidates = await findCandidates(services, username, organization ?? null)
@@ -238,7 +238,7 @@ export const authService = {
 }
 
 /** An API token that was sent: where it works from, and until when, if not forever. */
-export interface TokenLogin {
+interface TokenLogin {
   principal: Principal
   allowed_networks: string[]
   expires_at: string | null
@@ -274,7 +274,7 @@ const principalFor = (
  */
 export async function startSession(
   services: Services,
-  user: Credentials,
+  user: VerifiedUser,
   origin: Origin,
   beginning: Beginning = {}
 ): Promise<Login | undefined> {
@@ -291,7 +291,7 @@ export async function startSession(
 }
 
 /** The session of a refresh token: without a user it has ended, perhaps just now. */
-interface Rotation {
+interface Refreshed {
   session_id: number
   user: Identity | undefined
 }
@@ -301,7 +301,7 @@ async function rotate(
   services: Services,
   connection: Connection,
   { used, next, origin }: { used: string; next: string; origin: Origin }
-): Promise<Rotation | undefined> {
+): Promise<Refreshed | undefined> {
   const { database } = services
   const [token] = await rowsOf<{ session_id: number; reused: boolean }>(
     database,

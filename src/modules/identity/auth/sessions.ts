@@ -4,7 +4,7 @@ import { recordAccess } from '../../../core/records/events.ts'
 import { endOpenSessions, openSessions, type WhichSessions } from './queries.ts'
 
 /** A session as its user sees it. */
-export interface SessionInfo {
+interface SessionInfo {
   id: number
   created_at: string
   last_used_at: string

@@ -1,4 +1,4 @@
-import { signInEnforced, secondFactorNeeded } from '../../../core/access/login-errors.ts'
+import { signInEnforced, secondFactorNeeded } from './errors.ts'
 import type { Context, Services } from '../../../core/access/context.ts'
 import { organizationRequired, Problem, ruleBroken } from '../../../core/errors.ts'
 import { recordAccess } from '../../../core/records/events.ts'

@@ -7,7 +7,7 @@ import { organizations } from '../organizations/table.ts'
 import { invitations } from './table.ts'
 
 /** An invitation that can be accepted. */
-export interface Acceptable {
+interface Acceptable {
   organization_id: number
   id: number
   email: string

@@ -5,7 +5,7 @@ import { assertReachesAll } from '../../../core/access/risk.ts'
 import { hashOf, newToken, unusableToken } from '../../../core/access/tokens.ts'
 import { defined } from '../../../core/defined.ts'
 import { duplicate, ruleBroken, unknownReference } from '../../../core/errors.ts'
-import { signInEnforced } from '../../../core/access/login-errors.ts'
+import { signInEnforced } from '../auth/errors.ts'
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { oneLine } from '../../../core/mail.ts'
 import { equal } from '../../../core/records/filter.ts'
@@ -13,7 +13,7 @@ import { repository, type Versions } from '../../../core/records/repository.ts'
 import type { RowOf } from '../../../core/records/resource.ts'
 import { teamResource } from '../../automation/teams/resource.ts'
 import { maxMembers } from '../../automation/teams/table.ts'
-import type { Credentials } from '../auth/queries.ts'
+import type { VerifiedUser } from '../auth/queries.ts'
 import { startSession, type Login } from '../auth/service.ts'
 import { userResource } from '../users/resource.ts'
 import { rolesFor } from '../users/role-assignment.ts'
@@ -30,7 +30,7 @@ const teams = repository(teamResource)
 
 export type Invitation = RowOf<typeof invitationResource>
 
-export interface MailInvitation {
+interface MailInvitation {
   invitation_id: number
 }
 
@@ -143,7 +143,7 @@ you can ignore this email.
     const credentials = await ctx.withLocks(['admins', invitationLock], async ctx => {
       if (!(await ctx.one(stillOpen(id, token_hash)))) throw unusableToken()
       const user = await becomeUser(ctx, invitation, { ...account, password_hash })
-      return await ctx.one<Credentials>(credentialsOf(user.id))
+      return await ctx.one<VerifiedUser>(credentialsOf(user.id))
     })
     const login = await startSession(services, credentials!, origin)
     if (!login) throw unusableToken()

@@ -2,7 +2,7 @@ import type { Static } from '@sinclair/typebox'
 import { Context, type Origin, type Services } from '../../../core/access/context.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import { conflict } from '../../../core/errors.ts'
-import type { Credentials } from '../auth/queries.ts'
+import type { VerifiedUser } from '../auth/queries.ts'
 import { startSession, type Login } from '../auth/service.ts'
 import { tooManySignupsFrom } from '../auth/throttle.ts'
 import { credentialsOf } from '../users/queries.ts'
@@ -32,7 +32,7 @@ export async function signUp(
     provision
   )
   const ctx = Context.system(services, organization.id)
-  const [credentials] = await ctx.read<Credentials>(credentialsOf(admin_id))
+  const [credentials] = await ctx.read<VerifiedUser>(credentialsOf(admin_id))
   const login = await startSession(services, credentials!, origin)
   if (!login) throw conflict('The user was changed meanwhile.')
   return { organization, login }

@@ -69,7 +69,7 @@ export const issueToken = (id: number, token_hash: string): SQL => sql`
   returning u.email, u.username, o.name as organization`
 
 /** The user whose password a token resets, with the hash of the present one. */
-export interface Resetting extends Owner {
+interface Resetting extends Owner {
   username: string
   email: string
   password_hash: string

@@ -11,7 +11,7 @@ import { userService } from '../users/service.ts'
 import { findByEmail, findByToken, insertResets, issueToken, type Recipient } from './queries.ts'
 import type { PasswordReset, PasswordResetRequest } from './schema.ts'
 
-export interface MailReset {
+interface MailReset {
   reset_id: number
 }
 

@@ -1,6 +1,6 @@
 import type { Context } from '../../../core/access/context.ts'
 import { decrypt, encrypt } from '../../../core/access/encryption.ts'
-import { secondFactorNeeded } from '../../../core/access/login-errors.ts'
+import { secondFactorNeeded } from '../auth/errors.ts'
 import { conflict } from '../../../core/errors.ts'
 import { recordAccess } from '../../../core/records/events.ts'
 import { countAttempt, settle, verifying } from '../auth/throttle.ts'

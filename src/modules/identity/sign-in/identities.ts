@@ -3,7 +3,7 @@ import type { Context } from '../../../core/access/context.ts'
 import { isPasswordHash } from '../../../core/access/passwords.ts'
 import { conflict, notFound } from '../../../core/errors.ts'
 import { recordAccess } from '../../../core/records/events.ts'
-import type { Credentials } from '../auth/queries.ts'
+import type { VerifiedUser } from '../auth/queries.ts'
 import { credentialsOf } from '../users/queries.ts'
 import { userService } from '../users/service.ts'
 import { deleteIdentities, hasUsableIdentity, identitiesOf } from './queries.ts'
@@ -21,7 +21,7 @@ export async function unlinkOwn(ctx: Context, id: number): Promise<void> {
   const user_id = ctx.user_id!
   await ctx.withLocks(['admins'], async ctx => {
     if ((await unlink(ctx, user_id, id)) === 0) throw notFound('identity')
-    const user = await ctx.one<Credentials>(credentialsOf(user_id))
+    const user = await ctx.one<VerifiedUser>(credentialsOf(user_id))
     if (isPasswordHash(user!.password_hash)) return
     if (!(await ctx.one(hasUsableIdentity(user_id))))
       throw conflict('This is your only way to sign in. Reset your password first, to have one.')

@@ -8,7 +8,7 @@ import {
   oursWithDeleted,
   rowsOf
 } from '../../../core/db/sql.ts'
-import type { Credentials } from '../auth/queries.ts'
+import type { VerifiedUser } from '../auth/queries.ts'
 import { identityProviders, type RoleMapping } from '../identity-providers/table.ts'
 import { organizations } from '../organizations/table.ts'
 import { users } from '../users/table.ts'
@@ -113,8 +113,8 @@ export async function takeCode(
   { database }: Services,
   code_hash: string,
   code_challenge: string
-): Promise<(Credentials & { provider_id: number }) | undefined> {
-  const [credentials] = await rowsOf<Credentials & { provider_id: number }>(
+): Promise<(VerifiedUser & { provider_id: number }) | undefined> {
+  const [credentials] = await rowsOf<VerifiedUser & { provider_id: number }>(
     database,
     database.pool,
     sql`with taken as (

@@ -1,4 +1,4 @@
-import { Problem, realm } from '../errors.ts'
+import { Problem, realm } from '../../../core/errors.ts'
 
 /**
  * For a correct password without a correct code: `status` is 401 for a login, and 422 within a

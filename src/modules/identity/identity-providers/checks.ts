@@ -3,12 +3,12 @@ import type { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
 import { notFound } from '../../../core/errors.ts'
-import type { ProviderCheck } from '../identity-providers/schema.ts'
-import { identityProviders } from '../identity-providers/table.ts'
+import type { ProviderCheck } from './schema.ts'
+import { identityProviders } from './table.ts'
 import { organizationService } from '../organizations/service.ts'
-import { discover, type Client } from './openid.ts'
-import { causeOf } from './refusals.ts'
-import { redirectUri } from './service.ts'
+import { discover, type Client } from '../sign-in/openid.ts'
+import { causeOf } from '../sign-in/refusals.ts'
+import { redirectUri } from '../sign-in/service.ts'
 
 /** Whether a provider can be used, as far as its metadata tells. Errors: 404. */
 export async function checkProvider(
