@@ -110,7 +110,7 @@ CREATE AGGREGATE chained(first bytea, digest bytea) (SFUNC = next_hash, STYPE = 
 --> statement-breakpoint
 -- Adds the events to the chain that the snapshot of last time did not see, and returns how many. None is missed: what is
 -- committed later is not in this snapshot either. One process at a time.
-CREATE FUNCTION chain_events() RETURNS bigint LANGUAGE plpgsql SET TimeZone = 'UTC' AS $$
+CREATE FUNCTION chain_events() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   seen pg_snapshot;
   is_restored boolean;

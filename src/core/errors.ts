@@ -83,7 +83,8 @@ export const vocabulary = {
   second_factor_required:
     'The password is correct, and the user has a second factor. Send a code of the app, or a ' +
     'recovery code, as `code`.',
-  second_factor_invalid: '`code` is incorrect or was used before. Wait for the next one.',
+  second_factor_invalid:
+    '`code` is incorrect or was used before. Use the next one of the app, or a recovery code.',
   second_factor_enrollment_required:
     'The organization requires a second factor. Enroll one (`POST /api/auth/second-factor`); ' +
     'until it is confirmed, only operations below `/api/auth` are allowed.',

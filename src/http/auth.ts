@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { LRUCache } from 'lru-cache'
 import { Context, type Principal, type Services } from '../core/access/context.ts'
-import { isWithin } from '../core/access/networks.ts'
+import { isWithin, networkOf } from '../core/access/networks.ts'
 import {
   assertPermission,
   isForSessions,
@@ -145,16 +145,17 @@ type Denials = LRUCache<string, true>
  * a minute, so that nobody fills the log by repeating it.
  */
 async function recordDenial(
-  { ctx, method, routeOptions, log }: FastifyRequest,
+  { ctx, method, routeOptions, ip, log }: FastifyRequest,
   { code }: Problem,
   recorded: Denials
 ) {
   const details = { method, route: routeOptions.url, code }
   const { organization_id, user_id, token } = ctx.principal
-  const key = JSON.stringify([organization_id, user_id, token?.id, details])
+  const key = JSON.stringify([organization_id, user_id, token?.id, networkOf(ip), details])
   if (recorded.has(key)) return
   recorded.set(key, true)
   await recordAccess(ctx, 'permission.denied', details).catch((error: unknown) => {
+    recorded.delete(key)
     log.error({ err: error }, 'a refusal was not recorded')
   })
 }

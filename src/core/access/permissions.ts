@@ -176,9 +176,9 @@ export class Access {
     permission: string,
     limitedBy: (grant: Grant) => string[]
   ): ReadonlySet<string> {
-    const limited =
-      known.get(permission) ??
-      inAll(this.#grantsOf(permission).map(grant => new Set(limitedBy(grant))))
+    const before = known.get(permission)
+    if (before) return before
+    const limited = inAll(this.#grantsOf(permission).map(grant => new Set(limitedBy(grant))))
     known.set(permission, limited)
     return limited
   }

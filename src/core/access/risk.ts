@@ -15,7 +15,9 @@ export async function assertMayExport(ctx: Context, count: () => Promise<number>
     throw tooRisky(`Exports of more than ${largestExport.toLocaleString('en')} rows`)
 }
 
-/** For rules about all records, and who works on them. Errors: 403 for who reaches only some. */
+/**
+ * For rules about all records, and who works on them. Errors: 403 for callers who reach only some.
+ */
 export function assertReachesAll(ctx: Context): void {
   if (ctx.principal.access.isNarrow) throw fullReachRequired()
 }

@@ -6,6 +6,7 @@ import { relationsOf, type Owned } from '../records/include.ts'
 import { ListQueryReader } from '../records/list-query.ts'
 import { fixedFields, groupOf, serverSetFields, type Resource } from '../records/resource.ts'
 import { declareFixedFields } from './bodies.ts'
+import { groups } from '../access/permissions.ts'
 import { withCompression } from './compression.ts'
 import { defineTag } from './operations.ts'
 import { recordQuery, sendWritten } from './presentation.ts'
@@ -60,11 +61,7 @@ async function mount(
     if (one?.$id) app.addSchema(one)
   if (create?.$id) declareServerSetFields(create.$id, serverSetFields(resource))
   if (update?.$id) declareFixedFields(update.$id, fixedFields(resource))
-  if (description !== undefined)
-    defineTag(
-      path,
-      `${description} In the grants of roles: \`${path}\`, one of \`${groupOf(resource)}\`.`
-    )
+  if (description !== undefined) defineTag(path, `${description} ${grantText(resource)}`)
   const shared: Mount = {
     app,
     resource,
@@ -89,4 +86,10 @@ async function mount(
     recordQuery: recordQuery(shared),
     sendWritten: (request, reply, write) => sendWritten(shared, request, reply, write)
   }
+}
+
+/** How the grants of roles name a resource. */
+function grantText(resource: Resource): string {
+  const group = groups.find(group => group === groupOf(resource))
+  return `In the grants of roles: \`${resource.path}\`${group ? `, one of \`${group}\`` : ''}.`
 }

@@ -127,7 +127,7 @@ t.test(
       found.map(({ type, details }) => ({ type, details })),
       [
         { type: 'login.failed', details: { reason: 'current_password' } },
-        { type: 'login.failed', details: { reason: 'password' } },
+        { type: 'login.failed', details: { reason: 'step_up' } },
         { type: 'recovery_codes.renewed' },
         { type: 'login.succeeded', details: { provider_id: null } },
         { type: 'recovery_code.used' },

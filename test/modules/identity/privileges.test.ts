@@ -103,7 +103,11 @@ t.test('nobody widens their own reach by a team', async t => {
 
 t.test('rules about all records are made by those who reach all', async t => {
   const { call, user } = await organization(app)
-  const settings = { resource: 'settings', actions: ['read', 'create', 'update'], reach: 'all' }
+  const settings = {
+    resource: 'settings',
+    actions: ['read', 'create', 'update', 'delete'],
+    reach: 'all'
+  }
   const leads = { resource: 'leads', actions: ['read', 'update'], reach: 'all' }
   await idOf(call, 'roles', { name: 'Narrow', grants: [settings, { ...leads, reach: 'own' }] })
   await idOf(call, 'roles', { name: 'Wide', grants: [settings, leads] })
@@ -113,15 +117,24 @@ t.test('rules about all records are made by those who reach all', async t => {
     name: field,
     rules: [{ field, operator: 'eq', value: 'a', points: 1 }]
   })
-  const requests: [string, object, number][] = [
-    ['assignment-rules', assignment, 201],
-    ['scoring-models', about('source'), 201],
-    ['scoring-models', about('contact.email'), 422]
-  ]
-  for (const [path, body, status] of requests) {
-    t.equal((await narrow.call(`POST /api/${path}`, body)).statusCode, 403, path)
-    t.equal((await wide.call(`POST /api/${path}`, body)).statusCode, status, path)
+  for (const [path, body] of [
+    ['assignment-rules', assignment],
+    ['scoring-models', about('source')]
+  ] as const) {
+    const id = await idOf(wide.call, path, body)
+    const requests = [
+      [`POST /api/${path}`, { ...body, name: 'B' }],
+      [`PATCH /api/${path}/${id}`, { name: 'C' }],
+      [`DELETE /api/${path}/${id}`, undefined],
+      [`POST /api/${path}/${id}/restore`, undefined]
+    ] as const
+    for (const [request, body] of requests)
+      t.equal((await narrow.call(request, body)).statusCode, 403, request)
   }
+  t.match((await wide.call('POST /api/scoring-models', about('contact.email'))).json(), {
+    status: 422,
+    errors: [{ pointer: '/rules/0/field' }]
+  })
 })
 
 t.test('a record that is shared cannot be taken, nor shared again', async t => {

@@ -40,7 +40,7 @@ export const assignmentRuleService = {
 
   /**
    * Creates a rule. Errors: 422 for a filter that its records do not have, and unless it names
-   * either a user or a team; 403 for who reaches only some records.
+   * either a user or a team; 403 for callers who reach only some records.
    */
   async create(ctx: Context, input: Static<typeof NewAssignmentRule>) {
     assertValid(ctx, input)
@@ -58,6 +58,18 @@ export const assignmentRuleService = {
       assertValid(ctx, { ...(await records.lock(ctx, id, versions)), ...changes })
       return await records.update(ctx, id, changes)
     })
+  },
+
+  /** Deletes a rule. Errors: 404, 412, 403. */
+  async remove(ctx: Context, id: number, versions?: Versions): Promise<void> {
+    assertReachesAll(ctx)
+    await records.remove(ctx, id, versions)
+  },
+
+  /** Restores a rule. Errors: 404, 409, 403. */
+  async restore(ctx: Context, id: number) {
+    assertReachesAll(ctx)
+    return await records.restore(ctx, id)
   },
 
   /**

@@ -180,7 +180,6 @@ const deactivate = async (ctx: Context, { id }: Model) =>
   await records.updateMany(ctx, [{ id, status: 'draft' }])
 
 function assertValid(ctx: Context, { rules, bands }: Static<typeof ScoringModelChanges>): void {
-  assertReachesAll(ctx)
   if (rules) assertRules(ctx, rules)
   if (bands && !(bands.A > bands.B && bands.B > bands.C))
     throw ruleBroken('bands', 'The bands must be in descending order: A above B above C.', {
@@ -191,12 +190,14 @@ function assertValid(ctx: Context, { rules, bands }: Static<typeof ScoringModelC
 
 /**
  * Runs `work`, which changes models, while no lead is being scored: a writer of a lead has
- * committed before, or sees the change. Afterwards leads are scored again.
+ * committed before, or sees the change. Afterwards leads are scored again. Errors: 403 for callers
+ * who reach only some records.
  */
 async function changeModels<T>(
   ctx: Context,
   work: (ctx: Context, active: Model | undefined) => Promise<T>
 ): Promise<T> {
+  assertReachesAll(ctx)
   return await ctx.withLocks(['scoring'], async ctx => {
     const before = await findActive(ctx)
     const result = await work(ctx, before)

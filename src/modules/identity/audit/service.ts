@@ -49,12 +49,14 @@ const lists = new Lists<Entry>({ name: 'audit_entry', table: events, columns, vi
 export const auditService = {
   /** One page of the audit log, newest first. Errors: as `Lists.list`. */
   async list(ctx: Context, query: ListQuery): Promise<Page<Entry>> {
+    assertSubjects(query)
     const { data, ...page } = await lists.list(ctx, whole(query))
     return { data: shownTo(ctx, data), ...page }
   },
 
   /** All of it, in batches. Errors: as `Lists.stream`. */
   async *stream(ctx: Context, query: ListQuery): AsyncGenerator<Entry[]> {
+    assertSubjects(query)
     for await (const entries of lists.stream(ctx, whole(query))) yield shownTo(ctx, entries)
   },
 
@@ -69,9 +71,11 @@ export const auditService = {
 }
 
 /** With all fields, whichever are requested: some of them decide what is shown of others. */
-function whole({ fields: _, ...query }: ListQuery): ListQuery {
-  for (const { field, value } of query.filters ?? []) if (field === 'subject') assertType(value)
-  return query
+const whole = ({ fields: _, ...query }: ListQuery): ListQuery => query
+
+/** Errors: 400 for a subject of an unknown type. */
+function assertSubjects({ filters = [] }: ListQuery): void {
+  for (const { field, value } of filters) if (field === 'subject') assertType(value)
 }
 
 /** Errors: 400 for an unknown type: an empty list would say that nothing has happened. */

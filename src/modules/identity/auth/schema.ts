@@ -62,8 +62,6 @@ const token = Text(2000, {
 })
 const expiresIn = Count({ description: 'Seconds until the access token expires.', example: 900 })
 
-/** A code of a second factor, where it is sent with a password. */
-
 export const Credentials = Type.Object(
   {
     username,

@@ -43,6 +43,11 @@ interface Counter {
   subject: string
 }
 
+/** A counter in the window that has counted an attempt. */
+interface Window extends Counter {
+  ends_at: string
+}
+
 /** An attempt that was counted and not refused yet; see `settle`. */
 export interface Attempt {
   /** The account, the address, and both. */
@@ -50,7 +55,7 @@ export interface Attempt {
   address: Counter
   pair: Counter
   /** Those that are not full, which have counted it. */
-  counted: Counter[]
+  counted: Window[]
   /** Whether the account logged in from this network before. */
   isKnown: boolean
   refusal: Problem | undefined
@@ -78,27 +83,33 @@ export async function countAttempt(
       where kind = 'known' and subject = ${pair.subject} and window_ends_at > now()`
   )
   const isKnown = known.length > 0
-  const addressFull = await count(services, address)
-  if (addressFull && !isKnown) throw addressFull
-  const pairFull = await count(services, pair)
-  if (pairFull) throw addressFull ?? pairFull
-  if (addressFull)
-    return { username, address, pair, counted: [pair], isKnown, refusal: addressFull }
-  const refusal = await count(services, username)
-  const counted = refusal ? [address, pair] : [address, pair, username]
+  const ofAddress = await count(services, address)
+  if (ofAddress.refusal && !isKnown) throw ofAddress.refusal
+  const ofPair = await count(services, pair)
+  if (ofPair.refusal) throw ofAddress.refusal ?? ofPair.refusal
+  // what the address is refused for anyway is not counted for the account
+  const ofUser = ofAddress.refusal ? undefined : await count(services, username)
+  const counted = [ofAddress, ofPair, ofUser].flatMap(one => one?.window ?? [])
+  const refusal = ofAddress.refusal ?? ofUser?.refusal
   return { username, address, pair, counted, isKnown, refusal }
 }
 
+/** The window that has counted an attempt, or the refusal if it is full. */
+interface Count {
+  window?: Window
+  refusal?: Problem
+}
+
 /**
- * Returns the refusal if the limit is exceeded. Refused attempts are not counted further:
+ * Counts an attempt. Refused attempts are not counted further:
  * successful ones in flight make room again. A window that ends later than one that starts now is
  * over, too: the clock was set back. (A minute is left to statements that started earlier.)
  */
-async function count(services: Services, { kind, subject }: Counter): Promise<Problem | undefined> {
+async function count(services: Services, { kind, subject }: Counter): Promise<Count> {
   const { max, minutes } = limits[kind]
   const isCurrent = sql`seen.window_ends_at
     between now() and excluded.window_ends_at + interval '1 minute'`
-  const [seen] = await rows<{ attempts: number; seconds: number }>(
+  const [seen] = await rows<{ attempts: number; seconds: number; ends_at: string }>(
     services,
     sql`insert into ${loginAttempts} as seen (kind, subject, attempts, window_ends_at)
       values (${kind}, ${subject}, 1, now() + ${minutes} * interval '1 minute')
@@ -106,10 +117,13 @@ async function count(services: Services, { kind, subject }: Counter): Promise<Pr
         attempts = case when ${isCurrent} then least(seen.attempts, ${max}) + 1 else 1 end,
         window_ends_at = case when ${isCurrent} then seen.window_ends_at
           else excluded.window_ends_at end
-      returning attempts, extract(epoch from window_ends_at - now())::float8 as seconds`
+      returning attempts, window_ends_at::text as ends_at,
+        extract(epoch from window_ends_at - now())::float8 as seconds`
   )
-  if (seen!.attempts <= max) return undefined
-  return tooManyRequests(seen!.seconds, 'Too many attempts. Try again later, or contact an admin.')
+  const { attempts, seconds, ends_at } = seen!
+  if (attempts <= max) return { window: { kind, subject, ends_at } }
+  const text = 'Too many attempts. Try again later, or contact an admin.'
+  return { refusal: tooManyRequests(seconds, text) }
 }
 
 const countFrom = async (services: Services, kind: Limit, address: string) =>
@@ -117,17 +131,18 @@ const countFrom = async (services: Services, kind: Limit, address: string) =>
 
 /** Counts a request for a password reset from an address. Returns whether there were too many. */
 export const tooManyResetsFrom = async (services: Services, address: string): Promise<boolean> =>
-  (await countFrom(services, 'reset_from', address)) !== undefined
+  (await countFrom(services, 'reset_from', address)).refusal !== undefined
 
 /** Counts a new organization from an address. Returns the refusal if there were too many. */
 export const tooManySignupsFrom = async (
   services: Services,
   address: string
-): Promise<Problem | undefined> => await countFrom(services, 'signup', address)
+): Promise<Problem | undefined> => (await countFrom(services, 'signup', address)).refusal
 
 /** Counts a mail for a password reset to a user. Returns whether there were too many. */
 export const tooManyResetsOf = async (services: Services, user_id: number): Promise<boolean> =>
-  (await count(services, { kind: 'reset', subject: counterOf(services, user_id) })) !== undefined
+  (await count(services, { kind: 'reset', subject: counterOf(services, user_id) })).refusal !==
+  undefined
 
 /**
  * How an attempt ended. Incomplete: what was sent is correct, but proves too little to clear
@@ -141,9 +156,10 @@ export function assertAdmitted({ refusal, isKnown }: Attempt, isCorrect: boolean
 }
 
 /**
- * Ends an attempt that was verified. Only a wrong one stays counted. A correct one clears the
- * failures of the pair and the account, and makes the pair known. The address is not cleared: one
- * known password is no license to guess others. Errors: 429, see `assertAdmitted`.
+ * Ends an attempt that was verified. A wrong one stays counted; an incomplete one, only for the
+ * pair. A correct one clears the failures of the pair and the account, and makes the pair known.
+ * The address is not cleared: one known password is no license to guess others. Errors: 429, see
+ * `assertAdmitted`.
  */
 export async function settle(
   services: Services,
@@ -152,9 +168,13 @@ export async function settle(
 ): Promise<void> {
   assertAdmitted(attempt, result !== 'wrong')
   if (result === 'wrong') return
-  await uncount(services, attempt)
+  const { pair, username, counted } = attempt
+  const kinds = result === 'correct' ? ['address'] : ['address', 'username']
+  await uncount(
+    services,
+    counted.filter(({ kind }) => kinds.includes(kind))
+  )
   if (result === 'incomplete') return
-  const { pair, username } = attempt
   await rows(
     services,
     sql`delete from ${loginAttempts}
@@ -168,13 +188,13 @@ export async function settle(
   )
 }
 
-/** Counts an attempt no longer: it has proven nothing against whoever made it. */
-async function uncount(services: Services, { counted }: Attempt): Promise<void> {
-  for (const { kind, subject } of counted)
+/** Takes an attempt back; not from a window that has begun since. */
+async function uncount(services: Services, windows: Window[]): Promise<void> {
+  for (const { kind, subject, ends_at } of windows)
     await rows(
       services,
       sql`update ${loginAttempts} set attempts = greatest(attempts - 1, 0)
-        where kind = ${kind} and subject = ${subject}`
+        where kind = ${kind} and subject = ${subject} and window_ends_at = ${ends_at}::timestamptz`
     )
 }
 
@@ -187,7 +207,7 @@ export async function verifying<Result>(
   try {
     return await work()
   } catch (error) {
-    await uncount(services, attempt)
+    await uncount(services, attempt.counted)
     throw error
   }
 }

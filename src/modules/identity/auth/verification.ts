@@ -41,7 +41,10 @@ export async function withPassword(
       else await settle(services, attempt, isCorrect ? 'correct' : 'wrong')
       if (candidate && isCorrect) matching.push({ user: candidate, attempt })
     } catch (error) {
-      if (!(error instanceof Problem) || error.status !== 429) throw error
+      if (!(error instanceof Problem) || error.status !== 429) {
+        await leaveIncomplete(services, matching)
+        throw error
+      }
       refusals.push(error)
     }
   }
@@ -49,12 +52,17 @@ export async function withPassword(
   return matching
 }
 
+/** Settles the attempts of those of whom nothing more will be required. */
+async function leaveIncomplete(services: Services, matches: Match[]): Promise<void> {
+  for (const { user, attempt } of matches)
+    if (requiresMore(user)) await settle(services, attempt, 'incomplete')
+}
+
 /** The only one of the users with a password, if there is one. Errors: 409 for several. */
 export async function onlyMatch(services: Services, matches: Match[]): Promise<Match | undefined> {
   const [match, ...others] = matches
   if (others.length === 0) return match
-  for (const { user, attempt } of matches)
-    if (requiresMore(user)) await settle(services, attempt, 'incomplete')
+  await leaveIncomplete(services, matches)
   throw organizationRequired(matches.map(({ user }) => user.organization))
 }
 
@@ -122,6 +130,7 @@ export async function verifyOwnPassword(
   })
   if (user && isCorrect) return { user, attempt }
   await settle(services, attempt, 'wrong')
-  await recordAccess(ctx, 'login.failed', { reason: field })
+  const reason = field === 'password' ? 'step_up' : field
+  await recordAccess(ctx, 'login.failed', { reason })
   throw ruleBroken(field, 'The password is incorrect.', { rule: field })
 }

@@ -59,8 +59,10 @@ export const identityProviderService = {
         )
       await assertRoles(ctx, changes.role_mapping)
       if (isMoved) {
-        await ctx.write([], forgetUsersOf(id))
-        await recordAccess(ctx, 'identity.unlinked', {}, { type: 'identity_provider', id })
+        const unlinked = await ctx.write<{ id: number }>([], forgetUsersOf(id))
+        const details = { identity_ids: unlinked.map(({ id }) => id) }
+        const subject = { type: 'identity_provider', id }
+        if (unlinked.length > 0) await recordAccess(ctx, 'identity.unlinked', details, subject)
       }
       const client = { organization_id, issuer, client_id }
       return await records.update(ctx, id, {

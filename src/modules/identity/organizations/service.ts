@@ -58,8 +58,8 @@ export const organizationService = {
       if (versions && !versions.includes(before!.version)) throw stale(before!.version)
       const changed = changedFrom(before!, changes)
       if (Object.keys(changed).length === 0) return before!
+      assertSessionDays({ ...before!, ...changed })
       const after = await change(ctx, changed)
-      assertSessionDays(after)
       await ctx.forgetAccess()
       const details = { before: pick(before!, changed), after: changed }
       const subject = { type: 'organization', id: ctx.organization_id }

@@ -3,7 +3,7 @@ import { decrypt, encrypt } from '../../../core/access/encryption.ts'
 import { secondFactorNeeded } from '../auth/errors.ts'
 import { conflict } from '../../../core/errors.ts'
 import { recordAccess } from '../../../core/records/events.ts'
-import { countAttempt, settle, verifying } from '../auth/throttle.ts'
+import { assertAdmitted, countAttempt, settle, verifying } from '../auth/throttle.ts'
 import { userService } from '../users/service.ts'
 import {
   hashOfCode,
@@ -69,6 +69,7 @@ export const secondFactorService = {
   async confirm(ctx: Context, code: string, address: string): Promise<string[]> {
     const { services } = ctx
     const attempt = await countAttempt(services, ctx.user_id!, address)
+    assertAdmitted(attempt, true)
     const codes = await verifying(services, attempt, async () => await confirmWith(ctx, code))
     // it proves nothing about the password
     await settle(services, attempt, codes ? 'incomplete' : 'wrong')
@@ -106,9 +107,10 @@ export const secondFactorService = {
 
   /**
    * Takes away the second factor of another user. Errors: 404, 403 if the user may do more than the
-   * caller, or reaches other records.
+   * caller, or reaches other records; of oneself, as `removeOwn`.
    */
   async reset(ctx: Context, user_id: number): Promise<void> {
+    if (user_id === ctx.user_id) return await secondFactorService.removeOwn(ctx)
     await userService.manage(ctx, user_id, async (ctx, user) => {
       await userService.assertMayActAs(ctx, user)
       await secondFactorService.remove(ctx, user_id)

@@ -21,17 +21,27 @@ export async function unlinkOwn(ctx: Context, id: number): Promise<void> {
   const user_id = ctx.user_id!
   await ctx.withLocks(['admins'], async ctx => {
     if ((await unlink(ctx, user_id, id)) === 0) throw notFound('identity')
-    const user = await ctx.one<VerifiedUser>(credentialsOf(user_id))
-    if (isPasswordHash(user!.password_hash)) return
-    if (!(await ctx.one(hasUsableIdentity(user_id))))
-      throw conflict('This is your only way to sign in. Reset your password first, to have one.')
+    await assertWayIn(ctx)
   })
 }
 
-/** Unlinks all identities of a user. Errors: 404, 403 if the user may do more than the caller. */
+/** Errors: 409 if the caller has neither a password nor an identity left. */
+async function assertWayIn(ctx: Context): Promise<void> {
+  const user_id = ctx.user_id!
+  const user = await ctx.one<VerifiedUser>(credentialsOf(user_id))
+  if (isPasswordHash(user!.password_hash)) return
+  if (!(await ctx.one(hasUsableIdentity(user_id))))
+    throw conflict('This is your only way to sign in. Reset your password first, to have one.')
+}
+
+/**
+ * Unlinks all identities of a user. Errors: 404, 403 if the user may do more than the caller; of
+ * oneself, as `unlinkOwn`.
+ */
 export async function unlinkAll(ctx: Context, user_id: number): Promise<void> {
   await userService.manage(ctx, user_id, async ctx => {
     await unlink(ctx, user_id, null)
+    if (user_id === ctx.user_id) await assertWayIn(ctx)
   })
 }
 

@@ -76,7 +76,7 @@ async function configurationOf(services: Services, client: Client): Promise<open
   try {
     return await config
   } catch (error) {
-    all.set(client.encrypted_secret, config, { ttl: failureKnown })
+    if (!found) all.set(client.encrypted_secret, config, { ttl: failureKnown })
     throw new SignInRefused('provider_unavailable', error)
   }
 }

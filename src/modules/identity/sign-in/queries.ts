@@ -205,7 +205,10 @@ export const deleteIdentities = (user_id: number, only: number | null): SQL => s
     and id = coalesce(${only}::bigint, id)
   returning id`
 
-/** Unlinks the users of a provider, and ends the sign-ins that have begun with it. */
+/**
+ * Unlinks the users of a provider, and ends the sign-ins that have begun with it. Returns the IDs
+ * of the identities.
+ */
 export const forgetUsersOf = (provider_id: number): SQL => sql`
   with begun as (
     delete from ${signIns}
@@ -215,4 +218,5 @@ export const forgetUsersOf = (provider_id: number): SQL => sql`
     where organization_id = ${organization} and provider_id = ${provider_id}
   )
   delete from ${externalIdentities}
-  where organization_id = ${organization} and provider_id = ${provider_id}`
+  where organization_id = ${organization} and provider_id = ${provider_id}
+  returning id`

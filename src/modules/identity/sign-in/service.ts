@@ -107,11 +107,14 @@ export const signInService = {
       if (added.length === 0) throw new SignInRefused('provider_changed')
       return withParameter(return_to, 'sign_in_code', code)
     })
-    if (outcome.refusal) {
-      const subject = { type: 'identity_provider', id: provider_id }
+    if (!outcome.refusal) return outcome
+    const subject = { type: 'identity_provider', id: provider_id }
+    try {
       await recordAccess(ctx, 'login.failed', { reason: outcome.refusal.code }, subject)
+      return outcome
+    } catch (error) {
+      return { ...outcome, refusal: failureOf(error) } // for the log
     }
-    return outcome
   },
 
   /**

@@ -57,7 +57,8 @@ async function settle<Row extends Identified, Fields extends object>(
   const fields = withLinks(wish.fields, writableOf(ctx, part.resource, action, links))
   if (wish.kind === 'existing') return await inPart(part.name, fill(ctx, part, wish.id, fields))
   ctx.require(`${part.resource.path}:create`)
-  const record = await inPart(part.name, part.create(ctx, { ...defaults, ...fields }))
+  const preset = writableOf(ctx, part.resource, 'create', defaults)
+  const record = await inPart(part.name, part.create(ctx, { ...preset, ...fields }))
   return { record, trace: { created: true, filled: {}, version: record.version } }
 }
 

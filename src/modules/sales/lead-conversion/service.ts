@@ -51,7 +51,7 @@ export const leadConversionService = {
    * Converts a lead, all or nothing, or returns what it was converted into before: `created` tells
    * which. Concurrent callers wait for the lead. `lenient` accepts likely duplicates. `versions`
    * are those of the lead. Errors: 404, 412, 409 with the likely duplicates, 422 at the place in
-   * the request, 403 for who does not see or may not change what is converted.
+   * the request, 403 for callers who do not see or may not change what is converted.
    */
   async convert(
     ctx: Context,
@@ -165,7 +165,10 @@ async function convert(
   const plan = await planConversion(ctx, draft, lenient)
   const { account, contact, opportunity } = await carryOut(ctx, lead, plan)
   const contact_id = contact?.record.id ?? null
-  if (contact_id !== null && lead.contact_id === null) assertChangeable(ctx, ['contact_id'])
+  assertChangeable(ctx, [
+    ...(contact_id !== null && lead.contact_id === null ? ['contact_id'] : []),
+    ...(lead.unqualified_reason === null ? [] : ['unqualified_reason'])
+  ])
   const converted = await leadService.convert(ctx, lead, contact_id)
   const conversion = await records.create(ctx, {
     lead_id,
@@ -196,7 +199,10 @@ async function undo(
   await records.remove(ctx, conversion.id)
   const { contact_id, ...before } = conversion.lead_before
   const wasGiven = contact_id === null && conversion.contact_id !== null
-  if (wasGiven) assertChangeable(ctx, ['contact_id'])
+  assertChangeable(ctx, [
+    ...(wasGiven ? ['contact_id'] : []),
+    ...(before.unqualified_reason === lead.unqualified_reason ? [] : ['unqualified_reason'])
+  ])
   const hasChanged = wasGiven && lead.contact_id !== conversion.contact_id
   const restored = await leadService.unconvert(ctx, lead.id, {
     ...before,
