@@ -15,6 +15,7 @@ import { load } from './bench/load.ts'
 import { median } from './bench/median.ts'
 import { measurePages } from './bench/pages.ts'
 import { probe, runScript, startServer, type Process } from './bench/processes.ts'
+import { compareReach } from './bench/reach.ts'
 import { report, type CaseFigures, type Figures, type StartFigures } from './bench/report.ts'
 import { createSalesData, measureRequests, type Volume } from './bench/sales.ts'
 import { compareSearch } from './bench/search.ts'
@@ -86,9 +87,9 @@ async function bench() {
     leads: activityCount * 0.3,
     opportunities: activityCount * 0.3
   }
-  const sales = isSelected('sales')
+  const { sales, reach } = isSelected('sales')
     ? await measureSales(sql, api, principal.organization_id, volume)
-    : []
+    : { sales: [], reach: [] }
   const [server] = await sql<{ server_version: string }[]>`show server_version`
   const text = report({
     command: process.argv.slice(2).join(' '),
@@ -102,6 +103,7 @@ async function bench() {
     searches,
     volume,
     sales,
+    reach,
     postgres: server!.server_version
   })
   if (options.only === undefined) writeFileSync('BENCHMARKS.md', text)
@@ -196,7 +198,9 @@ async function measureSales(
   volume: Volume
 ) {
   await createSalesData(sql, organization_id, volume)
-  return await measureRequests(sql, api.url, await login(api))
+  const headers = await login(api)
+  const reach = await compareReach(api.url, headers, async account => await login(api, account))
+  return { sales: await measureRequests(sql, api.url, headers), reach }
 }
 
 /** Measures each case on each server in each round, so that disturbances affect all of them. */
@@ -273,11 +277,11 @@ async function measureStarts(): Promise<StartFigures> {
   return { first, later: median(later) }
 }
 
-async function login(server: Process): Promise<Record<string, string>> {
+async function login(server: Process, account = admin): Promise<Record<string, string>> {
   const response = await fetch(`${server.url}/api/auth/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(admin)
+    body: JSON.stringify(account)
   })
   const { token } = (await response.json()) as { token: string }
   return { authorization: `Bearer ${token}` }

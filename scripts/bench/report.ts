@@ -1,4 +1,5 @@
 import { arch, cpus, platform, release, totalmem } from 'node:os'
+import type { ReachFigures } from './reach.ts'
 import type { RequestFigures, Volume } from './sales.ts'
 import type { SearchFigures } from './search.ts'
 
@@ -40,6 +41,7 @@ export interface Results {
   searches: SearchFigures[]
   volume: Volume
   sales: RequestFigures[]
+  reach: ReachFigures[]
   postgres: string
 }
 
@@ -59,7 +61,8 @@ export const report = (results: Results): string =>
     processSection(results),
     pagesSection(results),
     searchSection(results),
-    salesSection(results)
+    salesSection(results),
+    reachSection(results)
   ].join('\n\n')
 
 function introduction({ command, contactCount, rounds, seconds, postgres }: Results): string {
@@ -188,6 +191,21 @@ ${table(
     `\`GET /api${request}\``,
     milliseconds(ms),
     scans
+  ])
+)}`
+
+const reachSection = ({ reach }: Results): string => `## Reach
+
+The same lists for an admin, who reaches everything, and for the manager of a team with three other
+users, who reaches their records; one request at a time, alternating, medians of 100 each.
+
+${table(
+  ['request', 'admin, ms', 'manager, ms', 'ratio'],
+  reach.map(({ request, admin, manager }) => [
+    `\`GET /api${request}\``,
+    milliseconds(admin),
+    milliseconds(manager),
+    ratio(manager / admin)
   ])
 )}
 `
