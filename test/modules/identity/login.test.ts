@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { countAttempt, verifying } from '../../../src/modules/identity/auth/throttle.ts'
 import { application, caller, organization, password } from '../../support/app.ts'
 
 const app = await application(t)
@@ -226,6 +227,27 @@ t.test('login', async t => {
     )
     t.equal(strange.filter(status => status === 429).length, 10, 'also without an account')
     await windowsOver()
+  })
+
+  await t.test('an attempt is taken back from the window that has counted it', async t => {
+    const { services } = app
+    const one = await user('user')
+    const subject = `user:${one.user.id} 10.0.2.1`
+    const attempts = async () => {
+      const [row] = await services.database.pool<[{ attempts: number }]>`
+        select attempts from login_attempts where kind = 'pair' and subject = ${subject}`
+      return row.attempts
+    }
+    const busy = async () => await Promise.reject(new Error('busy'))
+    const attempt = await countAttempt(services, one.user.id, '10.0.2.1')
+    t.equal(await attempts(), 1)
+    await t.rejects(verifying(services, attempt, busy), /busy/)
+    t.equal(await attempts(), 0, 'what could not be verified')
+    const slow = await countAttempt(services, one.user.id, '10.0.2.1')
+    await services.database.pool`update login_attempts
+      set attempts = 7, window_ends_at = now() + interval '10 minutes' where subject = ${subject}`
+    await t.rejects(verifying(services, slow, busy))
+    t.equal(await attempts(), 7, 'not from the next window')
   })
 
   await t.test('an address that waits does not make accounts wait', async t => {

@@ -1,5 +1,6 @@
 // What follows for users: passwords that are no way in any more, and identities that they unlink.
 import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { application, bearer, caller, login, organization, password } from '../../support/app.ts'
 import { mailbox } from '../../support/mailbox.ts'
@@ -121,6 +122,21 @@ t.test('a change of the password goes on with a session that a provider began', 
   })
   const after = caller(app, bearer(changed.json().token))
   t.equal((await after('GET /api/contacts')).statusCode, 200, 'the second factor is there')
+})
+
+t.test('a provider that could not be reached is asked again after some seconds', async t => {
+  const { call, slug } = await organization(app)
+  const own = await provider(t)
+  await setUp(call, own)
+  const { port } = own.server.address()
+  await own.server.stop()
+  const start = async () => String((await browser(app).start(slug)).headers.location)
+  t.match(await start(), /error=provider_unavailable/)
+  await own.server.start(port, '127.0.0.1')
+  await sleep(3_000)
+  t.match(await start(), /error=provider_unavailable/, 'not by each request of a stranger')
+  await sleep(3_000)
+  t.match(await start(), own.issuer, 'who do not keep it that way either')
 })
 
 t.test('no password is reset of who must sign in by the provider', async t => {
