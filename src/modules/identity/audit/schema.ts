@@ -127,6 +127,7 @@ export const VerificationQuery = Type.Object(
     ),
     limit: Type.Optional(
       Type.Integer({
+        format: 'int32',
         minimum: 1,
         maximum: maxVerified,
         default: maxVerified,
