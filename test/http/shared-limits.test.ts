@@ -194,7 +194,7 @@ t.test('Redis in trouble', { skip }, async t => {
     t.equal(await admitted([here], 25), 20, 'one process')
     t.equal(await admitted([there], 25), 20, 'the other process')
     const ms = performance.now() - startedAt
-    t.ok(ms < 2_000, `50 requests took ${ms} ms`)
+    t.ok(ms < 10_000, `50 requests took ${ms} ms; a wait for each would be a second`)
   }
   /** Asserts that what one process counts reaches the other. */
   const shares = async (t: Test) => {
