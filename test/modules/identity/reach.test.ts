@@ -1,4 +1,5 @@
 // Everyone sees exactly the records that their roles, teams and shares let them reach, everywhere.
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import type { Action } from '../../../src/core/access/permissions.ts'
 import { application, type App, type Call } from '../../support/app.ts'
@@ -18,7 +19,9 @@ import {
   type World
 } from '../../support/world.ts'
 
-const app = await application(t)
+const logged: string[] = []
+const log = pino({ level: 'error' }, { write: line => void logged.push(line) })
+const app = await application(t, {}, log)
 const first = Number(process.env.WORLDS_FROM ?? 1)
 const worlds = Number(process.env.WORLDS ?? 3)
 
@@ -94,7 +97,7 @@ async function assertNothingLeaks(t: Test, app: App, world: World, person: Perso
     const { body, statusCode } = await person.call(request, undefined, { accept })
     const leaked = hidden.filter(({ mark }) => body.includes(mark)).map(({ mark }) => mark)
     if (leaked.length > 0) t.same(leaked, [], `user ${person.id}: ${request} as ${accept}`)
-    if (statusCode >= 500) t.fail(`${request}: ${body}`)
+    if (statusCode >= 500) t.fail(`${request} as ${accept}: ${body} ${logged.at(-1)}`)
   }
   t.pass(`user ${person.id} saw nothing of ${hidden.length} records`)
 }
