@@ -102,7 +102,7 @@ t.test('each entry is readable without another request', async t => {
     titles(ofContact),
     [
       `Company changed from ${'x'.repeat(79)}… to ${'y'.repeat(79)}…`,
-      'Account changed from Corp West to nothing',
+      'Account cleared (Corp West)',
       'Company, email, and tags changed',
       'Account changed from Corp to Corp West',
       'Note: Likes tea',
@@ -163,7 +163,7 @@ t.test('each entry is readable without another request', async t => {
 
   const ofLead = await timeline(`leads/${lead.id}`)
   t.same(titles(ofLead), [
-    'Contact changed from John Doe to nothing',
+    'Contact cleared (John Doe)',
     `Assigned to changed from ${admin.user.username} to ${maria.user.username}`,
     'Call planned: Budget',
     'Added to campaign: Spring',
@@ -197,8 +197,8 @@ t.test('each entry is readable without another request', async t => {
     'Account created'
   ])
   t.same(titles(await timeline(`accounts/${branch.id}`)), [
-    'Parent account changed from nothing to Corp',
-    'Parent account changed from Corp to nothing',
+    'Parent account set to Corp',
+    'Parent account cleared (Corp)',
     'Opportunity added: Sale',
     'Account created'
   ])
@@ -307,7 +307,7 @@ t.test(
       [
         `leads/${lead.id}`,
         { contact_id: contact.id },
-        'Contact changed from nothing to John Doe',
+        'Contact set to John Doe',
         ['contact_id']
       ],
       [
