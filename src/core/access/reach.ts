@@ -94,9 +94,11 @@ export class Reached implements Limiter {
 
   /** What may be done to a record is only done to one that may be read. */
   #neededFor(limit: Limit): Limit[] {
-    if (isReading(limit.action))
-      return this.#purpose === 'read' ? [limit] : [limit, { ...limit, action: 'export' }]
-    return limit.action === 'create' ? [limit] : [{ ...limit, action: 'read' }, limit]
+    const { action } = limit
+    // `owned` is a number, of what may be read
+    if (action === 'create' || action === 'owned') return [limit]
+    if (!isReading(action)) return [{ ...limit, action: 'read' }, limit]
+    return this.#purpose === 'read' ? [limit] : [limit, { ...limit, action: 'export' }]
   }
 
   #reachOf({ table, action }: Limit): Reach | undefined {

@@ -254,6 +254,17 @@ t.test('everyone may ask about themselves, admins about anyone', async t => {
   t.equal((await foreign.call(asked)).statusCode, 404)
 })
 
+t.test('someone who reaches some records can begin with an export', async t => {
+  const { call, user } = await organization(app)
+  const grant = { resource: 'records', actions: ['read', 'create', 'export'], reach: 'own' }
+  await idOf(call, 'roles', { name: 'Exporter', grants: [grant] })
+  for (const accept of ['text/csv', 'application/x-ndjson']) {
+    const one = await user('Exporter')
+    const answer = await one.call('GET /api/contacts', undefined, { accept })
+    t.equal(answer.statusCode, 200, accept)
+  }
+})
+
 t.test('what a team reaches is found by indexes', async t => {
   const { call, id, user } = await organization(app)
   const manager = await user('manager')
