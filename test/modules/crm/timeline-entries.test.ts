@@ -304,12 +304,7 @@ t.test(
         'Status changed from new to qualified, also assigned to',
         ['assigned_to', 'qualified_at', 'status']
       ],
-      [
-        `leads/${lead.id}`,
-        { contact_id: contact.id },
-        'Contact set to John Doe',
-        ['contact_id']
-      ],
+      [`leads/${lead.id}`, { contact_id: contact.id }, 'Contact set to John Doe', ['contact_id']],
       [
         `accounts/${account.id}`,
         { status: 'inactive' },
