@@ -1,4 +1,5 @@
 import { median } from './median.ts'
+import { timeRequest } from './sales.ts'
 
 /** Milliseconds (medians) of a list for an admin and for the manager of a team. */
 export interface ReachFigures {
@@ -34,8 +35,8 @@ export async function compareReach(
   for (const request of requests) {
     const [all, some]: [number[], number[]] = [[], []]
     for (let i = 0; i < times; i++) {
-      all.push(await time(`${url}/api${request}`, admin))
-      some.push(await time(`${url}/api${request}`, headers))
+      all.push(await timeRequest(`${url}/api${request}`, admin))
+      some.push(await timeRequest(`${url}/api${request}`, headers))
     }
     figures.push({ request, admin: median(all), manager: median(some) })
   }
@@ -59,12 +60,4 @@ async function createTeam(url: string, headers: Headers): Promise<void> {
   // the first user is the admin
   const member_ids = data.slice(1).map(({ id }) => id)
   await send('/teams', { name: 'Benchmark', leader_id, member_ids })
-}
-
-async function time(url: string, headers: Headers): Promise<number> {
-  const start = performance.now()
-  const response = await fetch(url, { headers })
-  await response.text()
-  if (response.status !== 200) throw new Error(`GET ${url}: ${response.status}`)
-  return performance.now() - start
 }

@@ -123,7 +123,8 @@ export async function measureRequests(
   return figures
 }
 
-async function timeRequest(url: string, headers: Record<string, string>): Promise<number> {
+/** Milliseconds of a request, with its body. Errors: if it is not a 200. */
+export async function timeRequest(url: string, headers: Record<string, string>): Promise<number> {
   const start = performance.now()
   const response = await fetch(url, { headers })
   await response.text()
