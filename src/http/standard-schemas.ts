@@ -1,6 +1,39 @@
 import { Type } from '@sinclair/typebox'
-import { vocabulary } from '../core/errors.ts'
-import { Id, OneOf, Text } from '../core/http/schema.ts'
+import { vocabulary } from '../core/problem-codes.ts'
+import { Id, OneOf, Ref, Text } from '../core/http/schema.ts'
+import { effectOps } from '../core/writes/effects.ts'
+
+export const Effect = Type.Object(
+  {
+    type: Text(40, { description: 'Type of record.', example: 'contact' }),
+    id: Id({
+      description: 'Record ID; that of a new record will be another one.',
+      example: 1
+    }),
+    op: OneOf(effectOps, { description: 'What is done to the record.', example: 'updated' }),
+    changed: Type.Array(Text(63), {
+      maxItems: 200,
+      description: 'Fields that an update changes.',
+      example: ['email']
+    })
+  },
+  { $id: 'Effect', additionalProperties: false, description: 'What a write does to one record.' }
+)
+
+/** What a response has after a dry run. */
+export const effects = Type.Array(Ref(Effect), {
+  maxItems: 100_000,
+  description: 'For a dry run (`Prefer: dry-run`): what the request would do, in order.'
+})
+
+export const DryRun = Type.Object(
+  { effects },
+  {
+    $id: 'DryRun',
+    additionalProperties: false,
+    description: 'A dry run of a request whose response has no body.'
+  }
+)
 
 export const Problem = Type.Object(
   {
@@ -98,6 +131,12 @@ export const Problem = Type.Object(
           description: 'For `likely_duplicate`: similar records.'
         }
       )
+    ),
+    effects: Type.Optional(
+      Type.Array(Ref(Effect), {
+        maxItems: 100_000,
+        description: 'For `plan_stale`: what the request would do now, and is not in the plan.'
+      })
     ),
     organizations: Type.Optional(
       Type.Array(Text(63), {

@@ -33,8 +33,14 @@ export interface Principal {
   must_enroll?: boolean
   /** Of the organization, by its name in the IANA database. */
   time_zone: string
-  /** The API token that the request was made with, and the requests per minute that it may make. */
-  token?: { id: number; rate_limit: number | null }
+  /** The API token that the request was made with. */
+  token?: {
+    id: number
+    /** Whether it must show what it destroys before. */
+    require_plan: boolean
+    /** Requests per minute; null for those of a user. */
+    rate_limit: number | null
+  }
 }
 
 /** Where a request comes from: an IP address, and a program as it names itself. */

@@ -34,13 +34,14 @@ export function declareFixedFields(schemaId: string, fields: readonly string[]):
 const repeated = new WeakMap<object, Json>()
 
 /**
- * Takes the fields that an update cannot change out of its body, for `assertUnchanged`, and the
- * related records that were read with them.
+ * Takes the fields that an update cannot change out of its body, for `assertUnchanged`, and what a
+ * response has besides the record: related records, and the effects of a dry run.
  */
 export function setFixedFieldsAside(schemaId: string, body: Json): void {
   const fields = fixed.get(schemaId)
   if (!fields) return
   delete body.included
+  delete body.effects
   const names = fields.filter(name => Object.hasOwn(body, name))
   if (names.length === 0) return
   repeated.set(body, Object.fromEntries(names.map(name => [name, body[name]])))

@@ -28,7 +28,3 @@ export function hasCurrent(request: FastifyRequest, etag: string): boolean {
     (header === '*' || header.split(',').some(tag => tag.trim().replace(/^W\//, '') === etag))
   )
 }
-
-/** Whether the caller accepts what could be refused for caution (RFC 7240 §4.4). */
-export const isLenient = (request: FastifyRequest): boolean =>
-  /(^|,)\s*handling\s*=\s*"?lenient"?\s*([,;]|$)/i.test(String(request.headers.prefer ?? ''))

@@ -13,7 +13,16 @@ export interface Identified {
 export const json = 'application/json; charset=utf-8'
 
 /** Headers that a successful response can have besides those that every response has. */
-export type HeaderName = 'ETag' | 'Location' | 'Link' | 'Content-Disposition' | 'Preference-Applied'
+export const headerNames = [
+  'ETag',
+  'Location',
+  'Link',
+  'Content-Disposition',
+  'Preference-Applied',
+  'Idempotency-Replayed',
+  'Plan'
+] as const
+export type HeaderName = (typeof headerNames)[number]
 
 /** Headers as a response declares them; http/openapi puts in their descriptions. */
 const declared = (headers: HeaderName[]) =>
@@ -31,6 +40,12 @@ export const response = (
     headers: declared(headers),
     content: { 'application/json': { schema } }
   }
+})
+
+/** A declared response with further headers. */
+export const withHeaders = (response: object, ...headers: HeaderName[]) => ({
+  ...response,
+  headers: { ...(response as { headers?: object }).headers, ...declared(headers) }
 })
 
 /** A response with a record and its ETag. */
@@ -56,22 +71,32 @@ export const idParameter = (example: unknown = 1) =>
 
 export const idOf = (request: FastifyRequest) => (request.params as { id: number }).id
 
-const conditionalHeaders = {
+const knownHeaders = {
   'if-match': [
     'Proceed only if the record still has this ETag; otherwise, respond with 412.',
     '"1"'
   ],
   'if-none-match': ['Respond with 304 if the record still has this ETag.', '"1"'],
   'cache-control': ['`no-cache` bypasses the cache.', 'no-cache'],
-  prefer: ['`handling=lenient` proceeds despite likely duplicates (RFC 7240).', 'handling=lenient']
+  prefer: ['`handling=lenient` proceeds despite likely duplicates (RFC 7240).', 'handling=lenient'],
+  'if-plan': [
+    'The `Plan` of a dry run of this request in the last 15 minutes: proceed only if the effects ' +
+      'are still the same; otherwise, respond with 412.',
+    'sha256:…'
+  ],
+  'idempotency-key': [
+    'A name of your choice for this request, 1 to 255 visible ASCII characters: repeated within ' +
+      '24 hours, the request gets the same response and changes nothing.',
+    '0e4f8a52-6d0b-4a6c-9f3e-5b1f6f0c7a11'
+  ]
 } as const
 
-/** Request headers that make a request conditional; `preconditions` reads them. */
-export const requestHeaders = (...names: (keyof typeof conditionalHeaders)[]) =>
+/** Request headers that say under which conditions, and how, a request is carried out. */
+export const requestHeaders = (...names: (keyof typeof knownHeaders)[]) =>
   Type.Object(
     Object.fromEntries(
       names.map(name => {
-        const [description, example] = conditionalHeaders[name]
+        const [description, example] = knownHeaders[name]
         const schema = Type.String({ maxLength: 200, description, examples: [example] })
         return [name, Type.Optional(schema)]
       })

@@ -9,6 +9,7 @@ import {
   type Reference,
   type Response
 } from './document.ts'
+import { describeDryRuns } from './dry-runs.ts'
 import { describePartialRecords, type Schemas } from './partial-records.ts'
 
 /** Headers that every response has. */
@@ -48,6 +49,7 @@ export function completeDocument(
   document.tags = [...names].map(name => ({ name, description: tagDescription(name) ?? name }))
   const schemas = (document.components?.schemas ?? {}) as Schemas
   shareProperties(schemas)
+  describeDryRuns(all, schemas)
   describePartialRecords(all, schemas)
   const parameters = shareParameters(all)
   const responses = { ...shared.responses, ...shareResponses(all) }
@@ -106,6 +108,8 @@ function problemsOf(method: string, operation: Operation): number[] {
     ...(contentTypes.length > 1 ? [406] : []),
     ...(method === 'get' ? [] : [413, 415]),
     ...(takes('header', 'if-match') ? [412] : []),
+    ...(takes('header', 'idempotency-key') ? [409, 422] : []),
+    ...(takes('header', 'if-plan') ? [412, 428] : []),
     ...declared
   ]
 }

@@ -39,6 +39,14 @@ const byName: Record<string, object> = {
     'File name; only for CSV.',
     text('attachment; filename="contacts.csv"')
   ),
+  'Idempotency-Replayed': header(
+    'Whether this is the response to an earlier request with the same `Idempotency-Key`.',
+    text('true')
+  ),
+  Plan: header(
+    'After a dry run: to be sent as `If-Plan` with the same request. Valid for 15 minutes.',
+    text('sha256:…', 8000)
+  ),
   'Preference-Applied': header(
     'The preference that was applied (RFC 7240).',
     text('handling=lenient')
@@ -72,6 +80,7 @@ const samples: Record<string, errors.Problem[]> = {
     errors.notFound('contact'),
     new errors.Problem(408, 'timeout', 'The request was not received in time.'),
     errors.stale(2),
+    errors.planRequired(),
     problemOf({ statusCode: 414 }),
     errors.tooManyRequests(1),
     new errors.Problem(431, 'headers_too_large', 'The header fields are larger than 16 KiB.'),
@@ -81,9 +90,17 @@ const samples: Record<string, errors.Problem[]> = {
   '/api/users': [errors.duplicate('email')]
 }
 
+/** Headers of responses that the samples do not have. */
+const further: Record<number, string[]> = {
+  409: ['retry-after', 'idempotency-replayed'],
+  412: ['idempotency-replayed'],
+  422: ['idempotency-replayed']
+}
+
 function responseOf(problem: errors.Problem, path: string) {
-  const own = Object.keys(problem.extra.headers ?? {})
-  const names = Object.keys(byName).filter(name => own.includes(name.toLowerCase()))
+  const { status, extra } = problem
+  const own = new Set([...Object.keys(extra.headers ?? {}), ...(further[status] ?? [])])
+  const names = Object.keys(byName).filter(name => own.has(name.toLowerCase()))
   const body = problem.body(path, 'k3v9x2a1-1f')
   return {
     description: body.title,

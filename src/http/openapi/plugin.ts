@@ -4,7 +4,7 @@ import { Csv, Ndjson } from '../../core/http/resource-reads.ts'
 import { withCompression } from '../../core/http/compression.ts'
 import { json } from '../../core/http/responses.ts'
 import { Event, EventPage } from '../../modules/identity/audit/schema.ts'
-import { Problem } from '../standard-schemas.ts'
+import { DryRun, Effect, Problem } from '../standard-schemas.ts'
 import { completeDocument } from './complete.ts'
 import { headers, responses } from './components.ts'
 import { swaggerDocs } from './docs.ts'
@@ -79,7 +79,8 @@ interface Options {
 
 /** The document at `/openapi.json`, generated from the schemas of the routes, and its UI. */
 export const openapi = fp<Options>(async (app, { version, public_url }) => {
-  for (const schema of [Problem, Event, EventPage, Csv, Ndjson]) app.addSchema(schema)
+  for (const schema of [Effect, DryRun, Problem, Event, EventPage, Csv, Ndjson])
+    app.addSchema(schema)
 
   await app.register(swagger, {
     openapi: {

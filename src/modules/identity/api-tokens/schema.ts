@@ -47,6 +47,13 @@ const changeable = {
       'larger changes and larger exports.',
     example: 'write'
   }),
+  require_plan: Type.Boolean({
+    default: false,
+    description:
+      'Whether what needs the risk "destructive", such as deleting, also needs the plan of a dry ' +
+      'run (`If-Plan`).',
+    example: false
+  }),
   allowed_networks: Type.Array(network, {
     maxItems: 50,
     uniqueItems: true,

@@ -8,6 +8,7 @@ import {
 } from '../../../core/db/columns.ts'
 import { risks } from '../../../core/access/permissions.ts'
 import {
+  boolean,
   index,
   integer,
   pgTable,
@@ -33,6 +34,7 @@ export const apiTokens = pgTable(
     scopes: text().array().notNull(),
     risk: varchar({ length: 20, enum: risks }).notNull().default('read'),
     allowed_networks: text().array().notNull().default([]),
+    require_plan: boolean().notNull().default(false),
     rate_limit: integer(),
     expires_at: instant(),
     last_used_at: instant(),

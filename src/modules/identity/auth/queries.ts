@@ -249,6 +249,7 @@ interface TokenIdentity extends Identity {
   token_id: number
   scopes: string[]
   risk: Risk
+  require_plan: boolean
   rate_limit: number | null
   allowed_networks: string[]
   expires_at: string | null
@@ -266,8 +267,8 @@ export async function findToken(
   const [token] = await rowsOf<TokenIdentity>(
     database,
     database.point,
-    sql`select ${identity}, t.id as token_id, t.scopes, t.risk, t.rate_limit, t.allowed_networks,
-        t.expires_at, touch_api_token(t.organization_id, t.id, t.last_used_at)
+    sql`select ${identity}, t.id as token_id, t.scopes, t.risk, t.require_plan, t.rate_limit,
+        t.allowed_networks, t.expires_at, touch_api_token(t.organization_id, t.id, t.last_used_at)
       from ${acrossOrganizations(apiTokens)} t
       cross join ${activeUsers}
       where u.organization_id = t.organization_id and u.id = t.user_id

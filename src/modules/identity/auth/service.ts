@@ -150,10 +150,10 @@ export const authService = {
     const parsed = parseToken(token)
     const found = parsed && (await findToken(services, parsed.id, hashOf(parsed.secret)))
     if (!found) return undefined
-    const { scopes, risk, token_id, rate_limit, allowed_networks, expires_at } = found
+    const { scopes, risk, token_id, require_plan, rate_limit, allowed_networks, expires_at } = found
     const principal = principalFor(found, null, { scopes, risk })
     return {
-      principal: { ...principal, token: { id: token_id, rate_limit } },
+      principal: { ...principal, token: { id: token_id, require_plan, rate_limit } },
       allowed_networks,
       expires_at
     }

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { problems } from '../../../core/http/operations.ts'
-import { etagOf, isLenient, versionsOf } from '../../../core/http/preconditions.ts'
+import { etagOf, versionsOf } from '../../../core/http/preconditions.ts'
+import { isLenient } from '../../../core/http/preferences.ts'
 import { idParameter, requestHeaders, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { Conversion, NewConversion, UndoneConversion } from './schema.ts'

@@ -1,0 +1,146 @@
+import type { Context, Principal } from '../access/context.ts'
+import { decrypt, encrypt } from '../access/encryption.ts'
+import { identifier, instant } from '../db/columns.ts'
+import { customType, index, integer, jsonb, pgTable, primaryKey, sql, text } from '../db/drizzle.ts'
+import { defineExpiry } from '../db/expiry.ts'
+import { compile, organization, ours } from '../db/sql.ts'
+
+const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
+
+/** Hours for which an answer is kept. */
+export const keptHours = 24
+
+/**
+ * The answers to writes that were sent with an `Idempotency-Key`, written in the transaction of the
+ * write. `request` is the SHA-256 of what was sent. The body is encrypted: it can have a secret
+ * that is shown only once.
+ */
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
+  {
+    organization_id: identifier().notNull(),
+    credential: text().notNull(),
+    key: text().notNull(),
+    method: text().notNull(),
+    path: text().notNull(),
+    request: bytea().notNull(),
+    status: integer().notNull(),
+    headers: jsonb().$type<Record<string, string>>().notNull(),
+    encrypted_body: text(),
+    created_at: instant().notNull().defaultNow()
+  },
+  t => [
+    primaryKey({ name: 'idempotency_keys_key', columns: [t.organization_id, t.credential, t.key] }),
+    // cheap where rows come in the order of time, as they do here
+    index('idx_idempotency_keys_created_at').using('brin', t.created_at)
+  ]
+)
+const isKept = sql`created_at > now() - ${sql.raw(`interval '${keptHours} hours'`)}`
+defineExpiry(idempotencyKeys, sql`not ${isKept}`)
+
+/** A write as its sender knows it: by a key of theirs. */
+export interface KeyedRequest {
+  key: string
+  method: string
+  path: string
+  /** SHA-256 of what was sent. */
+  digest: Buffer
+}
+
+/** A response as it was sent, or will be; `body` is empty without one. */
+export interface Answer {
+  status: number
+  headers: Record<string, string>
+  body: string
+}
+
+/** What there is under a key, whose transaction is the only one that uses it now. */
+export type Claim =
+  /** Another transaction is using the key. */
+  | { state: 'busy' }
+  /** Nothing: the request is to be carried out. */
+  | { state: 'free' }
+  /** An answer, to `request`. It cannot be read if the server has another secret since. */
+  | { state: 'answered'; request: Omit<KeyedRequest, 'key'>; answer: Answer | undefined }
+
+interface Row {
+  method: string
+  path: string
+  request: Buffer
+  status: number
+  headers: Record<string, string>
+  encrypted_body: string | null
+}
+
+/** Keys are those of an API token, or of a user in whatever session. */
+const credentialOf = ({ token, user_id }: Principal): string =>
+  token ? `token/${token.id}` : `user/${user_id}`
+
+/** What the encrypted body of a key is bound to. */
+const ownerOf = ({ principal, organization_id }: Context, key: string) =>
+  `${organization_id}/${credentialOf(principal)}/${key}`
+
+const secretOf = ({ services }: Context) => services.keyFor('idempotency')
+
+const name = sql.placeholder('name')
+const credential = sql.placeholder('credential')
+const key = sql.placeholder('key')
+
+const lockName = compile<{ held: boolean }>(
+  sql`select pg_try_advisory_xact_lock(hashtextextended(${name}, ${organization})) as held`
+)
+const findAnswer = compile<Row>(
+  sql`select method, path, request, status, headers, encrypted_body from ${ours(idempotencyKeys)}
+    where credential = ${credential} and key = ${key} and ${isKept}`
+)
+const insertAnswer = compile<object>(sql`insert into ${idempotencyKeys}
+    (organization_id, credential, key, method, path, request, status, headers, encrypted_body)
+  values (${organization}, ${credential}, ${key}, ${sql.placeholder('method')},
+    ${sql.placeholder('path')}, ${sql.placeholder('digest')}, ${sql.placeholder('status')},
+    ${sql.placeholder('headers')}::text::jsonb, ${sql.placeholder('body')})
+  on conflict (organization_id, credential, key) do update set method = excluded.method,
+    path = excluded.path, request = excluded.request, status = excluded.status,
+    headers = excluded.headers, encrypted_body = excluded.encrypted_body,
+    created_at = excluded.created_at`)
+
+/** Claims a key until the transaction of `ctx` ends, without waiting for others that use it. */
+export async function claimKey(ctx: Context, key: string): Promise<Claim> {
+  const credential = credentialOf(ctx.principal)
+  // sent together; the second statement sees what was committed before the lock was free
+  const [[lock], [row]] = await Promise.all([
+    ctx.read(lockName, { name: `idempotency/${credential}/${key}` }),
+    ctx.read(findAnswer, { credential, key })
+  ])
+  if (!lock!.held) return { state: 'busy' }
+  if (!row) return { state: 'free' }
+  const { method, path, request: digest } = row
+  return { state: 'answered', request: { method, path, digest }, answer: answerOf(ctx, key, row) }
+}
+
+function answerOf(ctx: Context, key: string, row: Row): Answer | undefined {
+  const { status, headers, encrypted_body } = row
+  if (encrypted_body === null) return { status, headers, body: '' }
+  try {
+    return { status, headers, body: decrypt(secretOf(ctx), encrypted_body, ownerOf(ctx, key)) }
+  } catch {
+    return undefined
+  }
+}
+
+/** Keeps the answer to a request whose key was claimed, in the transaction of `ctx`. */
+export async function keepAnswer(
+  ctx: Context,
+  { key, method, path, digest }: KeyedRequest,
+  { status, headers, body }: Answer
+): Promise<void> {
+  await ctx.write([], insertAnswer, {
+    credential: credentialOf(ctx.principal),
+    key,
+    method,
+    path,
+    digest,
+    status,
+    headers: JSON.stringify(headers),
+    body: body === '' ? null : encrypt(secretOf(ctx), body, ownerOf(ctx, key))
+  })
+}

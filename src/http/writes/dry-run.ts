@@ -1,0 +1,67 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Context } from '../../core/access/context.ts'
+import { malformed, planStale } from '../../core/errors.ts'
+import { json } from '../../core/http/responses.ts'
+import { Effects, type Effect } from '../../core/writes/effects.ts'
+import type { Answer } from '../../core/writes/keys.ts'
+import { isPlanOf, placesNotIn, planFor, planOf, type Plan } from '../../core/writes/plans.ts'
+import { sentText } from './terms.ts'
+
+/** Thrown to end the transaction of a dry run without a change; `body` is its response. */
+export class DryRun extends Error {
+  readonly body: string
+
+  constructor(body: string) {
+    super('a dry run')
+    this.body = body
+  }
+}
+
+/** What a plan is for: the request, as it is without it. */
+const plannedText = (request: FastifyRequest) => sentText(request, 'if-match')
+
+/** The end of a dry run, in its transaction: the response has the effects, and a plan. */
+export async function dryRunOf(
+  ctx: Context,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { status, body, headers }: Answer
+): Promise<DryRun> {
+  const effects = await Effects.of(ctx)
+  const shown = await shownIn(ctx, effects, () => true)
+  const applied = [headers['preference-applied'], 'dry-run'].filter(Boolean).join(', ')
+  // there will be neither this version nor this record
+  reply.removeHeader('etag').removeHeader('location')
+  reply
+    .header('preference-applied', applied)
+    .header('plan', planFor(ctx, plannedText(request), effects))
+  if (status === 204) reply.code(200).type(json)
+  return new DryRun(JSON.stringify({ ...JSON.parse(body || '{}'), effects: shown }))
+}
+
+/** The plan that a request is sent with. Errors: 400 if it is of another one, 412 if it expired. */
+export function planIn(ctx: Context, request: FastifyRequest, header: string): Plan {
+  const plan = planOf(ctx, plannedText(request), header)
+  if (!plan) throw malformed('If-Plan must be the Plan of a dry run of the same request.')
+  if (plan.expires < Date.now() / 1000) throw planStale('The plan has expired.', [])
+  return plan
+}
+
+/** Errors: 412 if the transaction of `ctx` has other effects than a plan. */
+export async function assertPlanned(ctx: Context, plan: Plan): Promise<void> {
+  const effects = await Effects.of(ctx)
+  if (isPlanOf(plan, effects)) return
+  const places = placesNotIn(plan, effects)
+  const differing = await shownIn(ctx, effects, place => places.has(place))
+  throw planStale('The effects are no longer those of the plan.', differing)
+}
+
+/** Those effects of some places that the caller may know of. */
+async function shownIn(
+  ctx: Context,
+  effects: Effects,
+  isWanted: (place: number) => boolean
+): Promise<Effect[]> {
+  const shown = await effects.shownTo(ctx)
+  return shown.filter(({ place }) => isWanted(place)).map(({ place: _, ...effect }) => effect)
+}

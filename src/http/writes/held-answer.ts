@@ -1,0 +1,66 @@
+import type { FastifyReply } from 'fastify'
+import { headerNames } from '../../core/http/responses.ts'
+import type { Answer } from '../../core/writes/keys.ts'
+
+/** The headers of a response that say something about what was done. */
+const ownHeaders = ['content-type', ...headerNames.map(name => name.toLowerCase())]
+
+/** A response as it is when it is about to be sent. */
+export function answerOf(reply: FastifyReply, payload: unknown): Answer {
+  const headers = ownHeaders.flatMap(name => {
+    const value = reply.getHeader(name)
+    return value === undefined ? [] : [[name, String(value)] as const]
+  })
+  return {
+    status: reply.statusCode,
+    headers: Object.fromEntries(headers),
+    body: typeof payload === 'string' ? payload : ''
+  }
+}
+
+/**
+ * The response to a write, which is held back until the transaction of the write has ended: what
+ * was not committed is not reported.
+ */
+export class HeldAnswer {
+  readonly #answer = Promise.withResolvers<Answer>()
+  readonly #body = Promise.withResolvers<string>()
+  #isHeld = false
+
+  /** Holds a response that is about to be sent, and returns the body to send in the end. */
+  async hold(reply: FastifyReply, payload: unknown): Promise<string> {
+    this.#isHeld = true
+    this.#answer.resolve(answerOf(reply, payload))
+    return await this.#body.promise
+  }
+
+  /** Whether a response waits to be sent. */
+  get isHeld(): boolean {
+    return this.#isHeld
+  }
+
+  /**
+   * The response that `handler` sends, or returns the body of. Errors: those of the handler.
+   */
+  async from(handler: () => unknown, reply: FastifyReply): Promise<Answer> {
+    // a reply that was sent, and held, is itself a promise that resolves once it has been received
+    const returned = Promise.resolve(handler()).then(body => {
+      if (!this.#isHeld) void reply.send(body)
+    })
+    await Promise.race([returned, this.#answer.promise])
+    return await this.#answer.promise
+  }
+
+  /** Has the response sent with this body. Returns true: there is one. */
+  release(body: string): true {
+    this.#body.resolve(body)
+    return true
+  }
+
+  /** Has an error sent in place of the response. Returns true: there is one. */
+  replace(error: unknown, reply: FastifyReply): true {
+    for (const name of ownHeaders) reply.removeHeader(name)
+    this.#body.reject(error)
+    return true
+  }
+}
