@@ -233,14 +233,15 @@ export const stale = (version: number) =>
   new Problem(412, 'stale', `The record has changed: its current version is ${version}.`, {
     headers: { etag: `"${version}"` }
   })
-export const unknownReference = (fields: string[]) =>
+/** `fields` of the body, or parameters of the path. */
+export const unknownReference = (fields: string[], place: 'body' | 'path' = 'body') =>
   new Problem(
     422,
     'unknown_reference',
     `The referenced record does not exist: ${fields.join(', ')}.`,
     {
       errors: fields.map(field => ({
-        pointer: `/${field}`,
+        ...(place === 'body' ? { pointer: `/${field}` } : { parameter: field }),
         code: 'unknown_reference',
         detail: `${field} must refer to a record that you may read, neither deleted nor disabled`
       }))
@@ -259,6 +260,15 @@ export const ruleBroken = (
       detail,
       params
     }))
+  })
+/** The same for a parameter of the URL. */
+export const parameterBreaksRule = (
+  parameter: string,
+  detail: string,
+  params: Params & { rule: string }
+) =>
+  new Problem(422, 'rule_broken', detail, {
+    errors: [{ parameter, code: 'rule_broken', detail, params }]
   })
 export const tooManyRequests = (seconds: number, detail = 'Too many requests.') =>
   new Problem(429, 'too_many_requests', detail, {

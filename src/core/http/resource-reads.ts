@@ -156,13 +156,13 @@ const asOfParameter = Type.Optional(
     format: 'date-or-date-time',
     description:
       'Return the record as it was at this time, also if it was or is deleted; a date means the ' +
-      'end of the day where the organization is. 404 if the record did not exist yet. What may be ' +
-      'read is decided by present rights. Not together with `include`.',
+      'end of that day where the organization is. It is a 404 if there was no such record yet. ' +
+      'The rights are those of today. Not together with `include`.',
     examples: ['2026-03-31T23:59:59Z']
   })
 )
 
-/** How a record is read: as it is or, with `as_of`, as it was. Errors: those of the service; 400. */
+/** How a record is read: as it is or, with `as_of`, as it was. Errors: 400. */
 function readerOf({ service }: Mount, request: FastifyRequest) {
   const { as_of, include } = request.query as { as_of?: string; include?: string }
   if (as_of === undefined) return service.get!

@@ -62,7 +62,7 @@ const kinds = [
   }
 ]
 
-/** The states of a record by version: several writers at once, deletions, and a slow transaction. */
+/** The states of a record: by several writers at once, deletions, and a slow transaction. */
 async function writeMuch(writers: Call[], { path, body, changes }: (typeof kinds)[number]) {
   const one = await create(path, body)
   const url = `/api/${path}/${one.id}`
@@ -282,8 +282,8 @@ t.test('a long history costs little', async t => {
     from events, generate_series(1, 30000) n
     where subject_type = 'contact' and subject_id = ${id} and n % 5000 > 0
     union all
-    select organization_id, 'contact.updated', subject_type, subject_id, '{last_name}', after, after,
-      created_at + n * interval '1 second'
+    select organization_id, 'contact.updated', subject_type, subject_id, '{last_name}', after,
+      after, created_at + n * interval '1 second'
     from events, generate_series(1, 10000) n
     where subject_type = 'contact' and subject_id = ${id} and before is null`
   await analyze(app)
