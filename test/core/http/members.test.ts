@@ -163,7 +163,7 @@ t.test('the rights are those of an update', async t => {
 
 t.test('rules and scores are those of an update', async t => {
   const tag = await newTag()
-  const model = { name: 'By source', is_active: true }
+  const model = { name: 'By source', status: 'active' }
   const rules = [{ field: 'source', operator: 'eq', value: 'website', points: 7 }]
   await call('POST /api/scoring-models', { ...model, rules })
   const lead = await idOf('leads', { source: 'website' })
