@@ -208,7 +208,7 @@ t.test('the rights are those of today', async t => {
   await call(`PATCH /api/contacts/${one.id}`, { assigned_to: confined.user.id })
   t.match((await confined.call(request)).json(), { assigned_to: null }, 'it was not theirs then')
   await call(`PATCH /api/contacts/${one.id}`, { assigned_to: null })
-  t.equal((await confined.call(`${request}`)).statusCode, 404)
+  t.equal((await confined.call(request)).statusCode, 404)
   t.equal((await (await organization(app)).call(request)).statusCode, 404)
   await call(`DELETE /api/contacts/${one.id}`)
   t.equal((await blind.call(request)).statusCode, 200, 'as in its history')
@@ -253,8 +253,14 @@ t.test('what was stored before there was a log is as it was until the first even
 t.test('an event of other columns is a record of those of today', async t => {
   const id = await storeOld(t, '2020-05-01T00:00:00Z')
   const after = {
-    ...{ id, version: 1, first_name: 'Old', fax: '+49', last_name: 'Event', deleted_at: null },
-    ...{ created_at: '2020-05-01T00:00:00+00:00', updated_at: '2020-05-01T00:00:00.5+00:00' }
+    id,
+    version: 1,
+    first_name: 'Old',
+    fax: '+49',
+    last_name: 'Event',
+    created_at: '2020-05-01T00:00:00+00:00',
+    updated_at: '2020-05-01T00:00:00.5+00:00',
+    deleted_at: null
   }
   await sql`insert into events
     (organization_id, type, subject_type, subject_id, changed, after, created_at)
