@@ -53,7 +53,7 @@ export class Calls {
       method: method.toUpperCase(),
       template,
       operation,
-      url: this.#path(template, isValid) + this.#query(parameters, isValid),
+      url: this.#path(template, parameters, isValid) + this.#query(parameters, isValid),
       headers: this.#headers(parameters, isValid),
       isValid
     }
@@ -61,7 +61,7 @@ export class Calls {
     return call
   }
 
-  #path(template: string, isValid: boolean): string {
+  #path(template: string, parameters: Parameter[], isValid: boolean): string {
     const area = template.split('/')[2]!
     const id = () =>
       isValid || this.#random.chance(0.8) ? String(this.#idOf(area)) : this.#random.pick(oddIds)
@@ -70,6 +70,10 @@ export class Calls {
       .replace(/\{\w+_id\}/, () => String(this.#random.integer(1, 20)))
       .replace('{code}', () => this.#random.pick(['invalid', 'x']))
       .replace('{organization}', () => this.#random.pick(['smartx', 'nobody']))
+      .replace(/\{(\w+)\}/, (_, name) => {
+        const { schema } = parameters.find(one => one.in === 'path' && one.name === name)!
+        return encode(textOf(isValid ? this.#values.valid(schema) : this.#values.odd()))
+      })
   }
 
   /** Some of the parameters. A cursor belongs to one list, so a valid call has none. */

@@ -1,4 +1,4 @@
-import { allResources, type Resource } from '../../src/core/records/resource.ts'
+import { allResources, resourceNamed, type Resource } from '../../src/core/records/resource.ts'
 import {
   identityId,
   idVariable,
@@ -59,6 +59,9 @@ interface Request extends Operation {
   path: string
 }
 
+/** The parameter of a path with the ID of a record of the type `type`. */
+const linkedId = 'linked_id'
+
 /** Requests that end the session: the last ones of the collection. */
 const ending = new Set(['changePassword', 'logout'])
 
@@ -75,7 +78,7 @@ export function collectionOf(document: Document): object {
     )
   )
   const itemOf = (request: Request) => new Item(document, request).item()
-  const folders = document.tags.map(({ name, description }) => {
+  const folders = inOrder(document, requests).map(({ name, description }) => {
     const own = requests.filter(({ tags, operationId }) => tags[0] === name && !isLast(operationId))
     const inTurn = own.toSorted((a, b) => turnOf(a) - turnOf(b))
     return { name, description, item: inTurn.map(itemOf) }
@@ -108,6 +111,17 @@ export function collectionOf(document: Document): object {
     variable: variablesOf(document, requests),
     item: [...folders, cleanUp]
   }
+}
+
+/** The tags of the document: after the login, first those whose records are in paths of others. */
+function inOrder({ tags: [login, ...others] }: Document, requests: Request[]) {
+  const isNeeded = ({ name }: { name: string }) => {
+    const resource = allResources().find(({ path }) => path === name)
+    const part = resource && `{${idVariable(resource)}}`
+    return part !== undefined && requests.some(({ path }) => path.includes(part))
+  }
+  const needed = others.filter(isNeeded)
+  return [login!, ...needed, ...others.filter(tag => !needed.includes(tag))]
 }
 
 const isLast = (operationId: string) => ending.has(operationId)
@@ -223,7 +237,9 @@ class Item {
 
   /** The parameter of a path below a record, and its example. */
   partExample(): [variable: string, value: unknown][] {
-    const parts = this.#parameters('path').filter(({ name }) => name.endsWith('_id'))
+    const parts = this.#parameters('path').filter(
+      ({ name }) => name.endsWith('_id') && name !== linkedId
+    )
     return parts.map(({ name, schema }) => [name, schema.example])
   }
 
@@ -237,6 +253,10 @@ class Item {
     return (this.#request.parameters ?? [])
       .map(parameter => this.#resolve<Parameter>(parameter))
       .filter(parameter => parameter.in === place)
+  }
+
+  #pathExample(name: string): string {
+    return String(this.#parameters('path').find(one => one.name === name)!.schema.example)
   }
 
   /** What is done before and after the request. */
@@ -326,9 +346,9 @@ class Item {
       if (name === 'id' && this.#resource) return `{{${idVariable(this.#resource)}}}`
       if (operationId === 'endSession') return `{{${sessionId}}}`
       if (operationId === 'unlinkIdentity') return `{{${identityId}}}`
+      if (name === linkedId) return `{{${idVariable(resourceNamed(this.#pathExample('type')))}}}`
       if (name.endsWith('_id')) return `{{${name}}}`
-      const parameter = this.#parameters('path').find(one => one.name === name)!
-      return String(parameter.schema.example)
+      return this.#pathExample(name)
     })
     const query = this.#parameters('query').map(({ name, required, description, ...given }) => ({
       key: name,

@@ -175,14 +175,15 @@ export const stale = (version: number) =>
   new Problem(412, 'stale', `The record has changed: its current version is ${version}.`, {
     headers: { etag: `"${version}"` }
   })
-export const unknownReference = (fields: string[]) =>
+/** `fields` of the body, or parameters of the path. */
+export const unknownReference = (fields: string[], place: 'body' | 'path' = 'body') =>
   new Problem(
     422,
     'unknown_reference',
     `The referenced record does not exist: ${fields.join(', ')}.`,
     {
       errors: fields.map(field => ({
-        pointer: `/${field}`,
+        ...(place === 'body' ? { pointer: `/${field}` } : { parameter: field }),
         code: 'unknown_reference',
         detail: `${field} must refer to a record that you may read, neither deleted nor disabled`
       }))
@@ -202,30 +203,15 @@ export const ruleBroken = (
       params
     }))
   })
-/** For a key that another request is using right now. */
-export const keyInUse = () =>
-  new Problem(
-    409,
-    'idempotency_in_progress',
-    'A request with this Idempotency-Key is in progress.',
-    { headers: { 'retry-after': '1' } }
-  )
-/** For a key that was used for another request. */
-export const keyReused = (method: string, path: string) =>
-  new Problem(
-    422,
-    'idempotency_key_reused',
-    `This Idempotency-Key was used for another request: ${method} ${path}.`
-  )
-/** For a plan whose effects are no longer the same; `effects` are those that differ. */
-export const planStale = (detail: string, effects: object[]) =>
-  new Problem(412, 'plan_stale', detail, { members: { effects } })
-/** For a credential that must show what it deletes before. */
-export const planRequired = () =>
-  new Problem(428, 'plan_required', 'This API token requires a plan: send `Prefer: dry-run` first.')
-/** For a key whose answer was encrypted with a secret that the server no longer has. */
-export const keyUnreadable = () =>
-  conflict('The request was carried out, but its response can no longer be read.')
+/** The same for a parameter of the URL. */
+export const parameterBreaksRule = (
+  parameter: string,
+  detail: string,
+  params: Params & { rule: string }
+) =>
+  new Problem(422, 'rule_broken', detail, {
+    errors: [{ parameter, code: 'rule_broken', detail, params }]
+  })
 export const tooManyRequests = (seconds: number, detail = 'Too many requests.') =>
   new Problem(429, 'too_many_requests', detail, {
     headers: { 'retry-after': String(Math.max(1, Math.ceil(seconds))) }

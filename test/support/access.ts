@@ -34,7 +34,10 @@ export async function assertAccess(
     for (const [method, operation] of Object.entries(operations)) {
       const area = path.split('/')[2]!
       if (path.includes('{id}')) t.ok(ids[area], `there is a record in ${area}`)
-      const url = path.replace('{id}', String(ids[area] ?? 1)).replace('{share_id}', '1')
+      const url = path
+        .replace('{id}', String(ids[area] ?? 1))
+        .replace('{type}', 'contact')
+        .replace(/\{\w+_id\}/, '1')
       const query = requiredQuery(operation)
       const request = `${method.toUpperCase()} ${url}${query && `?${query}`}`
       tried.push(request)

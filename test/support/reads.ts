@@ -28,13 +28,17 @@ export async function readAll(app: App, call: Call, ids: Ids = {}): Promise<Map<
   return read
 }
 
-/** Queries that show more than a plain list: its total, its related records, and what it finds. */
+/**
+ * Queries that show more than a plain list or record: its total, its related records, what it
+ * finds, and what the log says.
+ */
 function queriesOf({ parameters = [] }: Operation): string[] {
   const included = parameters.find(({ name }) => name === 'include')?.schema.pattern ?? '()'
   const queries = [
     'count=exact',
     `include=${/\((.*?)\)/.exec(included)![1]!.replaceAll('|', ',')}`,
-    `q=${ours.word}`
+    `q=${ours.word}`,
+    'as_of=9999-12-31'
   ]
   return ['', ...queries.filter(query => parameters.some(({ name }) => query.startsWith(name)))]
 }

@@ -1,4 +1,4 @@
-import { Type, type TObject } from '@sinclair/typebox'
+import { Type, type TObject, type TProperties } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Context } from '../access/context.ts'
 import { defined } from '../defined.ts'
@@ -14,10 +14,11 @@ interface Presentation {
   include: string[]
 }
 
-/** The query string of a response with a single record. */
-export function recordQuery({ query }: Pick<Mount, 'query'>): TObject {
+/** The query string of a response with a single record, with `more` parameters. */
+export function recordQuery({ query }: Pick<Mount, 'query'>, more: TProperties = {}): TObject {
   const { fields, include } = query.schema.properties
-  return Type.Object(defined({ fields, include }), { additionalProperties: false })
+  const properties = { ...defined({ fields, include }), ...more }
+  return Type.Object(properties, { additionalProperties: false })
 }
 
 /**

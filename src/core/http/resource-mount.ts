@@ -16,8 +16,12 @@ export interface Operations<Row, New, Changes> {
   list?: (ctx: Context, query: ListQuery) => Promise<Page<Row>>
   stream?: (ctx: Context, query: ListQuery) => AsyncIterable<Row[]>
   get?: (ctx: Context, id: number) => Promise<Row>
+  /** `moment` is a date and time, or a date. */
+  asOf?: (ctx: Context, id: number, moment: string) => Promise<Row>
   create?: (ctx: Context, input: New) => Promise<Row>
   update?: (ctx: Context, id: number, changes: Changes, versions?: Versions) => Promise<Row>
+  /** The record, which nobody else changes until the transaction of `ctx` has ended. */
+  lock?: (ctx: Context, id: number, versions?: Versions) => Promise<Row>
   remove?: (ctx: Context, id: number, versions?: Versions) => Promise<void>
   restore?: (ctx: Context, id: number) => Promise<Row>
   history?: (ctx: Context, id: number, query: ListQuery) => Promise<Page<EventRow>>

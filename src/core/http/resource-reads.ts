@@ -5,6 +5,7 @@ import type { Context } from '../access/context.ts'
 import { assertMayExport } from '../access/risk.ts'
 import type { Entry } from '../cache/cache.ts'
 import { defined } from '../defined.ts'
+import { invalidParameter } from '../errors.ts'
 import { pascalCase, withArticle } from '../names.ts'
 import { PageQuery } from '../records/list-query.ts'
 import type { ListQuery } from '../records/list.ts'
@@ -27,7 +28,7 @@ import {
   setNextLink,
   type Identified
 } from './responses.ts'
-import { Ref } from './schema.ts'
+import { Instant, Ref } from './schema.ts'
 
 const text = (name: string, format: string, example: string, description: string) =>
   Type.String({ $id: name, description, format, example, maxLength: Number.MAX_SAFE_INTEGER })
@@ -150,9 +151,30 @@ const entryOf = (row: Identified, body: object = row): Entry => ({
   body: JSON.stringify(body)
 })
 
+const asOfParameter = Type.Optional(
+  Instant({
+    format: 'date-or-date-time',
+    description:
+      'Return the record as it was at this time, also if it was or is deleted; a date means the ' +
+      'end of that day where the organization is. It is a 404 if there was no such record yet. ' +
+      'The rights are those of today. Not together with `include`.',
+    examples: ['2026-03-31T23:59:59Z']
+  })
+)
+
+/** How a record is read: as it is or, with `as_of`, as it was. Errors: 400. */
+function readerOf({ service }: Mount, request: FastifyRequest) {
+  const { as_of, include } = request.query as { as_of?: string; include?: string }
+  if (as_of === undefined) return service.get!
+  if (include === undefined)
+    return async (ctx: Context, id: number) => await service.asOf!(ctx, id, as_of)
+  const detail = '`include` cannot be used with `as_of`: related records are those of now.'
+  throw invalidParameter('include', detail, { excludes: 'as_of' })
+}
+
 export function mountGet(mount: Mount): void {
   const { app, resource, service, schema: record, params } = mount
-  const { get, cacheKey } = service
+  const { get, asOf, cacheKey } = service
   if (!get) return
   const { label, path } = resource
   const permission = `${path}:read`
@@ -170,7 +192,7 @@ export function mountGet(mount: Mount): void {
     schema: {
       ...schema,
       params,
-      querystring: recordQuery(mount),
+      querystring: recordQuery(mount, defined({ as_of: asOf && asOfParameter })),
       headers: requestHeaders('if-none-match', 'cache-control'),
       response
     }
@@ -180,7 +202,10 @@ export function mountGet(mount: Mount): void {
   app.get('/:id', options, (request, reply) => {
     const { ctx } = request
     const id = idOf(request)
-    if (isPresented(mount, request)) return sendPresented(mount, request, reply, id)
+    const { as_of } = request.query as { as_of?: string }
+    // the cache has records as they are
+    if (as_of !== undefined || isPresented(mount, request))
+      return sendPresented(mount, request, reply)
     const send = (entry: Entry) => sendEntry(request, reply, entry)
     const isCached = cacheKey !== undefined && ctx.principal.access.reachOf(permission) === 'all'
     if (!isCached || request.headers['cache-control']?.includes('no-cache'))
@@ -191,14 +216,10 @@ export function mountGet(mount: Mount): void {
   })
 }
 
-async function sendPresented(
-  mount: Mount,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  id: number
-) {
+async function sendPresented(mount: Mount, request: FastifyRequest, reply: FastifyReply) {
   const presentation = mount.query.read(request.ctx, request.query as Record<string, unknown>)
-  const row = await mount.service.get!(request.ctx, id)
+  const read = readerOf(mount, request)
+  const row = await read(request.ctx, idOf(request))
   const [presented] = await present(mount, request.ctx, [row], presentation)
   if (presentation.include.length === 0) return sendEntry(request, reply, entryOf(row, presented))
   // an included record changes without this one: no ETag covers both

@@ -17,6 +17,7 @@ import {
   type Operations,
   type Service
 } from './resource-mount.ts'
+import { mountMembers } from './resource-members.ts'
 import { mountGet, mountHistory, mountList } from './resource-reads.ts'
 import { mountCreate, mountRemove, mountRestore, mountUpdate } from './resource-writes.ts'
 import { idParameter, type Identified } from './responses.ts'
@@ -79,6 +80,7 @@ async function mount(
   mountUpdate(shared)
   mountRemove(shared)
   mountRestore(shared)
+  mountMembers(shared)
   await withCompression(app, app => {
     mountHistory({ ...shared, app })
   })

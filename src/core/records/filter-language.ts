@@ -6,7 +6,7 @@ import { sql } from '../db/drizzle.ts'
 import { invalidParameter, Problem, ruleBroken, unknownParameter, type Fault } from '../errors.ts'
 import { Instant, OneOf, Text } from '../http/schema.ts'
 import { ajv, faultOf, urlValidator, type Failure } from '../http/validation.ts'
-import type { Filter, Operator, VirtualFilters } from './filter.ts'
+import { dayAfter, isDay, type Filter, type Operator, type VirtualFilters } from './filter.ts'
 import { fieldSchema, type Reference } from './resource.ts'
 import { listPattern, quotedList, valuesIn } from './value-list.ts'
 import { columnsIn, isHidden } from './visibility.ts'
@@ -215,13 +215,6 @@ function withinDay({ field, operator }: Omit<Filter, 'value'>, day: string): Fil
   }
 }
 
-function dayAfter(day: string): string {
-  const date = new Date(`${day}T00:00:00Z`)
-  date.setUTCDate(date.getUTCDate() + 1)
-  const isLast = date.getUTCFullYear() > 9999
-  return isLast ? 'infinity' : date.toISOString().slice(0, 10)
-}
-
 /** Filters as parameters of a query string, and as text for those that are stored. */
 export class FilterLanguage {
   readonly #conditions = new Map<string, Condition>()
@@ -294,8 +287,9 @@ export class FilterLanguage {
           const one = operator === 'in' ? schema : (schema.items as TSchema)
           return { field, operator, value: valuesOf(name, String(value), one) }
         }
-        const isDay = isInstant(schema) && typeof value === 'string' && value.length === 10
-        return isDay ? withinDay({ field, operator }, value) : { field, operator, value }
+        return isInstant(schema) && typeof value === 'string' && isDay(value)
+          ? withinDay({ field, operator }, value)
+          : { field, operator, value }
       })
   }
 

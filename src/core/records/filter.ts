@@ -87,6 +87,23 @@ export function columnCondition(column: PgColumn, filter: Filter, given: SQL): S
 /** The instant at which a day begins where the organization is. */
 const beginningOf = (day: SQL) => sql`(${day}::text::timestamp at time zone ${timeZone})`
 
+/** Whether a moment, which is a date or a date and time, is a date: the whole day. */
+export const isDay = (moment: string): boolean => moment.length === 10
+
+/** The day after a day, `infinity` after the last one. */
+export function dayAfter(day: string): string {
+  const date = new Date(`${day}T00:00:00Z`)
+  date.setUTCDate(date.getUTCDate() + 1)
+  const isLast = date.getUTCFullYear() > 9999
+  return isLast ? 'infinity' : date.toISOString().slice(0, 10)
+}
+
+/** The condition that an instant is after a moment. */
+export const isAfter = (instant: SQL | PgColumn, moment: string): SQL =>
+  isDay(moment)
+    ? sql`${instant} >= ${beginningOf(sql`${dayAfter(moment)}`)}`
+    : sql`${instant} > ${moment}::timestamptz`
+
 /** What filters apply to: the columns of a table that callers see, and what it has beside them. */
 export interface Filterable extends Searchable {
   columns: Record<string, PgColumn>

@@ -3,6 +3,7 @@ import { withAttempts } from '../attempts.ts'
 import type { RecordTable } from '../db/columns.ts'
 import type { Statement, Values } from '../db/sql.ts'
 import { conflict, forbidden, notFound, stale, unknownReference } from '../errors.ts'
+import { stateAsOf } from './as-of.ts'
 import { eventsOf, type EventRow } from './events.ts'
 import { Lists, type ListQuery, type Page } from './list.ts'
 import { referencesOf, type Changes, type New, type Resource, type Row } from './resource.ts'
@@ -86,6 +87,11 @@ class Records<R extends Versioned> {
     return this.assertFound((await ctx.read(this.statements.get, { id }))[0], versions)
   }
 
+  /** One record, deleted or not. Errors: 404. */
+  async getAny(ctx: Context, id: number): Promise<R> {
+    return this.assertFound((await ctx.read(this.statements.getAny, { id }))[0])
+  }
+
   /** Writes one record, and drops it from the cache. */
   async write(
     ctx: Context,
@@ -156,9 +162,18 @@ const reads = <R extends Versioned>(records: Records<R>, lists: Lists<R>) => ({
   findWithDeleted: async (ctx: Context, ids: number[]): Promise<R[]> =>
     ids.length === 0 ? [] : await ctx.read(records.statements.findAny, { ids }),
 
+  /**
+   * One record, deleted or not, as it was at a moment: a date and time, or the end of a date where
+   * the organization is. Errors: 404, also for one that did not exist yet.
+   */
+  async asOf(ctx: Context, id: number, moment: string): Promise<R> {
+    const row = await records.getAny(ctx, id)
+    return records.assertFound(await stateAsOf(ctx, records.resource, row, moment))
+  },
+
   /** The changes of a record, deleted or not, newest first. Errors: 404. */
   async history(ctx: Context, id: number, query: ListQuery = {}): Promise<Page<EventRow>> {
-    records.assertFound((await ctx.read(records.statements.getAny, { id }))[0])
+    await records.getAny(ctx, id)
     return await eventsOf(ctx, records.name, id, query)
   }
 })

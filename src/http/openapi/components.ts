@@ -1,4 +1,5 @@
 import * as errors from '../../core/errors.ts'
+import { planRequired } from '../../core/writes/errors.ts'
 import { problemOf } from '../problems.ts'
 import { commonHeaders, headerReferences, shortNames } from './complete.ts'
 import { reference } from './document.ts'
@@ -80,7 +81,7 @@ const samples: Record<string, errors.Problem[]> = {
     errors.notFound('contact'),
     new errors.Problem(408, 'timeout', 'The request was not received in time.'),
     errors.stale(2),
-    errors.planRequired(),
+    planRequired(),
     problemOf({ statusCode: 414 }),
     errors.tooManyRequests(1),
     new errors.Problem(431, 'headers_too_large', 'The header fields are larger than 16 KiB.'),

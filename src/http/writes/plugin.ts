@@ -9,7 +9,8 @@ import fp from 'fastify-plugin'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../../core/access/context.ts'
 import { riskOf } from '../../core/access/permissions.ts'
-import { keyInUse, keyReused, keyUnreadable, malformed, planRequired } from '../../core/errors.ts'
+import { malformed } from '../../core/errors.ts'
+import { keyInUse, keyReused, keyUnreadable, planRequired } from '../../core/writes/errors.ts'
 import {
   claimKey,
   keepAnswer,

@@ -1,9 +1,11 @@
 // A resource that the code does not have: everything that concerns all resources must know it.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import t from 'tap'
 import {
   identifier,
+  idList,
   record,
   recordKeys,
   reference,
@@ -14,6 +16,8 @@ import { resourceRoutes } from '../../../src/core/http/resource-routes.ts'
 import { Change, Creation, Id, Name, Nullable, RecordOf } from '../../../src/core/http/schema.ts'
 import { repository } from '../../../src/core/records/repository.ts'
 import { defineResource } from '../../../src/core/records/resource.ts'
+import { TagIds } from '../../../src/modules/crm/tags/schema.ts'
+import { tags } from '../../../src/modules/crm/tags/table.ts'
 import { opportunities } from '../../../src/modules/sales/opportunities/table.ts'
 import { assertAccess } from '../../support/access.ts'
 import { application, database, organization } from '../../support/app.ts'
@@ -28,6 +32,7 @@ const quotes = pgTable(
     title: varchar({ length: 200 }).notNull(),
     margin: varchar({ length: 20 }),
     opportunity_id: identifier(),
+    tags: idList(),
     search_text: searchText(['title'])
   },
   t => [...recordKeys('quotes', t), reference('quotes', t, 'opportunity_id', opportunities)]
@@ -35,7 +40,8 @@ const quotes = pgTable(
 
 const fields = {
   title: Name(200, { description: 'Title.', example: 'Offer 4711' }),
-  opportunity_id: Nullable(Id({ description: 'Opportunity ID.', example: 1 }))
+  opportunity_id: Nullable(Id({ description: 'Opportunity ID.', example: 1 })),
+  tags: TagIds()
 }
 const quoteResource = defineResource({
   name: 'quote',
@@ -48,7 +54,7 @@ const quoteResource = defineResource({
   filters: ['id', 'title', 'opportunity_id'],
   sorts: ['id', 'title'],
   search: ['title'],
-  include: { opportunity: 'opportunity_id' },
+  include: { opportunity: 'opportunity_id', tags: { ids: 'tags', of: tags } },
   hidden: ['margin'],
   title: sql`${quotes.title}`
 })
@@ -63,7 +69,7 @@ t.teardown(() => admin.end())
 await admin.unsafe(`
   create table quotes (like contacts including defaults including identity);
   alter table quotes
-    drop first_name, drop last_name, drop email, drop phone, drop company, drop position, drop tags,
+    drop first_name, drop last_name, drop email, drop phone, drop company, drop position,
     drop search_text, drop account_id, drop assigned_to,
     add title varchar(200) not null, add margin varchar(20) default 'secret margin',
     add opportunity_id bigint,
@@ -71,6 +77,7 @@ await admin.unsafe(`
     add primary key (organization_id, id),
     add foreign key (organization_id, opportunity_id) references opportunities;
   create index on quotes using gin (organization_id, search_text gin_trgm_ops);
+  call watch_tags('quotes');
   call watch_records('quotes', 'quote', '{margin}')`)
 const app = await application(t, { database_url }, undefined, async app => {
   await app.register(routes, { prefix: '/api/quotes' })
@@ -111,6 +118,18 @@ t.test('it has a tag, permissions, event types and its related records', async t
   t.match((await call(`GET /api/quotes/${id}/history`)).json(), {
     data: [{ type: 'quote.created' }]
   })
+})
+
+t.test('it can be read as it was, and tagged', async t => {
+  const { call } = await organization(app)
+  const quote = (await call('POST /api/quotes', { title: 'Offer' })).json()
+  const tag = (await call('POST /api/tags', { name: 'urgent' })).json()
+  await sleep(3)
+  const one = `/api/quotes/${quote.id}`
+  const tagged = await call(`POST ${one}/tags/${tag.id}?include=tags`)
+  t.match(tagged.json(), { version: 2, tags: [tag.id], included: { tags: [{ name: 'urgent' }] } })
+  t.same((await call(`GET ${one}?as_of=${quote.updated_at}`)).json(), quote)
+  t.match((await call(`DELETE ${one}/tags/${tag.id}`)).json(), { version: 3, tags: [] })
 })
 
 t.test('its hidden column leaves the database in no way', async t => {
@@ -184,6 +203,6 @@ t.test('the access matrix covers it', async t => {
   const operations = Object.entries(documentOf(app).paths)
     .filter(([path]) => path.startsWith('/api/quotes'))
     .flatMap(([, methods]) => Object.keys(methods))
-  t.equal(operations.length, 11, 'those of a record, and its shares')
+  t.equal(operations.length, 13, 'those of a record, its tags and its shares')
   t.equal(requests.filter(request => request.includes('/api/quotes')).length, operations.length)
 })

@@ -111,7 +111,13 @@ function* readsOf(app: App, things: Thing[]): Generator<[request: string, accept
     const urls = path.includes('{id}') ? ids.map(id => path.replace('{id}', String(id))) : [path]
     const include = get.parameters?.find(({ name }) => name === 'include')?.schema.pattern ?? ''
     const names = /\((.*?)\)/.exec(include)?.[1]?.split('|') ?? []
-    const queries = ['', ...names.map(name => `include=${name}`), ...(names[0] ? ['q=zq'] : [])]
+    const hasPast = get.parameters?.some(({ name }) => name === 'as_of')
+    const queries = [
+      '',
+      ...names.map(name => `include=${name}`),
+      ...(names[0] ? ['q=zq'] : []),
+      ...(hasPast ? ['as_of=9999-12-31'] : [])
+    ]
     for (const url of urls)
       for (const query of queries)
         for (const accept of formatsOf(app, get))

@@ -41,12 +41,13 @@ export const mailInvitation = defineJob<MailInvitation>('mail_invitation')
 export const invitationLock = 'creation/invitation'
 
 // neither updated nor restored: another invitation replaces one
-const { list, stream, get, history, cacheKey } = records
+const { list, stream, get, asOf, history, cacheKey } = records
 
 export const invitationService = {
   list,
   stream,
   get,
+  asOf,
   history,
   cacheKey,
 

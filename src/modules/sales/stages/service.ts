@@ -1,6 +1,11 @@
 import type { Static } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
-import { conflict, Problem, ruleBroken, unknownReference } from '../../../core/errors.ts'
+import {
+  conflict,
+  parameterBreaksRule,
+  ruleBroken,
+  unknownReference
+} from '../../../core/errors.ts'
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
@@ -328,14 +333,6 @@ async function assertTarget(
   const detail =
     `move_to must be another ${kind} stage of this pipeline: ` +
     `${possible.join(', ') || 'there is none'}.`
-  throw new Problem(422, 'rule_broken', detail, {
-    errors: [
-      {
-        parameter: 'move_to',
-        code: 'rule_broken',
-        detail,
-        params: { rule: 'unknown_stage', value: move_to, allowed: possible }
-      }
-    ]
-  })
+  const params = { rule: 'unknown_stage', value: move_to, allowed: possible }
+  throw parameterBreaksRule('move_to', detail, params)
 }
