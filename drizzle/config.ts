@@ -2,6 +2,10 @@ import { defineConfig } from 'drizzle-kit'
 
 export default defineConfig({
   dialect: 'postgresql',
-  schema: ['./src/modules/*/*/table.ts', './src/core/records/events.ts'],
+  schema: [
+    './src/modules/*/*/table.ts',
+    './src/core/records/events.ts',
+    './src/core/records/external-ids.ts'
+  ],
   out: './drizzle'
 })

@@ -111,6 +111,12 @@ export const vocabulary = {
   likely_duplicate:
     'Similar records exist; `matches` lists them. Use one of them, or send ' +
     '`Prefer: handling=lenient` to proceed.',
+  ambiguous_match:
+    'More than one record matches; `matches` lists them. Use one of them by its ID, or match by ' +
+    'what only one of them has.',
+  deleted_match:
+    'The only record that matches is deleted; `matches` has it. Send `on_deleted=restore` or ' +
+    '`on_deleted=create`.',
   stale: 'The record has changed since it was read; `ETag` contains its current version.',
   too_large: 'The body is larger than the limit.',
   uri_too_long: 'The path or one of its segments is longer than the limit.',
@@ -142,6 +148,15 @@ export const unknownParameter = (parameter: string, name?: string) =>
           : `query parameter ${parameter}: ${name} is unknown`
     }
   ])
+/** For values that a body lacks, by their pointers. */
+export const missingFields = (pointers: string[]) =>
+  invalid(
+    pointers.map(pointer => ({
+      pointer,
+      code: 'required',
+      detail: `${pointer.slice(1)} is required`
+    }))
+  )
 /** For fields of the body that the caller does not see. */
 export const unknownFields = (pointers: string[]) =>
   invalid(
@@ -227,12 +242,31 @@ export const likelyDuplicates = (matches: Match[]) =>
     `Similar records exist: ${matches.map(describeMatch).join(', ')}.`,
     { members: { matches } }
   )
+/** `matches`: the records that a value which should tell one of them belongs to. */
+export const ambiguousMatch = (matches: Match[]) =>
+  new Problem(
+    409,
+    'ambiguous_match',
+    `Several records match: ${matches.map(describeMatch).join(', ')}.`,
+    { members: { matches } }
+  )
+/** `matches`: the deleted records that match. */
+export const deletedMatch = (matches: Match[]) =>
+  new Problem(
+    409,
+    'deleted_match',
+    `The record that matches is deleted: ${matches.map(describeMatch).join(', ')}.`,
+    { members: { matches } }
+  )
 const describeMatch = ({ type, id, name }: Match) => `${type} ${id} (${name})`
 
 export const stale = (version: number) =>
   new Problem(412, 'stale', `The record has changed: its current version is ${version}.`, {
     headers: { etag: `"${version}"` }
   })
+/** For a precondition on a record that there is not (RFC 9110 §13.1.1). */
+export const noneToMatch = (what: string) =>
+  new Problem(412, 'stale', `There is no such ${what}, which \`If-Match\` requires.`)
 export const unknownReference = (fields: string[]) =>
   new Problem(
     422,
@@ -295,6 +329,7 @@ interface PostgresError {
   code?: string
   syscall?: string
   constraint_name?: string
+  hint?: string
   table_name?: string
   message: string
 }
@@ -358,7 +393,7 @@ export function problemOfDatabase(error: unknown): Problem | undefined {
     case '23514':
       return ruleBroken(
         constrainedField(postgres),
-        `${constrainedField(postgres)} violates a constraint.`,
+        postgres.hint ?? `${constrainedField(postgres)} violates a constraint.`,
         { rule: 'constraint' }
       )
     case '40001':

@@ -95,7 +95,9 @@ export const Problem = Type.Object(
         ),
         {
           maxItems: 50,
-          description: 'For `likely_duplicate`: similar records.'
+          description:
+            'For `likely_duplicate`: similar records; for `ambiguous_match` and `deleted_match`: ' +
+            'records that match.'
         }
       )
     ),

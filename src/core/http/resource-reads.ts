@@ -9,12 +9,15 @@ import { pascalCase, withArticle } from '../names.ts'
 import { PageQuery } from '../records/list-query.ts'
 import type { ListQuery } from '../records/list.ts'
 import { asCsv, formatOf, formats, streamCsv, streamNdjson } from './formats.ts'
+import { hasExternalIds } from '../db/columns.ts'
+import { externalIdParameters } from './external-ids.ts'
 import { etagOf, hasCurrent } from './preconditions.ts'
 import { columnsFor, isPresented, present, recordQuery } from './presentation.ts'
 import { recordExport } from '../records/events.ts'
 import type { Resource } from '../records/resource.ts'
 import { shownEvent } from '../records/visibility.ts'
 import { operation, type Mount, type Operations } from './resource-mount.ts'
+import { idByExternal } from './resource-upserts.ts'
 import {
   emptyResponse,
   idOf,
@@ -177,18 +180,30 @@ export function mountGet(mount: Mount): void {
   }
   const load = async (ctx: Context, id: number) => entryOf(await get(ctx, id))
 
-  app.get('/:id', options, (request, reply) => {
+  const send = (request: FastifyRequest, reply: FastifyReply, id: number) => {
     const { ctx } = request
-    const id = idOf(request)
     if (isPresented(mount, request)) return sendPresented(mount, request, reply, id)
-    const send = (entry: Entry) => sendEntry(request, reply, entry)
+    const sendOne = (entry: Entry) => sendEntry(request, reply, entry)
     const isCached = cacheKey !== undefined && ctx.principal.access.reachOf(permission) === 'all'
     if (!isCached || request.headers['cache-control']?.includes('no-cache'))
-      return load(ctx, id).then(send)
+      return load(ctx, id).then(sendOne)
     const key = cacheKey(ctx, id)
     const near = ctx.services.cache.peek(key)
-    return near ? send(near) : ctx.services.cache.read(key, () => load(ctx, id)).then(send)
-  })
+    return near ? sendOne(near) : ctx.services.cache.read(key, () => load(ctx, id)).then(sendOne)
+  }
+
+  app.get('/:id', options, (request, reply) => send(request, reply, idOf(request)))
+  if (!hasExternalIds(resource.table)) return
+  const byExternalId = {
+    operationId: `get${pascalCase(resource.name)}ByExternalId`,
+    summary: `Get ${withArticle(label)} by its external ID`,
+    description: `The ${label} with this ID in another system.`
+  }
+  app.get(
+    '/external/:source/:value',
+    { config, schema: { ...options.schema, ...byExternalId, params: externalIdParameters } },
+    async (request, reply) => await send(request, reply, await idByExternal(request, resource))
+  )
 }
 
 async function sendPresented(

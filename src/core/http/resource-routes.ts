@@ -18,6 +18,7 @@ import {
   type Service
 } from './resource-mount.ts'
 import { mountGet, mountHistory, mountList } from './resource-reads.ts'
+import { mountPutExternal } from './resource-upserts.ts'
 import { mountCreate, mountRemove, mountRestore, mountUpdate } from './resource-writes.ts'
 import { idParameter, type Identified } from './responses.ts'
 import { PageOf } from './schema.ts'
@@ -77,6 +78,7 @@ async function mount(
   mountGet(shared)
   mountCreate(shared)
   mountUpdate(shared)
+  mountPutExternal(shared)
   mountRemove(shared)
   mountRestore(shared)
   await withCompression(app, app => {

@@ -6,6 +6,7 @@ export interface Parameter {
   required?: boolean
   description?: string
   example?: string | number | boolean
+  schema?: object
 }
 export interface Response {
   headers?: Record<string, unknown>
