@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import { defined } from './defined.ts'
+import type { vocabulary } from './vocabulary.ts'
 
 /** One fault of a request: a `pointer` (RFC 6901) into the body, or a `parameter` of the URL. */
 export interface Fault {
@@ -66,71 +67,6 @@ const sendable = ({ pointer, parameter, code, detail, params = {} }: Fault) => (
   detail: shortened(detail, 2000),
   params
 })
-
-/** Every `code` of a problem and its meaning. Served at `/api/problems`. */
-export const vocabulary = {
-  malformed: 'The request could not be parsed: invalid JSON, an invalid URL or an invalid header.',
-  invalid: 'Parts of the request are invalid; `errors` lists each of them.',
-  unauthenticated: 'The token is missing, or the username or password is incorrect. Log in.',
-  token_expired:
-    'The access token has expired. Refresh the session (`POST /api/auth/refresh`) and retry.',
-  token_invalid: 'The token was not issued by this service, or was altered. Log in again.',
-  session_ended:
-    'The session has ended because of a logout, a password change, a disabled or deleted user, ' +
-    'a reused refresh token, too many days without a refresh or since the login (30 and 90, ' +
-    'unless the organization has set others). Log in again.',
-  forbidden: "The user's roles do not allow this.",
-  second_factor_required:
-    'The password is correct, and the user has a second factor. Send a code of the app, or a ' +
-    'recovery code, as `code`.',
-  second_factor_invalid:
-    '`code` is incorrect or was used before. Use the next one of the app, or a recovery code.',
-  second_factor_enrollment_required:
-    'The organization requires a second factor. Enroll one (`POST /api/auth/second-factor`); ' +
-    'until it is confirmed, only operations below `/api/auth` are allowed.',
-  step_up_required:
-    'This requires a login or a step-up (`POST /api/auth/step-up`) within the last ten minutes.',
-  not_found:
-    'The resource does not exist, belongs to another organization, or is out of the reach of the ' +
-    "user's roles.",
-  method_not_allowed:
-    'The path does not support this method; `Allow` lists the methods that it supports.',
-  not_acceptable: 'None of the formats in `Accept` is supported.',
-  timeout: 'The request was not received in time.',
-  conflict: 'The state of the record does not allow this.',
-  duplicate: 'Another record already has this value, which must be unique.',
-  impossible_move:
-    'The record cannot make this transition from its current state; `allowed` lists the ones ' +
-    'that it can make.',
-  sign_in_enforced:
-    'The organization requires a sign-in by its identity provider; the password was correct. See ' +
-    '`GET /api/auth/sign-in/{organization}`.',
-  organization_required:
-    'The login is that of a user in several organizations; `organizations` lists them. Send one ' +
-    'as `organization`.',
-  likely_duplicate:
-    'Similar records exist; `matches` lists them. Use one of them, or send ' +
-    '`Prefer: handling=lenient` to proceed.',
-  ambiguous_match:
-    'More than one record matches; `matches` lists them. Use one of them by its ID, or match by ' +
-    'what only one of them has.',
-  deleted_match:
-    'The only record that matches is deleted; `matches` has it. Send `on_deleted=restore` or ' +
-    '`on_deleted=create`.',
-  stale: 'The record has changed since it was read; `ETag` contains its current version.',
-  too_large: 'The body is larger than the limit.',
-  uri_too_long: 'The path or one of its segments is longer than the limit.',
-  unsupported_media_type: 'The format of the body is not supported; send application/json.',
-  unknown_reference:
-    'The request refers to a record that does not exist in this organization, or to a user who ' +
-    'is disabled.',
-  rule_broken: 'The request is valid but violates a rule of the CRM.',
-  too_many_requests: 'Too many requests; `Retry-After` is the number of seconds to wait.',
-  headers_too_large: 'The header fields are larger than the limit.',
-  internal: 'Internal error. It has been logged with the request ID.',
-  unavailable:
-    'The service or its database is unavailable; `Retry-After` is the number of seconds to wait.'
-} as const
 
 export const invalid = (errors: Fault[]) =>
   new Problem(400, 'invalid', errors[0]?.detail ?? 'The request is invalid.', { errors })

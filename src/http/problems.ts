@@ -3,7 +3,8 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import fp from 'fastify-plugin'
 import Router from 'find-my-way'
 import { STATUS_CODES } from 'node:http'
-import { malformed, Problem, problemOfDatabase, type vocabulary } from '../core/errors.ts'
+import { malformed, Problem, problemOfDatabase } from '../core/errors.ts'
+import type { vocabulary } from '../core/vocabulary.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { vocabulary } from '../core/errors.ts'
+import { vocabulary } from '../core/vocabulary.ts'
 import { Id, OneOf, Text } from '../core/http/schema.ts'
 
 export const Problem = Type.Object(

@@ -3,7 +3,7 @@ import { explained, keyPattern, Name } from './schema.ts'
 
 const source = '[a-z][a-z0-9_-]{0,39}'
 const sourceText =
-  'lowercase letters, digits, hyphens and underscores, at most 40 characters, the first one a letter'
+  'up to 40 lowercase letters, digits, hyphens and underscores, the first one a letter'
 
 /** The name of another system. */
 export const sourcePattern = explained(`^${source}$`, `must be of ${sourceText}`, 'source')

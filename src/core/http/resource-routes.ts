@@ -75,10 +75,11 @@ async function mount(
   await withCompression(app, app => {
     mountList({ ...shared, app })
   })
+  // before it is read: the examples of the document work in its order
+  mountPutExternal(shared)
   mountGet(shared)
   mountCreate(shared)
   mountUpdate(shared)
-  mountPutExternal(shared)
   mountRemove(shared)
   mountRestore(shared)
   await withCompression(app, app => {

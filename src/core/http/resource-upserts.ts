@@ -7,7 +7,7 @@ import { invalid, invalidParameter, missingFields, notFound, unknownParameter } 
 import { pascalCase, withArticle } from '../names.ts'
 import { hasExternalId } from '../records/external-ids.ts'
 import { repository } from '../records/repository.ts'
-import { serverSetFields, type Resource } from '../records/resource.ts'
+import { serverSetFields, uniqueFieldsOf, type Resource } from '../records/resource.ts'
 import {
   externalKey,
   fieldKey,
@@ -69,8 +69,8 @@ export function matchParameters(mount: Mount): TProperties {
           { allowed }
         ),
         description:
-          `If there is ${withArticle(label)} with the same value, it is updated and returned with ` +
-          `200: one of ${allowed.join(', ')}. Several such records are a 409.`,
+          `If there is ${withArticle(label)} with the same value, it is updated and returned ` +
+          `with 200: one of ${allowed.join(', ')}. Several such records are a 409.`,
         examples: [allowed[0]!.replace('<source>', 'erp')]
       })
     ),
@@ -231,14 +231,20 @@ export function mountPutExternal(mount: Mount): void {
 }
 
 /** The body of a creation or a change: no field is required. */
-function bodyOfUpsert({ name, label, create, update }: Resource) {
-  const { example } = create as { example?: object }
+function bodyOfUpsert(resource: Resource) {
+  const { name, label, create, update } = resource
+  const { example = {} } = create as { example?: object }
+  const unique = uniqueFieldsOf(resource)
+  // the example of a creation has these values already
+  const others = Object.entries(example)
+    .filter(([field, value]) => unique.has(field) && typeof value === 'string')
+    .map(([field, value]) => [field, `${value as string} 2`])
   const fields = { ...create!.properties, ...update!.properties }
   return Type.Partial(Type.Object(fields), {
     $id: `${pascalCase(name)}Upsert`,
     description: `As for a change of ${withArticle(label)}; a new one requires more of the fields.`,
     additionalProperties: false,
-    ...defined({ example })
+    example: { ...example, ...Object.fromEntries(others) }
   })
 }
 

@@ -23,8 +23,8 @@ interface Parameter extends Keyed {
 const maxParameters = 20
 
 /**
- * Virtual filters whose schema is a map: their parameters have a key, as in `external[erp]=A-42` and
- * `external[erp][in]=A-42,A-43`.
+ * Virtual filters whose schema is a map: their parameters have a key, as in `external[erp]=A-42`
+ * and `external[erp][in]=A-42,A-43`.
  */
 export class KeyedFilters {
   readonly #filters: (Keyed & { shape: RegExp })[]

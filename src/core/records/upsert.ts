@@ -97,8 +97,8 @@ const maxAttempts = 10
 const maxMatches = 10
 
 /**
- * Creates a record, or changes the one that the caller reads and that has the key: upserts with one
- * key make one record, however many run at once. It has the rules, the scoring and the assignment of
+ * Creates a record, or changes the one that the caller reads and that has the key: upserts with
+ * one key make one record, however many run at once. It has the rules, scores and assignments of
  * the operations that it consists of. Errors: those of these operations; 409 for several matches,
  * or a deleted one; 412; 403 where the caller may not do what is to be done.
  */

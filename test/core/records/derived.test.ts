@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import postgres from 'postgres'
 import t from 'tap'
 import {
+  externalIds,
   identifier,
   record,
   recordKeys,
@@ -10,6 +11,7 @@ import {
   searchText
 } from '../../../src/core/db/columns.ts'
 import { pgTable, sql, varchar } from '../../../src/core/db/drizzle.ts'
+import { ExternalIds } from '../../../src/core/http/external-ids.ts'
 import { resourceRoutes } from '../../../src/core/http/resource-routes.ts'
 import { Change, Creation, Id, Name, Nullable, RecordOf } from '../../../src/core/http/schema.ts'
 import { repository } from '../../../src/core/records/repository.ts'
@@ -28,6 +30,7 @@ const quotes = pgTable(
     title: varchar({ length: 200 }).notNull(),
     margin: varchar({ length: 20 }),
     opportunity_id: identifier(),
+    external_ids: externalIds(),
     search_text: searchText(['title'])
   },
   t => [...recordKeys('quotes', t), reference('quotes', t, 'opportunity_id', opportunities)]
@@ -35,7 +38,8 @@ const quotes = pgTable(
 
 const fields = {
   title: Name(200, { description: 'Title.', example: 'Offer 4711' }),
-  opportunity_id: Nullable(Id({ description: 'Opportunity ID.', example: 1 }))
+  opportunity_id: Nullable(Id({ description: 'Opportunity ID.', example: 1 })),
+  external_ids: ExternalIds()
 }
 const quoteResource = defineResource({
   name: 'quote',
@@ -48,6 +52,7 @@ const quoteResource = defineResource({
   filters: ['id', 'title', 'opportunity_id'],
   sorts: ['id', 'title'],
   search: ['title'],
+  identifiers: ['title'],
   include: { opportunity: 'opportunity_id' },
   hidden: ['margin'],
   title: sql`${quotes.title}`
@@ -71,7 +76,8 @@ await admin.unsafe(`
     add primary key (organization_id, id),
     add foreign key (organization_id, opportunity_id) references opportunities;
   create index on quotes using gin (organization_id, search_text gin_trgm_ops);
-  call watch_records('quotes', 'quote', '{margin}')`)
+  call watch_records('quotes', 'quote', '{margin}');
+  call watch_external_ids('quotes', 'quote')`)
 const app = await application(t, { database_url }, undefined, async app => {
   await app.register(routes, { prefix: '/api/quotes' })
 })
@@ -147,6 +153,25 @@ t.test(
   }
 )
 
+t.test('it has external IDs, and is matched by them and by what it declares', async t => {
+  const { call } = await organization(app)
+  const external_ids = { erp: 'Q/1' }
+  const { id } = (await call('POST /api/quotes', { title: 'Offer', external_ids })).json()
+  t.match((await call('GET /api/quotes/external/erp/Q%2F1')).json(), { id, external_ids })
+  t.match((await call('GET /api/quotes?external[erp]=Q/1')).json(), { data: [{ id }] })
+  const put = await call('PUT /api/quotes/external/erp/Q%2F1', { title: 'Better' })
+  t.match([put.statusCode, put.json()], [200, { id, title: 'Better' }])
+  for (const match of ['title', 'external:erp']) {
+    const body = { title: 'Better', external_ids }
+    const matched = await call(`POST /api/quotes?match=${match}`, body)
+    t.match([matched.statusCode, matched.json()], [200, { id, version: 2 }], match)
+  }
+  t.match((await call('POST /api/quotes', { title: 'Other', external_ids })).json(), {
+    status: 409,
+    errors: [{ pointer: '/external_ids/erp' }]
+  })
+})
+
 t.test('the timeline of an opportunity names it', async t => {
   const { call } = await organization(app)
   const opportunity = (await call('POST /api/opportunities', { title: 'Sale' })).json()
@@ -184,6 +209,6 @@ t.test('the access matrix covers it', async t => {
   const operations = Object.entries(documentOf(app).paths)
     .filter(([path]) => path.startsWith('/api/quotes'))
     .flatMap(([, methods]) => Object.keys(methods))
-  t.equal(operations.length, 11, 'those of a record, and its shares')
+  t.equal(operations.length, 13, 'those of a record, its external IDs and its shares')
   t.equal(requests.filter(request => request.includes('/api/quotes')).length, operations.length)
 })
