@@ -79,11 +79,15 @@ const samples: [path: string, sample: Sample][] = [
 ]
 
 /** The external ID of the planted records, by which paths find them. */
-export const plantedExternalId = { source: 'erp', value: 'A-42' }
+const externalId = { source: 'erp', value: 'A-42' }
+
+/** A path of the document with the external ID of the planted record, if it takes one. */
+export const atExternalId = (path: string): string =>
+  path.replace('{source}', externalId.source).replace('{value}', externalId.value)
 
 /** External IDs of the `n`th planted record of a resource, if it has such. */
 const markedIds = (path: string, { word }: Mark, isFirst: boolean, n: number) => {
-  const { source, value } = plantedExternalId
+  const { source, value } = externalId
   const ids = { [word]: `${word}_${n}`, ...(isFirst && { [source]: value }) }
   return hasField(path, 'external_ids') ? { external_ids: ids } : {}
 }
