@@ -1,4 +1,5 @@
-import { targetsOf, uniqueFieldsOf, type Resource } from '../../src/core/records/resource.ts'
+import { getTableConfig } from 'drizzle-orm/pg-core'
+import { targetsOf, type Resource } from '../../src/core/records/resource.ts'
 
 type Json = Record<string, unknown>
 
@@ -86,3 +87,14 @@ const variablesOf = (resource: Resource): Map<string, string> =>
       to.name === 'user' ? ownId : idVariable(to)
     ])
   )
+
+/** The fields with unique values that callers choose freely, by the names of the constraints. */
+function uniqueFieldsOf({ table, create }: Resource): Set<string> {
+  const { name, indexes, uniqueConstraints } = getTableConfig(table)
+  const names = [
+    ...indexes.filter(({ config }) => config.unique).map(({ config }) => config.name ?? ''),
+    ...uniqueConstraints.map(constraint => constraint.name ?? '')
+  ]
+  const fields = names.map(unique => unique.replace(`${name}_`, '').replace(/_unique$/, ''))
+  return new Set(fields.filter(field => create?.properties[field]?.enum === undefined))
+}

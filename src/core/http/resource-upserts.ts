@@ -7,7 +7,7 @@ import { invalid, invalidParameter, missingFields, notFound, unknownParameter } 
 import { pascalCase, withArticle } from '../names.ts'
 import { hasExternalId } from '../records/external-ids.ts'
 import { repository } from '../records/repository.ts'
-import { serverSetFields, uniqueFieldsOf, type Resource } from '../records/resource.ts'
+import { serverSetFields, type Resource } from '../records/resource.ts'
 import {
   externalKey,
   fieldKey,
@@ -231,20 +231,21 @@ export function mountPutExternal(mount: Mount): void {
 }
 
 /** The body of a creation or a change: no field is required. */
-function bodyOfUpsert(resource: Resource) {
-  const { name, label, create, update } = resource
-  const { example = {} } = create as { example?: object }
-  const unique = uniqueFieldsOf(resource)
-  // the example of a creation has these values already
-  const others = Object.entries(example)
-    .filter(([field, value]) => unique.has(field) && typeof value === 'string')
-    .map(([field, value]) => [field, `${value as string} 2`])
+function bodyOfUpsert({ name, label, create, update }: Resource) {
   const fields = { ...create!.properties, ...update!.properties }
+  const { example: created = {} } = create as { example?: Body }
+  const { example: changed = {} } = update as { example?: Body }
+  const required = create!.required ?? []
+  // another record than that of the example of a creation
+  const named = required.map(field => {
+    const isText = typeof created[field] === 'string' && fields[field]!.enum === undefined
+    return [field, isText ? `${created[field] as string} 2` : created[field]]
+  })
   return Type.Partial(Type.Object(fields), {
     $id: `${pascalCase(name)}Upsert`,
     description: `As for a change of ${withArticle(label)}; a new one requires more of the fields.`,
     additionalProperties: false,
-    example: { ...example, ...Object.fromEntries(others) }
+    example: required.length > 0 ? Object.fromEntries(named) : changed
   })
 }
 

@@ -262,17 +262,6 @@ export const serverSetFields = ({ schema, create, update }: Definition): string[
 export const fixedFields = ({ schema, update }: Definition): string[] =>
   Object.keys(schema?.properties ?? {}).filter(field => !(field in (update?.properties ?? {})))
 
-/** The fields with unique values that callers choose freely, by the names of the constraints. */
-export function uniqueFieldsOf({ table, create }: Resource): Set<string> {
-  const { name, indexes, uniqueConstraints } = getTableConfig(table)
-  const names = [
-    ...indexes.filter(({ config }) => config.unique).map(({ config }) => config.name ?? ''),
-    ...uniqueConstraints.map(constraint => constraint.name ?? '')
-  ]
-  const fields = names.map(unique => unique.replace(`${name}_`, '').replace(/_unique$/, ''))
-  return new Set(fields.filter(field => create?.properties[field]?.enum === undefined))
-}
-
 /** The schema of one field. Errors: of the program, for a field that the record does not have. */
 export function fieldSchema(record: TObject, field: string): TSchema {
   const schema = record.properties[field]
