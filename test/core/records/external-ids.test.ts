@@ -212,6 +212,17 @@ t.test('a record is found by them, and by nothing else', async t => {
   t.equal((await call(`GET /api/leads?${many}`)).statusCode, 400, 'too many')
 })
 
+t.test('reports are filtered by them, and name the list that adds up', async t => {
+  const { call } = await organization(app)
+  await call('POST /api/opportunities', { title: 'A', amount: 5, external_ids: { erp: 'O-1' } })
+  await call('POST /api/opportunities', { title: 'B', amount: 7 })
+  const { data } = (await call('GET /api/reports/pipeline?external[erp]=O-1')).json()
+  t.match(data, [{ count: 1, amount: 5 }])
+  const listed = (await call(`GET ${data[0].list}?${data[0].filter}`)).json()
+  t.match(listed.data, [{ title: 'A' }])
+  t.equal(listed.data.length, 1)
+})
+
 t.test('a list by external ID reads the index of external IDs', async t => {
   const { id: organization_id, call } = await organization(app)
   await ownerOf(app).unsafe(`insert into leads (organization_id, external_ids)
