@@ -17,18 +17,21 @@ ALTER TABLE "campaigns" ADD COLUMN "external_ids" jsonb DEFAULT '{}'::jsonb NOT 
 ALTER TABLE "opportunities" ADD COLUMN "external_ids" jsonb DEFAULT '{}'::jsonb NOT NULL;--> statement-breakpoint
 CREATE UNIQUE INDEX "external_ids_value_unique" ON "external_ids" USING btree ("organization_id","type","source","value",(case when "is_deleted" then "record_id" else 0 end));--> statement-breakpoint
 -- Keeps the rows of a record: those of its column `external_ids`. It waits for who is about to take the same external ID. An error
--- names the source, as that of a unique index on the record table would name a column, and not the record that has the ID.
-CREATE FUNCTION record_external_ids() RETURNS trigger LANGUAGE plpgsql AS $$
+-- names the source, as that of a unique index on the record table would name a column, and not the record that has the ID. Plans are
+-- kept from when the table was small, so none may scan it.
+CREATE FUNCTION record_external_ids() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   subject constant text := tg_argv[0];
+  given_ids int;
   taken text;
 BEGIN
   IF tg_op = 'DELETE' THEN
     DELETE FROM external_ids WHERE organization_id = old.organization_id AND type = subject AND record_id = old.id;
     RETURN NULL;
   END IF;
-  IF (SELECT count(*) FROM jsonb_object_keys(new.external_ids)) > 20 THEN
+  given_ids := (SELECT count(*) FROM jsonb_object_keys(new.external_ids));
+  IF given_ids > 20 THEN
     RAISE EXCEPTION 'too many external IDs' USING ERRCODE = 'check_violation', TABLE = tg_table_name,
       CONSTRAINT = tg_table_name || '_external_ids_check', HINT = 'A record has external IDs of at most 20 sources.';
   END IF;
@@ -42,10 +45,12 @@ BEGIN
   -- in one order, so that two writers never wait for each other
   ORDER BY given.key
   ON CONFLICT DO NOTHING;
-  SELECT given.key INTO taken FROM jsonb_each_text(new.external_ids) given WHERE NOT EXISTS (
-    SELECT FROM external_ids WHERE organization_id = new.organization_id AND type = subject AND record_id = new.id AND source = given.key)
-  ORDER BY given.key LIMIT 1;
-  IF FOUND THEN
+  -- by the primary key alone: a join could read all rows of the type
+  IF (SELECT count(*) FROM external_ids WHERE organization_id = new.organization_id AND type = subject AND record_id = new.id) < given_ids THEN
+    SELECT given.key INTO taken FROM jsonb_object_keys(new.external_ids) given (key)
+    WHERE given.key NOT IN (
+      SELECT source FROM external_ids WHERE organization_id = new.organization_id AND type = subject AND record_id = new.id)
+    ORDER BY given.key LIMIT 1;
     RAISE EXCEPTION 'the external ID of % is taken', taken USING ERRCODE = 'unique_violation', TABLE = tg_table_name,
       CONSTRAINT = format('%s_external_ids/%s_unique', tg_table_name, taken);
   END IF;
