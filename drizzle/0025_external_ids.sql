@@ -18,12 +18,13 @@ ALTER TABLE "opportunities" ADD COLUMN "external_ids" jsonb DEFAULT '{}'::jsonb 
 CREATE UNIQUE INDEX "external_ids_value_unique" ON "external_ids" USING btree ("organization_id","type","source","value",(case when "is_deleted" then "record_id" else 0 end));--> statement-breakpoint
 -- Keeps the rows of a record: those of its column `external_ids`. It waits for who is about to take the same external ID. An error
 -- names the source, as that of a unique index on the record table would name a column, and not the record that has the ID. Plans are
--- kept from when the table was small, so none may scan it.
+-- kept from when the table was small: none may scan it.
 CREATE FUNCTION record_external_ids() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
   subject constant text := tg_argv[0];
   given_ids int;
+  added int;
   taken text;
 BEGIN
   IF tg_op = 'DELETE' THEN
@@ -45,8 +46,9 @@ BEGIN
   -- in one order, so that two writers never wait for each other
   ORDER BY given.key
   ON CONFLICT DO NOTHING;
-  -- by the primary key alone: a join could read all rows of the type
-  IF (SELECT count(*) FROM external_ids WHERE organization_id = new.organization_id AND type = subject AND record_id = new.id) < given_ids THEN
+  GET DIAGNOSTICS added = ROW_COUNT;
+  -- what was not added was there before, or is taken; a new record had none, and reads nothing
+  IF added < given_ids AND (SELECT count(*) FROM external_ids WHERE organization_id = new.organization_id AND type = subject AND record_id = new.id) < given_ids THEN
     SELECT given.key INTO taken FROM jsonb_object_keys(new.external_ids) given (key)
     WHERE given.key NOT IN (
       SELECT source FROM external_ids WHERE organization_id = new.organization_id AND type = subject AND record_id = new.id)
