@@ -127,6 +127,9 @@ async function registerModules(app: FastifyInstance, config: AppConfig): Promise
   await app.register(problemCodes, { prefix: '/api/problems' })
 }
 
+/** Of 255 characters, each of which may be percent-encoded as four bytes. */
+const maxParamLength = 255 * 12
+
 /** Fastify with its limits (see docs/decisions/0010-timeouts-and-limits.md), without a route. */
 const createServer = ({ trust_proxy }: AppConfig, logger: FastifyBaseLogger) => {
   const app = Fastify({
@@ -139,7 +142,7 @@ const createServer = ({ trust_proxy }: AppConfig, logger: FastifyBaseLogger) => 
     connectionTimeout: 10_000,
     http: { headersTimeout: 5_000, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     return503OnClosing: false,
-    routerOptions: { querystringParser, maxParamLength: 200, ignoreTrailingSlash: true },
+    routerOptions: { querystringParser, maxParamLength, ignoreTrailingSlash: true },
     frameworkErrors: (error, request, reply) => {
       reply.headers(app.securityHeaders).header('x-request-id', request.id)
       sendProblem(error, request, reply)

@@ -12,7 +12,7 @@ import {
 } from './support/app.ts'
 import { documentOf, requiredQuery, type Operation } from './support/document.ts'
 import { expired, forgeriesOf } from './support/forgeries.ts'
-import { ours, plant, type Ids } from './support/plant.ts'
+import { atExternalId, ours, plant, type Ids } from './support/plant.ts'
 import { everyones, isScope } from './support/scopes.ts'
 import { rowVersions } from './support/row-versions.ts'
 
@@ -40,7 +40,7 @@ const operations = Object.entries(documentOf(app).paths)
       .filter(([, { security }]) => security?.length)
       .map(([method, operation]): Tried => {
         const url = (ids: Ids) =>
-          path.replaceAll(/\{\w+\}/g, (_, offset: number) =>
+          atExternalId(path).replaceAll(/\{\w+\}/g, (_, offset: number) =>
             offset === path.indexOf('{') ? String(ids[path.split('/')[2]!] ?? 1) : '1'
           ) + `?${requiredQuery(operation)}`
         return {

@@ -69,6 +69,8 @@ export class Calls {
       .replace('{id}', id)
       .replace(/\{\w+_id\}/, () => String(this.#random.integer(1, 20)))
       .replace('{code}', () => this.#random.pick(['invalid', 'x']))
+      .replace('{source}', () => this.#random.pick(isValid ? ['erp', 'shop'] : ['ERP', '%00', 'x']))
+      .replace('{value}', () => encode(this.#random.pick(['A-42', 'a/b', '100%', 'é', '1'])))
       .replace('{organization}', () => this.#random.pick(['smartx', 'nobody']))
       .replace(/\{(\w+)\}/, (_, name) => {
         const { schema } = parameters.find(one => one.in === 'path' && one.name === name)!
@@ -86,10 +88,18 @@ export class Calls {
       .filter(({ required }) => required === true && isValid)
       .map(({ name, schema }): [string, string] => [name, textOf(this.#values.valid(schema))])
     while (usable.length > 0 && given.length < 4 && chance(0.5)) {
-      const { name, schema } = pick(usable)
-      if (isValid && given.some(([other]) => other === name)) continue
+      const { name, schema, style } = pick(usable)
+      if (
+        isValid &&
+        given.some(
+          ([other]) => other === name || (style !== undefined && other.startsWith(`${name}[`))
+        )
+      )
+        continue
       const value = isValid || chance(0.5) ? this.#values.valid(schema) : this.#values.odd()
-      given.push([name, textOf(value)])
+      if (style === 'deepObject' && typeof value === 'object' && value !== null)
+        for (const [key, one] of Object.entries(value)) given.push([`${name}[${key}]`, textOf(one)])
+      else given.push([name, textOf(value)])
     }
     if (!isValid && chance(0.1)) given.push([pick(['unknown', 'id[', '__proto__', '']), '1'])
     const query = given.map(pair => pair.map(part => encode(part)).join('='))

@@ -16,6 +16,8 @@ export interface Schema {
   properties?: Record<string, Schema>
   required?: string[]
   minProperties?: number
+  additionalProperties?: Schema | boolean
+  'x-key-pattern'?: string
 }
 
 export interface Parameter {
@@ -23,6 +25,7 @@ export interface Parameter {
   name: string
   in: 'query' | 'path' | 'header'
   required?: boolean
+  style?: string
   schema: Schema
 }
 

@@ -16,12 +16,14 @@ interface People {
 }
 
 /** Rules that no schema expresses have the code `invalid`, others the keyword of the schema. */
-const isRefusedBySchema = (answer: LightMyRequestResponse): boolean => {
+const isRefusedBySchema = ({ url }: Call, answer: LightMyRequestResponse): boolean => {
   if (answer.statusCode !== 400) return false
   const { errors = [], error } = answer.json<{ errors?: { code: string }[]; error?: string }>()
   // what OAuth requires depends on the grant type
   if (error !== undefined) return false
-  return errors.some(({ code }) => code !== 'invalid')
+  // what an upsert requires depends on what it matches by, and on whether there is a match
+  const isUpsert = /\/external\/|[?&]match=/.test(url)
+  return errors.some(({ code }) => code !== 'invalid' && !(isUpsert && code === 'required'))
 }
 
 /** A run of the fuzzer: makes calls, follows up on what they create, and notes what is wrong. */
@@ -119,7 +121,7 @@ export class Run {
     for (const mistake of this.#checks.mistakes(call, answer)) note(mistake)
     if (holds(answer.body, actor === this.#people.stranger ? ours : theirs))
       note('shows data of another organization')
-    if (call.isValid && isRefusedBySchema(answer))
+    if (call.isValid && isRefusedBySchema(call, answer))
       note('refuses a request that the document allows')
     return answer
   }

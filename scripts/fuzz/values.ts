@@ -113,7 +113,14 @@ export class Values {
     return [...distinct.values()]
   }
 
-  #object({ properties = {}, required = [], minProperties = 0 }: Schema): object {
+  #object({ properties = {}, required = [], minProperties = 0, ...map }: Schema): object {
+    const { additionalProperties, 'x-key-pattern': keys } = map
+    if (keys !== undefined && typeof additionalProperties === 'object') {
+      const names = [this.#text({ pattern: keys, maxLength: 40 }), 'erp'].slice(
+        this.random.integer(0, 2)
+      )
+      return Object.fromEntries(names.map(name => [name, this.valid(additionalProperties)]))
+    }
     const names = Object.keys(properties).filter(
       name => required.includes(name) || this.random.chance(0.4)
     )

@@ -132,6 +132,7 @@ function turnOf({ method, path }: Request): number {
   const isPart = /\}\/\w/.test(path)
   if (path.endsWith('/restore')) return 7
   if (method === 'POST') return isPart ? 2 : 1
+  if (method === 'PUT' && path.endsWith('/external/{source}/{value}')) return 2
   return { GET: 3, PUT: 4, PATCH: 4, DELETE: isPart ? 5 : 6 }[method]!
 }
 

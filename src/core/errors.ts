@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import { defined } from './defined.ts'
-import type { vocabulary } from './problem-codes.ts'
+import type { vocabulary } from './vocabulary.ts'
 
 /** One fault of a request: a `pointer` (RFC 6901) into the body, or a `parameter` of the URL. */
 export interface Fault {
@@ -84,6 +84,15 @@ export const unknownParameter = (parameter: string, name?: string) =>
           : `query parameter ${parameter}: ${name} is unknown`
     }
   ])
+/** For values that a body lacks, by their pointers. */
+export const missingFields = (pointers: string[]) =>
+  invalid(
+    pointers.map(pointer => ({
+      pointer,
+      code: 'required',
+      detail: `${pointer.slice(1)} is required`
+    }))
+  )
 /** For fields of the body that the caller does not see. */
 export const unknownFields = (pointers: string[]) =>
   invalid(
@@ -169,12 +178,31 @@ export const likelyDuplicates = (matches: Match[]) =>
     `Similar records exist: ${matches.map(describeMatch).join(', ')}.`,
     { members: { matches } }
   )
+/** `matches`: the records that a value which should tell one of them belongs to. */
+export const ambiguousMatch = (matches: Match[]) =>
+  new Problem(
+    409,
+    'ambiguous_match',
+    `Several records match: ${matches.map(describeMatch).join(', ')}.`,
+    { members: { matches } }
+  )
+/** `matches`: the deleted records that match. */
+export const deletedMatch = (matches: Match[]) =>
+  new Problem(
+    409,
+    'deleted_match',
+    `The record that matches is deleted: ${matches.map(describeMatch).join(', ')}.`,
+    { members: { matches } }
+  )
 const describeMatch = ({ type, id, name }: Match) => `${type} ${id} (${name})`
 
 export const stale = (version: number) =>
   new Problem(412, 'stale', `The record has changed: its current version is ${version}.`, {
     headers: { etag: `"${version}"` }
   })
+/** For a precondition on a record that there is not (RFC 9110 §13.1.1). */
+export const noneToMatch = (what: string) =>
+  new Problem(412, 'stale', `There is no such ${what}, which \`If-Match\` requires.`)
 /** `fields` of the body, or parameters of the path. */
 export const unknownReference = (fields: string[], place: 'body' | 'path' = 'body') =>
   new Problem(
@@ -247,6 +275,7 @@ interface PostgresError {
   code?: string
   syscall?: string
   constraint_name?: string
+  hint?: string
   table_name?: string
   message: string
 }
@@ -310,7 +339,7 @@ export function problemOfDatabase(error: unknown): Problem | undefined {
     case '23514':
       return ruleBroken(
         constrainedField(postgres),
-        `${constrainedField(postgres)} violates a constraint.`,
+        postgres.hint ?? `${constrainedField(postgres)} violates a constraint.`,
         { rule: 'constraint' }
       )
     case '40001':

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import { notFound } from '../core/errors.ts'
-import { vocabulary } from '../core/problem-codes.ts'
+import { vocabulary } from '../core/vocabulary.ts'
 import { defineTag } from '../core/http/operations.ts'
 import { response } from '../core/http/responses.ts'
 import { Text } from '../core/http/schema.ts'

@@ -4,7 +4,7 @@ import fp from 'fastify-plugin'
 import Router from 'find-my-way'
 import { STATUS_CODES } from 'node:http'
 import { malformed, Problem, problemOfDatabase } from '../core/errors.ts'
-import type { vocabulary } from '../core/problem-codes.ts'
+import type { vocabulary } from '../core/vocabulary.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { vocabulary } from '../core/problem-codes.ts'
+import { vocabulary } from '../core/vocabulary.ts'
 import { Id, OneOf, Ref, Text } from '../core/http/schema.ts'
 import { effectOps } from '../core/writes/effects.ts'
 
@@ -128,7 +128,9 @@ export const Problem = Type.Object(
         ),
         {
           maxItems: 50,
-          description: 'For `likely_duplicate`: similar records.'
+          description:
+            'For `likely_duplicate`: similar records; for `ambiguous_match` and `deleted_match`: ' +
+            'records that match.'
         }
       )
     ),

@@ -2,7 +2,7 @@ import type { Test } from 'tap'
 import { allResources } from '../../src/core/records/resource.ts'
 import { caller, organization, type App, type Call } from './app.ts'
 import { documentOf, requiredQuery, type Operation } from './document.ts'
-import { holds, ours, plant, textFields, theirs, type Sample } from './plant.ts'
+import { atExternalId, holds, ours, plant, textFields, theirs, type Sample } from './plant.ts'
 import { formatsOf, readAll } from './reads.ts'
 
 /**
@@ -34,7 +34,7 @@ export async function assertAccess(
     for (const [method, operation] of Object.entries(operations)) {
       const area = path.split('/')[2]!
       if (path.includes('{id}')) t.ok(ids[area], `there is a record in ${area}`)
-      const url = path
+      const url = atExternalId(path)
         .replace('{id}', String(ids[area] ?? 1))
         .replace('{type}', 'contact')
         .replace(/\{\w+_id\}/, '1')

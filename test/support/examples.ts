@@ -124,6 +124,7 @@ function turnOf({ method, path, operationId }: Request): number {
   const is_part = /\}\/\w/.test(path) // of a record: made after it, and deleted before it
   if (method === 'POST' && path.endsWith('/restore')) return 7
   if (method === 'POST') return is_part ? 2 : 1
+  if (method === 'PUT' && path.includes('/external/')) return 2 // it creates, too
   return { GET: 3, PUT: 4, PATCH: 4, DELETE: is_part ? 5 : 6 }[method]!
 }
 interface Session {

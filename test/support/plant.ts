@@ -78,12 +78,34 @@ const samples: [path: string, sample: Sample][] = [
   ]
 ]
 
+/** The external ID of the planted records, by which paths find them. */
+const externalId = { source: 'erp', value: 'A-42' }
+
+/** A path of the document with the external ID of the planted record, if it takes one. */
+export const atExternalId = (path: string): string =>
+  path.replace('{source}', externalId.source).replace('{value}', externalId.value)
+
+/** External IDs of the `n`th planted record of a resource, if it has such. */
+const markedIds = (path: string, { word }: Mark, isFirst: boolean, n: number) => {
+  const { source, value } = externalId
+  const ids = { [word]: `${word}_${n}`, ...(isFirst && { [source]: value }) }
+  return hasField(path, 'external_ids') ? { external_ids: ids } : {}
+}
+const hasField = (path: string, field: string) => {
+  const { create } = allResources().find(resource => resource.path === path) ?? {}
+  return field in (create?.properties ?? {})
+}
+
 /** Plants records of every resource, with the mark in every text field that a caller can set. */
 export async function plant(call: Call, mark: Mark, more: [string, Sample][] = []): Promise<Ids> {
   const ids: Ids = {}
   const planted = new Set<string>()
-  for (const [path, sample] of [...samples, ...more]) {
-    const body = { ...markedText(path, mark), ...sample(ids, mark.word) }
+  for (const [n, [path, sample]] of [...samples, ...more].entries()) {
+    const body = {
+      ...markedText(path, mark),
+      ...markedIds(path, mark, ids[path] === undefined, n),
+      ...sample(ids, mark.word)
+    }
     const answer = await call(`POST /api/${path}`, body)
     if (answer.statusCode !== 201) throw new Error(`${path} was not planted: ${answer.body}`)
     ids[path] ??= answer.json().id

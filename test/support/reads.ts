@@ -1,7 +1,7 @@
 // Everything that can be read, as the document says.
 import type { App, Call } from './app.ts'
 import { documentOf, requiredQuery, resolved, type Operation } from './document.ts'
-import { ours, type Ids } from './plant.ts'
+import { atExternalId, ours, type Ids } from './plant.ts'
 
 /** Numbers that charts count up in each process. */
 const chartNumbers = /\bzr\d+-cls-\d+/g
@@ -17,7 +17,7 @@ export async function readAll(app: App, call: Call, ids: Ids = {}): Promise<Map<
     if (path.startsWith('/api/audit')) continue // it changes as lists are exported
     const id = ids[path.split('/')[2]!]
     if (path.includes('{') && id === undefined) continue
-    const url = path.replace('{id}', String(id))
+    const url = atExternalId(path).replace('{id}', String(id))
     for (const query of queriesOf(get))
       for (const accept of formatsOf(app, get)) {
         const request = `GET ${url}?${[requiredQuery(get), query].filter(Boolean).join('&')}`

@@ -8,6 +8,7 @@ import {
   index,
   integer,
   is,
+  jsonb,
   numeric,
   primaryKey,
   sql,
@@ -51,6 +52,20 @@ export type InternalColumn = (typeof internalColumns)[number]
 
 /** IDs of other records of the organization; arrays have no foreign keys, so code checks them. */
 export const idList = () => identifier().array().notNull().default([])
+
+/**
+ * The IDs of a record in other systems, by the name of each: `{ erp: 'A-42' }`. What is written is
+ * merged into it (RFC 7396), see `Statements`. `CALL watch_external_ids(…)` in the migration of the
+ * table keeps them unique. A table with this column has all that is made of external IDs.
+ */
+export const externalIds = () => jsonb().$type<Record<string, string>>().notNull().default({})
+
+/** Whether a column is that of external IDs. */
+export const isExternalIds = ({ name }: Pick<PgColumn, 'name'>): boolean => name === 'external_ids'
+
+/** Whether the records of a table have external IDs. */
+export const hasExternalIds = (table: PgTable): boolean =>
+  Object.values(getTableColumns(table)).some(isExternalIds)
 
 /**
  * When a record entered its current stage or status. `CALL watch_moves(…)` in the migration of the

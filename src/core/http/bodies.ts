@@ -42,11 +42,19 @@ export function setFixedFieldsAside(schemaId: string, body: Json): void {
   if (!fields) return
   delete body.included
   delete body.effects
-  const names = fields.filter(name => Object.hasOwn(body, name))
+  setAside(body, name => fields.includes(name))
+}
+
+/** Takes fields out of a body, for `assertUnchanged`. */
+export function setAside(body: Json, isFixed: (field: string) => boolean): void {
+  const names = Object.keys(body).filter(isFixed)
   if (names.length === 0) return
   repeated.set(body, Object.fromEntries(names.map(name => [name, body[name]])))
   for (const name of names) delete body[name]
 }
+
+/** The fields of a body that it repeats. */
+export const repeatedFields = (body: object): string[] => Object.keys(repeated.get(body) ?? {})
 
 /** Whether a body has repeated fields that it cannot change. */
 export const repeatsFixedFields = (body: object): boolean => repeated.has(body)
@@ -62,10 +70,7 @@ function isSame(a: unknown, b: unknown): boolean {
 }
 
 /** The names of all fields of a body, with those that it repeats. */
-export const fieldsIn = (body: object): string[] => [
-  ...Object.keys(body),
-  ...Object.keys(repeated.get(body) ?? {})
-]
+export const fieldsIn = (body: object): string[] => [...Object.keys(body), ...repeatedFields(body)]
 
 /** Takes the fields out of a body that have the same value in the record. */
 export function dropUnchanged(body: object, record: object, fields: Iterable<string>): void {

@@ -25,6 +25,8 @@ export interface Operations<Row, New, Changes> {
   remove?: (ctx: Context, id: number, versions?: Versions) => Promise<void>
   restore?: (ctx: Context, id: number) => Promise<Row>
   history?: (ctx: Context, id: number, query: ListQuery) => Promise<Page<EventRow>>
+  /** See `Upsertable`. */
+  withLocks?: <T>(ctx: Context, work: (ctx: Context) => Promise<T>) => Promise<T>
   /** Where a record is cached; without it none is. */
   cacheKey?: (ctx: Context, id: number) => string
 }

@@ -10,12 +10,15 @@ import { pascalCase, withArticle } from '../names.ts'
 import { PageQuery } from '../records/list-query.ts'
 import type { ListQuery } from '../records/list.ts'
 import { asCsv, formatOf, formats, streamCsv, streamNdjson } from './formats.ts'
+import { hasExternalIds } from '../db/columns.ts'
+import { externalIdParameters } from './external-ids.ts'
 import { etagOf, hasCurrent } from './preconditions.ts'
 import { columnsFor, isPresented, present, recordQuery } from './presentation.ts'
 import { recordExport } from '../records/events.ts'
 import type { Resource } from '../records/resource.ts'
 import { shownEvent } from '../records/visibility.ts'
 import { operation, type Mount, type Operations } from './resource-mount.ts'
+import { idByExternal } from './resource-upserts.ts'
 import {
   emptyResponse,
   idOf,
@@ -199,27 +202,44 @@ export function mountGet(mount: Mount): void {
   }
   const load = async (ctx: Context, id: number) => entryOf(await get(ctx, id))
 
-  app.get('/:id', options, (request, reply) => {
+  const send = (request: FastifyRequest, reply: FastifyReply, id: number) => {
     const { ctx } = request
-    const id = idOf(request)
     const { as_of } = request.query as { as_of?: string }
     // the cache has records as they are
     if (as_of !== undefined || isPresented(mount, request))
-      return sendPresented(mount, request, reply)
-    const send = (entry: Entry) => sendEntry(request, reply, entry)
+      return sendPresented(mount, request, reply, id)
+    const sendOne = (entry: Entry) => sendEntry(request, reply, entry)
     const isCached = cacheKey !== undefined && ctx.principal.access.reachOf(permission) === 'all'
     if (!isCached || request.headers['cache-control']?.includes('no-cache'))
-      return load(ctx, id).then(send)
+      return load(ctx, id).then(sendOne)
     const key = cacheKey(ctx, id)
     const near = ctx.services.cache.peek(key)
-    return near ? send(near) : ctx.services.cache.read(key, () => load(ctx, id)).then(send)
-  })
+    return near ? sendOne(near) : ctx.services.cache.read(key, () => load(ctx, id)).then(sendOne)
+  }
+
+  app.get('/:id', options, (request, reply) => send(request, reply, idOf(request)))
+  if (!hasExternalIds(resource.table)) return
+  const byExternalId = {
+    operationId: `get${pascalCase(resource.name)}ByExternalId`,
+    summary: `Get ${withArticle(label)} by its external ID`,
+    description: `The ${label} with this ID in another system.`
+  }
+  app.get(
+    '/external/:source/:value',
+    { config, schema: { ...options.schema, ...byExternalId, params: externalIdParameters } },
+    async (request, reply) => await send(request, reply, await idByExternal(request, resource))
+  )
 }
 
-async function sendPresented(mount: Mount, request: FastifyRequest, reply: FastifyReply) {
+async function sendPresented(
+  mount: Mount,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  id: number
+) {
   const presentation = mount.query.read(request.ctx, request.query as Record<string, unknown>)
   const read = readerOf(mount, request)
-  const row = await read(request.ctx, idOf(request))
+  const row = await read(request.ctx, id)
   const [presented] = await present(mount, request.ctx, [row], presentation)
   if (presentation.include.length === 0) return sendEntry(request, reply, entryOf(row, presented))
   // an included record changes without this one: no ETag covers both

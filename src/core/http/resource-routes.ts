@@ -19,6 +19,7 @@ import {
 } from './resource-mount.ts'
 import { mountMembers } from './resource-members.ts'
 import { mountGet, mountHistory, mountList } from './resource-reads.ts'
+import { mountPutExternal } from './resource-upserts.ts'
 import { mountCreate, mountRemove, mountRestore, mountUpdate } from './resource-writes.ts'
 import { idParameter, type Identified } from './responses.ts'
 import { PageOf } from './schema.ts'
@@ -75,6 +76,8 @@ async function mount(
   await withCompression(app, app => {
     mountList({ ...shared, app })
   })
+  // before it is read: the examples of the document work in its order
+  mountPutExternal(shared)
   mountGet(shared)
   mountCreate(shared)
   mountUpdate(shared)

@@ -1,3 +1,4 @@
+import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { stale } from '../errors.ts'
 import { pascalCase, withArticle } from '../names.ts'
@@ -6,6 +7,7 @@ import { assertUnchanged, dropUnchanged, fieldsIn, repeatsFixedFields } from './
 import { versionsOf } from './preconditions.ts'
 import { recordQuery, sendWritten } from './presentation.ts'
 import { operation, type Mount } from './resource-mount.ts'
+import { createOrMatch, matchParameters } from './resource-upserts.ts'
 import {
   createdResponse,
   emptyResponse,
@@ -31,14 +33,20 @@ export function mountCreate(mount: Mount): void {
     409,
     422
   )
-  const response = createdResponse(`The new ${resource.label}.`, Ref(schema))
+  const parameters = matchParameters(mount)
+  const isUpsert = Object.keys(parameters).length > 0
+  const response = {
+    ...(isUpsert && recordResponse(`The ${resource.label} that matches.`, Ref(schema))),
+    ...createdResponse(`The new ${resource.label}.`, Ref(schema))
+  }
+  const { properties } = recordQuery(mount)
   app.post(
     '',
     {
       config,
       schema: {
         ...declared,
-        querystring: recordQuery(mount),
+        querystring: Type.Object({ ...properties, ...parameters }, { additionalProperties: false }),
         body: Ref(resource.create),
         response
       }
@@ -46,10 +54,10 @@ export function mountCreate(mount: Mount): void {
     async (request, reply) =>
       await sendWritten(mount, request, reply, async () => {
         const { ctx, body } = request
-        assertWritable(ctx, resource, 'create', placesIn(body as object))
-        const row = await create(ctx, body as never)
-        reply.code(201).header('location', `${app.prefix}/${row.id}`)
-        return row
+        return await createOrMatch(mount, request, reply, async () => {
+          assertWritable(ctx, resource, 'create', placesIn(body as object))
+          return await create(ctx, body as never)
+        })
       })
   )
 }

@@ -52,6 +52,9 @@ export const maxDecimals = 'x-decimals'
 /** The keyword of schemas whose instants are truncated to milliseconds when they are validated. */
 export const truncatedInstant = 'truncatedInstant'
 
+/** The keyword of objects whose keys match a pattern; OpenAPI 3.0 has none. */
+export const keyPattern = 'x-key-pattern'
+
 /** Marks a schema of a part of a record, of which some callers see only some fields. */
 export const hasPartial = 'x-has-partial'
 
@@ -170,10 +173,22 @@ const mapFields = <P extends TProperties>(
     ])
   ) as P
 
+interface MapSchema extends TSchema {
+  additionalProperties: TSchema
+}
+const isMap = (schema: TSchema): schema is MapSchema =>
+  schema.type === 'object' && typeof schema.additionalProperties === 'object'
+
+/** A field as a body has it: a map is merged, so null removes one of its values, or all of them. */
+const accepted = (schema: TSchema): TSchema =>
+  isMap(schema)
+    ? Nullable({ ...schema, additionalProperties: Nullable(schema.additionalProperties) })
+    : schema
+
 /** Fields of a body, which has an example of its own. */
 const withoutExamples = <P extends TProperties>(fields: P) =>
   Object.fromEntries(
-    Object.entries(fields).map(([name, { example: _, ...schema }]) => [name, schema])
+    Object.entries(fields).map(([name, { example: _, ...schema }]) => [name, accepted(schema)])
   ) as P
 
 /** `CampaignMember` as the beginning of a sentence: `Campaign member`. */

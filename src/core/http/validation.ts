@@ -3,7 +3,7 @@ import type { DataValidationCxt } from 'ajv/dist/types/index.js'
 import formats from 'ajv-formats'
 import type { Fault } from '../errors.ts'
 import { isEmail } from './email.ts'
-import { maxDecimals, requirementOf, truncatedInstant } from './schema.ts'
+import { keyPattern, maxDecimals, requirementOf, truncatedInstant } from './schema.ts'
 
 type Json = Record<string, unknown>
 /** An error of Ajv, or one of our own in the same form. */
@@ -60,6 +60,15 @@ export function ajv(coerceTypes: boolean) {
     validate: (_schema: true, text: string, _parent?: object, place?: DataValidationCxt) => {
       if (place) place.parentData[place.parentDataProperty] = text.replace(/(\.\d{3})\d+/, '$1')
       return true
+    }
+  })
+  ajv.addKeyword({
+    keyword: keyPattern,
+    type: 'object',
+    schemaType: 'string',
+    compile: (pattern: string) => {
+      const shape = new RegExp(pattern)
+      return (map: object) => Object.keys(map).every(key => shape.test(key))
     }
   })
   ajv.addKeyword({
@@ -159,6 +168,10 @@ const atMost = ({ keyword, params }: Failure, noun: string): Explanation => ({
 /** The field of a parameter: `amount` of `amount[gte]`. */
 const baseOf = (parameter: string) => parameter.split('[', 1)[0]!
 
+/** How a parameter is written, whose value may be a map: `external[<key>]`. */
+const spelled = ([name, schema]: [string, object]) =>
+  keyPattern in schema ? `${name}[<key>]` : name
+
 /** By keyword; others have Ajv's own message. */
 const explanations: Record<string, (failure: Failure, path: string) => Explanation> = {
   additionalProperties: ({ params, parentSchema }) => {
@@ -167,7 +180,7 @@ const explanations: Record<string, (failure: Failure, path: string) => Explanati
       const text = 'is set by the server and must be omitted'
       return { code: 'unknown', text, params: { server_set: true } }
     }
-    const known = Object.keys(parentSchema?.properties ?? {})
+    const known = Object.entries(parentSchema?.properties ?? {}).map(spelled)
     const field = baseOf(params.additionalProperty as string)
     const ofField = known.filter(name => baseOf(name) === field)
     // a field with another operator, or one that needs an operator
@@ -176,6 +189,8 @@ const explanations: Record<string, (failure: Failure, path: string) => Explanati
     return { code: 'unknown', text, params: { known } }
   },
   required: () => ({ text: 'is required' }),
+  maxProperties: failure => atMost(failure, 'key'),
+  [keyPattern]: ({ schema }) => ({ code: 'pattern', ...requirementOf(schema as string)! }),
   minProperties: ({ params }) => ({
     text: 'must contain at least one field to change',
     params: { minProperties: params.limit }

@@ -7,6 +7,7 @@ import { invalidParameter, Problem, ruleBroken, unknownParameter, type Fault } f
 import { Instant, OneOf, Text } from '../http/schema.ts'
 import { ajv, faultOf, urlValidator, type Failure } from '../http/validation.ts'
 import { dayAfter, isDay, type Filter, type Operator, type VirtualFilters } from './filter.ts'
+import { KeyedFilters } from './keyed-filters.ts'
 import { fieldSchema, type Reference } from './resource.ts'
 import { listPattern, quotedList, valuesIn } from './value-list.ts'
 import { columnsIn, isHidden } from './visibility.ts'
@@ -218,6 +219,8 @@ function withinDay({ field, operator }: Omit<Filter, 'value'>, day: string): Fil
 /** Filters as parameters of a query string, and as text for those that are stored. */
 export class FilterLanguage {
   readonly #conditions = new Map<string, Condition>()
+  /** Those whose parameters have a key; no stored filter has one. */
+  readonly keyed: KeyedFilters
   /** The schemas of the parameters, all of them optional. */
   readonly parameters: TProperties
   /** The parameters that only stored filters can have. */
@@ -255,6 +258,7 @@ export class FilterLanguage {
       ...parametersOf([...columns, ...related])
     }
     this.#retired = parametersOf(retired)
+    this.keyed = new KeyedFilters(virtual)
     for (const condition of [...columns, ...related, ...retired, ...virtual])
       this.#conditions.set(parameterName(condition), condition)
   }
@@ -266,16 +270,18 @@ export class FilterLanguage {
   read(ctx: Context, query: Record<string, unknown>): Filter[] {
     const hidden = this.#hiddenIn(ctx, query)
     if (hidden !== undefined) throw unknownParameter(hidden)
-    return this.#filtersIn(query)
+    return [...this.#filtersIn(query), ...this.keyed.read(query)]
   }
 
   /** The first parameter of a query that tells something about what the caller does not see. */
   #hiddenIn(ctx: Context, query: Record<string, unknown>): string | undefined {
-    const found = [...this.#conditions].find(
-      ([name, { reads }]) =>
-        query[name] !== undefined && reads.some(column => isHidden(ctx, column))
-    )
-    return found?.[0]
+    const given = [
+      ...[...this.#conditions].map(([name, { reads }]) => ({ name, reads })),
+      ...this.keyed.in(query)
+    ]
+    return given.find(
+      ({ name, reads }) => query[name] !== undefined && reads.some(column => isHidden(ctx, column))
+    )?.name
   }
 
   #filtersIn(query: Record<string, unknown>): Filter[] {

@@ -82,7 +82,7 @@ export class ListQueryReader {
     this.#filters = new FilterLanguage(contract)
     this.schema = Type.Object(
       { ...this.#parameters(), ...this.#filters.parameters },
-      { additionalProperties: false }
+      { additionalProperties: false, patternProperties: this.#filters.keyed.patterns }
     )
   }
 

@@ -13,6 +13,7 @@ import {
 import { getTableColumns, getTableConfig, getTableName } from '../db/drizzle.ts'
 import { defined } from '../defined.ts'
 import { kebabCase, words } from '../names.ts'
+import { externalFilters } from './external-ids.ts'
 import type { VirtualFilters } from './filter.ts'
 
 /**
@@ -61,6 +62,11 @@ export interface Definition<
    * `q` searches them too, and their filters are filters of the record (`contact.email`).
    */
   related?: readonly string[]
+  /**
+   * Fields whose value tells which record is meant, compared as lists do: `match` finds a record by
+   * one of them. Lists filter by them.
+   */
+  identifiers?: readonly string[]
   /** Related records, by the names that `include` knows them by. */
   include?: Readonly<Record<string, IncludedField>>
   /** Fields of any record that name one of these without a foreign key, and can be included. */
@@ -137,6 +143,10 @@ export function defineResource<
     label: words(definition.name),
     pluralLabel: words(definition.plural),
     path,
+    virtualFilters: {
+      ...definition.virtualFilters,
+      ...externalFilters(definition.table, definition.name)
+    },
     columns: visibleColumns(definition.table, definition.hidden),
     // when it is asked for: the other resource may be defined later
     relatedRecords: () => {

@@ -2,7 +2,7 @@ import type { SQL } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { LRUCache } from 'lru-cache'
 import type { Action } from '../access/permissions.ts'
-import { columnNamed } from '../db/columns.ts'
+import { columnNamed, isExternalIds } from '../db/columns.ts'
 import { and, getTableConfig, getTableName, sql } from '../db/drizzle.ts'
 import {
   actor,
@@ -25,6 +25,16 @@ const parameter = (column: PgColumn) => {
   const type = column.getSQLType().replace(/\(.*?\)/, '')
   return sql`${placeholder(column.name)}::${sql.raw(type)}`
 }
+/**
+ * What a column is set to, of a new record (`before`: nothing) or of an existing one: a value, or
+ * for external IDs what a merge patch makes of those `before` (RFC 7396), in the same statement.
+ */
+const assignedTo = (column: PgColumn, before: SQL): SQL =>
+  isExternalIds(column)
+    ? sql`coalesce(jsonb_strip_nulls(${before} || ${parameter(column)}), '{}')`
+    : parameter(column)
+const nothing = sql`'{}'::jsonb`
+
 const identifiers = (columns: PgColumn[]): SQL[] =>
   columns.map(({ name }) => sql`${sql.identifier(name)}`)
 const commaSeparated = (parts: SQL[]) => sql.join(parts, sql`, `)
@@ -169,7 +179,7 @@ export class Statements<Row> {
       const columns = this.#columnsOf(fields)
       const references = this.#referencesIn(fields)
       const names = identifiers(columns).map(name => sql`, ${name}`)
-      const values = columns.map(column => sql`, ${parameter(column)}`)
+      const values = columns.map(column => sql`, ${assignedTo(column, nothing)}`)
       return sql`insert into ${this.#table}
         (organization_id, created_by, updated_by${sql.join(names)})
         select ${organization}, ${author}, ${actor}${sql.join(values)}
@@ -212,12 +222,12 @@ export class Statements<Row> {
   #changesOf(fields: string[]) {
     const columns = this.#columnsOf(fields)
     const references = this.#referencesIn(fields)
-    const assigned = columns.map(
-      column => sql`${sql.identifier(column.name)} = ${parameter(column)}`
-    )
-    const different = columns.map(
-      column => sql`${sql.identifier(column.name)} is distinct from ${parameter(column)}`
-    )
+    const named = columns.map(column => {
+      const name = sql`${sql.identifier(column.name)}`
+      return { name, value: assignedTo(column, name) }
+    })
+    const assigned = named.map(({ name, value }) => sql`${name} = ${value}`)
+    const different = named.map(({ name, value }) => sql`${name} is distinct from ${value}`)
     // an unchanged reference may point at a deleted record: saving a form must not fail for it
     const valid = references.map(
       ({ column, accepts }) =>

@@ -85,8 +85,16 @@ function completeOperation(method: string, operation: Operation): void {
   for (const status of problemsOf(method, operation))
     operation.responses[status] ??= reference('responses', String(status))
   delete operation['x-problems']
+  for (const parameter of operation.parameters ?? []) liftStyle(parameter)
   if (operation['x-step-up']) operation.description += ` ${stepUpNote}`
   operation.security ??= [] // public on purpose
+}
+
+/** How a parameter is written is a property of the parameter; here, its schema declares it. */
+function liftStyle(parameter: Parameter | Reference): void {
+  if (!('schema' in parameter)) return
+  const { style, explode, ...schema } = parameter.schema as Record<string, unknown>
+  if (style !== undefined) Object.assign(parameter, { style, explode, schema })
 }
 
 /** The statuses of the problems that an operation responds with. */
@@ -127,13 +135,22 @@ function shareProperties(schemas: Schemas): void {
   }
   for (const { properties = {} } of Object.values(schemas)) {
     for (const [name, property] of Object.entries(properties)) {
-      const component = pascalCase(name)
       const isShared = uses.get(JSON.stringify({ [name]: property }))! >= sharedByAtLeast
+      // a field that bodies have in another form than records has a name for each
+      const component = [pascalCase(name), `${pascalCase(name)}Input`].find(
+        component => !schemas[component] || isSame(schemas[component], property)
+      )!
       if (!isShared || '$ref' in property) continue
       schemas[component] ??= property
       properties[name] = reference('schemas', component)
     }
   }
+}
+
+/** Whether two schemas are the same but for their examples. */
+const isSame = (one: object, other: object) => {
+  const [a, b] = [one, other].map(schema => JSON.stringify({ ...schema, example: undefined }))
+  return a === b
 }
 
 interface Use {

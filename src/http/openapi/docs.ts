@@ -43,8 +43,12 @@ function forTrying(document: object): Shown {
   const own = operations.flatMap(({ parameters = [] }) => parameters)
   for (const parameter of [...own, ...Object.values(shown.components.parameters)]) {
     if ('$ref' in parameter || parameter.required || parameter.example === undefined) continue
-    parameter.description += ` Example: \`${parameter.example}\`.`
-    delete parameter.example
+    // of a map it would make up an example: an empty one is not sent
+    if (typeof parameter.example === 'object') parameter.example = {}
+    else {
+      parameter.description += ` Example: \`${parameter.example}\`.`
+      delete parameter.example
+    }
   }
   return { ...shown, servers: [{ url: '/' }] }
 }

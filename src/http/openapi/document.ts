@@ -5,7 +5,8 @@ export interface Parameter {
   in: string
   required?: boolean
   description?: string
-  example?: string | number | boolean
+  example?: string | number | boolean | object
+  schema?: object
 }
 export interface Response {
   headers?: Record<string, unknown>

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import t from 'tap'
 import {
+  externalIds,
   identifier,
   idList,
   record,
@@ -12,6 +13,7 @@ import {
   searchText
 } from '../../../src/core/db/columns.ts'
 import { pgTable, sql, varchar } from '../../../src/core/db/drizzle.ts'
+import { ExternalIds } from '../../../src/core/http/external-ids.ts'
 import { resourceRoutes } from '../../../src/core/http/resource-routes.ts'
 import { Change, Creation, Id, Name, Nullable, RecordOf } from '../../../src/core/http/schema.ts'
 import { repository } from '../../../src/core/records/repository.ts'
@@ -33,6 +35,7 @@ const quotes = pgTable(
     margin: varchar({ length: 20 }),
     opportunity_id: identifier(),
     tags: idList(),
+    external_ids: externalIds(),
     search_text: searchText(['title'])
   },
   t => [...recordKeys('quotes', t), reference('quotes', t, 'opportunity_id', opportunities)]
@@ -41,7 +44,8 @@ const quotes = pgTable(
 const fields = {
   title: Name(200, { description: 'Title.', example: 'Offer 4711' }),
   opportunity_id: Nullable(Id({ description: 'Opportunity ID.', example: 1 })),
-  tags: TagIds()
+  tags: TagIds(),
+  external_ids: ExternalIds()
 }
 const quoteResource = defineResource({
   name: 'quote',
@@ -54,6 +58,7 @@ const quoteResource = defineResource({
   filters: ['id', 'title', 'opportunity_id'],
   sorts: ['id', 'title'],
   search: ['title'],
+  identifiers: ['title'],
   include: { opportunity: 'opportunity_id', tags: { ids: 'tags', of: tags } },
   hidden: ['margin'],
   title: sql`${quotes.title}`
@@ -78,7 +83,8 @@ await admin.unsafe(`
     add foreign key (organization_id, opportunity_id) references opportunities;
   create index on quotes using gin (organization_id, search_text gin_trgm_ops);
   call watch_tags('quotes');
-  call watch_records('quotes', 'quote', '{margin}')`)
+  call watch_records('quotes', 'quote', '{margin}');
+  call watch_external_ids('quotes', 'quote')`)
 const app = await application(t, { database_url }, undefined, async app => {
   await app.register(routes, { prefix: '/api/quotes' })
 })
@@ -166,6 +172,25 @@ t.test(
   }
 )
 
+t.test('it has external IDs, and is matched by them and by what it declares', async t => {
+  const { call } = await organization(app)
+  const external_ids = { erp: 'Q/1' }
+  const { id } = (await call('POST /api/quotes', { title: 'Offer', external_ids })).json()
+  t.match((await call('GET /api/quotes/external/erp/Q%2F1')).json(), { id, external_ids })
+  t.match((await call('GET /api/quotes?external[erp]=Q/1')).json(), { data: [{ id }] })
+  const put = await call('PUT /api/quotes/external/erp/Q%2F1', { title: 'Better' })
+  t.match([put.statusCode, put.json()], [200, { id, title: 'Better' }])
+  for (const match of ['title', 'external:erp']) {
+    const body = { title: 'Better', external_ids }
+    const matched = await call(`POST /api/quotes?match=${match}`, body)
+    t.match([matched.statusCode, matched.json()], [200, { id, version: 2 }], match)
+  }
+  t.match((await call('POST /api/quotes', { title: 'Other', external_ids })).json(), {
+    status: 409,
+    errors: [{ pointer: '/external_ids/erp' }]
+  })
+})
+
 t.test('the timeline of an opportunity names it', async t => {
   const { call } = await organization(app)
   const opportunity = (await call('POST /api/opportunities', { title: 'Sale' })).json()
@@ -203,6 +228,6 @@ t.test('the access matrix covers it', async t => {
   const operations = Object.entries(documentOf(app).paths)
     .filter(([path]) => path.startsWith('/api/quotes'))
     .flatMap(([, methods]) => Object.keys(methods))
-  t.equal(operations.length, 13, 'those of a record, its tags and its shares')
+  t.equal(operations.length, 15, 'those of a record, its tags, external IDs and shares')
   t.equal(requests.filter(request => request.includes('/api/quotes')).length, operations.length)
 })

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import type { Action } from '../../../src/core/access/permissions.ts'
 import { application, type App, type Call } from '../../support/app.ts'
 import { documentOf, requiredQuery } from '../../support/document.ts'
+import { atExternalId } from '../../support/plant.ts'
 import { formatsOf } from '../../support/reads.ts'
 import {
   buildWorld,
@@ -108,7 +109,9 @@ function* readsOf(app: App, things: Thing[]): Generator<[request: string, accept
     if (!get?.security?.length || path.includes('{share_id}')) continue
     const area = path.split('/')[2]
     const ids = things.filter(({ type }) => ownedPaths[type] === area).map(({ id }) => id)
-    const urls = path.includes('{id}') ? ids.map(id => path.replace('{id}', String(id))) : [path]
+    const urls = path.includes('{id}')
+      ? ids.map(id => path.replace('{id}', String(id)))
+      : [atExternalId(path)]
     const include = get.parameters?.find(({ name }) => name === 'include')?.schema.pattern ?? ''
     const names = /\((.*?)\)/.exec(include)?.[1]?.split('|') ?? []
     const hasPast = get.parameters?.some(({ name }) => name === 'as_of')

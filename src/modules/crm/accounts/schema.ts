@@ -1,3 +1,4 @@
+import { ExternalIds } from '../../../core/http/external-ids.ts'
 import {
   Change,
   Count,
@@ -43,7 +44,8 @@ const fields = {
     Id({ description: 'Parent account. The hierarchy must not contain cycles.', example: null })
   ),
   assigned_to: Nullable(Id({ description: 'User assigned to the account.', example: 1 })),
-  tags: TagIds()
+  tags: TagIds(),
+  external_ids: ExternalIds()
 }
 
 export const Account = RecordOf('Account', 'A company that the organization deals with.', fields)

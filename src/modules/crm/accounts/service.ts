@@ -18,6 +18,11 @@ const maxTerritories = 200
 export const accountService = {
   ...records,
 
+  /** Runs `work`, which writes accounts, with the lock that comes before those of keys. */
+  async withLocks<T>(ctx: Context, work: (ctx: Context) => Promise<T>): Promise<T> {
+    return await assignmentRuleService.withRotationLock(ctx, ['accounts'], work)
+  },
+
   /** One page; `territory_id` means the filters of the territory. Errors: 400. */
   async list(ctx: Context, query: ListQuery = {}) {
     return await records.list(ctx, await withTerritoryFilters(ctx, query))

@@ -1,5 +1,6 @@
 import type { SQL, SQLWrapper } from 'drizzle-orm'
 import {
+  externalIds,
   identifier,
   idList,
   idListIndex,
@@ -62,6 +63,7 @@ export const accounts = pgTable(
     parent_account_id: identifier(),
     assigned_to: identifier(),
     tags: idList(),
+    external_ids: externalIds(),
     search_text: searchText(searchable)
   },
   t => [

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { ExternalIds } from '../../../core/http/external-ids.ts'
 import {
   Change,
   Count,
@@ -54,7 +55,8 @@ const fields = {
       'activities of the records that the lead was converted into.',
     example: [{ type: 'contact', id: 1 }]
   }),
-  tags: TagIds()
+  tags: TagIds(),
+  external_ids: ExternalIds()
 }
 /** Fields whose description differs for requests. */
 const requested = {

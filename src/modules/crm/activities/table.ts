@@ -1,4 +1,5 @@
 import {
+  externalIds,
   identifier,
   idList,
   idListIndex,
@@ -71,6 +72,7 @@ export const activities = pgTable(
     assigned_to: identifier(),
     links: jsonb().$type<Link[]>().notNull().default([]),
     tags: idList(),
+    external_ids: externalIds(),
     search_text: searchText(searchable)
   },
   t => [

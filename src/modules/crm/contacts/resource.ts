@@ -21,6 +21,7 @@ export const contactResource = defineResource({
   filters: ['id', ...filterable, 'tags'],
   sorts: ['id', 'first_name', 'last_name', 'email', 'company', 'created_at', 'updated_at'],
   search: searchable,
+  identifiers: ['email'],
   virtualFilters: {
     campaign_id: {
       schema: Id({ description: 'Member of this campaign.' }),

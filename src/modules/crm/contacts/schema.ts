@@ -1,3 +1,4 @@
+import { ExternalIds } from '../../../core/http/external-ids.ts'
 import {
   Change,
   Creation,
@@ -24,7 +25,8 @@ const fields = {
   position: Nullable(Text(100, { description: 'Job title.', example: 'Head of Purchasing' })),
   account_id: Nullable(Id({ description: 'Account that the person belongs to.', example: 1 })),
   assigned_to: Nullable(Id({ description: 'User assigned to the contact.', example: 1 })),
-  tags: TagIds()
+  tags: TagIds(),
+  external_ids: ExternalIds()
 }
 
 export const Contact = RecordOf('Contact', 'A person that the organization deals with.', fields)

@@ -1,5 +1,6 @@
 import type { SQL, SQLWrapper } from 'drizzle-orm'
 import {
+  externalIds,
   identifier,
   idList,
   idListIndex,
@@ -50,6 +51,7 @@ export const contacts = pgTable(
     account_id: identifier(),
     assigned_to: identifier(),
     tags: idList(),
+    external_ids: externalIds(),
     // both orders of a name: Chinese, Japanese and Korean write it as one word, family name first
     search_text: searchText(['last_name', ...searchable])
   },

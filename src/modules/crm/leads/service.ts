@@ -26,6 +26,11 @@ const qualificationNames: FieldNames = { status: 'outcome', reason: 'reason' }
 export const leadService = {
   ...records,
 
+  /** Runs `work`, which writes leads, with the lock that comes before those of keys. */
+  async withLocks<T>(ctx: Context, work: (ctx: Context) => Promise<T>): Promise<T> {
+    return await assignmentRuleService.withRotationLock(ctx, ['leads'], work)
+  },
+
   /**
    * Creates a lead, scored by the active model and, if it names no user, assigned by the rules,
    * which may depend on the score. Errors: 422.

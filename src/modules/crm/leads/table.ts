@@ -1,4 +1,5 @@
 import {
+  externalIds,
   identifier,
   idList,
   idListIndex,
@@ -45,7 +46,8 @@ export const leads = pgTable(
     moved_at: movedAt(),
     qualified_at: instant(),
     converted_at: instant(),
-    tags: idList()
+    tags: idList(),
+    external_ids: externalIds()
   },
   t => [
     ...recordKeys('leads', t),

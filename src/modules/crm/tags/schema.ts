@@ -1,4 +1,5 @@
 import { Type, type SchemaOptions } from '@sinclair/typebox'
+import { ExternalIds } from '../../../core/http/external-ids.ts'
 import {
   Change,
   Creation,
@@ -25,7 +26,8 @@ const fields = {
       description: 'Color, as #rrggbb in lowercase.',
       example: '#49cc90'
     })
-  )
+  ),
+  external_ids: ExternalIds()
 }
 
 export const Tag = RecordOf('Tag', 'A label for records.', fields)

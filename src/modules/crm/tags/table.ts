@@ -1,4 +1,4 @@
-import { listIndexes, record, recordKeys } from '../../../core/db/columns.ts'
+import { externalIds, listIndexes, record, recordKeys } from '../../../core/db/columns.ts'
 import { pgTable, sql, uniqueIndex, varchar } from '../../../core/db/drizzle.ts'
 
 export const filterable = ['name', 'created_at', 'updated_at'] as const
@@ -8,7 +8,8 @@ export const tags = pgTable(
   {
     ...record(),
     name: varchar({ length: 50 }).notNull(),
-    color: varchar({ length: 7 })
+    color: varchar({ length: 7 }),
+    external_ids: externalIds()
   },
   t => [
     ...recordKeys('tags', t),

@@ -1,4 +1,5 @@
 import { Type, type TSchema } from '@sinclair/typebox'
+import { ExternalIds } from '../../../core/http/external-ids.ts'
 import {
   Change,
   Count,
@@ -32,7 +33,8 @@ const fields = {
     })
   ),
   assigned_to: Nullable(Id({ description: 'User assigned to the campaign.', example: 1 })),
-  tags: TagIds()
+  tags: TagIds(),
+  external_ids: ExternalIds()
 }
 
 export const Campaign = RecordOf('Campaign', 'A marketing campaign.', fields)

@@ -1,4 +1,5 @@
 import {
+  externalIds,
   identifier,
   idList,
   idListIndex,
@@ -42,6 +43,7 @@ export const campaigns = pgTable(
     description: text(),
     assigned_to: identifier(),
     tags: idList(),
+    external_ids: externalIds(),
     search_text: searchText(searchable)
   },
   t => [

@@ -9,6 +9,7 @@ import { sampleOf } from '../../../core/http/resource-mount.ts'
 import { json, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { recordExport } from '../../../core/records/events.ts'
+import type { FilterLanguage } from '../../../core/records/filter-language.ts'
 import { pascalCase } from '../../../core/names.ts'
 import { activityResource } from '../../crm/activities/resource.ts'
 import { leadResource } from '../../crm/leads/resource.ts'
@@ -42,7 +43,9 @@ const everyReport =
 interface ReportContract {
   description: string
   schema: TObject
-  parameters: TProperties
+  language: FilterLanguage
+  /** Beside the filters. */
+  parameters?: TProperties
   /** The paths of the resources that it counts. */
   of: string[]
   run: (ctx: Context, query: ReportQuery) => Promise<Report>
@@ -55,7 +58,7 @@ const reports: Record<string, ReportContract> = {
       'Number, amount and probability-weighted amount of opportunities by stage and owner, for ' +
       'the default pipeline unless `pipeline_id` is given. The totals are overall and by status.',
     schema: PipelineReport,
-    parameters: opportunityLanguage.parameters,
+    language: opportunityLanguage,
     of: [opportunityResource.path],
     run: reportService.pipeline,
     chart: {
@@ -74,7 +77,8 @@ const reports: Record<string, ReportContract> = {
       '`month[gte]` and `month[lte]` limit both. Open ones in past months are overdue; those ' +
       'without a `close_date` come last.',
     schema: ForecastReport,
-    parameters: { ...opportunityLanguage.parameters, ...monthParameters },
+    language: opportunityLanguage,
+    parameters: monthParameters,
     of: [opportunityResource.path],
     run: reportService.forecast,
     chart: {
@@ -94,7 +98,8 @@ const reports: Record<string, ReportContract> = {
       '`created_at` limits the report to leads and opportunities created in that period. The ' +
       'totals count each record once.',
     schema: FunnelReport,
-    parameters: { ...cohortLanguage.parameters, ...pipelineParameter },
+    language: cohortLanguage,
+    parameters: pipelineParameter,
     of: [leadResource.path, opportunityResource.path],
     run: reportService.funnel,
     chart: {
@@ -111,7 +116,7 @@ const reports: Record<string, ReportContract> = {
       'from them, with how many were won, and their amounts. A deleted lead is not counted, but ' +
       'is still the source of its opportunities. Measures without records may be omitted.',
     schema: SourcesReport,
-    parameters: cohortLanguage.parameters,
+    language: cohortLanguage,
     of: [leadResource.path, opportunityResource.path],
     run: reportService.sources,
     chart: {
@@ -126,7 +131,7 @@ const reports: Record<string, ReportContract> = {
   activity: {
     description: 'Number and total duration of activities by user, type and status.',
     schema: ActivityReport,
-    parameters: activityLanguage.parameters,
+    language: activityLanguage,
     of: [activityResource.path],
     run: reportService.activity,
     chart: {
@@ -151,7 +156,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
 }
 
 function mountReport(app: FastifyInstance, name: string, contract: ReportContract): void {
-  const { description, schema, parameters, of, run, chart } = contract
+  const { description, schema, language, parameters, of, run, chart } = contract
   const row = schema.properties.data!.items as TObject
   const columns = Object.keys(row.properties)
   const content = {
@@ -179,8 +184,8 @@ function mountReport(app: FastifyInstance, name: string, contract: ReportContrac
         tags,
         ...problems(422),
         querystring: Type.Object(
-          { ...parameters, bom: bomParameter },
-          { additionalProperties: false }
+          { ...language.parameters, ...parameters, bom: bomParameter },
+          { additionalProperties: false, patternProperties: language.keyed.patterns }
         ),
         response: {
           200: { ...response(200, 'The report.', Ref(schema), 'Content-Disposition')[200], content }

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { ExternalIds } from '../../../core/http/external-ids.ts'
 import {
   Change,
   Creation,
@@ -44,7 +45,8 @@ const fields = {
       example: null
     })
   ),
-  tags: TagIds()
+  tags: TagIds(),
+  external_ids: ExternalIds()
 }
 
 const serverSet = {

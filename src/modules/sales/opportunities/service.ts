@@ -16,6 +16,14 @@ const records = repository(opportunityResource)
 export const opportunityService = {
   ...records,
 
+  /** Runs `work`, which writes opportunities, with the locks that come before those of keys. */
+  async withLocks<T>(ctx: Context, work: (ctx: Context) => Promise<T>): Promise<T> {
+    return await withStages(
+      ctx,
+      async ctx => await assignmentRuleService.withRotationLock(ctx, ['opportunities'], work)
+    )
+  },
+
   /**
    * Creates an opportunity, by default in the first open stage of the default pipeline, and
    * assigned by the rules if it names no user. Errors: 422.

@@ -1,4 +1,5 @@
 import {
+  externalIds,
   identifier,
   idList,
   idListIndex,
@@ -65,6 +66,7 @@ export const opportunities = pgTable(
     moved_at: movedAt(),
     closed_at: instant(),
     tags: idList(),
+    external_ids: externalIds(),
     search_text: searchText(searchable)
   },
   t => [

@@ -42,6 +42,12 @@ export const vocabulary = {
   likely_duplicate:
     'Similar records exist; `matches` lists them. Use one of them, or send ' +
     '`Prefer: handling=lenient` to proceed.',
+  ambiguous_match:
+    'More than one record matches; `matches` lists them. Use one of them by its ID, or match by ' +
+    'what only one of them has.',
+  deleted_match:
+    'The only record that matches is deleted; `matches` has it. Send `on_deleted=restore` or ' +
+    '`on_deleted=create`.',
   stale: 'The record has changed since it was read; `ETag` contains its current version.',
   idempotency_in_progress:
     'A request with the same `Idempotency-Key` is in progress. Retry after `Retry-After` seconds.',
