@@ -234,10 +234,11 @@ function shareResponses(operations: Operation[]): Record<string, unknown> {
   return componentsOf(names)
 }
 
-function responseName(status: string, { content = {} }: Response): string {
+function responseName(status: string, { content = {}, headers = {} }: Response): string {
   const schema = (Object.values(content)[0]?.schema ?? {}) as Partial<Reference & Union>
   const members = schema.anyOf ?? [schema]
   const names = members.flatMap(({ $ref }) => $ref?.split('/').at(-1) ?? [])
-  const prefix = status === '201' ? 'New' : ''
+  const existing = 'Plan' in headers ? 'Changed' : '' // of a write, whose headers are others
+  const prefix = status === '201' ? 'New' : existing
   return names.length === 0 ? status : prefix + names.join('Or')
 }
