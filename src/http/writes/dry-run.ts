@@ -18,13 +18,16 @@ export class DryRun extends Error {
   }
 }
 
-/** What a plan is for: the request, as it is without it. */
-const plannedText = (request: FastifyRequest) => sentText(request, 'if-match')
+/** What a plan is for: a request, as it is before its handler may change it. */
+export const plannedText = (request: FastifyRequest): string => sentText(request, 'if-match')
 
-/** The end of a dry run, in its transaction: the response has the effects, and a plan. */
+/**
+ * The end of a dry run, in its transaction: the response has the effects, and a plan for the
+ * request, which was `sent` as this text.
+ */
 export async function dryRunOf(
   ctx: Context,
-  request: FastifyRequest,
+  sent: string,
   reply: FastifyReply,
   { status, body, headers }: Answer
 ): Promise<DryRun> {
@@ -33,16 +36,14 @@ export async function dryRunOf(
   const applied = [headers['preference-applied'], 'dry-run'].filter(Boolean).join(', ')
   // there will be neither this version nor this record
   reply.removeHeader('etag').removeHeader('location')
-  reply
-    .header('preference-applied', applied)
-    .header('plan', planFor(ctx, plannedText(request), effects))
+  reply.header('preference-applied', applied).header('plan', planFor(ctx, sent, effects))
   if (status === 204) reply.code(200).type(json)
   return new DryRun(JSON.stringify({ ...JSON.parse(body || '{}'), effects: shown }))
 }
 
 /** The plan that a request is sent with. Errors: 400 if it is of another one, 412 if it expired. */
-export function planIn(ctx: Context, request: FastifyRequest, header: string): Plan {
-  const plan = planOf(ctx, plannedText(request), header)
+export function planIn(ctx: Context, sent: string, header: string): Plan {
+  const plan = planOf(ctx, sent, header)
   if (!plan) throw malformed('If-Plan must be the Plan of a dry run of the same request.')
   if (plan.expires < Date.now() / 1000) throw planStale('The plan has expired.', [])
   return plan

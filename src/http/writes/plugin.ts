@@ -19,7 +19,7 @@ import {
   type KeyedRequest
 } from '../../core/writes/keys.ts'
 import { describeTerms, isWrite, takesDryRuns, takesKeys } from './document.ts'
-import { assertPlanned, DryRun, dryRunOf, planIn } from './dry-run.ts'
+import { assertPlanned, DryRun, dryRunOf, planIn, plannedText } from './dry-run.ts'
 import { answerOf, HeldAnswer } from './held-answer.ts'
 import { keyedRequestOf, termsOf, type Terms } from './terms.ts'
 
@@ -76,7 +76,8 @@ function onTerms(route: RouteOptions): RouteHandlerMethod {
     if (!terms || !hasKeys) return handle()
     const keyed =
       terms.key === undefined || terms.isDryRun ? undefined : keyedRequestOf(request, terms.key)
-    return carryOut({ request, reply, terms, keyed, handle })
+    const sent = isPlanned ? plannedText(request) : ''
+    return carryOut({ request, reply, terms, keyed, sent, handle })
   }
 }
 
@@ -87,6 +88,8 @@ interface Write {
   terms: Terms
   /** What it is known by, if it has a key. */
   keyed: KeyedRequest | undefined
+  /** What a plan is for; empty without one. */
+  sent: string
   handle: () => unknown
 }
 
@@ -106,9 +109,9 @@ async function carryOut(write: Write): Promise<FastifyReply> {
 
 /** Returns whether there is a response: there is none while another request uses the key. */
 async function attempt(write: Write): Promise<boolean> {
-  const { request, reply, terms, keyed, handle } = write
+  const { request, reply, terms, keyed, sent, handle } = write
   const { ctx } = request
-  const plan = terms.plan === undefined ? undefined : planIn(ctx, request, terms.plan)
+  const plan = terms.plan === undefined ? undefined : planIn(ctx, sent, terms.plan)
   const held = new HeldAnswer()
   let hasBegun = false
   const inTransaction = async (tx: Context): Promise<Claim | Answer> => {
@@ -118,7 +121,7 @@ async function attempt(write: Write): Promise<boolean> {
     request.ctx = tx
     request.held = held
     const answer = await held.from(handle, reply)
-    if (terms.isDryRun) throw await dryRunOf(tx, request, reply, answer)
+    if (terms.isDryRun) throw await dryRunOf(tx, sent, reply, answer)
     if (plan) await assertPlanned(tx, plan)
     if (keyed) await keepAnswer(tx, keyed, answer)
     return answer
