@@ -24,6 +24,7 @@ import identityProviders from './modules/identity/identity-providers/routes.ts'
 import invitations, { acceptanceRoutes } from './modules/identity/invitations/routes.ts'
 import leadConversion from './modules/sales/lead-conversion/routes.ts'
 import leads from './modules/crm/leads/routes.ts'
+import operations from './modules/operations/operations/routes.ts'
 import opportunities from './modules/sales/opportunities/routes.ts'
 import passwordResets from './modules/identity/password-resets/routes.ts'
 import organization from './modules/identity/organizations/routes.ts'
@@ -113,6 +114,7 @@ async function registerModules(app: FastifyInstance, config: AppConfig): Promise
   await app.register(organization, { prefix: '/api/organization' })
   await app.register(access, { prefix: '/api/access' })
   await app.register(audit, { prefix: '/api/audit' })
+  await app.register(operations, { prefix: '/api/operations' })
   await app.register(apiTokens, { prefix: '/api/api-tokens' })
   await app.register(invitations, { prefix: '/api/invitations' })
   await app.register(roles, { prefix: '/api/roles' })

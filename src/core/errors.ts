@@ -111,6 +111,9 @@ export const vocabulary = {
   likely_duplicate:
     'Similar records exist; `matches` lists them. Use one of them, or send ' +
     '`Prefer: handling=lenient` to proceed.',
+  changed_since:
+    'What is to be undone has changed since, or cannot go back for another reason; `left` lists ' +
+    'it. Nothing was changed. Without `strict=true`, an undo leaves it and undoes the rest.',
   stale: 'The record has changed since it was read; `ETag` contains its current version.',
   too_large: 'The body is larger than the limit.',
   uri_too_long: 'The path or one of its segments is longer than the limit.',
@@ -228,6 +231,25 @@ export const likelyDuplicates = (matches: Match[]) =>
     { members: { matches } }
   )
 const describeMatch = ({ type, id, name }: Match) => `${type} ${id} (${name})`
+
+/** What an undo left; the type of `left` is the business of the undo. */
+interface LeftChange {
+  reason: string
+}
+/** For an undo that is to change nothing unless it can undo everything. */
+export const changedSinceThen = (left: readonly LeftChange[]) =>
+  new Problem(409, 'changed_since', 'Not everything can be undone; nothing was changed.', {
+    members: { left: left.slice(0, maxListed) }
+  })
+/** For an undo of changes of which nothing can be undone, or that the caller may not undo. */
+export const nothingToUndo = (left: readonly LeftChange[]) =>
+  left.every(({ reason }) => reason === 'forbidden')
+    ? new Problem(403, 'forbidden', "The user's roles do not allow to undo any of these changes.")
+    : new Problem(409, 'changed_since', 'Nothing of this can be undone any more.', {
+        members: { left: left.slice(0, maxListed) }
+      })
+/** Changes that a problem lists. */
+const maxListed = 200
 
 export const stale = (version: number) =>
   new Problem(412, 'stale', `The record has changed: its current version is ${version}.`, {

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { vocabulary } from '../core/errors.ts'
 import { Id, OneOf, Text } from '../core/http/schema.ts'
+import { LeftChange } from '../core/records/undo-schema.ts'
 
 export const Problem = Type.Object(
   {
@@ -98,6 +99,12 @@ export const Problem = Type.Object(
           description: 'For `likely_duplicate`: similar records.'
         }
       )
+    ),
+    left: Type.Optional(
+      Type.Array(LeftChange, {
+        maxItems: 200,
+        description: 'For `changed_since`: changes that cannot be undone.'
+      })
     ),
     organizations: Type.Optional(
       Type.Array(Text(63), {
