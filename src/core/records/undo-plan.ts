@@ -22,8 +22,9 @@ export interface Change {
   after: Json
   /** The fields that it changed, besides `deleted_at` of what it created, deleted or restored. */
   fields: string[]
-  /** The last of its events. */
+  /** The last of its events, and its time. */
   event: number
+  at: string
 }
 
 /** Why a change is not undone. */
@@ -57,16 +58,17 @@ export interface Step {
   values: Json
 }
 
-type FoldedEvent = Pick<
+/** What undoing needs of an event. */
+export type ChangeEvent = Pick<
   EventRow,
-  'id' | 'type' | 'subject_type' | 'subject_id' | 'before' | 'after'
+  'id' | 'subject_type' | 'subject_id' | 'before' | 'after' | 'created_at'
 >
 
 /** Fields that every change of a record changes. */
 const bookkeeping = new Set(['version', 'updated_at', 'updated_by'])
 
 /** What events did to each record, in the reverse order of its last event. */
-export function foldEvents(events: FoldedEvent[]): Change[] {
+export function foldEvents(events: ChangeEvent[]): Change[] {
   const resources = new Map(allResources().map(resource => [resource.name, resource]))
   const byRecord = Map.groupBy(events, event => `${event.subject_type}/${event.subject_id}`)
   const changes = [...byRecord.values()].flatMap(ofRecord => {
@@ -82,7 +84,18 @@ export function foldEvents(events: FoldedEvent[]): Change[] {
       name => !bookkeeping.has(name) && name !== 'deleted_at' && differ(before ?? {}, after, name)
     )
     if (op === 'updated' && fields.length === 0) return []
-    return [{ resource, id: first.subject_id, op, before, after, fields, event: last.id }]
+    return [
+      {
+        resource,
+        id: first.subject_id,
+        op,
+        before,
+        after,
+        fields,
+        event: last.id,
+        at: last.created_at
+      }
+    ]
   })
   return changes.toSorted((a, b) => b.event - a.event)
 }
@@ -129,7 +142,8 @@ export function planOf(
   if (op === 'created' || op === 'restored') {
     if (isTouched) return { left: leftOfTouched(ctx, change, stored) }
     if (!stored.delete || !mayDo(ctx, resource, 'delete')) return { left: left('forbidden') }
-    return { step: { change, stored, op: 'deleted', values: {} }, left: [] }
+    const values = op === 'restored' ? valuesOf(ctx, change, stored).values : {}
+    return { step: { change, stored, op: 'deleted', values }, left: [] }
   }
   const { values, kept } = valuesOf(ctx, change, stored)
   if (op === 'updated') {

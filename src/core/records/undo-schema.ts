@@ -1,4 +1,4 @@
-import { Type, type TSchema } from '@sinclair/typebox'
+import { Type } from '@sinclair/typebox'
 import { Id, OneOf, Text } from '../http/schema.ts'
 import { leftReasons } from './undo-plan.ts'
 
@@ -7,8 +7,6 @@ export const subject = {
   type: Text(40, { description: 'Type of record.', example: 'contact' }),
   id: Id({ description: 'Record ID.', example: 1 })
 }
-const anything = (description: string, example: unknown): TSchema =>
-  Type.Unsafe<unknown>({ description, nullable: true, example })
 
 /** A change that was not undone, as it is sent. */
 export const LeftChange = Type.Object(
@@ -18,8 +16,10 @@ export const LeftChange = Type.Object(
       Text(63, { description: 'Field; absent for the record itself.', example: 'last_name' })
     ),
     // oxlint-disable-next-line unicorn/no-thenable -- a name of the contract, and no function
-    then: Type.Optional(anything('Value that the operation left in the field.', 'Smith')),
-    now: Type.Optional(anything('Value of the field now.', 'Miller')),
+    then: Type.Optional(
+      Type.Unknown({ description: 'Value that the operation left in the field.', example: 'Smith' })
+    ),
+    now: Type.Optional(Type.Unknown({ description: 'Value of the field now.', example: 'Miller' })),
     reason: OneOf(leftReasons, {
       description:
         '`changed` or `deleted` since; `in_use` by other records; an `unknown_reference`, to a ' +

@@ -1,3 +1,4 @@
+import type { SQL } from 'drizzle-orm'
 import type { Context } from '../access/context.ts'
 import { columnNamed } from '../db/columns.ts'
 import { sql } from '../db/drizzle.ts'
@@ -5,7 +6,8 @@ import { everyRow, ours } from '../db/sql.ts'
 import { problemOfDatabase } from '../errors.ts'
 import { isBelow } from './hierarchy.ts'
 import { repository } from './repository.ts'
-import { referencesTo, targetsOf, type Resource } from './resource.ts'
+import { referencesOf, referencesTo, targetsOf } from './resource.ts'
+import type { Reference, Resource } from './resource.ts'
 import type { Left, Step } from './undo-plan.ts'
 import { leftOf } from './undo-plan.ts'
 import { undoingOf } from './undoing.ts'
@@ -205,15 +207,14 @@ async function tryToWrite(ctx: Context, steps: Step[]): Promise<boolean> {
 
 const now = () => new Date().toISOString()
 
-/** The kinds of records that refer to those that would be deleted, by any foreign key. */
+/**
+ * The kinds of records that refer to those that would be deleted, by any foreign key. To one that
+ * the operation had restored, what did so before it may go on to.
+ */
 async function usersOf(ctx: Context, steps: Step[]): Promise<Map<Step, string[]>> {
   const users = new Map<Step, string[]>()
   for (const [resource, ofResource] of Map.groupBy(steps, ({ change }) => change.resource)) {
-    const ids = sql`${sql.param(ofResource.map(({ change }) => change.id))}::bigint[]`
-    const queries = referencesTo(resource).map(
-      ({ from, table, column }) => sql`select ${from.pluralLabel}::text as name, ${column} as id
-        from ${everyRow(table)} where ${column} = any(${ids})`
-    )
+    const queries = referencesTo(resource).map(reference => usersBy(reference, ofResource))
     if (queries.length === 0) continue
     const rows = await ctx.rows<{ name: string; id: number }>(sql.join(queries, sql` union `))
     for (const step of ofResource) {
@@ -222,4 +223,17 @@ async function usersOf(ctx: Context, steps: Step[]): Promise<Map<Step, string[]>
     }
   }
   return users
+}
+
+function usersBy({ from, table, column }: Reference, steps: Step[]): SQL {
+  const ids = steps.map(({ change }) => change.id)
+  const since = steps.map(({ change: { op, at } }) => (op === 'restored' ? at : null))
+  const owner = referencesOf(from).find(one => one.table === table && one.to === from)
+  const key = table === from.table ? from.table.id : owner!.column
+  return sql`select ${from.pluralLabel}::text as name, target.id
+    from unnest(${sql.param(ids)}::bigint[], ${sql.param(since)}::timestamptz[]) target (id, since)
+    join ${everyRow(table)} on ${column} = target.id
+    where since is null or exists (select from ${everyRow(from.table, 'one')}
+      where one.id = ${key} and one.updated_at > since
+        and one.updated_at <> now()::timestamptz(3))`
 }

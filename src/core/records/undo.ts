@@ -5,13 +5,12 @@ import { sql } from '../db/drizzle.ts'
 import type { Lock } from '../db/locks.ts'
 import { organization } from '../db/sql.ts'
 import { changedSinceThen, conflict, nothingToUndo } from '../errors.ts'
-import type { EventRow } from './events.ts'
 import { getOperation, operations, undoKind } from './operations.ts'
 import { repository } from './repository.ts'
 import type { Resource } from './resource.ts'
 import type { Stored } from './statements.ts'
 import { changedSince, foldEvents, isSettable, planOf } from './undo-plan.ts'
-import type { Change, ChangeKind, Left, Step } from './undo-plan.ts'
+import type { Change, ChangeEvent, ChangeKind, Left, Step } from './undo-plan.ts'
 import { carryOut, parentsIn } from './undo-writes.ts'
 import { undoingOf } from './undoing.ts'
 
@@ -91,6 +90,7 @@ async function undoEvents(
   { strict = false, prepare, undo_of = null }: UndoOptions & { undo_of?: number | null }
 ): Promise<UndoResult> {
   const changes = foldEvents(await eventsWhere(ctx, condition))
+  if (changes.length === 0) throw conflict('The operation has changed nothing.')
   assertMayChange(ctx, changes.length)
   return await ctx.withLocks(await locksFor(ctx, changes), async ctx => {
     await prepare?.(ctx)
@@ -108,15 +108,10 @@ async function undoEvents(
   })
 }
 
-type ChangeEvent = Pick<
-  EventRow,
-  'id' | 'type' | 'subject_type' | 'subject_id' | 'before' | 'after'
->
-
 /** Errors: 409 if there are too many. */
 async function eventsWhere(ctx: Context, condition: SQL): Promise<ChangeEvent[]> {
   const events = await ctx.rows<ChangeEvent>(sql`
-    select id, type, subject_type, subject_id, before, after from events
+    select id, subject_type, subject_id, before, after, created_at from events
     where organization_id = ${organization} and ${condition} and details is null
     order by id limit ${maxEvents + 1}`)
   if (events.length > maxEvents)
