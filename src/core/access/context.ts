@@ -140,6 +140,11 @@ export class Context {
     return this.#with({ reached: Reached.by(this.principal.access, 'export') })
   }
 
+  /** The same, as a part of an operation that was begun before; null: of none. */
+  continuing(operation_id: number | null): Context {
+    return this.#with({ operation_id: operation_id ?? undefined, reached: this.#reached })
+  }
+
   get organization_id(): number {
     return this.principal.organization_id
   }
