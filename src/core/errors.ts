@@ -232,24 +232,11 @@ export const likelyDuplicates = (matches: Match[]) =>
   )
 const describeMatch = ({ type, id, name }: Match) => `${type} ${id} (${name})`
 
-/** What an undo left; the type of `left` is the business of the undo. */
-interface LeftChange {
-  reason: string
-}
-/** For an undo that is to change nothing unless it can undo everything. */
-export const changedSinceThen = (left: readonly LeftChange[]) =>
-  new Problem(409, 'changed_since', 'Not everything can be undone; nothing was changed.', {
-    members: { left: left.slice(0, maxListed) }
-  })
-/** For an undo of changes of which nothing can be undone, or that the caller may not undo. */
-export const nothingToUndo = (left: readonly LeftChange[]) =>
-  left.every(({ reason }) => reason === 'forbidden')
-    ? new Problem(403, 'forbidden', "The user's roles do not allow to undo any of these changes.")
-    : new Problem(409, 'changed_since', 'Nothing of this can be undone any more.', {
-        members: { left: left.slice(0, maxListed) }
-      })
-/** Changes that a problem lists. */
-const maxListed = 200
+/** For an undo that changes nothing; `left`: what it would leave, of which some is told. */
+export const changedSinceThen = (detail: string, left: readonly object[]) =>
+  new Problem(409, 'changed_since', detail, { members: { left: left.slice(0, 200) } })
+export const undoForbidden = () =>
+  new Problem(403, 'forbidden', "The user's roles do not allow to undo any of these changes.")
 
 export const stale = (version: number) =>
   new Problem(412, 'stale', `The record has changed: its current version is ${version}.`, {

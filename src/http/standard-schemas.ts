@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { vocabulary } from '../core/errors.ts'
 import { Id, OneOf, Text } from '../core/http/schema.ts'
-import { LeftChange } from '../core/records/undo-schema.ts'
+import { LeftChange } from '../modules/operations/operations/schema.ts'
 
 export const Problem = Type.Object(
   {

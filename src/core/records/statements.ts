@@ -48,7 +48,7 @@ interface CheckedReference {
   remains: SQL
 }
 
-/** A locked record with all of its columns, as events have them, and what the caller may do to it. */
+/** A locked record with its columns as events have them, and what the caller may do to it. */
 export interface Stored {
   id: number
   version: number

@@ -4,7 +4,7 @@ import { assertMayChange } from '../access/risk.ts'
 import { sql } from '../db/drizzle.ts'
 import type { Lock } from '../db/locks.ts'
 import { organization } from '../db/sql.ts'
-import { changedSinceThen, conflict, nothingToUndo } from '../errors.ts'
+import { changedSinceThen, conflict, undoForbidden } from '../errors.ts'
 import { getOperation, operations, undoKind } from './operations.ts'
 import { repository } from './repository.ts'
 import type { Resource } from './resource.ts'
@@ -99,13 +99,21 @@ async function undoEvents(
       undoKind,
       async ctx => {
         const result = await undo(ctx, changes)
-        if (result.undone.length === 0) throw nothingToUndo(result.left)
-        if (strict && result.left.length > 0) throw changedSinceThen(result.left)
+        assertUndone(result, strict)
         return { operation_id: ctx.operation_id!, ...result }
       },
       undo_of
     )
   })
+}
+
+/** Errors: 403 or 409 if nothing was undone; 409 if it was to be everything, and was not. */
+function assertUndone({ undone, left }: Pick<UndoResult, 'undone' | 'left'>, strict: boolean) {
+  const isForbidden = left.every(({ reason }) => reason === 'forbidden')
+  if (undone.length === 0 && isForbidden) throw undoForbidden()
+  if (undone.length === 0) throw changedSinceThen('Nothing of this can be undone any more.', left)
+  if (strict && left.length > 0)
+    throw changedSinceThen('Not everything can be undone; nothing was changed.', left)
 }
 
 /** Errors: 409 if there are too many. */

@@ -66,8 +66,8 @@ const readRoutes: FastifyPluginAsyncTypebox<{
         operationId: 'listOperationChanges',
         summary: 'List the changes of an operation',
         description:
-          'What an operation changed, in the order of the changes: of the records that the caller ' +
-          'may read, the fields that the caller sees.',
+          'What an operation changed, in the order of the changes: of the records that the ' +
+          'caller may read, the fields that the caller sees.',
         tags,
         params: idParameter(),
         querystring: PageQuery,

@@ -12,8 +12,7 @@ import {
   Text
 } from '../../../core/http/schema.ts'
 import { operationKinds, undoDays } from '../../../core/records/operations.ts'
-import { changeKinds } from '../../../core/records/undo-plan.ts'
-import { LeftChange, subject as record } from '../../../core/records/undo-schema.ts'
+import { changeKinds, leftReasons } from '../../../core/records/undo-plan.ts'
 
 const counted = (what: string, example: number) =>
   Count({ description: `Records that it ${what}.`, example })
@@ -44,8 +43,8 @@ const properties = {
     {
       additionalProperties: false,
       description:
-        'Records, by what it did to them in the end. Of operations of other users, those of types ' +
-        'of which the caller may read all.'
+        'Records, by what it did to them in the end. Of operations of other users, those of ' +
+        'types of which the caller may read all.'
     }
   )
 }
@@ -71,6 +70,42 @@ export const operationSchema = () =>
 
 export const OperationPage = PageOf({ ...Type.Object({}), $id: 'Operation' })
 
+/** The record that a change is about. */
+const subject = {
+  type: Text(40, { description: 'Type of record.', example: 'contact' }),
+  id: Id({ description: 'Record ID.', example: 1 })
+}
+
+/** A change that was not undone, as it is sent. */
+export const LeftChange = Type.Object(
+  {
+    ...subject,
+    field: Type.Optional(
+      Text(63, { description: 'Field; absent for the record itself.', example: 'last_name' })
+    ),
+    // oxlint-disable-next-line unicorn/no-thenable -- a name of the contract, and no function
+    then: Type.Optional(
+      Type.Unknown({ description: 'Value that the operation left in the field.', example: 'Smith' })
+    ),
+    now: Type.Optional(Type.Unknown({ description: 'Value of the field now.', example: 'Miller' })),
+    reason: OneOf(leftReasons, {
+      description:
+        '`changed` or `deleted` since; `in_use` by other records; an `unknown_reference`, to a ' +
+        'record that is deleted or out of reach; a `conflict` with what there is now; ' +
+        "`forbidden` by the user's roles; `unsupported` for settings.",
+      example: 'changed'
+    }),
+    used_by: Type.Optional(
+      Type.Array(Text(60), {
+        maxItems: 100,
+        description: 'For `in_use`: kinds of records.',
+        example: ['activities']
+      })
+    )
+  },
+  { additionalProperties: false, description: 'A change that was not undone.' }
+)
+
 const op = (description: string) => OneOf(changeKinds, { description, example: 'updated' })
 const values = (description: string, example: object) =>
   Nullable(Type.Object({}, { additionalProperties: true, description, example }))
@@ -78,7 +113,7 @@ const values = (description: string, example: object) =>
 export const OperationChange = Type.Object(
   {
     event_id: Id({ description: 'Event ID.', example: 1 }),
-    ...record,
+    ...subject,
     name: Nullable(Text(500, { description: 'Name of the record.', example: 'Jane Smith' })),
     op: OneOf([...changeKinds, 'purged'], {
       description: 'What was done to the record.',
@@ -119,7 +154,7 @@ export const UndoneOperation = Type.Object(
     undone: Type.Array(
       Type.Object(
         {
-          ...record,
+          ...subject,
           op: op('What the undo did to the record.'),
           fields: Type.Optional(
             FieldNames('Fields that have their earlier values again.', ['last_name'])
