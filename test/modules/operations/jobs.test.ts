@@ -1,4 +1,5 @@
 // Jobs: how far they are, who sees them, how they end, and that a kill repeats nothing.
+import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import t from 'tap'
@@ -156,7 +157,6 @@ t.test('a job that is started again while it runs is one job, and does nothing t
   await duringBatch(async () => {
     const ctx = Context.system(app.services, one.id, one.admin.user.id)
     const campaign_id = Number(members.split('/')[3])
-    const { createHash } = await import('node:crypto')
     const filter = createHash('sha256').update('').digest('hex')
     const again = await addMembers.start(
       ctx,
