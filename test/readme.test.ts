@@ -88,10 +88,11 @@ t.test('the tour works as written', async t => {
   t.match(outputs[10], /"pointer":"\/first_name"[^]*"pointer":"\/email"|"pointer":"\/email"/)
   t.match(outputs[11], /"status":"completed"[^]*"included":\{"activities":\[\{"id":\d+/)
   t.match(outputs[12], /"status":"qualified"/)
-  t.match(outputs[13], /"status":"open","probability":75[^]*"status":"won","probability":100/)
-  t.match(outputs[13], /"from_stage":"negotiation","to_stage":"won"/)
-  t.match(outputs[14], /"kind":"activity"[^]*"kind":"link"/)
-  t.match(outputs[15], /"report":"pipeline"[^]*step,step_name,measure/)
+  t.match(outputs[13], /"type":"opportunity"[^]*"kind":"undo"[^]*"left":\[\]/)
+  t.match(outputs[14], /"status":"open","probability":75[^]*"status":"won","probability":100/)
+  t.match(outputs[14], /"from_stage":"negotiation","to_stage":"won"/)
+  t.match(outputs[15], /"kind":"activity"[^]*"kind":"link"/)
+  t.match(outputs[16], /"report":"pipeline"[^]*step,step_name,measure/)
   t.match(readFileSync(path.join(DATA_DIR, 'forecast.svg'), 'utf8'), /^<svg/)
 
   const another = blocks.find(({ title }) => title === 'organization')!.text

@@ -48,6 +48,9 @@ function taskListOf(services: Services, log: FastifyBaseLogger, running: string[
   return Object.fromEntries(tasks.map(task => [task.job.name, turnOf(task)]))
 }
 
+const systemOf = (services: Services, { organization_id, user_id, origin }: JobPayload): Context =>
+  Context.system(services, organization_id, user_id, origin)
+
 async function runTurn(
   services: Services,
   log: FastifyBaseLogger,
@@ -55,8 +58,8 @@ async function runTurn(
   payload: JobPayload,
   key: string | null
 ) {
-  const { organization_id, user_id, origin } = payload
-  const system = Context.system(services, organization_id, user_id, origin)
+  const { organization_id, user_id } = payload
+  const system = systemOf(services, payload)
   const ctx = job.permission === undefined ? system : await asAuthor(system, job.permission)
   if (!ctx) {
     log.warn(
@@ -84,10 +87,9 @@ async function runUserTurn(
   { organization_id, job_id }: { organization_id: number; job_id: number },
   attempts: number
 ) {
-  const found = await openJob(Context.system(services, organization_id), job_id)
+  const found = await openJob(systemOf(services, { organization_id }), job_id)
   if (!found) return
-  const { user_id, origin } = found.payload
-  const system = Context.system(services, organization_id, user_id, origin)
+  const system = systemOf(services, { ...found.payload, organization_id })
   try {
     const author = job.permission === undefined ? system : await asAuthor(system, job.permission)
     if (!author) throw forbidden(job.permission!)
