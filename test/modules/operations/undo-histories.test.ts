@@ -91,9 +91,8 @@ async function change(ctx: Context, random: () => number, organization_id: numbe
     )
   const [alive, deleted] = [idsOf(type, false), idsOf(type, true)]
   const action = pick(['create', 'update', 'update', 'update', 'delete', 'restore'])
-  if (action === 'create') await records.create(ctx, { ...kind.required, ...values() } as never)
-  if (action === 'update' && alive.length > 0)
-    await records.update(ctx, pick(alive), values() as never)
+  if (action === 'create') await records.create(ctx, { ...kind.required, ...values() })
+  if (action === 'update' && alive.length > 0) await records.update(ctx, pick(alive), values())
   if (action === 'delete' && alive.length > 0) await records.remove(ctx, pick(alive))
   if (action === 'restore' && deleted.length > 0) await records.restore(ctx, pick(deleted))
 }
