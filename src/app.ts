@@ -23,8 +23,10 @@ import campaigns from './modules/marketing/campaigns/routes.ts'
 import contacts from './modules/crm/contacts/routes.ts'
 import identityProviders from './modules/identity/identity-providers/routes.ts'
 import invitations, { acceptanceRoutes } from './modules/identity/invitations/routes.ts'
+import jobs from './modules/operations/jobs/routes.ts'
 import leadConversion from './modules/sales/lead-conversion/routes.ts'
 import leads from './modules/crm/leads/routes.ts'
+import operations from './modules/operations/operations/routes.ts'
 import opportunities from './modules/sales/opportunities/routes.ts'
 import passwordResets from './modules/identity/password-resets/routes.ts'
 import organization from './modules/identity/organizations/routes.ts'
@@ -115,6 +117,8 @@ async function registerModules(app: FastifyInstance, config: AppConfig): Promise
   await app.register(organization, { prefix: '/api/organization' })
   await app.register(access, { prefix: '/api/access' })
   await app.register(audit, { prefix: '/api/audit' })
+  await app.register(operations, { prefix: '/api/operations' })
+  await app.register(jobs, { prefix: '/api/jobs' })
   await app.register(apiTokens, { prefix: '/api/api-tokens' })
   await app.register(invitations, { prefix: '/api/invitations' })
   await app.register(roles, { prefix: '/api/roles' })

@@ -147,6 +147,7 @@ const roles: Record<string, Record<string, string[]>> = {
 }
 function groupNamed(path: string): string {
   const resource = allResources().find(one => one.path === path)
+  if (path === 'operations' || path === 'jobs') return 'personal'
   return resource ? groupOf(resource) : 'administration'
 }
 

@@ -9,11 +9,11 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
     pattern: /\beveryRow\(/g,
     permitted: {
       'core/records/hierarchy.ts': 1, // whether there is a cycle
+      'core/records/undo-writes.ts': 2, // whether what is undone is in use
       'modules/automation/scoring/rules.ts': 2, // a score does not depend on who computes it
       'modules/automation/scoring/service.ts': 1,
       'modules/identity/access/service.ts': 1, // whether there is a record to be explained
       'modules/identity/roles/service.ts': 1, // whether a provider gives a role
-      'modules/sales/lead-conversion/undo.ts': 1, // whether what is undone is in use
       'modules/sales/stages/queries.ts': 2 // whether a stage is in use
     }
   },
@@ -23,11 +23,10 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'core/access/context.ts': 2, // its definition
       'core/access/permissions.ts': 1,
       'http/limits.ts': 1, // routes without a rate limit
-      'modules/crm/leads/service.ts': 1, // a score follows from a change that was allowed
+      'modules/crm/leads/service.ts': 3, // a score follows from a change that was allowed
       'modules/identity/access/service.ts': 5, // the roles, shares and tokens that explain it
       'modules/identity/api-tokens/service.ts': 1, // whether the user of a token is there
       'modules/identity/users/service.ts': 1, // the tokens of a user who is deleted
-      'modules/sales/lead-conversion/undo.ts': 2, // locks, in the order of all conversions
       'modules/sales/stages/service.ts': 2 // opportunities of a stage that was moved or deleted
     }
   },

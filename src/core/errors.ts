@@ -196,6 +196,12 @@ export const deletedMatch = (matches: Match[]) =>
   )
 const describeMatch = ({ type, id, name }: Match) => `${type} ${id} (${name})`
 
+/** For an undo that changes nothing; `left`: what it would leave, of which some is told. */
+export const changedSinceThen = (detail: string, left: readonly object[]) =>
+  new Problem(409, 'changed_since', detail, { members: { left: left.slice(0, 200) } })
+export const undoForbidden = () =>
+  new Problem(403, 'forbidden', "The user's roles do not allow to undo any of these changes.")
+
 export const stale = (version: number) =>
   new Problem(412, 'stale', `The record has changed: its current version is ${version}.`, {
     headers: { etag: `"${version}"` }

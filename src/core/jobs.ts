@@ -9,6 +9,8 @@ export interface JobPayload {
   user_id?: number | null
   /** Where the request came from that added it. */
   origin?: Origin
+  /** A job that users see: what it has to do is in its row, see `jobs` in user-jobs.ts. */
+  job_id?: number
 }
 
 /** A kind of background work; `src/jobs` says what does it. */
@@ -34,7 +36,8 @@ export interface Job<Payload extends object> {
 /** What `enqueue_job` in the database marks the jobs of an organization with. */
 export const flagOf = (organization_id: number) => `organization/${organization_id}`
 
-async function addJob(
+/** Adds a job to the queue; one that waits with the same key is replaced. */
+export async function addJob(
   ctx: Context,
   name: string,
   payload: object,
@@ -69,7 +72,7 @@ const rest = '/rest'
 /** Adds what a turn left of a job that has this key, if any. */
 export async function enqueueRest(
   ctx: Context,
-  { name }: Job<never>,
+  name: string,
   payload: JobPayload,
   key: string | null
 ): Promise<void> {

@@ -48,6 +48,9 @@ export const vocabulary = {
   deleted_match:
     'The only record that matches is deleted; `matches` has it. Send `on_deleted=restore` or ' +
     '`on_deleted=create`.',
+  changed_since:
+    'What is to be undone has changed since, or cannot go back for another reason; `left` lists ' +
+    'it. Nothing was changed. Without `strict=true`, an undo leaves it and undoes the rest.',
   stale: 'The record has changed since it was read; `ETag` contains its current version.',
   idempotency_in_progress:
     'A request with the same `Idempotency-Key` is in progress. Retry after `Retry-After` seconds.',

@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { vocabulary } from '../core/vocabulary.ts'
 import { Id, OneOf, Ref, Text } from '../core/http/schema.ts'
 import { effectOps } from '../core/writes/effects.ts'
+import { LeftChange } from '../modules/operations/operations/schema.ts'
 
 export const Effect = Type.Object(
   {
@@ -138,6 +139,12 @@ export const Problem = Type.Object(
       Type.Array(Ref(Effect), {
         maxItems: 100_000,
         description: 'For `plan_stale`: what the request would do now, and is not in the plan.'
+      })
+    ),
+    left: Type.Optional(
+      Type.Array(LeftChange, {
+        maxItems: 200,
+        description: 'For `changed_since`: changes that cannot be undone.'
       })
     ),
     organizations: Type.Optional(

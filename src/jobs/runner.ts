@@ -14,8 +14,11 @@ import { sql } from '../core/db/drizzle.ts'
 import { deleteExpired } from '../core/db/expiry.ts'
 import { closePool, queuePool } from '../core/db/queue-pool.ts'
 import { rowsOf } from '../core/db/sql.ts'
+import { forbidden, Problem, problemOfDatabase } from '../core/errors.ts'
+import { vocabulary } from '../core/vocabulary.ts'
 import { enqueueRest, flagOf, removeRest, yieldTurn, type JobPayload } from '../core/jobs.ts'
 import { chainEvents } from '../core/records/event-chain.ts'
+import { enqueueUserJob, failJob, openJob, runBatch } from '../core/user-jobs.ts'
 import { authService } from '../modules/identity/auth/service.ts'
 import { tasks, type Task } from './tasks.ts'
 
@@ -33,16 +36,21 @@ function taskListOf(services: Services, log: FastifyBaseLogger, running: string[
   const turnOf =
     (task: Task): TaskList[string] =>
     async (payload, { job }) => {
-      const flag = flagOf((payload as JobPayload).organization_id)
+      const { organization_id, job_id } = payload as JobPayload
+      const flag = flagOf(organization_id)
       running.push(flag)
       try {
-        await runTurn(services, log, task, payload as JobPayload, job.key)
+        if (job_id === undefined) await runTurn(services, log, task, payload as JobPayload, job.key)
+        else await runUserTurn(services, log, task, { organization_id, job_id }, job.attempts)
       } finally {
         running.splice(running.indexOf(flag), 1)
       }
     }
   return Object.fromEntries(tasks.map(task => [task.job.name, turnOf(task)]))
 }
+
+const systemOf = (services: Services, { organization_id, user_id, origin }: JobPayload): Context =>
+  Context.system(services, organization_id, user_id, origin)
 
 async function runTurn(
   services: Services,
@@ -51,8 +59,8 @@ async function runTurn(
   payload: JobPayload,
   key: string | null
 ) {
-  const { organization_id, user_id, origin } = payload
-  const system = Context.system(services, organization_id, user_id, origin)
+  const { organization_id, user_id } = payload
+  const system = systemOf(services, payload)
   const ctx = job.permission === undefined ? system : await asAuthor(system, job.permission)
   if (!ctx) {
     log.warn(
@@ -64,8 +72,41 @@ async function runTurn(
   await removeRest(system, key)
   const deadline = performance.now() + turnTime
   let rest: JobPayload | undefined = payload
-  while (rest && performance.now() < deadline) rest = await run(ctx, rest)
-  if (rest) await enqueueRest(system, job, rest, key)
+  while (rest && performance.now() < deadline) rest = (await run(ctx, rest)).rest
+  if (rest) await enqueueRest(system, job.name, rest, key)
+  await yieldTurn(system)
+}
+
+/** How often a job that users see is tried before it has failed. */
+const maxAttempts = 5
+
+/** The same for a job that users see. */
+async function runUserTurn(
+  services: Services,
+  log: FastifyBaseLogger,
+  { job, run }: Task,
+  { organization_id, job_id }: { organization_id: number; job_id: number },
+  attempts: number
+) {
+  const found = await openJob(systemOf(services, { organization_id }), job_id)
+  if (!found) return
+  const system = systemOf(services, { ...found.payload, organization_id })
+  try {
+    const author = job.permission === undefined ? system : await asAuthor(system, job.permission)
+    if (!author) throw forbidden(job.permission!)
+    const ctx = author.continuing(found.operation_id)
+    const deadline = performance.now() + turnTime
+    let hasMore = true
+    while (hasMore && performance.now() < deadline) hasMore = await runBatch(ctx, job_id, run)
+    if (hasMore) await enqueueUserJob(system, job.name, job_id)
+  } catch (error) {
+    const problem = error instanceof Problem ? error : problemOfDatabase(error)
+    const isFinal = problem !== undefined && problem.status < 500 && problem.status !== 429
+    if (!isFinal && attempts < maxAttempts) throw error
+    log.warn({ err: error, job: job.name, organization_id, job_id }, 'a job has failed')
+    const { code, detail } = problem ?? { code: 'internal', detail: vocabulary.internal }
+    await failJob(system, job_id, { code, detail })
+  }
   await yieldTurn(system)
 }
 

@@ -1,5 +1,7 @@
 import type { Context } from '../core/access/context.ts'
+import { defined } from '../core/defined.ts'
 import type { Job, JobPayload } from '../core/jobs.ts'
+import type { Batch, UserJob } from '../core/user-jobs.ts'
 import {
   rescoreLeads,
   scoringModelService,
@@ -17,19 +19,31 @@ import {
 
 /** What does one kind of job: it does a batch, within about a second, and returns the rest. */
 export interface Task<Payload extends object = object> {
-  job: Job<Payload>
-  run: (ctx: Context, payload: Payload & JobPayload) => Promise<(Payload & JobPayload) | undefined>
+  job: Pick<Job<Payload> | UserJob<Payload>, 'name' | 'permission'>
+  run: (ctx: Context, payload: Payload & JobPayload) => Promise<Batch<Payload & JobPayload>>
 }
 
-const task = <Payload extends object>(job: Job<Payload>, run: Task<Payload>['run']): Task =>
+const task = <Payload extends object>(
+  job: Job<Payload>,
+  run: (ctx: Context, payload: Payload & JobPayload) => Promise<(Payload & JobPayload) | undefined>
+): Task =>
+  ({
+    job,
+    run: async (ctx: Context, payload: Payload & JobPayload) => ({
+      done: 0,
+      ...defined({ rest: await run(ctx, payload) })
+    })
+  }) as unknown as Task
+
+const userTask = <Payload extends object>(job: UserJob<Payload>, run: Task<Payload>['run']): Task =>
   ({ job, run }) as unknown as Task
 
 /** All kinds of background work. */
 export const tasks: Task[] = [
   task(rescoreLeads, rescoreBatch),
-  task(moveOpportunities, async (ctx, job) => await stageService.clear(ctx, job)),
+  userTask(moveOpportunities, async (ctx, job) => await stageService.clear(ctx, job)),
   task(placeOpportunities, async (ctx, job) => await stageService.place(ctx, job)),
-  task(addMembers, async (ctx, job) => (await campaignService.addBatch(ctx, job)).rest),
+  userTask(addMembers, async (ctx, job) => await campaignService.addBatch(ctx, job)),
   task(mailInvitation, async (ctx, job) => await invitationService.mail(ctx, job)),
   task(mailReset, async (ctx, job) => await passwordResetService.mail(ctx, job))
 ]

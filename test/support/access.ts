@@ -1,5 +1,7 @@
 import type { Test } from 'tap'
+import { Context } from '../../src/core/access/context.ts'
 import { allResources } from '../../src/core/records/resource.ts'
+import { addMembers } from '../../src/modules/marketing/campaigns/service.ts'
 import { caller, organization, type App, type Call } from './app.ts'
 import { documentOf, requiredQuery, type Operation } from './document.ts'
 import { atExternalId, holds, ours, plant, textFields, theirs, type Sample } from './plant.ts'
@@ -14,7 +16,7 @@ export async function assertAccess(
   app: App,
   more: [string, Sample][] = []
 ): Promise<string[]> {
-  const { call, user } = await organization(app)
+  const { id, admin, call, user } = await organization(app)
   const other = await organization(app)
   const [writer, viewer] = [await user('user'), await user('viewer')]
 
@@ -24,6 +26,14 @@ export async function assertAccess(
   ids.auth = (await call('GET /api/auth/sessions')).json().data[0].id // below it, sessions have IDs
   const converted = await call(`POST /api/leads/${ids.leads}/conversion`, {})
   t.equal(converted.statusCode, 201, 'the lead has a conversion to be read')
+  ids.operations = (await call('GET /api/operations')).json().data[0].id
+  const adding = {
+    campaign_id: ids.campaigns!,
+    resource: 'contacts',
+    filter: '',
+    after: 0
+  } as const
+  ids.jobs = await addMembers.start(Context.system(app.services, id, admin.user.id), adding)
   for (const [request, answer] of await readAll(app, other.call))
     t.equal(answer, before.get(request), `${request} does not depend on another organization`)
   for (const [request, answer] of await readAll(app, call))
@@ -92,7 +102,9 @@ async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
   const isRead = request.startsWith('GET')
   const isAudit = area === 'audit' // no resource: nobody writes it
   const resource = allResources().find(({ path }) => path === area)
-  const access = isAudit ? 'administration' : resource?.access
+  const otherAccess = isAudit ? 'administration' : resource?.access
+  const isOwn = ['operations', 'jobs'].includes(area) // no resources: of the users who began them
+  const access = isOwn ? 'personal' : otherAccess
   if (isPublic) {
     if (area === 'organizations') await assertStatus(nobody, 403, 'unless it is opened')
     else if (area !== 'auth')

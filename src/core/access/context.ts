@@ -1,9 +1,9 @@
 import type { SQL } from 'drizzle-orm'
 import type { Cache } from '../cache/cache.ts'
-import type { Connection, Database } from '../db/connections.ts'
+import type { Connection, Database, TransactionSql } from '../db/connections.ts'
 import { sql } from '../db/drizzle.ts'
 import { assertLockOrder, compareLocks, parseLock, type Lock } from '../db/locks.ts'
-import { rowsOf, send, type Runnable, type Values } from '../db/sql.ts'
+import { actor, organization, rowsOf, send, type Runnable, type Values } from '../db/sql.ts'
 import { withTimeout } from '../db/timeouts.ts'
 import { withoutHoles } from '../db/workarounds.ts'
 import { forbidden } from '../errors.ts'
@@ -80,6 +80,8 @@ interface ContextOptions {
   origin?: Origin | undefined
   transaction?: Transaction | undefined
   reached?: Reached
+  /** What its writes are a part of, see `Context.operation`. */
+  operation_id?: number | undefined
 }
 
 /**
@@ -90,14 +92,17 @@ export class Context {
   readonly services: Services
   readonly principal: Principal
   readonly origin: Origin | undefined
+  /** The operation that its writes are a part of; undefined: none. */
+  readonly operation_id: number | undefined
   readonly #transaction: Transaction | undefined
   readonly #reached: Reached
 
   constructor(services: Services, principal: Principal, options: ContextOptions = {}) {
-    const { origin, transaction, reached = Reached.by(principal.access) } = options
+    const { origin, transaction, reached = Reached.by(principal.access), operation_id } = options
     this.services = services
     this.principal = principal
     this.origin = origin
+    this.operation_id = operation_id
     this.#transaction = transaction
     this.#reached = reached
   }
@@ -123,9 +128,9 @@ export class Context {
 
   /** The same, with something of it replaced. */
   #with(options: ContextOptions, principal = this.principal): Context {
-    const { origin } = this
+    const { origin, operation_id } = this
     const transaction = this.#transaction
-    return new Context(this.services, principal, { origin, transaction, ...options })
+    return new Context(this.services, principal, { origin, transaction, operation_id, ...options })
   }
 
   /**
@@ -139,6 +144,11 @@ export class Context {
   /** The same, for reading what is exported: only what the caller may export is there. */
   get exporting(): Context {
     return this.#with({ reached: Reached.by(this.principal.access, 'export') })
+  }
+
+  /** The same, as a part of an operation that was begun before; null: of none. */
+  continuing(operation_id: number | null): Context {
+    return this.#with({ operation_id: operation_id ?? undefined, reached: this.#reached })
   }
 
   get organization_id(): number {
@@ -175,12 +185,14 @@ export class Context {
     return { organization, actor, teams, colleagues, time_zone, ...values }
   }
 
-  /** The origin and the credential, as events have them. */
+  /** The origin, the credential and the operation, as events have them. */
   #noted(): string | null {
-    if (!this.origin) return null
-    const { request_id, address } = this.origin
+    const { origin, operation_id } = this
+    if (!origin) return operation_id === undefined ? null : JSON.stringify({ operation_id })
+    const { request_id, address } = origin
     const { session_id, token } = this.principal
-    return JSON.stringify({ request_id, address, session_id, api_token_id: token?.id ?? null })
+    const api_token_id = token?.id ?? null
+    return JSON.stringify({ request_id, address, session_id, api_token_id, operation_id })
   }
 
   /** Runs a query on a connection that was waited for, if that was necessary. */
@@ -290,6 +302,43 @@ export class Context {
         )) as Result
     )
     return await this.#invalidating(() => [...changed], committed, timeouts.transaction)
+  }
+
+  /**
+   * Runs `work` in a transaction, as one operation of this kind (see `operations`): all that it
+   * writes can be undone together. Within an operation, it is a part of that one. `undo_of`: the
+   * operation that it undoes.
+   */
+  async operation<Result>(
+    kind: string,
+    work: (ctx: Context) => Promise<Result>,
+    undo_of: number | null = null
+  ): Promise<Result> {
+    return await this.transaction(async ctx => {
+      if (ctx.operation_id !== undefined) return await work(ctx)
+      const { session_id, token } = ctx.principal
+      const [operation] = await ctx.write<{ id: number }>(
+        [],
+        sql`insert into operations
+          (organization_id, kind, created_by, session_id, api_token_id, request_id, undo_of)
+        values (${organization}, ${kind}, ${actor}, ${session_id}::bigint,
+          ${token?.id ?? null}::bigint, ${ctx.origin?.request_id ?? null}::text, ${undo_of}::bigint)
+        returning id`
+      )
+      return await work(ctx.#with({ operation_id: operation!.id, reached: ctx.#reached }))
+    })
+  }
+
+  /**
+   * Runs `work` in a part of the open transaction that alone is undone when it fails. Errors: those
+   * of `work`.
+   */
+  async attempt<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
+    const transaction = this.#transaction!
+    const opened = transaction.connection as TransactionSql
+    return (await opened.savepoint(
+      async connection => await work(this.#within({ ...transaction, connection }))
+    )) as Result
   }
 
   #within(transaction: Transaction): Context {

@@ -41,9 +41,10 @@ export interface Scope {
 
 /**
  * Who gets a permission: those with a grant for its resource or group; every user; every user, for
- * what is their own, and administrators for all of it; or everyone who is logged in.
+ * what is their own, and administrators for all of it (`own`; `personal` if no API token has it);
+ * or everyone who is logged in.
  */
-type Audience = Group | 'everyone' | 'personal' | 'session'
+type Audience = Group | 'everyone' | 'own' | 'personal' | 'session'
 
 interface Permission {
   audience: Audience
@@ -52,6 +53,9 @@ interface Permission {
 }
 
 const permissions = new Map<string, Permission>()
+
+/** Whether every user has a permission for what is their own. */
+const isOfUsers = (audience: Audience | undefined) => audience === 'own' || audience === 'personal'
 
 /** Defines a permission (`resource:action`). */
 export function definePermission(permission: string, audience: Audience, isOwned = false): void {
@@ -142,7 +146,7 @@ export class Access {
     if (!this.#isInScope(permission) || !this.mayRisk(riskOf(permission))) return undefined
     if (audience === 'session') return 'all'
     const granted = this.#grantsOf(permission).map(({ reach }) => reach)
-    if (audience === 'personal') granted.push('own')
+    if (isOfUsers(audience)) granted.push('own')
     if (granted.length === 0) return undefined
     return isOwned ? widest(granted) : 'all'
   }
@@ -150,7 +154,7 @@ export class Access {
   #grantsOf(permission: string): Grant[] {
     const [path, action] = permission.split(':')
     const audience = permissions.get(permission)?.audience
-    const group = audience === 'personal' ? 'administration' : audience
+    const group = isOfUsers(audience) ? 'administration' : audience
     return this.#grants
       .filter(({ resource }) => resource === path || resource === group)
       .filter(({ actions }) => (actions as readonly string[]).includes(action!))

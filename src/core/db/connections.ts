@@ -6,7 +6,8 @@ import { defaultTimeouts, type Timeouts } from './timeouts.ts'
 import { Turns } from './turns.ts'
 
 export type Sql = postgres.Sql
-export type Connection = postgres.Sql | postgres.TransactionSql
+export type TransactionSql = postgres.TransactionSql
+export type Connection = postgres.Sql | TransactionSql
 
 /**
  * `point`: one connection on which short reads by key are pipelined (twice the throughput of a

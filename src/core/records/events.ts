@@ -25,7 +25,8 @@ const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
  * The event log: one row for each change of a record, written by the trigger of its table in the
  * transaction of the change, and one for each access (`recordAccess`), which has `details`.
  * Append-only. `xid` is the writing transaction: IDs are not in the order of commits, and neither
- * is (xid, id). The address and what follows it are those of the request, null without one.
+ * is (xid, id). The address and what follows it are those of the request, null without
+ * one.
  */
 export const events = pgTable(
   'events',
@@ -48,7 +49,9 @@ export const events = pgTable(
     address: text(),
     request_id: text(),
     session_id: identifier(),
-    api_token_id: identifier()
+    api_token_id: identifier(),
+    /** The operation that it is a part of, see `operations`. */
+    operation_id: identifier()
   },
   t => [
     primaryKey({ name: 'events_key', columns: [t.organization_id, t.id] }),
@@ -64,7 +67,10 @@ export const events = pgTable(
       .where(sql`details is not null`),
     index('idx_events_api_token_id')
       .on(t.organization_id, t.api_token_id, t.id)
-      .where(sql`api_token_id is not null`)
+      .where(sql`api_token_id is not null`),
+    index('idx_events_operation_id')
+      .on(t.organization_id, t.operation_id, t.id)
+      .where(sql`operation_id is not null`)
   ]
 )
 
@@ -116,6 +122,7 @@ export interface EventRow {
   before: Record<string, unknown> | null
   after: Record<string, unknown> | null
   created_at: string
+  operation_id: number | null
 }
 
 const lists = new Lists<EventRow>({ name: 'event', table: events, columns: visibleColumns(events) })
@@ -128,7 +135,8 @@ const fields = [
   'changed',
   'before',
   'after',
-  'created_at'
+  'created_at',
+  'operation_id'
 ] as const satisfies (keyof EventRow)[]
 const isChange: Filter = { field: 'details', operator: 'null', value: true }
 const ofRecord = (subject_type: string, subject_id: number): ListQuery => ({
@@ -192,12 +200,12 @@ export async function eventsBefore(
 /** Postgres writes instants in JSON in a format of its own; callers get them as in the record. */
 export const withIsoInstants = <E extends Pick<EventRow, 'before' | 'after'>>(event: E): E => ({
   ...event,
-  before: isoInstantsIn(event.before),
-  after: isoInstantsIn(event.after)
+  before: event.before && isoInstantsIn(event.before),
+  after: event.after && isoInstantsIn(event.after)
 })
 
-const isoInstantsIn = (row: Record<string, unknown> | null) =>
-  row &&
+/** The same for one record. */
+export const isoInstantsIn = (row: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(row).map(([name, value]) => [
       name,

@@ -190,7 +190,9 @@ export class Lists<Row> {
       const isUsed = words.length > 0 || filters.some(({ field }) => field.startsWith(`${name}.`))
       if (isUsed) ctx.require(`${to.path}:read`)
     }
-    const few = !deleted && (await reachesFew(ctx, getTableName(this.#resource.table)))
+    const { table } = this.#resource
+    const isRecords = 'deleted_at' in table && !deleted
+    const few = isRecords && (await reachesFew(ctx, getTableName(table)))
     const searched = words.length > 0 ? searchedBy(ctx, this.#resource) : undefined
     return { ...query, few, searched }
   }

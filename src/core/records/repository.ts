@@ -7,7 +7,7 @@ import { stateAsOf } from './as-of.ts'
 import { eventsOf, type EventRow } from './events.ts'
 import { Lists, type ListQuery, type Page } from './list.ts'
 import { referencesOf, type Changes, type New, type Resource, type Row } from './resource.ts'
-import { Statements } from './statements.ts'
+import { Statements, type Stored } from './statements.ts'
 
 /** The versions that an `If-Match` allows; undefined: any. */
 export type Versions = number[] | undefined
@@ -276,13 +276,36 @@ const bulkWrites = <R extends Versioned, N extends object, C extends object>(
   }
 })
 
+/** What only undoing does. The caller's rights to each record and field are up to it. */
+const reverts = <R extends Versioned>(records: Records<R>) => ({
+  /** Those of the records that exist, deleted or not, in the order of their IDs, and locked. */
+  lockMany: async (ctx: Context, ids: number[]): Promise<Stored[]> =>
+    await ctx.rows(records.statements.lockMany, { ids }),
+
+  /**
+   * Gives locked records earlier values, all of them of the same fields, and returns the IDs of
+   * those that changed. `deleted_at` is one of the fields. Errors: those of Postgres.
+   */
+  async revertMany(
+    ctx: Context,
+    changes: (Values & { id: number; version: number })[]
+  ): Promise<number[]> {
+    const fields = Object.keys(changes[0]!).filter(name => name !== 'id' && name !== 'version')
+    const keys = changes.map(({ id }) => records.cacheKey(ctx, id))
+    const values = { changes: JSON.stringify(changes) }
+    const rows = await ctx.write(keys, records.statements.revertMany(fields.toSorted()), values)
+    return rows.map(({ id }) => id)
+  }
+})
+
 function createRepository<T extends RecordTable, H extends string>(resource: Resource<T, H>) {
   const records = new Records<Row<T, H>>(resource)
   const lists = new Lists<Row<T, H>>(resource)
   return {
     ...reads(records, lists),
     ...writes<Row<T, H>, New<T>, Changes<T>>(records),
-    ...bulkWrites<Row<T, H>, New<T>, Changes<T>>(records)
+    ...bulkWrites<Row<T, H>, New<T>, Changes<T>>(records),
+    ...reverts(records)
   }
 }
 

@@ -58,6 +58,17 @@ interface CheckedReference {
   remains: SQL
 }
 
+/** A locked record with its columns as events have them, and what the caller may do to it. */
+export interface Stored {
+  id: number
+  version: number
+  record: Record<string, unknown>
+  read: boolean
+  update: boolean
+  delete: boolean
+  reassign: boolean
+}
+
 /** The statements for the records of one table, compiled once for each set of fields. */
 export class Statements<Row> {
   readonly #name: string
@@ -73,6 +84,8 @@ export class Statements<Row> {
   readonly findAny: Statement<Row>
   /** With `?update`: whether the caller may change the record. */
   readonly lock: Statement<Row & Values>
+  /** Records, deleted or not, locked to be undone. */
+  readonly lockMany: Statement<Stored>
   /** A record, deleted or not, with `?update` and `?delete`: what the caller may do to it. */
   readonly explain: Statement<Row & Values>
   readonly remove: Statement<Row>
@@ -117,6 +130,11 @@ export class Statements<Row> {
     this.findAny = compile(sql`${select} ${many}`)
     this.lock = compile(sql`select ${this.#returning}, ${mayUpdate} ${from}
       ${one} and ${notDeleted} for no key update`)
+    const rights = (['read', 'update', 'delete', 'reassign'] as const).map(
+      action => sql`coalesce(${reached(action, this.#name)}, false) as ${sql.identifier(action)}`
+    )
+    this.lockMany = compile(sql`select id, version, to_jsonb(${this.#table}) as record,
+      ${commaSeparated(rights)} ${from} where ${byIds} order by id for no key update`)
     this.explain = compile(
       sql`select ${this.#returning}, ${mayUpdate}, ${mayDelete} ${from} ${one}`
     )
@@ -269,7 +287,17 @@ export class Statements<Row> {
   }
 
   updateMany(fields: string[]): Statement<{ id: number }> {
-    return this.#compiled(`updateMany ${fields.join()}`, () => {
+    const alive = sql`record.deleted_at is null and ${reached('update', this.#name, 'record')}`
+    return this.#setMany(`updateMany ${fields.join()}`, fields, alive)
+  }
+
+  /** Like `updateMany`, of locked records, and of `deleted_at` as well. */
+  revertMany(fields: string[]): Statement<{ id: number }> {
+    return this.#setMany(`revertMany ${fields.join()}`, fields, sql`true`)
+  }
+
+  #setMany(shape: string, fields: string[], condition: SQL): Statement<{ id: number }> {
+    return this.#compiled(shape, () => {
       const columns = this.#columnsOf(fields)
       const names = identifiers(columns)
       const input = commaSeparated([sql`id bigint, version integer`, ...this.#typed(columns)])
@@ -279,8 +307,7 @@ export class Statements<Row> {
           version = record.version + 1, updated_at = now(), updated_by = ${author}
         from jsonb_to_recordset(${placeholder('changes')}::text::jsonb) as input (${input})
         where record.organization_id = ${organization} and record.id = input.id
-          and record.deleted_at is null and ${reached('update', this.#name, 'record')}
-          and (input.version is null or record.version = input.version)
+          and ${condition} and (input.version is null or record.version = input.version)
           and (${sql.join(different, sql` or `)}) returning record.id`
     })
   }

@@ -46,7 +46,12 @@ export function isHidden(ctx: Context, { table, name }: PgColumn): boolean {
 }
 
 /** Whether the caller may set a field of a resource, by `create` or `update`. */
-const isWritable = (ctx: Context, path: string, action: 'create' | 'update', field: string) =>
+export const isWritable = (
+  ctx: Context,
+  path: string,
+  action: 'create' | 'update',
+  field: string
+): boolean =>
   !ctx.hiddenFields(path).has(field) &&
   !ctx.principal.access.readOnlyFields(`${path}:${action}`).has(field)
 

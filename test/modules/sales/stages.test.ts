@@ -282,7 +282,6 @@ t.test('deleting a stage', async t => {
       const [job] = await sql<
         {
           payload: {
-            organization_id: number
             user_id: number
             pipeline_id: number
             from: string
@@ -290,10 +289,9 @@ t.test('deleting a stage', async t => {
           }
         }[]
       >`
-      select payload from graphile_worker._private_jobs
-        where key = ${`move_opportunities/${organization_id}/${sales}/qualification`}`
+      select payload from jobs where organization_id = ${organization_id}
+        and key = ${`move_opportunities/${sales}/qualification`}`
       t.match(job!.payload, {
-        organization_id,
         user_id: admin.user.id,
         pipeline_id: sales,
         from: 'qualification',
@@ -315,9 +313,9 @@ t.test('deleting a stage', async t => {
       )
       await runPendingJobs(app.services, database_url, pino({ level: 'silent' }))
       t.equal(await inStage(), 0)
-      t.equal(
+      t.same(
         await stageService.clear(ctx, job!.payload),
-        undefined,
+        { done: 0 },
         'running the job again changes nothing'
       )
       t.same(

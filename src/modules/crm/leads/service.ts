@@ -4,6 +4,7 @@ import { defined } from '../../../core/defined.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import type { Changes, New } from '../../../core/records/resource.ts'
 import { checkRules, concernsRules, newRecord } from '../../../core/records/rules.ts'
+import { defineUndoing } from '../../../core/records/undoing.ts'
 import { assertWritable } from '../../../core/records/visibility.ts'
 import { assignmentRuleService } from '../../automation/assignment/service.ts'
 import {
@@ -19,6 +20,9 @@ import type { leads } from './table.ts'
 export type { Lead } from './rules.ts'
 
 const records = repository(leadResource)
+
+defineUndoing(leadResource, { locks: ['scoring:shared'], isLockedFirst: true, settle: score })
+
 const now = () => new Date().toISOString()
 const fieldNames: FieldNames = { status: 'status', reason: 'unqualified_reason' }
 const qualificationNames: FieldNames = { status: 'outcome', reason: 'reason' }
@@ -81,11 +85,6 @@ export const leadService = {
     })
   },
 
-  /** Undoes that: the lead, locked by the caller, gets the values `before` back. */
-  async unconvert(ctx: Context, id: number, before: Partial<Lead>) {
-    return await updateWithScore(ctx, id, { ...before, converted_at: null })
-  },
-
   /**
    * One lead, which nobody else changes. The lock of the models comes before those of leads:
    * otherwise, who changes models could wait for who locked a lead, and the other way around.
@@ -144,6 +143,18 @@ function settledFields(before: Lead | undefined, { status, unqualified_reason }:
     unqualified_reason: status === 'unqualified' ? unqualified_reason : null,
     ...(hasEntered ? { qualified_at } : {})
   }
+}
+
+/** Scores leads by the model that is active now. */
+async function score(ctx: Context, ids: number[]): Promise<void> {
+  await scoringModelService.withActiveModel(ctx, async (ctx, model) => {
+    const changes: ({ id: number } & Changes<typeof leads>)[] = []
+    for (const lead of await records.find(ctx.unlimited, ids)) {
+      const score = model ? await scoringModelService.scoreOf(ctx, model, lead) : { grade: null }
+      changes.push({ id: lead.id, ...score })
+    }
+    await records.updateMany(ctx.unlimited, changes)
+  })
 }
 
 /** Creates a lead by `create` with its score. Errors: 422 for a score that a model computes. */

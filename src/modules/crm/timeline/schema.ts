@@ -38,7 +38,7 @@ export type Entry =
       assigned_to: Person | null
       links: Link[]
     })
-  | (EntryOf<'change'> & { changes: FieldChange[] })
+  | (EntryOf<'change'> & { changes: FieldChange[]; operation_id: number | null })
   | (EntryOf<'link'> & { links: Link[] })
 
 const person = (description: string) =>
@@ -128,7 +128,13 @@ export function timelineSchemas(linkedTypes: readonly string[]) {
         changes: Type.Array(FieldChange, {
           maxItems: 200,
           description: 'Fields that changed; empty if the record was created, deleted or restored.'
-        })
+        }),
+        operation_id: Nullable(
+          Id({
+            description: 'Operation that it is a part of; null for a single change.',
+            example: null
+          })
+        )
       }
     ),
     entrySchema(

@@ -64,7 +64,8 @@ const changesOf = (resource: Resource): Source => ({
           kind: 'change',
           title: titleOfChange(event, changes),
           actor: personOf(name, event.actor_id),
-          changes
+          changes,
+          operation_id: event.operation_id
         }
       }
     }))

@@ -12,7 +12,14 @@ import { auditService, virtualFilters } from './service.ts'
 const path = 'audit'
 for (const action of ['read', 'export']) definePermission(`${path}:${action}`, 'administration')
 
-const filters = ['type', 'actor_id', 'api_token_id', 'request_id', 'created_at'] as const
+const filters = [
+  'type',
+  'actor_id',
+  'api_token_id',
+  'request_id',
+  'operation_id',
+  'created_at'
+] as const
 
 /** The audit log, below `/api/audit`. */
 const routes: FastifyPluginAsyncTypebox = async app => {

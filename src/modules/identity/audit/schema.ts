@@ -53,7 +53,16 @@ export const Event = Type.Object(
         }
       )
     ),
-    created_at: Instant({ description: 'Time of the change.', example: '2026-11-22T09:00:00.000Z' })
+    created_at: Instant({
+      description: 'Time of the change.',
+      example: '2026-11-22T09:00:00.000Z'
+    }),
+    operation_id: Nullable(
+      Id({
+        description: 'Operation that it is a part of; null for a single change.',
+        example: null
+      })
+    )
   },
   {
     $id: 'Event',

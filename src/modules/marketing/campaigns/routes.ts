@@ -23,19 +23,21 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         description:
           'Adds all contacts or leads that currently match a filter as members. Existing ' +
           'members are skipped, so the request can be repeated. The first 1,000 are added ' +
-          'immediately, the rest over the next few minutes.',
+          'immediately, the rest over the next few minutes: `Location` is that of the job.',
         tags,
         ...problems(409, 422),
         params: idParameter(),
         body: Ref(AddedMembers),
-        response: response(200, 'The result.', Ref(Addition))
+        response: response(200, 'The result.', Ref(Addition), 'Location')
       }
     },
-    async request => {
+    async (request, reply) => {
       const { ctx, body } = request
       ctx.require('campaigns:read')
       ctx.require(`${body.resource}:read`)
-      return await campaignService.addByFilter(ctx, idOf(request), body)
+      const { job_id, ...result } = await campaignService.addByFilter(ctx, idOf(request), body)
+      if (job_id !== undefined) reply.header('location', `/api/jobs/${job_id}`)
+      return result
     }
   )
 

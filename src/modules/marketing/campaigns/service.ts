@@ -6,12 +6,12 @@ import { sql } from '../../../core/db/drizzle.ts'
 import { defined } from '../../../core/defined.ts'
 import { ours, reached } from '../../../core/db/sql.ts'
 import { forbidden } from '../../../core/errors.ts'
-import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { FilterLanguage } from '../../../core/records/filter-language.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { checkRules, concernsRules, newRecord } from '../../../core/records/rules.ts'
 import { assertWritable, placesOf } from '../../../core/records/visibility.ts'
+import { defineUserJob, type Batch } from '../../../core/user-jobs.ts'
 import { contactResource } from '../../crm/contacts/resource.ts'
 import { contactService } from '../../crm/contacts/service.ts'
 import { leadResource } from '../../crm/leads/resource.ts'
@@ -26,18 +26,21 @@ import { campaignRules } from './rules.ts'
 import { campaigns } from './table.ts'
 import type { AddedMembers, CampaignChanges, NewCampaign, sources } from './schema.ts'
 
-/** Adds those of `resource` that match `filter` to a campaign, from the ID `after` on. */
+/**
+ * Adds those of `resource` that match `filter` to a campaign, from the ID `after` on; `added`: how
+ * many of those before it are new.
+ */
 export interface AddMembers {
   campaign_id: number
   resource: (typeof sources)[number]
   filter: string
   after: number
+  added?: number
 }
-type Job = AddMembers & Pick<JobPayload, 'user_id'>
-export const addMembers = defineJob<Job>('add_members', 'campaign-members:create')
+export const addMembers = defineUserJob<AddMembers>('add_members', 'campaign-members:create')
 
 /** The same members are added by one job, however often a user requests them. */
-const keyOf = ({ campaign_id, resource, filter, user_id }: Job) =>
+const keyOf = ({ user_id }: Context, { campaign_id, resource, filter }: AddMembers) =>
   `${campaign_id}/${user_id}/${resource}/${createHash('sha256').update(filter).digest('hex')}`
 
 const records = repository(campaignResource)
@@ -85,7 +88,7 @@ export const campaignService = {
 
   /**
    * Adds all records that match a filter as members: the first thousand immediately, the others by
-   * a job. Errors: 404, 422 for an unknown filter, 403.
+   * the job `job_id`. Errors: 404, 422 for an unknown filter, 403.
    */
   async addByFilter(ctx: Context, campaign_id: number, input: Static<typeof AddedMembers>) {
     return await ctx.transaction(async ctx => {
@@ -93,10 +96,11 @@ export const campaignService = {
       if (!(await mayAddTo(ctx, campaign_id))) throw forbidden('campaign-members:create')
       const { field } = members[input.resource]
       assertWritable(ctx, campaignMemberResource, 'create', placesOf(['campaign_id', field]))
-      const job = { user_id: ctx.user_id, campaign_id, ...input, after: 0 }
-      const { added, rest } = await campaignService.addBatch(ctx, job)
-      if (rest) await addMembers.enqueue(ctx, rest, { key: keyOf(rest) })
-      return { added, pending: rest !== undefined }
+      const job = { campaign_id, ...input, after: 0 }
+      const { done, rest, result } = await campaignService.addBatch(ctx, job)
+      const key = keyOf(ctx, job)
+      const job_id = rest && (await addMembers.start(ctx, rest, { key, done }))
+      return { added: result.added, pending: rest !== undefined, job_id }
     })
   },
 
@@ -104,10 +108,10 @@ export const campaignService = {
   async addBatch<Job extends AddMembers>(
     ctx: Context,
     job: Job
-  ): Promise<{ added: number; rest?: Job }> {
-    const { campaign_id, resource, filter, after } = job
+  ): Promise<Batch<Job> & { result: { added: number } }> {
+    const { campaign_id, resource, filter, after, added: before = 0 } = job
     // deleted, or no longer in reach, in the meantime
-    if (!(await mayAddTo(ctx, campaign_id))) return { added: 0 }
+    if (!(await mayAddTo(ctx, campaign_id))) return { done: 0, result: { added: before } }
     const { list, language, field } = members[resource]
     const { data, has_more } = await list(ctx, {
       filters: [
@@ -120,8 +124,9 @@ export const campaignService = {
     })
     assertMayChange(ctx, data.length)
     const inputs = data.map(({ id }) => ({ campaign_id, [field]: id }))
-    const added = await campaignMemberService.createMany(ctx, inputs)
-    return has_more ? { added, rest: { ...job, after: data.at(-1)!.id } } : { added }
+    const added = before + (await campaignMemberService.createMany(ctx, inputs))
+    const rest = { ...job, after: data.at(-1)?.id ?? after, added }
+    return { done: data.length, result: { added }, ...(has_more && { rest }) }
   },
 
   /** The results of a campaign, each number with its list. Errors: 404. */

@@ -7,6 +7,7 @@ import type { Lock } from '../../../core/db/locks.ts'
 import { ours } from '../../../core/db/sql.ts'
 import type { Match } from '../../../core/errors.ts'
 import type { Resource } from '../../../core/records/resource.ts'
+import { defineUndoing } from '../../../core/records/undoing.ts'
 import { accountResource } from '../../crm/accounts/resource.ts'
 import { accountKeys } from '../../crm/accounts/table.ts'
 import { contactResource } from '../../crm/contacts/resource.ts'
@@ -46,6 +47,11 @@ const kinds = {
 } satisfies Record<string, Kind>
 
 type Type = keyof typeof kinds
+
+// no other conversion uses an account while it is deleted
+defineUndoing(accountResource, {
+  creationLocks: async (ctx, account) => await creationLocks(ctx, 'account', account)
+})
 
 /** A host on the Internet in ASCII and in Unicode; none for another one, and for a shared one. */
 function hostNames(host: string): string[] {

@@ -14,7 +14,7 @@ import { NewOpportunity, OpportunityChanges } from '../opportunities/schema.ts'
 import { opportunityService } from '../opportunities/service.ts'
 import type { PartName } from './table.ts'
 
-/** A record that a lead is converted into: how it is found, created, changed and deleted. */
+/** A record that a lead is converted into: how it is found, created and changed. */
 export interface Part<Row extends Identified, Fields extends object> {
   name: PartName
   resource: Resource
@@ -22,7 +22,6 @@ export interface Part<Row extends Identified, Fields extends object> {
   /** Errors: 422 for fields that are missing. */
   create: (ctx: Context, fields: Fields) => Promise<Row>
   update: (ctx: Context, id: number, fields: Fields, versions: number[]) => Promise<Row>
-  remove: (ctx: Context, id: number, versions: number[]) => Promise<void>
 }
 
 export type AccountFields = Static<typeof AccountChanges>

@@ -5,7 +5,9 @@ import type { Lock } from '../../../core/db/locks.ts'
 import { conflict, hiddenFieldsNeeded, inPart, notFound, stale } from '../../../core/errors.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
+import { defineOperation } from '../../../core/records/operations.ts'
 import type { RowOf } from '../../../core/records/resource.ts'
+import { undoCreation } from '../../../core/records/undo.ts'
 import {
   assertWritable,
   isHidden,
@@ -25,15 +27,17 @@ import { opportunityResource } from '../opportunities/resource.ts'
 import { opportunityService } from '../opportunities/service.ts'
 import { carryOut } from './convert.ts'
 import { accountPart, contactPart, opportunityPart } from './parts.ts'
-import { draftConversion, locksOfDraft, planConversion } from './plan.ts'
+import { draftConversion, locksOfDraft, planConversion, type Plan } from './plan.ts'
 import { conversionResource } from './resource.ts'
 import type { Conversion, NewConversion, UndoneConversion } from './schema.ts'
 import { partNames } from './table.ts'
-import { lockParts, locksOfCreated, undoParts } from './undo.ts'
+import { asOfConversion } from './undo.ts'
 
 const records = repository(conversionResource)
 const parts = [accountPart, contactPart, opportunityPart] as const
 type Row = RowOf<typeof conversionResource>
+
+const conversionOperation = defineOperation('conversion')
 
 export const leadConversionService = {
   /** What a lead was converted into. Errors: 404 for an unknown lead, or one not converted. */
@@ -83,17 +87,19 @@ export const leadConversionService = {
     versions?: Versions
   ): Promise<Static<typeof UndoneConversion>> {
     assertChangeable(ctx, ['status'])
-    return await withAttempts(maxAttempts, async () => {
-      const before = await findConversion(ctx, lead_id)
-      const locks = before ? await locksOfCreated(ctx, before) : []
-      return await ctx.withLocks(['sales_process:shared', ...locks], async ctx => {
-        const lead = await leadService.lock(ctx, lead_id)
-        const conversion = await findConversion(ctx, lead_id)
-        if (!conversion) throw notFound('conversion')
-        assertVersion(lead, versions)
-        return conversion.id === before?.id ? await undo(ctx, lead, conversion) : undefined
-      })
-    })
+    const { id } = await leadService.get(ctx, lead_id)
+    const conversion = await findConversion(ctx, id)
+    if (!conversion) throw notFound('conversion')
+    const prepare = async (ctx: Context) => {
+      const lead = await leadService.lock(ctx, id)
+      // undone in the meantime
+      if ((await findConversion(ctx, id))?.id !== conversion.id) throw notFound('conversion')
+      assertVersion(lead, versions)
+      assertChangeable(ctx, fieldsGivenBack(lead, conversion))
+    }
+    const result = await undoCreation(ctx, conversionResource, conversion.id, { prepare })
+    const lead = await leadService.get(ctx, id)
+    return { lead: shownOf(ctx, leadResource, lead), ...asOfConversion(conversion, result) }
   }
 }
 
@@ -163,6 +169,11 @@ async function convert(
   const needed = await locksOfDraft(ctx, draft)
   if (!needed.every(lock => locks.includes(lock))) return undefined
   const plan = await planConversion(ctx, draft, lenient)
+  return await ctx.operation(conversionOperation, async ctx => await convertBy(ctx, lead, plan))
+}
+
+/** Converts a lead, which is locked, by a plan. */
+async function convertBy(ctx: Context, lead: Lead, plan: Plan) {
   const { account, contact, opportunity } = await carryOut(ctx, lead, plan)
   const contact_id = contact?.record.id ?? null
   assertChangeable(ctx, [
@@ -171,7 +182,7 @@ async function convert(
   ])
   const converted = await leadService.convert(ctx, lead, contact_id)
   const conversion = await records.create(ctx, {
-    lead_id,
+    lead_id: lead.id,
     contact_id,
     account_id: account?.record.id ?? null,
     opportunity_id: opportunity?.record.id ?? null,
@@ -189,31 +200,11 @@ async function convert(
   return { conversion: await present(ctx, converted, conversion), created: true }
 }
 
-/** Undoes the conversion of a lead, which is locked. */
-async function undo(
-  ctx: Context,
-  lead: Lead,
-  conversion: Row
-): Promise<Static<typeof UndoneConversion>> {
-  await lockParts(ctx, conversion)
-  await records.remove(ctx, conversion.id)
-  const { contact_id, ...before } = conversion.lead_before
-  const wasGiven = contact_id === null && conversion.contact_id !== null
-  assertChangeable(ctx, [
-    ...(wasGiven ? ['contact_id'] : []),
-    ...(before.unqualified_reason === lead.unqualified_reason ? [] : ['unqualified_reason'])
-  ])
-  const hasChanged = wasGiven && lead.contact_id !== conversion.contact_id
-  const restored = await leadService.unconvert(ctx, lead.id, {
-    ...before,
-    contact_id: wasGiven && !hasChanged ? null : lead.contact_id
-  })
-  const { undone, left } = await undoParts(ctx, conversion)
-  const reason = 'contact_id has since changed.'
-  const leftOfLead = hasChanged ? [{ type: 'lead' as const, id: lead.id, reason }] : []
-  const shown = shownOf(ctx, leadResource, restored)
-  return { lead: shown, undone, left: [...leftOfLead, ...left] }
-}
+/** The fields, besides its status, that a lead gets back when its conversion is undone. */
+const fieldsGivenBack = (lead: Lead, { contact_id, lead_before }: Row): string[] => [
+  ...(lead_before.contact_id === null && contact_id !== null ? ['contact_id'] : []),
+  ...(lead_before.unqualified_reason === lead.unqualified_reason ? [] : ['unqualified_reason'])
+]
 
 /**
  * Checked only before something is done: who got no response and asks again still has the version

@@ -3,6 +3,8 @@ import type { Context } from '../../../core/access/context.ts'
 import { defined } from '../../../core/defined.ts'
 import { conflict, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
+import type { RowOf } from '../../../core/records/resource.ts'
+import { defineUndoing } from '../../../core/records/undoing.ts'
 import { checkRules, concernsRules, newRecord } from '../../../core/records/rules.ts'
 import { assignmentRuleService } from '../../automation/assignment/service.ts'
 import { pipelineService } from '../pipelines/service.ts'
@@ -12,6 +14,18 @@ import { opportunityRules, type Opportunity } from './rules.ts'
 import type { NewOpportunity, OpportunityChanges } from './schema.ts'
 
 const records = repository(opportunityResource)
+
+defineUndoing(opportunityResource, {
+  locks: ['sales_process:shared'],
+  async findImpossible(ctx, found) {
+    const all = found as unknown as RowOf<typeof opportunityResource>[]
+    const pipelines = [...new Set(all.map(({ pipeline_id }) => pipeline_id))]
+    const stages = await stageService.byPipeline(ctx, pipelines)
+    const isDeleted = ({ pipeline_id, stage }: (typeof all)[number]) =>
+      !stages.get(pipeline_id)?.some(({ key }) => key === stage)
+    return all.filter(isDeleted).map(({ id }) => id)
+  }
+})
 
 export const opportunityService = {
   ...records,

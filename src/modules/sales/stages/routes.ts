@@ -34,19 +34,21 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         summary: 'Delete a stage',
         description:
           'Deletes the stage. If it has opportunities, `move_to` is required: the first 1,000 ' +
-          'move immediately, the rest shortly afterward. Stages that this one could follow can ' +
-          'then be followed by `move_to` instead.',
+          'move immediately, the rest shortly afterward: `Location` is that of the job. Stages ' +
+          'that this one could follow can then be followed by `move_to` instead.',
         tags: [stageResource.path],
         ...problems(409, 422),
         params: idParameter(7),
         querystring: RemovalQuery,
         headers: requestHeaders('if-match'),
-        response: emptyResponse(204)
+        response: emptyResponse(204, 'Location')
       }
     },
     async (request, reply) => {
       const { id } = request.params
-      await stageService.remove(request.ctx, id, versionsOf(request), request.query.move_to)
+      const { ctx, query } = request
+      const job = await stageService.remove(ctx, id, versionsOf(request), query.move_to)
+      if (job !== undefined) reply.header('location', `/api/jobs/${job}`)
       return reply.code(204).send(null)
     }
   )

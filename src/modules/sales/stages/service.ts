@@ -6,10 +6,11 @@ import {
   ruleBroken,
   unknownReference
 } from '../../../core/errors.ts'
-import { defineJob, type JobPayload } from '../../../core/jobs.ts'
+import { defineJob } from '../../../core/jobs.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
 import { assertShown } from '../../../core/records/visibility.ts'
+import { defineUserJob, type Batch } from '../../../core/user-jobs.ts'
 import { opportunityResource } from '../opportunities/resource.ts'
 import { opportunitiesIn, placeNext, stageBeingCleared } from './queries.ts'
 import { stageResource } from './resource.ts'
@@ -30,9 +31,7 @@ export interface MoveOpportunities {
   from: string
   to: string
 }
-export const moveOpportunities = defineJob<MoveOpportunities & Pick<JobPayload, 'user_id'>>(
-  'move_opportunities'
-)
+export const moveOpportunities = defineUserJob<MoveOpportunities>('move_opportunities')
 
 /**
  * Gives opportunities after an ID the positions that their stages have now, to be sorted by. Added
@@ -149,35 +148,42 @@ export const stageService = {
 
   /**
    * Deletes a stage. Its opportunities move to the stage `move_to`: a thousand immediately, the
-   * others by a job. Errors: 404, 412, 409 when it has opportunities and `move_to` is missing, 422.
+   * others by a job, whose ID is returned. Errors: 404, 412, 409 when it has opportunities and
+   * `move_to` is missing, 422.
    */
-  async remove(ctx: Context, id: number, versions?: Versions, move_to?: string): Promise<void> {
-    await ctx.withLocks(['sales_process'], async ctx => {
+  async remove(
+    ctx: Context,
+    id: number,
+    versions?: Versions,
+    move_to?: string
+  ): Promise<number | undefined> {
+    return await ctx.withLocks(['sales_process'], async ctx => {
       const stage = await softDelete(ctx, id, move_to, versions)
       if (move_to !== undefined) await assertTarget(ctx, stage, move_to)
       const { pipeline_id, key: from } = stage
       const count = await stageService.countOpportunities(ctx, pipeline_id, from)
-      if (count === 0) return
+      if (count === 0) return undefined
       if (move_to === undefined)
         throw conflict('The stage has opportunities: specify their new stage in `move_to`.')
-      const job = { user_id: ctx.user_id, pipeline_id, from, to: move_to }
-      await stageService.clear(ctx, job)
-      if ((await stageService.countOpportunities(ctx, pipeline_id, from)) > 0)
-        await moveOpportunities.enqueue(ctx, job, { key: `${pipeline_id}/${from}` })
+      const job = { pipeline_id, from, to: move_to }
+      const { done } = await stageService.clear(ctx, job)
+      if (done === count) return undefined
+      const key = `${pipeline_id}/${from}`
+      return await moveOpportunities.start(ctx, job, { key, done, total: count })
     })
   },
 
   /**
-   * Moves a batch of opportunities out of a deleted stage. Returns the job as long as there are
-   * any: one that changes concurrently is left for the next batch.
+   * Moves a batch of opportunities out of a deleted stage, and returns how many. The rest is the
+   * job as long as there are any: one that changes concurrently is left for the next batch.
    */
-  async clear<Job extends MoveOpportunities>(ctx: Context, job: Job): Promise<Job | undefined> {
+  async clear<Job extends MoveOpportunities>(ctx: Context, job: Job): Promise<Batch<Job>> {
     const { pipeline_id, from, to } = job
     return await ctx.withLocks(['sales_process:shared'], async ctx => {
       const stages = await stageService.ofPipeline(ctx, pipeline_id)
       const target = stages.find(({ key }) => key === to)
       // the target may have been deleted, or the stage restored, in the meantime
-      if (!target || stages.some(({ key }) => key === from)) return undefined
+      if (!target || stages.some(({ key }) => key === from)) return { done: 0 }
       const { data } = await opportunities.list(ctx.unlimited, {
         filters: equal({ pipeline_id, stage: from }),
         fields: ['id', 'version'],
@@ -185,8 +191,8 @@ export const stageService = {
       })
       const { probability } = target
       const changes = data.map(({ id, version }) => ({ id, version, stage: to, probability }))
-      await opportunities.updateMany(ctx.unlimited, changes)
-      return data.length > 0 ? job : undefined
+      const { length: done } = await opportunities.updateMany(ctx.unlimited, changes)
+      return { done, ...(data.length > 0 && { rest: job }) }
     })
   },
 

@@ -1,0 +1,228 @@
+import type { Context } from './access/context.ts'
+import { definePermission } from './access/permissions.ts'
+import { defineOwners } from './access/reach.ts'
+import { identifier, instant } from './db/columns.ts'
+import { index, integer, jsonb, pgTable, primaryKey, sql, text, uniqueIndex } from './db/drizzle.ts'
+import { defineExpiry } from './db/expiry.ts'
+import { actor, organization, reached } from './db/sql.ts'
+import { conflict, notFound } from './errors.ts'
+import { addJob, type JobPayload } from './jobs.ts'
+import { defined } from './defined.ts'
+
+export const jobStates = [
+  'waiting',
+  'running',
+  'cancelling',
+  'completed',
+  'cancelled',
+  'failed'
+] as const
+export type JobState = (typeof jobStates)[number]
+
+/** Why a job failed: a problem, without what is about its request. */
+export interface JobError {
+  code: string
+  detail: string
+}
+
+/**
+ * The work that users started, of which they see how far it is. `payload` is what remains to be
+ * done; it is written, with `done`, in the transaction of each batch, whose number `turn` is: a
+ * batch that was interrupted is done again, and one that was done is not. The queue only knows the
+ * ID.
+ */
+export const jobs = pgTable(
+  'jobs',
+  {
+    id: identifier().notNull().generatedAlwaysAsIdentity(),
+    organization_id: identifier().notNull(),
+    // `text`: compared as it is, unlike names (see `keyOf`)
+    kind: text().notNull(),
+    state: text().$type<JobState>().notNull().default('waiting'),
+    done: integer().notNull().default(0),
+    total: integer(),
+    result: jsonb().$type<Record<string, unknown>>(),
+    error: jsonb().$type<JobError>(),
+    operation_id: identifier(),
+    created_by: identifier(),
+    created_at: instant().notNull().defaultNow(),
+    started_at: instant(),
+    ended_at: instant(),
+    key: text(),
+    payload: jsonb().notNull(),
+    turn: integer().notNull().default(0)
+  },
+  t => [
+    primaryKey({ name: 'jobs_key', columns: [t.organization_id, t.id] }),
+    index('idx_jobs_created_by').on(t.organization_id, t.created_by, t.id),
+    index('idx_jobs_kind').on(t.organization_id, t.kind, t.id),
+    index('idx_jobs_state').on(t.organization_id, t.state, t.id),
+    index('idx_jobs_ended_at')
+      .on(t.ended_at)
+      .where(sql`ended_at is not null`),
+    uniqueIndex('jobs_key_unique')
+      .on(t.organization_id, t.key)
+      .where(sql`ended_at is null`)
+  ]
+)
+defineExpiry(jobs, sql`ended_at < now() - interval '30 days'`)
+
+const path = 'jobs'
+for (const action of ['read', 'update', 'export'])
+  definePermission(`${path}:${action}`, 'own', true)
+defineOwners(path, { path, name: 'job', owners: ['created_by'], isShareable: false })
+
+/** What a batch did: the records that it went through, what remains, or what the whole job did. */
+export interface Batch<Payload extends object> {
+  done: number
+  rest?: Payload
+  result?: Record<string, unknown>
+}
+
+interface StartOptions {
+  /** Of jobs with the same key, only the last one goes on: it does what the others would have. */
+  key?: string
+  /** The records that were gone through already, and how many there are, if that is known. */
+  done?: number
+  total?: number
+}
+
+/** A kind of work that users start, see `jobs`; `src/jobs` says what does it. */
+export interface UserJob<Payload extends object> {
+  name: string
+  /** The permission that the user must have whenever it runs, as for `Job`. */
+  permission?: string
+  /** Starts it soon after the transaction of `ctx`, and returns its ID. */
+  start: (ctx: Context, payload: Payload, options?: StartOptions) => Promise<number>
+}
+
+const kinds = new Set<string>()
+
+/** All kinds of jobs that users start, in alphabetical order. */
+export const jobKinds = (): string[] => [...kinds].toSorted()
+
+/** Defines a kind of work that users start, by its name in the queue. */
+export function defineUserJob<Payload extends object>(
+  name: string,
+  permission?: string
+): UserJob<Payload> {
+  kinds.add(name)
+  return {
+    name,
+    ...defined({ permission }),
+    async start(ctx, payload, { key, done = 0, total } = {}) {
+      const whole = { ...payload, user_id: ctx.user_id, ...defined({ origin: ctx.origin }) }
+      const [job] = await ctx.write<{ id: number }>(
+        [],
+        sql`insert into ${jobs}
+          (organization_id, kind, key, payload, done, total, operation_id, created_by)
+        values (${organization}, ${name}, ${key === undefined ? null : `${name}/${key}`}::text,
+          ${JSON.stringify(whole)}::text::jsonb, ${done}::int, ${total ?? null}::int,
+          ${ctx.operation_id ?? null}::bigint, ${actor})
+        on conflict (organization_id, key) where ended_at is null do update set state = 'waiting',
+          payload = excluded.payload, done = excluded.done, total = excluded.total,
+          turn = jobs.turn + 1
+        returning id`
+      )
+      await enqueueUserJob(ctx, name, job!.id)
+      return job!.id
+    }
+  }
+}
+
+/** Has the queue go on with a job. */
+export async function enqueueUserJob(ctx: Context, name: string, job_id: number): Promise<void> {
+  await addJob(ctx, name, { job_id }, `job/${ctx.organization_id}/${job_id}`, 0)
+}
+
+const byId = (id: number) => sql`organization_id = ${organization} and id = ${id}`
+
+/** A job that is to go on. */
+export interface OpenJob {
+  kind: string
+  operation_id: number | null
+  payload: JobPayload
+}
+
+/** A job, unless it has ended. */
+export async function openJob(ctx: Context, id: number): Promise<OpenJob | undefined> {
+  return await ctx.one(sql`select kind, operation_id, payload from ${jobs}
+    where ${byId(id)} and ended_at is null`)
+}
+
+/**
+ * Does the next batch of a job by `run`, which gets what remains; returns whether there is more.
+ * What the batch does and what is noted about it are one transaction. A job that is to be canceled
+ * ends here. One that goes on elsewhere, or was started anew, does so; this batch is undone.
+ */
+export async function runBatch<Payload extends object>(
+  ctx: Context,
+  id: number,
+  run: (ctx: Context, payload: Payload & JobPayload) => Promise<Batch<Payload & JobPayload>>
+): Promise<boolean> {
+  const [job] = await ctx.write<{ payload: Payload & JobPayload; turn: number }>(
+    [],
+    sql`update ${jobs} set state = 'running', started_at = coalesce(started_at, now())
+      where ${byId(id)} and state in ('waiting', 'running') returning payload, turn`
+  )
+  if (!job) {
+    await ctx.write(
+      [],
+      sql`update ${jobs} set state = 'cancelled', ended_at = now()
+        where ${byId(id)} and state = 'cancelling'`
+    )
+    return false
+  }
+  try {
+    return await ctx.transaction(async ctx => {
+      const { done, rest, result } = await run(ctx, job.payload)
+      const remains = rest && JSON.stringify(rest)
+      const kept = await ctx.write(
+        [],
+        sql`update ${jobs} set turn = turn + 1, done = done + ${done}::int,
+          payload = coalesce(${remains ?? null}::text::jsonb, payload),
+          result = coalesce(${result ? JSON.stringify(result) : null}::text::jsonb, result),
+          state = case when ${rest === undefined} then 'completed' else state end,
+          ended_at = case when ${rest === undefined} then now() end
+        where ${byId(id)} and turn = ${job.turn} and ended_at is null returning id`
+      )
+      if (kept.length === 0) throw new Overtaken()
+      return rest !== undefined
+    })
+  } catch (error) {
+    if (error instanceof Overtaken) return false
+    throw error
+  }
+}
+
+/** Another process did the batch, or the job was started anew. */
+class Overtaken extends Error {}
+
+/** Ends a job that cannot go on. */
+export async function failJob(ctx: Context, id: number, error: JobError): Promise<void> {
+  await ctx.write(
+    [],
+    sql`update ${jobs} set state = 'failed', ended_at = now(),
+      error = ${JSON.stringify(error)}::text::jsonb
+      where ${byId(id)} and ended_at is null`
+  )
+}
+
+/**
+ * Cancels a job: at once if it has not begun, otherwise after the batch that is running. What is
+ * done stays. Errors: 404, 409 for one that has ended.
+ */
+export async function cancelJob(ctx: Context, id: number): Promise<void> {
+  const mine = sql`${byId(id)} and ${reached('update', path)}`
+  const [job] = await ctx.write<{ kind: string }>(
+    [],
+    sql`update ${jobs} set
+        ended_at = case when state = 'waiting' then now() end,
+        state = case when state = 'waiting' then 'cancelled' else 'cancelling' end
+      where ${mine} and ended_at is null returning kind`
+  )
+  if (job) return await enqueueUserJob(ctx, job.kind, id)
+  const ended = await ctx.one<{ state: JobState }>(sql`select state from ${jobs} where ${mine}`)
+  if (!ended) throw notFound('job')
+  throw conflict(`The job has ended: it is ${ended.state}.`)
+}
