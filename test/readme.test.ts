@@ -95,8 +95,8 @@ t.test('the tour works as written', async t => {
   t.match(outputs[16], /"kind":"activity"[^]*"kind":"link"/)
   t.match(outputs[17], /"report":"pipeline"[^]*step,step_name,measure/)
   t.match(readFileSync(path.join(DATA_DIR, 'forecast.svg'), 'utf8'), /^<svg/)
-  t.match(outputs[16], /"city":"Chicago"[^]*"city":"Boston"[^]*"erp":"A-42","shop":"9001"/)
-  t.match(outputs[17], /"last_name":"Byron"[^]*"last_name":"Lovelace"[^]*"version":2/)
+  t.match(outputs[18], /"city":"Chicago"[^]*"city":"Boston"[^]*"erp":"A-42","shop":"9001"/)
+  t.match(outputs[19], /"last_name":"Byron"[^]*"last_name":"Lovelace"[^]*"version":2/)
 
   const another = blocks.find(({ title }) => title === 'organization')!.text
   const created = spawnSync('bash', ['-c', another], {
