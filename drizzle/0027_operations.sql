@@ -16,6 +16,7 @@ ALTER TABLE "events" ADD COLUMN "operation_id" bigint;--> statement-breakpoint
 ALTER TABLE "operations" ADD CONSTRAINT "operations_undo_of_reference" FOREIGN KEY ("organization_id","undo_of") REFERENCES "public"."operations"("organization_id","id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 CREATE INDEX "idx_operations_created_by" ON "operations" USING btree ("organization_id","created_by","id");--> statement-breakpoint
 CREATE INDEX "idx_operations_kind" ON "operations" USING btree ("organization_id","kind","id");--> statement-breakpoint
+CREATE INDEX "idx_operations_request_id" ON "operations" USING btree ("organization_id","request_id","id");--> statement-breakpoint
 CREATE INDEX "idx_operations_created_at" ON "operations" USING btree ("organization_id","created_at","id");--> statement-breakpoint
 CREATE UNIQUE INDEX "operations_undo_of_unique" ON "operations" USING btree ("organization_id","undo_of") WHERE undo_of is not null;--> statement-breakpoint
 CREATE INDEX "idx_events_operation_id" ON "events" USING btree ("organization_id","operation_id","id") WHERE operation_id is not null;

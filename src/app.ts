@@ -10,7 +10,7 @@ import { problems, querystringParser, sendProblem } from './http/problems.ts'
 import { proxyWarning } from './http/proxy-warning.ts'
 import { clientErrorHandler, requestId, security } from './http/security.ts'
 import { strictQueries, validation } from './http/validation.ts'
-import { wholeWrites } from './http/writes/plugin.ts'
+import { writeTransactions } from './http/writes/plugin.ts'
 import access from './modules/identity/access/routes.ts'
 import accounts from './modules/crm/accounts/routes.ts'
 import activities from './modules/crm/activities/routes.ts'
@@ -77,7 +77,7 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   })
   await app.register(openapi, { version, public_url: config.public_url })
   await app.register(authorization)
-  await app.register(wholeWrites)
+  await app.register(writeTransactions)
   await app.register(health, { services })
 
   await registerModules(app, config)

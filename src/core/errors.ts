@@ -200,7 +200,7 @@ const describeMatch = ({ type, id, name }: Match) => `${type} ${id} (${name})`
 export const changedSinceThen = (detail: string, left: readonly object[]) =>
   new Problem(409, 'changed_since', detail, { members: { left: left.slice(0, 200) } })
 export const undoForbidden = () =>
-  new Problem(403, 'forbidden', "The user's roles do not allow to undo any of these changes.")
+  new Problem(403, 'forbidden', "The user's roles do not allow undoing any of these changes.")
 
 export const stale = (version: number) =>
   new Problem(412, 'stale', `The record has changed: its current version is ${version}.`, {

@@ -120,8 +120,9 @@ export function defineUserJob<Payload extends object>(
           ${JSON.stringify(whole)}::text::jsonb, ${done}::int, ${total ?? null}::int,
           ${ctx.operation_id ?? null}::bigint, ${actor})
         on conflict (organization_id, key) where ended_at is null do update set state = 'waiting',
-          payload = excluded.payload, done = excluded.done, total = excluded.total,
-          turn = jobs.turn + 1
+          payload = excluded.payload, done = excluded.done, total = excluded.total, result = null,
+          operation_id = excluded.operation_id, created_by = excluded.created_by,
+          created_at = excluded.created_at, started_at = null, turn = jobs.turn + 1
         returning id`
       )
       await enqueueUserJob(ctx, name, job!.id)

@@ -59,10 +59,10 @@ export const vocabulary = {
     'request, and the same one to repeat it.',
   plan_stale:
     'The effects are no longer those of the plan, or it has expired; `effects` lists those that ' +
-    'differ. Nothing was changed: make a new plan with `Prefer: dry-run`.',
+    'are not in it. Nothing was changed: make a new plan with `Prefer: dry-run`.',
   plan_required:
-    'The API token must show first what it will delete: send `Prefer: dry-run`, and then the ' +
-    '`Plan` of the response as `If-Plan`.',
+    'The API token must show first what it will delete or change: send `Prefer: dry-run`, then ' +
+    'the `Plan` of the response as `If-Plan`.',
   too_large: 'The body is larger than the limit.',
   uri_too_long: 'The path or one of its segments is longer than the limit.',
   unsupported_media_type: 'The format of the body is not supported; send application/json.',

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { vocabulary } from '../core/vocabulary.ts'
-import { Id, OneOf, Ref, Text } from '../core/http/schema.ts'
+import { Count, Id, Nullable, OneOf, Ref, Text } from '../core/http/schema.ts'
 import { effectOps } from '../core/writes/effects.ts'
 import { LeftChange } from '../modules/operations/operations/schema.ts'
 
@@ -11,6 +11,13 @@ export const Effect = Type.Object(
       description: 'Record ID; that of a new record will be another one.',
       example: 1
     }),
+    version: Nullable(
+      Count({
+        minimum: 1,
+        description: 'Version that the record will have; null for what has no version.',
+        example: 2
+      })
+    ),
     op: OneOf(effectOps, { description: 'What is done to the record.', example: 'updated' }),
     changed: Type.Array(Text(63), {
       maxItems: 200,

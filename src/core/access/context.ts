@@ -82,6 +82,7 @@ interface ContextOptions {
   reached?: Reached
   /** What its writes are a part of, see `Context.operation`. */
   operation_id?: number | undefined
+  isPlanned?: boolean
 }
 
 /**
@@ -94,14 +95,18 @@ export class Context {
   readonly origin: Origin | undefined
   /** The operation that its writes are a part of; undefined: none. */
   readonly operation_id: number | undefined
+  /** Whether the caller has seen what it does, or only wants to see it. */
+  readonly isPlanned: boolean
   readonly #transaction: Transaction | undefined
   readonly #reached: Reached
 
   constructor(services: Services, principal: Principal, options: ContextOptions = {}) {
-    const { origin, transaction, reached = Reached.by(principal.access), operation_id } = options
+    const { origin, transaction, operation_id, isPlanned = false } = options
+    const { reached = Reached.by(principal.access) } = options
     this.services = services
     this.principal = principal
     this.origin = origin
+    this.isPlanned = isPlanned
     this.operation_id = operation_id
     this.#transaction = transaction
     this.#reached = reached
@@ -128,9 +133,9 @@ export class Context {
 
   /** The same, with something of it replaced. */
   #with(options: ContextOptions, principal = this.principal): Context {
-    const { origin, operation_id } = this
-    const transaction = this.#transaction
-    return new Context(this.services, principal, { origin, transaction, operation_id, ...options })
+    const { origin, operation_id, isPlanned } = this
+    const own = { origin, operation_id, isPlanned, transaction: this.#transaction }
+    return new Context(this.services, principal, { ...own, ...options })
   }
 
   /**
@@ -139,6 +144,11 @@ export class Context {
    */
   get unlimited(): Context {
     return this.#with({}, { ...this.principal, access: Access.unlimited })
+  }
+
+  /** The same, for what the caller was shown before, or is only shown. */
+  get planned(): Context {
+    return this.#with({ isPlanned: true, reached: this.#reached })
   }
 
   /** The same, for reading what is exported: only what the caller may export is there. */
@@ -315,7 +325,10 @@ export class Context {
     undo_of: number | null = null
   ): Promise<Result> {
     return await this.transaction(async ctx => {
-      if (ctx.operation_id !== undefined) return await work(ctx)
+      if (ctx.operation_id !== undefined) {
+        if (undo_of !== null) throw new Error('an undo is an operation of its own')
+        return await work(ctx)
+      }
       const { session_id, token } = ctx.principal
       const [operation] = await ctx.write<{ id: number }>(
         [],
@@ -336,9 +349,11 @@ export class Context {
   async attempt<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
     const transaction = this.#transaction!
     const opened = transaction.connection as TransactionSql
-    return (await opened.savepoint(
-      async connection => await work(this.#within({ ...transaction, connection }))
-    )) as Result
+    return (await opened.savepoint(async connection => {
+      // locks that are taken within it end with it if it fails
+      const locks = [...transaction.locks]
+      return await work(this.#within({ ...transaction, connection, locks }))
+    })) as Result
   }
 
   #within(transaction: Transaction): Context {

@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import { malformed } from '../errors.ts'
 
 /** The preferences of a request (RFC 7240): `dry-run`, `handling=lenient`, by lower-case names. */
 function preferencesOf({ headers }: FastifyRequest): string[] {
@@ -14,6 +15,13 @@ function preferencesOf({ headers }: FastifyRequest): string[] {
 export const isLenient = (request: FastifyRequest): boolean =>
   preferencesOf(request).includes('handling=lenient')
 
-/** Whether the caller wants to know what a write would do, without doing it. */
-export const isDryRun = (request: FastifyRequest): boolean =>
-  preferencesOf(request).includes('dry-run')
+/**
+ * Whether the caller wants to know what a write would do, without doing it. Errors: 400 for what
+ * must mean that and is misspelled; other unknown preferences are ignored, as the RFC requires.
+ */
+export function isDryRun(request: FastifyRequest): boolean {
+  const preferences = preferencesOf(request).filter(preference => preference.includes('dry'))
+  if (preferences.some(preference => preference !== 'dry-run'))
+    throw malformed('For a dry run, send `Prefer: dry-run`.')
+  return preferences.length > 0
+}

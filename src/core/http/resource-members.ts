@@ -117,7 +117,8 @@ function changing(
   change: (members: unknown[], member: unknown) => unknown[]
 ) {
   const { resource, service, schema } = mount
-  const { lock, update } = service
+  // the locks of an update come before that of the record
+  const { lock, update, withLocks = async (ctx, work) => await ctx.transaction(work) } = service
   const named = Object.keys(parameters).at(-1)!
   const maximum = fieldSchema(schema, field).maxItems as number
   return async (request: FastifyRequest, reply: FastifyReply) => {
@@ -126,7 +127,7 @@ function changing(
     const member = memberIn(request.params as Record<string, unknown>)
     const write = async () => {
       assertWritable(request.ctx, resource, 'update', placesOf([field]))
-      return await request.ctx.transaction(async ctx => {
+      return await withLocks(request.ctx, async ctx => {
         const record = await lock!(ctx, id, versions)
         const before = (record as Identified & Record<string, unknown[]>)[field]!
         const after = change(before, member)

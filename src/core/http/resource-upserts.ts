@@ -186,7 +186,7 @@ export function mountPutExternal(mount: Mount): void {
     'update',
     {
       operationId: `put${pascalCase(name)}ByExternalId`,
-      summary: `Put ${one} by its external ID`,
+      summary: `Upsert ${one} by its external ID`,
       description:
         `Updates the ${label} with this ID in another system, as PATCH does, or creates one that ` +
         `has it, which requires the permission \`${resource.path}:create\`. It can be repeated.`
@@ -254,7 +254,7 @@ function withExternalId(request: FastifyRequest): Body {
   const { source, value } = externalIdOf(request)
   const body = request.body as Body
   const given = body.external_ids as Record<string, string | null> | null | undefined
-  const known = given === undefined ? value : given?.[source]
+  const known = given && Object.hasOwn(given, source) ? given[source] : value
   if (given === null || (known !== undefined && known !== value)) {
     const pointer = given === null ? '/external_ids' : `/external_ids/${source}`
     const detail = `${pointer.slice(1)} must have the value in the path`

@@ -97,7 +97,8 @@ export const requestHeaders = (...names: (keyof typeof knownHeaders)[]) =>
     Object.fromEntries(
       names.map(name => {
         const [description, example] = knownHeaders[name]
-        const schema = Type.String({ maxLength: 200, description, examples: [example] })
+        const maxLength = name === 'if-plan' ? 8_000 : 257 // a key of 255, in quotation marks
+        const schema = Type.String({ maxLength, description, examples: [example] })
         return [name, Type.Optional(schema)]
       })
     )

@@ -42,6 +42,7 @@ export const operations = pgTable(
     primaryKey({ name: 'operations_key', columns: [t.organization_id, t.id] }),
     index('idx_operations_created_by').on(t.organization_id, t.created_by, t.id),
     index('idx_operations_kind').on(t.organization_id, t.kind, t.id),
+    index('idx_operations_request_id').on(t.organization_id, t.request_id, t.id),
     index('idx_operations_created_at').on(t.organization_id, t.created_at, t.id),
     // nothing is undone twice
     uniqueIndex('operations_undo_of_unique')

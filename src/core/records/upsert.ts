@@ -227,8 +227,9 @@ function externalChanges(before: unknown, given: unknown, isFilling: boolean): [
   const known = before as Record<string, string>
   const wanted = given as Record<string, string | null> | null
   if (wanted === null) return isFilling ? [] : [['external_ids', null]]
-  const changed = Object.entries(wanted).filter(([source, value]) =>
-    isFilling ? known[source] === undefined : (known[source] ?? null) !== value
-  )
+  const changed = Object.entries(wanted).filter(([source, value]) => {
+    const current = Object.hasOwn(known, source) ? known[source]! : null
+    return isFilling ? current === null && value !== null : current !== value
+  })
   return changed.length > 0 ? [['external_ids', Object.fromEntries(changed)]] : []
 }

@@ -13,6 +13,8 @@ type EffectOp = (typeof effectOps)[number]
 export interface Effect {
   type: string
   id: number
+  /** That the record will have; null if it has none. */
+  version: number | null
   op: EffectOp
   changed: string[]
 }
@@ -50,6 +52,11 @@ export class Effects {
 
   static async of(ctx: Context): Promise<Effects> {
     return new Effects(await ctx.read(changesOfTransaction))
+  }
+
+  /** What is done to each record. */
+  get ops(): string[] {
+    return this.#changes.map(({ op }) => op)
   }
 
   /**
@@ -96,19 +103,19 @@ export class Effects {
   }
 
   /**
-   * Those of the effects that the caller may know of, in order, with their place among all of them:
+   * Those of the effects that the caller may know of, in order, with their index among all of them:
    * on records that the caller reads, with the fields that the caller sees.
    */
-  async shownTo(ctx: Context): Promise<(Effect & { place: number })[]> {
+  async shownTo(ctx: Context): Promise<(Effect & { index: number })[]> {
     const byType = Map.groupBy(this.#changes, ({ type }) => type)
     const readable = new Set<string>()
     for (const [type, changes] of byType)
       for (const id of await readableIds(ctx, type, changes)) readable.add(keyOf(type, id))
-    return this.#changes.flatMap(({ type, id, op, changed }, place) =>
-      isEffectOp(op) && readable.has(keyOf(type, id))
-        ? [{ type, id, op, changed: shownNames(ctx, type, changed), place }]
-        : []
-    )
+    return this.#changes.flatMap(({ type, id, op, changed, after }, index) => {
+      if (!isEffectOp(op) || !readable.has(keyOf(type, id))) return []
+      const version = (after?.version as number | undefined) ?? null
+      return [{ type, id, version, op, changed: shownNames(ctx, type, changed), index }]
+    })
   }
 }
 

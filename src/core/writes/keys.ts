@@ -8,7 +8,7 @@ import { compile, organization, ours } from '../db/sql.ts'
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
 
 /** Hours for which an answer is kept. */
-export const keptHours = 24
+export const retentionHours = 24
 
 /**
  * The answers to writes that were sent with an `Idempotency-Key`, written in the transaction of the
@@ -35,7 +35,7 @@ export const idempotencyKeys = pgTable(
     index('idx_idempotency_keys_created_at').using('brin', t.created_at)
   ]
 )
-const isKept = sql`created_at > now() - ${sql.raw(`interval '${keptHours} hours'`)}`
+const isKept = sql`created_at > now() - ${sql.raw(`interval '${retentionHours} hours'`)}`
 defineExpiry(idempotencyKeys, sql`not ${isKept}`)
 
 /** A write as its sender knows it: by a key of theirs. */
@@ -48,7 +48,7 @@ export interface KeyedRequest {
 }
 
 /** A response as it was sent, or will be; `body` is empty without one. */
-export interface Answer {
+export interface StoredResponse {
   status: number
   headers: Record<string, string>
   body: string
@@ -61,7 +61,7 @@ export type Claim =
   /** Nothing: the request is to be carried out. */
   | { state: 'free' }
   /** An answer, to `request`. It cannot be read if the server has another secret since. */
-  | { state: 'answered'; request: Omit<KeyedRequest, 'key'>; answer: Answer | undefined }
+  | { state: 'answered'; request: Omit<KeyedRequest, 'key'>; answer: StoredResponse | undefined }
 
 interface Row {
   method: string
@@ -89,11 +89,11 @@ const key = sql.placeholder('key')
 const lockName = compile<{ held: boolean }>(
   sql`select pg_try_advisory_xact_lock(hashtextextended(${name}, ${organization})) as held`
 )
-const findAnswer = compile<Row>(
+const findResponse = compile<Row>(
   sql`select method, path, request, status, headers, encrypted_body from ${ours(idempotencyKeys)}
     where credential = ${credential} and key = ${key} and ${isKept}`
 )
-const insertAnswer = compile<object>(sql`insert into ${idempotencyKeys}
+const insertResponse = compile<object>(sql`insert into ${idempotencyKeys}
     (organization_id, credential, key, method, path, request, status, headers, encrypted_body)
   values (${organization}, ${credential}, ${key}, ${sql.placeholder('method')},
     ${sql.placeholder('path')}, ${sql.placeholder('digest')}, ${sql.placeholder('status')},
@@ -109,15 +109,15 @@ export async function claimKey(ctx: Context, key: string): Promise<Claim> {
   // sent together; the second statement sees what was committed before the lock was free
   const [[lock], [row]] = await Promise.all([
     ctx.read(lockName, { name: `idempotency/${credential}/${key}` }),
-    ctx.read(findAnswer, { credential, key })
+    ctx.read(findResponse, { credential, key })
   ])
   if (!lock!.held) return { state: 'busy' }
   if (!row) return { state: 'free' }
   const { method, path, request: digest } = row
-  return { state: 'answered', request: { method, path, digest }, answer: answerOf(ctx, key, row) }
+  return { state: 'answered', request: { method, path, digest }, answer: responseOf(ctx, key, row) }
 }
 
-function answerOf(ctx: Context, key: string, row: Row): Answer | undefined {
+function responseOf(ctx: Context, key: string, row: Row): StoredResponse | undefined {
   const { status, headers, encrypted_body } = row
   if (encrypted_body === null) return { status, headers, body: '' }
   try {
@@ -128,12 +128,12 @@ function answerOf(ctx: Context, key: string, row: Row): Answer | undefined {
 }
 
 /** Keeps the answer to a request whose key was claimed, in the transaction of `ctx`. */
-export async function keepAnswer(
+export async function storeResponse(
   ctx: Context,
   { key, method, path, digest }: KeyedRequest,
-  { status, headers, body }: Answer
+  { status, headers, body }: StoredResponse
 ): Promise<void> {
-  await ctx.write([], insertAnswer, {
+  await ctx.write([], insertResponse, {
     credential: credentialOf(ctx.principal),
     key,
     method,

@@ -1,4 +1,4 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from '../access/context.ts'
 import type { Effects } from './effects.ts'
 
@@ -6,13 +6,14 @@ import type { Effects } from './effects.ts'
 export const planMinutes = 15
 
 /** Effects that a plan can tell apart; of larger ones it only knows whether they are the same. */
-const maxTold = 500
+const maxMarks = 500
 /** Characters of base64url that stand for one effect in a plan: one in 16 million is mistaken. */
 const markLength = 4
 
-const hashOf = (...texts: string[]) =>
-  createHash('sha256').update(JSON.stringify(texts)).digest('base64url')
-const markOf = (text: string) => hashOf(text).slice(0, markLength)
+/** With the secret of the server: who knows the rest of a record could guess a hidden field. */
+const hashOf = ({ services }: Context, texts: unknown[]) =>
+  createHmac('sha256', services.keyFor('plans')).update(JSON.stringify(texts)).digest('base64url')
+const markOf = (ctx: Context, text: string) => hashOf(ctx, [text]).slice(0, markLength)
 
 /**
  * What a write would do, as a token of its sender: a digest of the effects, the time until which it
@@ -32,17 +33,15 @@ const partsOf = ({ digest, expires, marks }: Plan) =>
 /** `request`: what the plan is for, as text. */
 function signatureOf(ctx: Context, request: string, plan: Plan): string {
   const { organization_id, user_id, token } = ctx.principal
-  const signed = [organization_id, user_id, token?.id ?? null, request, ...partsOf(plan)]
-  const key = ctx.services.keyFor('plans')
-  return createHmac('sha256', key).update(JSON.stringify(signed)).digest('base64url')
+  return hashOf(ctx, [organization_id, user_id, token?.id ?? null, request, ...partsOf(plan)])
 }
 
 /** The token of a plan for a request with these effects. */
 export function planFor(ctx: Context, request: string, { texts }: Effects): string {
   const plan = {
-    digest: hashOf(...texts),
+    digest: hashOf(ctx, texts),
     expires: Math.floor(Date.now() / 1000) + planMinutes * 60,
-    marks: texts.length > maxTold ? [] : texts.map(markOf)
+    marks: texts.length > maxMarks ? [] : texts.map(text => markOf(ctx, text))
   }
   return `sha256:${[...partsOf(plan), signatureOf(ctx, request, plan)].join('.')}`
 }
@@ -63,11 +62,11 @@ export function planOf(ctx: Context, request: string, header: string): Plan | un
 }
 
 /** Whether a plan is of these effects. */
-export const isPlanOf = ({ digest }: Plan, { texts }: Effects): boolean =>
-  digest === hashOf(...texts)
+export const isPlanOf = (ctx: Context, { digest }: Plan, { texts }: Effects): boolean =>
+  digest === hashOf(ctx, texts)
 
-/** The places of those effects that are not in a plan. */
-export function placesNotIn({ marks }: Plan, { texts }: Effects): Set<number> {
+/** The indexes of those effects that are not in a plan. */
+export function indexesNotIn(ctx: Context, { marks }: Plan, { texts }: Effects): Set<number> {
   const planned = new Set(marks)
-  return new Set(texts.flatMap((text, place) => (planned.has(markOf(text)) ? [] : [place])))
+  return new Set(texts.flatMap((text, index) => (planned.has(markOf(ctx, text)) ? [] : [index])))
 }

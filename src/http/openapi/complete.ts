@@ -139,7 +139,8 @@ function shareProperties(schemas: Schemas): void {
       // a field that bodies have in another form than records has a name for each
       const component = [pascalCase(name), `${pascalCase(name)}Input`].find(
         component => !schemas[component] || isSame(schemas[component], property)
-      )!
+      )
+      if (!component) throw new Error(`the property ${name} has more than two forms`)
       if (!isShared || '$ref' in property) continue
       schemas[component] ??= property
       properties[name] = reference('schemas', component)

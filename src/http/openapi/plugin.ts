@@ -25,6 +25,12 @@ fields; even required fields are omitted unless named. \`Accept: text/csv\` or
 **Updates**: \`PUT\` and \`PATCH\` change only the given fields. Send the \`ETag\` as
 \`If-Match\` to avoid overwriting concurrent changes.
 
+**Retries**: with an \`Idempotency-Key\` of its own, a request can be repeated: it is carried out
+once, and the response is the same. \`Prefer: dry-run\` tells what a request would do; the
+\`Plan\` of the response, sent as \`If-Plan\`, does exactly that. Records are found and upserted by
+their IDs in other systems (\`external_ids\`). What changes several records, such as a
+conversion, is an operation that can be undone.
+
 **Errors** are \`application/problem+json\` (RFC 9457): \`code\` is for programs, \`detail\` is
 for people, and \`errors\` gives the location of each problem.
 

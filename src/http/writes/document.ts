@@ -11,11 +11,11 @@ const writing = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
 export const isWrite = ({ method, schema }: RouteOptions): boolean =>
   [method].flat().some(one => writing.has(one)) && schema !== undefined && !schema.hide
 
-/** Whether the requests of a route have credentials, to which keys belong. */
-export const takesKeys = ({ config }: RouteOptions): boolean => config?.permission !== undefined
-
-/** Whether a route can be tried without effect: a login is changed outside of transactions. */
-export const takesDryRuns = ({ config }: RouteOptions): boolean =>
+/**
+ * Whether requests of a route can be one transaction with their response: those with a credential,
+ * but for what changes a login. Failed attempts must be recorded whatever becomes of the request.
+ */
+export const takesWriteOptions = ({ config }: RouteOptions): boolean =>
   config?.permission !== undefined && !isForSessions(config.permission)
 
 const preference =
@@ -27,31 +27,28 @@ interface Described {
 }
 
 /** Documents the headers by which a write is carried out as one transaction. */
-export function describeTerms(route: RouteOptions): void {
+export function describeWriteOptions(route: RouteOptions): void {
   const described = route.schema as Described
   const { properties: own = {} } = described.headers ?? {}
-  const isTried = takesDryRuns(route)
-  const headers = isTried
-    ? requestHeaders('idempotency-key', 'if-plan')
-    : requestHeaders('idempotency-key')
+  const headers = requestHeaders('idempotency-key', 'if-plan')
   const prefer = Type.String({
     maxLength: 200,
     description: [own.prefer?.description, preference].filter(Boolean).join(' '),
     examples: ['dry-run']
   })
-  const properties = { ...own, ...headers.properties, ...(isTried && { prefer }) }
+  const properties = { ...own, ...headers.properties, prefer }
   described.headers = { ...headers, properties } as never
-  described.response = withTerms(described.response ?? {}, isTried)
+  described.response = withOptionHeaders(described.response ?? {})
 }
 
-/** Responses with the headers that they have when a request has terms. */
-function withTerms(responses: Record<string, object>, isTried: boolean): Record<string, object> {
+/** Responses with the headers that they have when a request has options. */
+function withOptionHeaders(responses: Record<string, object>): Record<string, object> {
   const declared = Object.entries(responses).map(([status, response]) => [
     status,
-    isTried && status !== '204'
-      ? withHeaders(response, 'Idempotency-Replayed', 'Preference-Applied', 'Plan')
-      : withHeaders(response, 'Idempotency-Replayed')
+    status === '204'
+      ? withHeaders(response, 'Idempotency-Replayed')
+      : withHeaders(response, 'Idempotency-Replayed', 'Preference-Applied', 'Plan')
   ])
   const tried = response(200, 'The dry run.', Ref(DryRun), 'Preference-Applied', 'Plan')
-  return { ...(isTried && 204 in responses && tried), ...Object.fromEntries(declared) }
+  return { ...(204 in responses && tried), ...Object.fromEntries(declared) }
 }

@@ -13,20 +13,27 @@ import { malformed } from '../../core/errors.ts'
 import { keyInUse, keyReused, keyUnreadable, planRequired } from '../../core/writes/errors.ts'
 import {
   claimKey,
-  keepAnswer,
-  type Answer,
+  storeResponse,
+  type StoredResponse,
   type Claim,
   type KeyedRequest
 } from '../../core/writes/keys.ts'
-import { describeTerms, isWrite, takesDryRuns, takesKeys } from './document.ts'
-import { assertPlanned, DryRun, dryRunOf, planIn, plannedText } from './dry-run.ts'
-import { answerOf, HeldAnswer } from './held-answer.ts'
-import { keyedRequestOf, termsOf, type Terms } from './terms.ts'
+import { describeWriteOptions, isWrite, takesWriteOptions } from './document.ts'
+import {
+  assertHarmless,
+  assertPlanned,
+  finishDryRun,
+  planIn,
+  plannedText,
+  RolledBack
+} from './dry-run.ts'
+import { responseOf, HeldResponse } from './held-response.ts'
+import { keyedRequestOf, noOptions, writeOptionsOf, type WriteOptions } from './options.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** The response to a write that is one transaction, until that has ended. */
-    held: HeldAnswer | null
+    held: HeldResponse | null
     /** A request that failed, whose response is to be kept. */
     failed: KeyedRequest | null
   }
@@ -38,14 +45,14 @@ declare module 'fastify' {
  * `Prefer: dry-run`, it is undone and its effects are the response; with `If-Plan`, it is only
  * committed with these effects.
  */
-export const wholeWrites = fp(async app => {
+export const writeTransactions = fp(async app => {
   app.decorateRequest('held', null)
   app.decorateRequest('failed', null)
 
   app.addHook('onRoute', route => {
     if (!isWrite(route)) return
-    if (takesKeys(route)) describeTerms(route)
-    route.handler = onTerms(route)
+    if (takesWriteOptions(route)) describeWriteOptions(route)
+    route.handler = withWriteOptions(route)
   })
 
   app.addHook('onSend', (request, reply, payload, done) => {
@@ -61,23 +68,28 @@ export const wholeWrites = fp(async app => {
   })
 })
 
-/** The handler of a route, for requests with and without terms. */
-function onTerms(route: RouteOptions): RouteHandlerMethod {
+/** The handler of a route, for requests with and without options. */
+function withWriteOptions(route: RouteOptions): RouteHandlerMethod {
   const { handler } = route
   const { permission = '' } = route.config ?? {}
   const isDestructive = riskOf(permission) === 'destructive'
-  const [hasKeys, hasDryRuns] = [takesKeys(route), takesDryRuns(route)]
+  const isPossible = takesWriteOptions(route)
   return function (this: FastifyInstance, request, reply) {
-    const terms = termsOf(request)
+    const options = writeOptionsOf(request)
     const handle = () => handler.call(this, request, reply)
-    const isPlanned = terms?.isDryRun || terms?.plan !== undefined
-    if (isPlanned && !hasDryRuns) throw malformed('This operation has no dry run.')
-    if (isDestructive && !isPlanned && request.principal?.token?.require_plan) throw planRequired()
-    if (!terms || !hasKeys) return handle()
+    if (!isPossible) {
+      if (options.isPlanned) throw malformed('This operation has no dry run.')
+      return handle()
+    }
+    const needsPlan = !options.isPlanned && request.principal!.token?.require_plan === true
+    if (needsPlan && isDestructive) throw planRequired()
+    if (options === noOptions && !needsPlan) return handle()
     const keyed =
-      terms.key === undefined || terms.isDryRun ? undefined : keyedRequestOf(request, terms.key)
-    const sent = isPlanned ? plannedText(request) : ''
-    return carryOut({ request, reply, terms, keyed, sent, handle })
+      options.key === undefined || options.isDryRun
+        ? undefined
+        : keyedRequestOf(request, options.key)
+    const sent = options.isPlanned ? plannedText(request) : ''
+    return carryOut({ request, reply, options, needsPlan, keyed, sent, handle })
   }
 }
 
@@ -85,7 +97,9 @@ function onTerms(route: RouteOptions): RouteHandlerMethod {
 interface Write {
   request: FastifyRequest
   reply: FastifyReply
-  terms: Terms
+  options: WriteOptions
+  /** Whether it has no plan, and its credential requires one for what is destructive. */
+  needsPlan: boolean
   /** What it is known by, if it has a key. */
   keyed: KeyedRequest | undefined
   /** What a plan is for; empty without one. */
@@ -93,53 +107,68 @@ interface Write {
   handle: () => unknown
 }
 
-/** Milliseconds to wait for another request with the same key, and between looks for its end. */
-const patience = 2_000
-const pause = 25
+/** Milliseconds to wait for another request with the same key, and before looks for its end. */
+const keyTimeout = 2_000
+const firstPause = 25
 
 /** Errors: those of the write; 409 while another request uses the key, 422 for another request. */
 async function carryOut(write: Write): Promise<FastifyReply> {
-  const deadline = performance.now() + patience
+  const deadline = performance.now() + keyTimeout
+  let pause = firstPause
   while (!(await attempt(write))) {
     if (performance.now() > deadline) throw keyInUse()
     await sleep(pause)
+    pause *= 2
   }
   return write.reply
 }
 
 /** Returns whether there is a response: there is none while another request uses the key. */
 async function attempt(write: Write): Promise<boolean> {
-  const { request, reply, terms, keyed, sent, handle } = write
+  const { request, reply, keyed } = write
   const { ctx } = request
-  const plan = terms.plan === undefined ? undefined : planIn(ctx, sent, terms.plan)
-  const held = new HeldAnswer()
+  const held = new HeldResponse()
   let hasBegun = false
-  const inTransaction = async (tx: Context): Promise<Claim | Answer> => {
-    const claim = keyed && (await claimKey(tx, keyed.key))
-    if (claim && claim.state !== 'free') return claim
-    hasBegun = true
-    request.ctx = tx
-    request.held = held
-    const answer = await held.from(handle, reply)
-    if (terms.isDryRun) throw await dryRunOf(tx, sent, reply, answer)
-    if (plan) await assertPlanned(tx, plan)
-    if (keyed) await keepAnswer(tx, keyed, answer)
-    return answer
-  }
   try {
-    const result = await ctx.transaction(inTransaction)
+    const result = await ctx.transaction(async tx => {
+      const claim = keyed && (await claimKey(tx, keyed.key))
+      if (claim && claim.state !== 'free') return claim
+      hasBegun = true
+      return await handleWithin(tx, write, held)
+    })
     if (!('state' in result)) held.release(result.body)
     else if (result.state === 'answered') replay(reply, keyed!, result)
     return !('state' in result && result.state === 'busy')
   } catch (error) {
-    if (error instanceof DryRun) return held.release(error.body)
-    if (held.isHeld) return held.replace(error, reply)
+    if (error instanceof RolledBack) return held.release(error.body)
     if (hasBegun) request.failed = keyed ?? null
+    if (held.isHeld) return held.replace(error, reply)
+    held.abandon(error)
     throw error
   } finally {
-    request.ctx = ctx
+    // a handler that goes on after a timeout must not write outside of its transaction
+    if (held.isSettled || !hasBegun) request.ctx = ctx
     request.held = null
   }
+}
+
+/** Handles a request in the transaction of `tx`. Errors: those of the write; 412, 428. */
+async function handleWithin(
+  tx: Context,
+  write: Write,
+  held: HeldResponse
+): Promise<StoredResponse> {
+  const { request, reply, options, needsPlan, keyed, sent, handle } = write
+  const plan = options.plan === undefined ? undefined : planIn(tx, sent, options.plan)
+  request.ctx = options.isPlanned ? tx.planned : tx
+  request.held = held
+  const answer = await held.from(handle, reply)
+  if (answer.status >= 500) throw new RolledBack(answer.body)
+  if (options.isDryRun) throw await finishDryRun(tx, sent, reply, answer)
+  if (plan) await assertPlanned(tx, plan)
+  if (needsPlan) await assertHarmless(tx)
+  if (keyed) await storeResponse(tx, keyed, answer)
+  return answer
 }
 
 /** Responds as to the first request with the key. Errors: 422 if that was another one. */
@@ -169,7 +198,7 @@ async function keepFailure(
   await request.ctx
     .transaction(async ctx => {
       const { state } = await claimKey(ctx, keyed.key)
-      if (state === 'free') await keepAnswer(ctx, keyed, answerOf(reply, payload))
+      if (state === 'free') await storeResponse(ctx, keyed, responseOf(reply, payload))
     })
     .catch((error: unknown) => {
       request.log.error({ request_id: request.id, err: error }, 'a response was not kept')

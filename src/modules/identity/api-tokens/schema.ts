@@ -50,8 +50,8 @@ const changeable = {
   require_plan: Type.Boolean({
     default: false,
     description:
-      'Whether what needs the risk "destructive", such as deleting, also needs the plan of a dry ' +
-      'run (`If-Plan`).',
+      'Whether what deletes or restores records, or changes more than 100, needs the plan of a ' +
+      'dry run (`If-Plan`).',
     example: false
   }),
   allowed_networks: Type.Array(network, {

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import type { SQL } from 'drizzle-orm'
 import type { Services } from '../../../core/access/context.ts'
 import { networkOf } from '../../../core/access/networks.ts'
 import { sql } from '../../../core/db/drizzle.ts'
@@ -212,12 +213,9 @@ export async function verifying<Result>(
   }
 }
 
-/** Clears the failures of an account, from all addresses. */
-export async function clearUserFailures(services: Services, user_id: number): Promise<void> {
+/** The statement that clears the failures of an account, from all addresses. */
+export function deleteUserFailures(services: Services, user_id: number): SQL {
   const counter = counterOf(services, user_id)
-  await rows(
-    services,
-    sql`delete from ${loginAttempts} where kind in ('username', 'pair')
-      and (subject = ${counter} or starts_with(subject, ${`${counter} `}))`
-  )
+  return sql`delete from ${loginAttempts} where kind in ('username', 'pair')
+    and (subject = ${counter} or starts_with(subject, ${`${counter} `}))`
 }

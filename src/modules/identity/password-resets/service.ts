@@ -6,7 +6,7 @@ import { hashOf, newToken, unusableToken } from '../../../core/access/tokens.ts'
 import { rowsOf } from '../../../core/db/sql.ts'
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { oneLine } from '../../../core/mail.ts'
-import { clearUserFailures, tooManyResetsFrom, tooManyResetsOf } from '../auth/throttle.ts'
+import { deleteUserFailures, tooManyResetsFrom, tooManyResetsOf } from '../auth/throttle.ts'
 import { userService } from '../users/service.ts'
 import { findByEmail, findByToken, insertResets, issueToken, type Recipient } from './queries.ts'
 import type { PasswordReset, PasswordResetRequest } from './schema.ts'
@@ -81,7 +81,7 @@ This works once, within an hour. If this wasn't you, ignore this email: your pas
     const changed = await userService.changePassword(ctx, id, password, password_hash)
     if (changed === undefined) throw unusableToken()
     // a mailbox is no license to guess codes
-    if (!user.has_second_factor) await clearUserFailures(services, id)
+    if (!user.has_second_factor) await ctx.write([], deleteUserFailures(services, id))
   }
 }
 

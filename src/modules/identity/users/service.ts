@@ -12,7 +12,7 @@ import { repository, type Versions } from '../../../core/records/repository.ts'
 import type { RowOf } from '../../../core/records/resource.ts'
 import { assertTimeZone } from '../../../core/records/time-zones.ts'
 import { endSessions } from '../auth/sessions.ts'
-import { clearUserFailures } from '../auth/throttle.ts'
+import { deleteUserFailures } from '../auth/throttle.ts'
 import { apiTokenResource } from '../api-tokens/resource.ts'
 import { deleteResets } from '../password-resets/queries.ts'
 import { roleService } from '../roles/service.ts'
@@ -99,11 +99,11 @@ export const userService = {
       const user = await records.update(ctx, id, { ...others, ...roles, ...secret }, versions)
       if (password !== undefined)
         assertNotOwnName(password, [user.username, user.email], 'password')
+      if (password !== undefined) await ctx.write([], deleteUserFailures(ctx.services, id))
       if (password !== undefined || user.status === 'disabled') await endAccess(ctx, id)
       else if (isMoved) await ctx.write([], deleteResets(id))
       return user
     })
-    if (password !== undefined) await clearUserFailures(ctx.services, id)
     return user
   },
 

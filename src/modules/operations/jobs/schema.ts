@@ -33,7 +33,7 @@ export const jobSchema = () =>
           done: Count({ description: 'Records that it has gone through.', example: 2000 }),
           total: Nullable(Count({ description: 'All records; null if unknown.', example: null }))
         },
-        { additionalProperties: false, description: 'How far it is.' }
+        { additionalProperties: false, description: 'Progress.' }
       ),
       result: Nullable(
         Type.Object(

@@ -17,7 +17,7 @@ import {
 import { operationService } from './service.ts'
 
 const path = 'operations'
-const filters = ['kind', 'created_by', 'created_at'] as const
+const filters = ['kind', 'created_by', 'request_id', 'created_at'] as const
 const tags = [defineTag(path, 'What changed several records in one step, and can be undone.')]
 
 /** Operations and their undo, below `/api/operations`. */

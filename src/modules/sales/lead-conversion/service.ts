@@ -31,7 +31,7 @@ import { draftConversion, locksOfDraft, planConversion, type Plan } from './plan
 import { conversionResource } from './resource.ts'
 import type { Conversion, NewConversion, UndoneConversion } from './schema.ts'
 import { partNames } from './table.ts'
-import { asOfConversion } from './undo.ts'
+import { toConversionResult } from './undo.ts'
 
 const records = repository(conversionResource)
 const parts = [accountPart, contactPart, opportunityPart] as const
@@ -99,7 +99,7 @@ export const leadConversionService = {
     }
     const result = await undoCreation(ctx, conversionResource, conversion.id, { prepare })
     const lead = await leadService.get(ctx, id)
-    return { lead: shownOf(ctx, leadResource, lead), ...asOfConversion(conversion, result) }
+    return { lead: shownOf(ctx, leadResource, lead), ...toConversionResult(conversion, result) }
   }
 }
 

@@ -11,7 +11,7 @@ type Left = UndoResult['left'][number]
 type Subject = Outcome['left'][number]
 
 /** What undoing an operation did, in the words of a conversion: what it left, by record. */
-export function asOfConversion(conversion: Conversion, { undone, left }: UndoResult): Outcome {
+export function toConversionResult(conversion: Conversion, { undone, left }: UndoResult): Outcome {
   const isPart = ({ type }: { type: string }) => (partNames as readonly string[]).includes(type)
   const byRecord = Map.groupBy(left, ({ type, id }) => `${type} ${id}`)
   return {

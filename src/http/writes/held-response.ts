@@ -1,12 +1,12 @@
 import type { FastifyReply } from 'fastify'
 import { headerNames } from '../../core/http/responses.ts'
-import type { Answer } from '../../core/writes/keys.ts'
+import type { StoredResponse } from '../../core/writes/keys.ts'
 
 /** The headers of a response that say something about what was done. */
 const ownHeaders = ['content-type', ...headerNames.map(name => name.toLowerCase())]
 
 /** A response as it is when it is about to be sent. */
-export function answerOf(reply: FastifyReply, payload: unknown): Answer {
+export function responseOf(reply: FastifyReply, payload: unknown): StoredResponse {
   const headers = ownHeaders.flatMap(name => {
     const value = reply.getHeader(name)
     return value === undefined ? [] : [[name, String(value)] as const]
@@ -22,15 +22,20 @@ export function answerOf(reply: FastifyReply, payload: unknown): Answer {
  * The response to a write, which is held back until the transaction of the write has ended: what
  * was not committed is not reported.
  */
-export class HeldAnswer {
-  readonly #answer = Promise.withResolvers<Answer>()
+export class HeldResponse {
+  readonly #answer = Promise.withResolvers<StoredResponse>()
   readonly #body = Promise.withResolvers<string>()
   #isHeld = false
+  #isSettled = false
+
+  constructor() {
+    this.#answer.promise.catch(() => {}) // nobody waits for it any more when it is abandoned
+  }
 
   /** Holds a response that is about to be sent, and returns the body to send in the end. */
   async hold(reply: FastifyReply, payload: unknown): Promise<string> {
     this.#isHeld = true
-    this.#answer.resolve(answerOf(reply, payload))
+    this.#answer.resolve(responseOf(reply, payload))
     return await this.#body.promise
   }
 
@@ -39,15 +44,26 @@ export class HeldAnswer {
     return this.#isHeld
   }
 
+  /** Whether the handler has done what it does. */
+  get isSettled(): boolean {
+    return this.#isHeld || this.#isSettled
+  }
+
   /**
-   * The response that `handler` sends, or returns the body of. Errors: those of the handler.
+   * The response that `handler` sends, or returns the body of. Errors: those of the handler, and
+   * that for which it was abandoned.
    */
-  async from(handler: () => unknown, reply: FastifyReply): Promise<Answer> {
-    // a reply that was sent, and held, is itself a promise that resolves once it has been received
-    const returned = Promise.resolve(handler()).then(body => {
-      if (!this.#isHeld) void reply.send(body)
-    })
-    await Promise.race([returned, this.#answer.promise])
+  async from(handler: () => unknown, reply: FastifyReply): Promise<StoredResponse> {
+    try {
+      // a reply that was sent, and held, is itself a promise: that it has been received
+      const returned = Promise.resolve(handler()).then(body => {
+        if (!this.#isHeld) void reply.send(body)
+      })
+      await Promise.race([returned, this.#answer.promise])
+    } catch (error) {
+      this.#isSettled = true
+      throw error
+    }
     return await this.#answer.promise
   }
 
@@ -62,5 +78,10 @@ export class HeldAnswer {
     for (const name of ownHeaders) reply.removeHeader(name)
     this.#body.reject(error)
     return true
+  }
+
+  /** Ends the wait for a handler that has not responded in time. */
+  abandon(error: unknown): void {
+    this.#answer.reject(error)
   }
 }
