@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import type { Config } from './config.ts'
-import type { Services } from './core/access/context.ts'
+import type { Services } from './core/services.ts'
 import { passwords } from './core/access/passwords.ts'
 import { Cache } from './core/cache/cache.ts'
 import { redisCache } from './core/cache/redis.ts'

@@ -1,5 +1,7 @@
 import type { Connection } from '../../src/core/db/connections.ts'
-import { Context, type Principal, type Services } from '../../src/core/access/context.ts'
+import { Context } from '../../src/core/access/context.ts'
+import type { Principal } from '../../src/core/access/principal.ts'
+import type { Services } from '../../src/core/services.ts'
 import type { ListQuery } from '../../src/core/records/list.ts'
 import { contactService } from '../../src/modules/crm/contacts/service.ts'
 

@@ -24,6 +24,11 @@ export const otherSession = 'data.find(session => !session.is_current).id'
 /** An identity to unlink: the collection does so to nobody by itself. */
 export const identityId = 'identity_id'
 
+/** A job to look at: the collection starts none. */
+export const jobId = 'job_id'
+/** The operation that was listed last. */
+export const lastOperation = 'operation_id'
+
 /** A mailed token or the code of a sign-in, which only the person who runs it can have. */
 export const oneTimeToken = 'one_time_token'
 /** A code of their app, for the secret that the request before returned. */

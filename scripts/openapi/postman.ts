@@ -2,6 +2,8 @@ import { allResources, resourceNamed, type Resource } from '../../src/core/recor
 import {
   identityId,
   idVariable,
+  jobId,
+  lastOperation,
   oneTimeCode,
   oneTimeFields,
   oneTimeToken,
@@ -62,6 +64,9 @@ interface Request extends Operation {
 /** The parameter of a path with the ID of a record of the type `type`. */
 const linkedId = 'linked_id'
 
+/** The preference that requests are sent with: records resemble those of the last run. */
+const lenient = 'handling=lenient'
+
 /** Requests that end the session: the last ones of the collection. */
 const ending = new Set(['changePassword', 'logout'])
 
@@ -114,14 +119,17 @@ export function collectionOf(document: Document): object {
 }
 
 /** The tags of the document: after the login, first those whose records are in paths of others. */
-function inOrder({ tags: [login, ...others] }: Document, requests: Request[]) {
+function inOrder({ tags }: Document, requests: Request[]) {
+  const login = requests.find(({ operationId }) => operationId === 'login')!.tags[0]
+  const first = tags.slice(0, tags.findIndex(({ name }) => name === login) + 1)
+  const others = tags.filter(tag => !first.includes(tag))
   const isNeeded = ({ name }: { name: string }) => {
     const resource = allResources().find(({ path }) => path === name)
     const part = resource && `{${idVariable(resource)}}`
     return part !== undefined && requests.some(({ path }) => path.includes(part))
   }
   const needed = others.filter(isNeeded)
-  return [login!, ...needed, ...others.filter(tag => !needed.includes(tag))]
+  return [...first, ...needed, ...others.filter(tag => !needed.includes(tag))]
 }
 
 const isLast = (operationId: string) => ending.has(operationId)
@@ -130,7 +138,7 @@ const isRecord = (path: string) => path.endsWith('/{id}')
 /** Creates before it reads, reads before it changes, changes before it deletes and restores. */
 function turnOf({ method, path }: Request): number {
   const isPart = /\}\/\w/.test(path)
-  if (path.endsWith('/restore')) return 7
+  if (path.endsWith('/restore') || path.endsWith('/undo')) return 7
   if (method === 'POST') return isPart ? 2 : 1
   if (method === 'PUT' && path.endsWith('/external/{source}/{value}')) return 2
   return { GET: 3, PUT: 4, PATCH: 4, DELETE: isPart ? 5 : 6 }[method]!
@@ -181,6 +189,8 @@ function variablesOf(document: Document, requests: Request[]) {
     [oneTimeToken]: '',
     [oneTimeCode]: '',
     [identityId]: '',
+    [jobId]: '',
+    [lastOperation]: 1,
     [ownId]: 1,
     [sessionId]: 2,
     ...Object.fromEntries([...ids, ...parts])
@@ -271,8 +281,9 @@ class Item {
 
   /** The variable of what only the person who runs the collection can have. */
   #missing(): string | undefined {
-    const { requestBody, operationId, responses } = this.#request
+    const { requestBody, operationId, path, responses } = this.#request
     if (operationId === 'unlinkIdentity') return identityId
+    if (path.startsWith('/api/jobs/')) return jobId
     // pages for browsers lead to another server
     if ('302' in responses) return oneTimeToken
     const body = requestBody ? this.bodyExample() : {}
@@ -286,6 +297,7 @@ class Item {
     const { method, path, operationId } = this.#request
     const resource = this.#resource
     if (operationId === 'listSessions') return [setVariable(sessionId, otherSession)]
+    if (operationId === 'listOperations') return [setVariable(lastOperation, 'data[0].id')]
     if (resource && method === 'POST' && path === `/api/${resource.path}`)
       return [setVariable(idVariable(resource), 'id')]
     const part = this.#partBelow()
@@ -324,7 +336,7 @@ class Item {
         value: String(example),
         description,
         // a run creates records that resemble those of the last one
-        disabled: name !== 'prefer'
+        disabled: !(name === 'prefer' && example === lenient)
       }))
     ]
   }
@@ -342,10 +354,12 @@ class Item {
   }
 
   #url() {
-    const { operationId } = this.#request
-    const path = this.#request.path.replaceAll(/\{(\w+)\}/g, (_, name) => {
+    const { operationId, path: template } = this.#request
+    const path = template.replaceAll(/\{(\w+)\}/g, (_, name) => {
       if (name === 'id' && this.#resource) return `{{${idVariable(this.#resource)}}}`
       if (operationId === 'endSession') return `{{${sessionId}}}`
+      if (template.startsWith('/api/jobs/')) return `{{${jobId}}}`
+      if (template.startsWith('/api/operations/')) return `{{${lastOperation}}}`
       if (operationId === 'unlinkIdentity') return `{{${identityId}}}`
       if (name === linkedId) return `{{${idVariable(resourceNamed(this.#pathExample('type')))}}}`
       if (name.endsWith('_id')) return `{{${name}}}`

@@ -6,7 +6,7 @@ import { ConfigError, type Config } from '../config.ts'
 import { createEmbeddedRole, embeddedRole } from './application-role.ts'
 import { socketUrl, startEmbeddedPostgres } from './embedded-postgres.ts'
 import { closeServices, createServices } from '../services.ts'
-import type { Services } from '../core/access/context.ts'
+import type { Services } from '../core/services.ts'
 import { migrate } from './migrations.ts'
 import { createFolder } from './private-folders.ts'
 

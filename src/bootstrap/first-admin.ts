@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Config } from '../config.ts'
-import type { Services } from '../core/access/context.ts'
+import type { Services } from '../core/services.ts'
 import { createFirstOrganization } from './organizations.ts'
 
 export const generatePassword = () => randomBytes(12).toString('base64url')

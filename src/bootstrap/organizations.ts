@@ -1,4 +1,4 @@
-import type { Services } from '../core/access/context.ts'
+import type { Services } from '../core/services.ts'
 import {
   organizationService,
   type FirstAdmin,

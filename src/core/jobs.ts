@@ -1,4 +1,5 @@
-import type { Context, Origin } from './access/context.ts'
+import type { Context } from './access/context.ts'
+import type { Origin } from './access/principal.ts'
 import { sql } from './db/drizzle.ts'
 import { defined } from './defined.ts'
 import { organization } from './db/sql.ts'

@@ -2,7 +2,9 @@ import jwt from '@fastify/jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { LRUCache } from 'lru-cache'
-import { Context, type Principal, type Services } from '../core/access/context.ts'
+import { Context } from '../core/access/context.ts'
+import type { Principal } from '../core/access/principal.ts'
+import type { Services } from '../core/services.ts'
 import { isWithin, networkOf } from '../core/access/networks.ts'
 import {
   assertPermission,

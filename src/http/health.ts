@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import fp from 'fastify-plugin'
 import { newestMigration } from '../bootstrap/migrations.ts'
-import type { Services } from '../core/access/context.ts'
+import type { Services } from '../core/services.ts'
 import { sql } from '../core/db/drizzle.ts'
 import { rowsOf } from '../core/db/sql.ts'
 import { withTimeout } from '../core/db/timeouts.ts'

@@ -122,7 +122,7 @@ function turnOf({ method, path, operationId }: Request): number {
   const last = ['changePassword', 'refreshSession', 'logout'].indexOf(operationId)
   if (last >= 0) return 10 + last
   const is_part = /\}\/\w/.test(path) // of a record: made after it, and deleted before it
-  if (method === 'POST' && path.endsWith('/restore')) return 7
+  if (path.endsWith('/restore') || path.endsWith('/undo')) return 7
   if (method === 'POST') return is_part ? 2 : 1
   if (method === 'PUT' && path.includes('/external/')) return 2 // it creates, too
   return { GET: 3, PUT: 4, PATCH: 4, DELETE: is_part ? 5 : 6 }[method]!
@@ -157,6 +157,8 @@ async function secretsFor(app: App, operationId: string, { refresh_token }: Sess
         (id, organization_id, provider_id, user_id, subject, email) overriding system value
       select 2, u.organization_id, p.id, u.id, 'x', u.email from users u, identity_providers p
       where u.id = 1 and p.name = 'Example'`,
+    cancelJob: pool`insert into jobs (organization_id, kind, payload)
+      select id, 'add_members', '{}' from organizations`,
     exchangeSignIn: pool`with provider as (
         insert into identity_providers
           (organization_id, name, issuer, client_id, encrypted_secret, allowed_domains)

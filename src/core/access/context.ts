@@ -1,68 +1,15 @@
 import type { SQL } from 'drizzle-orm'
-import type { Cache } from '../cache/cache.ts'
-import type { Connection, Database, TransactionSql } from '../db/connections.ts'
+import type { Connection, TransactionSql } from '../db/connections.ts'
 import { sql } from '../db/drizzle.ts'
 import { assertLockOrder, compareLocks, parseLock, type Lock } from '../db/locks.ts'
 import { actor, organization, rowsOf, send, type Runnable, type Values } from '../db/sql.ts'
 import { withTimeout } from '../db/timeouts.ts'
 import { withoutHoles } from '../db/workarounds.ts'
 import { forbidden } from '../errors.ts'
-import type { Mailer } from '../mail.ts'
-import type { Outbound } from '../outbound.ts'
-import type { Cursors } from '../records/cursor.ts'
-import type { Passwords } from './passwords.ts'
+import type { Services } from '../services.ts'
+import type { Origin, Principal } from './principal.ts'
 import { Access } from './permissions.ts'
 import { Reached } from './reach.ts'
-
-/**
- * Who makes a request: taken from the verified credential, never from the request. `user_id` is
- * null for the system.
- */
-export interface Principal {
-  organization_id: number
-  user_id: number | null
-  access: Access
-  /** The teams of the user, and those below them. */
-  team_ids: number[]
-  /** The members of these teams, and the user. */
-  colleague_ids: number[]
-  session_id: number | null
-  /** Of a session: milliseconds since 1970 until which it may do what requires a step-up. */
-  stepped_up_until?: number
-  /** Whether the user of the session has to enroll a second factor before anything else. */
-  must_enroll?: boolean
-  /** Of the organization, by its name in the IANA database. */
-  time_zone: string
-  /** The API token that the request was made with. */
-  token?: {
-    id: number
-    /** Whether it must show what it destroys before. */
-    require_plan: boolean
-    /** Requests per minute; null for those of a user. */
-    rate_limit: number | null
-  }
-}
-
-/** Where a request comes from: an IP address, and a program as it names itself. */
-export interface Origin {
-  request_id: string
-  address: string
-  client: string | null
-}
-
-/** What exists once per process. */
-export interface Services {
-  database: Database
-  cache: Cache
-  cursors: Cursors
-  passwords: Passwords
-  /** undefined: no mail can be sent. */
-  mailer: Mailer | undefined
-  /** Sends requests to servers that users name. */
-  outbound: Outbound
-  /** The key for one purpose, derived from the secret that all processes share. */
-  keyFor: (purpose: string) => string
-}
 
 /** What is invalidated when it changes what the users of an organization may do. */
 export const accessKey = (organization_id: number) => `${organization_id}/access`

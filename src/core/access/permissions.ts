@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 /** What can be done with the records of a resource. */
 export const actions = ['read', 'create', 'update', 'delete', 'export'] as const
 export type Action = (typeof actions)[number]
@@ -115,11 +116,17 @@ export class Access {
   readonly #reaches = new Map<string, Reach | undefined>()
   readonly #hidden = new Map<string, ReadonlySet<string>>()
   readonly #readOnly = new Map<string, ReadonlySet<string>>()
+  #fingerprint: string | undefined
 
   /** `scope`: limits it for a credential other than a login. */
   constructor(grants: readonly Grant[], scope?: Scope) {
     this.#grants = grants
     this.#scope = scope
+  }
+
+  /** The same for those who may do the same. */
+  get fingerprint(): string {
+    return (this.#fingerprint ??= hash('sha256', JSON.stringify([this.#grants, this.#scope])))
   }
 
   /** Whether a credential may take a risk; a login may take any. */

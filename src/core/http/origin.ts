@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import type { Origin } from '../access/context.ts'
+import type { Origin } from '../access/principal.ts'
 import { maxAddress } from '../access/networks.ts'
 
 /** Where a request comes from. A trusted proxy may name anything as the address. */

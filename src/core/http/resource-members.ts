@@ -1,6 +1,7 @@
 import { Type, type TObject, type TProperties } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isDeepStrictEqual } from 'node:util'
+import type { Context } from '../access/context.ts'
 import { parameterBreaksRule, Problem, problemOfDatabase, unknownReference } from '../errors.ts'
 import { pascalCase, sentenceCase, withArticle } from '../names.ts'
 import { fieldSchema, resourceOf, type IncludedField, type Resource } from '../records/resource.ts'
@@ -118,23 +119,24 @@ function changing(
 ) {
   const { resource, service, schema } = mount
   // the locks of an update come before that of the record
-  const { lock, update, withLocks = async (ctx, work) => await ctx.transaction(work) } = service
+  const { lock, update, withLocks = async (ctx, work) => await work(ctx) } = service
   const named = Object.keys(parameters).at(-1)!
   const maximum = fieldSchema(schema, field).maxItems as number
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const id = idOf(request)
     const versions = versionsOf(request)
     const member = memberIn(request.params as Record<string, unknown>)
+    const changeList = async (ctx: Context) => {
+      const record = await lock!(ctx, id, versions)
+      const before = (record as Identified & Record<string, unknown[]>)[field]!
+      const after = change(before, member)
+      if (after.length === before.length) return record
+      if (after.length > maximum) throw tooMany(resource, field, named, maximum)
+      return await update!(ctx, id, { [field]: after } as never)
+    }
     const write = async () => {
       assertWritable(request.ctx, resource, 'update', placesOf([field]))
-      return await withLocks(request.ctx, async ctx => {
-        const record = await lock!(ctx, id, versions)
-        const before = (record as Identified & Record<string, unknown[]>)[field]!
-        const after = change(before, member)
-        if (after.length === before.length) return record
-        if (after.length > maximum) throw tooMany(resource, field, named, maximum)
-        return await update!(ctx, id, { [field]: after } as never)
-      })
+      return await request.ctx.transaction(async ctx => await withLocks(ctx, changeList))
     }
     return await sendWritten(mount, request, reply, async () => await naming(named, write()))
   }

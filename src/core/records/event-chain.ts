@@ -1,4 +1,5 @@
-import type { Context, Services } from '../access/context.ts'
+import type { Context } from '../access/context.ts'
+import type { Services } from '../services.ts'
 import { sql } from '../db/drizzle.ts'
 import { organization, send } from '../db/sql.ts'
 

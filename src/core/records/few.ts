@@ -1,4 +1,5 @@
-import type { Context, Principal } from '../access/context.ts'
+import type { Context } from '../access/context.ts'
+import type { Principal } from '../access/principal.ts'
 import { maxFew, reachesByOwner } from '../access/reach.ts'
 import { sql } from '../db/drizzle.ts'
 import { reached } from '../db/sql.ts'

@@ -111,7 +111,8 @@ async function undoEvents(
 function assertUndone({ undone, left }: Pick<UndoResult, 'undone' | 'left'>, strict: boolean) {
   const isForbidden = left.every(({ reason }) => reason === 'forbidden')
   if (undone.length === 0 && isForbidden) throw undoForbidden()
-  if (undone.length === 0) throw changedSinceThen('None of these changes can be undone any more.', left)
+  if (undone.length === 0)
+    throw changedSinceThen('None of these changes can be undone any more.', left)
   if (strict && left.length > 0)
     throw changedSinceThen('Not everything can be undone; nothing was changed.', left)
 }

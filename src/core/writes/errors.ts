@@ -25,6 +25,6 @@ export const planStale = (detail: string, effects: object[]) =>
 export const planRequired = () =>
   new Problem(428, 'plan_required', 'This API token requires a plan: send `Prefer: dry-run` first.')
 
-/** For a key whose answer was encrypted with a secret that the server no longer has. */
+/** For a key whose response was for other rights, or encrypted with another secret. */
 export const keyUnreadable = () =>
   conflict('The request was carried out, but its response can no longer be read.')

@@ -1,4 +1,5 @@
-import type { Context, Principal } from '../access/context.ts'
+import type { Context } from '../access/context.ts'
+import type { Principal } from '../access/principal.ts'
 import { decrypt, encrypt } from '../access/encryption.ts'
 import { identifier, instant } from '../db/columns.ts'
 import { customType, index, integer, jsonb, pgTable, primaryKey, sql, text } from '../db/drizzle.ts'
@@ -60,7 +61,10 @@ export type Claim =
   | { state: 'busy' }
   /** Nothing: the request is to be carried out. */
   | { state: 'free' }
-  /** An answer, to `request`. It cannot be read if the server has another secret since. */
+  /**
+   * A response to `request`. It cannot be read if the server has another secret since, or the
+   * caller other rights.
+   */
   | { state: 'answered'; request: Omit<KeyedRequest, 'key'>; answer: StoredResponse | undefined }
 
 interface Row {
@@ -76,9 +80,9 @@ interface Row {
 const credentialOf = ({ token, user_id }: Principal): string =>
   token ? `token/${token.id}` : `user/${user_id}`
 
-/** What the encrypted body of a key is bound to. */
+/** What the encrypted body of a key is bound to: whose it is, and what they may do. */
 const ownerOf = ({ principal, organization_id }: Context, key: string) =>
-  `${organization_id}/${credentialOf(principal)}/${key}`
+  [organization_id, credentialOf(principal), key, principal.access.fingerprint].join('/')
 
 const secretOf = ({ services }: Context) => services.keyFor('idempotency')
 

@@ -35,7 +35,8 @@ conversion, is an operation that can be undone.
 for people, and \`errors\` gives the location of each problem.
 
 **The examples** work in order, from top to bottom: each \`POST\` creates a record; the others
-refer to record 1 of its type, or to user 2, pipeline 2 and stage 7. Exceptions: \`login\`,
+refer to record 1 of its type, or to user 2, pipeline 2, stage 7 and operation 2. Exceptions: a
+job exists only once one was started; \`login\`,
 \`token\` and \`change-password\` require your own password, and \`refresh\` your own refresh
 token; confirming a second factor requires a code of your app; \`change-password\` and
 \`logout\` end the session, so authorize again afterward.`

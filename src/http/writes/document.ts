@@ -22,7 +22,7 @@ const preference =
   '`dry-run` returns what the response would be, with its `effects`, and changes nothing.'
 
 interface Described {
-  headers?: { properties: Record<string, { description: string }> }
+  headers?: { properties: Record<string, { description: string; examples: string[] }> }
   response?: Record<string, object>
 }
 
@@ -34,7 +34,7 @@ export function describeWriteOptions(route: RouteOptions): void {
   const prefer = Type.String({
     maxLength: 200,
     description: [own.prefer?.description, preference].filter(Boolean).join(' '),
-    examples: ['dry-run']
+    examples: own.prefer?.examples ?? ['dry-run']
   })
   const properties = { ...own, ...headers.properties, prefer }
   described.headers = { ...headers, properties } as never

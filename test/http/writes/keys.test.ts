@@ -8,6 +8,7 @@ import {
   login,
   organization,
   ownerOf,
+  password,
   type App,
   type Call,
   type Headers
@@ -183,6 +184,28 @@ test('a key can be used for another request after 24 hours', async t => {
   await age(25)
   await deleteExpired(app.services.database)
   t.same([...(await ownerOf(app)`select from idempotency_keys`)], [], 'expired keys are deleted')
+})
+
+test('a kept response is for the rights that its caller had', async t => {
+  const { call, user } = await set(t)
+  const { id } = (await call('POST /api/contacts', person)).json()
+  const clerk = await user('user')
+  const rename = async () =>
+    await clerk.call(`PATCH /api/contacts/${id}`, { last_name: 'Lind' }, withKey('rename'))
+  t.equal((await rename()).statusCode, 200)
+  await call(`PATCH /api/users/${clerk.user.id}`, { role: 'partner' })
+  const narrowed = await rename()
+  t.equal(narrowed.statusCode, 409)
+  t.match(narrowed.json().detail, 'can no longer be read')
+})
+
+test('below /api/auth keys are ignored, and failures recorded', async t => {
+  const { call } = await set(t)
+  const failed = await call('POST /api/auth/step-up', { password: 'wrong' }, withKey('step-up'))
+  t.equal(failed.statusCode, 422)
+  t.equal((await call('GET /api/audit?type=login.failed&count=exact')).json().total, 1)
+  const change = { current_password: password, new_password: 'another quiet harbour 48' }
+  t.equal((await call('POST /api/auth/change-password', change, withKey('new'))).statusCode, 200)
 })
 
 /** Has the transactions that create contacts fail when they are committed. */

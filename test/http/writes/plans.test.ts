@@ -21,7 +21,8 @@ async function planOf(call: Call, request: string, body?: object): Promise<strin
 test('a plan commits the effects that it was made of, once', async t => {
   const { call, path, id } = await set(t)
   const tried = await call(`PATCH ${path}`, { last_name: 'Lind' }, dry)
-  t.same(tried.json().effects, [{ type: 'contact', id, op: 'updated', changed: ['last_name'] }])
+  const effect = { type: 'contact', id, version: 2, op: 'updated', changed: ['last_name'] }
+  t.same(tried.json().effects, [effect])
   t.equal(tried.json().last_name, 'Lind')
   t.notOk(tried.headers.etag ?? tried.headers.location)
   t.equal((await call(`GET ${path}`)).json().last_name, 'Ek')
@@ -39,7 +40,8 @@ test('a plan whose effects have changed is refused with those that differ', asyn
   const refused = await call(`DELETE ${path}`, undefined, { 'if-plan': plan })
   t.equal(refused.statusCode, 412)
   t.equal(refused.json().code, 'plan_stale')
-  t.same(refused.json().effects, [{ type: 'contact', id, op: 'deleted', changed: ['deleted_at'] }])
+  const effect = { type: 'contact', id, version: 3, op: 'deleted', changed: ['deleted_at'] }
+  t.same(refused.json().effects, [effect])
   t.equal((await call(`GET ${path}`)).json().version, 2, 'nothing was changed')
   const next = await planOf(call, `DELETE ${path}`)
   t.equal((await call(`DELETE ${path}`, undefined, { 'if-plan': next })).statusCode, 204)
@@ -103,6 +105,47 @@ test('a token that requires plans deletes nothing that it has not shown', async 
   t.equal(refused.json().code, 'plan_required')
   const plan = await planOf(agent, `DELETE ${path}`)
   t.equal((await agent(`DELETE ${path}`, undefined, { 'if-plan': plan })).statusCode, 204)
+})
+
+test('a token that requires plans needs one for whatever is destructive', async t => {
+  const { app, call, path } = await set(t)
+  const token = { name: 'Agent', scopes: ['*'], risk: 'destructive', require_plan: true }
+  const agent = caller(app, bearer((await call('POST /api/api-tokens', token)).json().token))
+  const lead = (await call('POST /api/leads', {})).json()
+  await call(`POST /api/leads/${lead.id}/conversion`, {})
+  const operation = (await call('GET /api/operations')).json().data[0]
+  await call('POST /api/contacts', { ...person, external_ids: { erp: '1' } })
+  const contact = (await call('GET /api/contacts/external/erp/1')).json()
+  await call(`DELETE /api/contacts/${contact.id}`)
+  const campaign = (await call('POST /api/campaigns', { name: 'Fair' })).json()
+  const many = Array.from({ length: 101 }, (_, i) => ({ ...person, last_name: `Ek ${i}` }))
+  await Promise.all(many.map(async one => await call('POST /api/contacts', one)))
+  const requests: [string, object?][] = [
+    [`POST /api/operations/${operation.id}/undo`],
+    [`DELETE /api/leads/${lead.id}/conversion`],
+    ['PUT /api/contacts/external/erp/1?on_deleted=restore', person],
+    [`POST /api/campaigns/${campaign.id}/members`, { resource: 'contacts', filter: '' }]
+  ]
+  for (const [request, body] of requests) {
+    const refused = await agent(request, body)
+    t.equal(refused.statusCode, 428, request)
+    t.equal(refused.json().code, 'plan_required')
+  }
+  for (const [request, body] of requests.slice(1)) {
+    const plan = await planOf(agent, request, body)
+    const done = await agent(request, body, { 'if-plan': plan })
+    t.ok(done.statusCode < 300, `${request} ${done.body}`)
+  }
+  t.equal((await agent(`PATCH ${path}`, { last_name: 'Lind' })).statusCode, 200)
+})
+
+test('a misspelled dry run is refused', async t => {
+  const { call, path } = await set(t)
+  for (const prefer of ['dry_run', 'dryrun', 'dry-run=1', 'handling=lenient, dry'])
+    t.equal((await call(`DELETE ${path}`, undefined, { prefer })).statusCode, 400, prefer)
+  t.equal((await call(`GET ${path}`)).statusCode, 200)
+  for (const prefer of ['DRY-RUN', 'return=minimal, dry-run;x=1'])
+    t.ok((await call(`DELETE ${path}`, undefined, { prefer })).json().effects, prefer)
 })
 
 test('effects name no field that the caller does not see', async t => {

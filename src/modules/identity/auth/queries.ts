@@ -1,5 +1,6 @@
 import type { SQL } from 'drizzle-orm'
-import type { Origin, Services } from '../../../core/access/context.ts'
+import type { Origin } from '../../../core/access/principal.ts'
+import type { Services } from '../../../core/services.ts'
 import type { Grant, Risk } from '../../../core/access/permissions.ts'
 import type { Connection } from '../../../core/db/connections.ts'
 import { sql } from '../../../core/db/drizzle.ts'

@@ -1,7 +1,7 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
-import type { Origin } from '../../../core/access/context.ts'
+import type { Origin } from '../../../core/access/principal.ts'
 import { definePermission } from '../../../core/access/permissions.ts'
 import { defined } from '../../../core/defined.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'

@@ -1,12 +1,9 @@
 import type { Static } from '@sinclair/typebox'
 import { LRUCache } from 'lru-cache'
 import { createHmac } from 'node:crypto'
-import {
-  Context,
-  type Origin,
-  type Principal,
-  type Services
-} from '../../../core/access/context.ts'
+import { Context } from '../../../core/access/context.ts'
+import type { Origin, Principal } from '../../../core/access/principal.ts'
+import type { Services } from '../../../core/services.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import { Access, type Grant, type Scope } from '../../../core/access/permissions.ts'
 import { hashOf, newToken } from '../../../core/access/tokens.ts'

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import type { SQL } from 'drizzle-orm'
-import type { Services } from '../../../core/access/context.ts'
+import type { Services } from '../../../core/services.ts'
 import { networkOf } from '../../../core/access/networks.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { rowsOf, type Queryable } from '../../../core/db/sql.ts'

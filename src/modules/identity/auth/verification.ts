@@ -1,5 +1,6 @@
 import { signInEnforced, secondFactorNeeded } from './errors.ts'
-import type { Context, Services } from '../../../core/access/context.ts'
+import type { Context } from '../../../core/access/context.ts'
+import type { Services } from '../../../core/services.ts'
 import { organizationRequired, Problem, ruleBroken } from '../../../core/errors.ts'
 import { recordAccess } from '../../../core/records/events.ts'
 import { secondFactorService } from '../second-factors/service.ts'

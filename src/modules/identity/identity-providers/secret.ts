@@ -1,4 +1,4 @@
-import type { Services } from '../../../core/access/context.ts'
+import type { Services } from '../../../core/services.ts'
 import { decrypt, encrypt } from '../../../core/access/encryption.ts'
 
 /** Whom a client secret is for: it is sent to nobody else. */

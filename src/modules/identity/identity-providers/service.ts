@@ -1,5 +1,6 @@
 import type { Static } from '@sinclair/typebox'
-import type { Context, Services } from '../../../core/access/context.ts'
+import type { Context } from '../../../core/access/context.ts'
+import type { Services } from '../../../core/services.ts'
 import { defined } from '../../../core/defined.ts'
 import { conflict, ruleBroken, unknownReference } from '../../../core/errors.ts'
 import { recordAccess } from '../../../core/records/events.ts'

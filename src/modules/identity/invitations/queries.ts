@@ -1,5 +1,5 @@
 import type { SQL } from 'drizzle-orm'
-import type { Services } from '../../../core/access/context.ts'
+import type { Services } from '../../../core/services.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { acrossOrganizations, ours, rowsOf } from '../../../core/db/sql.ts'
 import { mustSignIn } from '../identity-providers/queries.ts'

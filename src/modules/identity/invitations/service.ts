@@ -1,5 +1,7 @@
 import type { Static } from '@sinclair/typebox'
-import { Context, type Origin, type Services } from '../../../core/access/context.ts'
+import { Context } from '../../../core/access/context.ts'
+import type { Origin } from '../../../core/access/principal.ts'
+import type { Services } from '../../../core/services.ts'
 import { assertNotOwnName, assertUncommon } from '../../../core/access/passwords.ts'
 import { assertReachesAll } from '../../../core/access/risk.ts'
 import { hashOf, newToken, unusableToken } from '../../../core/access/tokens.ts'

@@ -1,5 +1,6 @@
 import type { Static } from '@sinclair/typebox'
-import { Context, type Services } from '../../../core/access/context.ts'
+import { Context } from '../../../core/access/context.ts'
+import type { Services } from '../../../core/services.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { organization, rowsOf } from '../../../core/db/sql.ts'
 import { defined } from '../../../core/defined.ts'

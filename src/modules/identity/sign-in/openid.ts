@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { createHmac } from 'node:crypto'
 import * as openid from 'openid-client'
-import type { Services } from '../../../core/access/context.ts'
+import type { Services } from '../../../core/services.ts'
 import type { Outbound } from '../../../core/outbound.ts'
 import { openSecret } from '../identity-providers/secret.ts'
 import type { Provider } from './queries.ts'

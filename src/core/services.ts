@@ -1,0 +1,20 @@
+import type { Passwords } from './access/passwords.ts'
+import type { Cache } from './cache/cache.ts'
+import type { Database } from './db/connections.ts'
+import type { Mailer } from './mail.ts'
+import type { Outbound } from './outbound.ts'
+import type { Cursors } from './records/cursor.ts'
+
+/** What exists once per process. */
+export interface Services {
+  database: Database
+  cache: Cache
+  cursors: Cursors
+  passwords: Passwords
+  /** undefined: no mail can be sent. */
+  mailer: Mailer | undefined
+  /** Sends requests to servers that users name. */
+  outbound: Outbound
+  /** The key for one purpose, derived from the secret that all processes share. */
+  keyFor: (purpose: string) => string
+}
