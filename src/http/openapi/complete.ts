@@ -140,8 +140,8 @@ function shareProperties(schemas: Schemas): void {
       const component = [pascalCase(name), `${pascalCase(name)}Input`].find(
         component => !schemas[component] || isSame(schemas[component], property)
       )
-      if (!component) throw new Error(`the property ${name} has more than two forms`)
       if (!isShared || '$ref' in property) continue
+      if (!component) throw new Error(`the property ${name} is shared in more than two forms`)
       schemas[component] ??= property
       properties[name] = reference('schemas', component)
     }
