@@ -27,9 +27,8 @@ export interface JobError {
 
 /**
  * The work that users started, of which they see how far it is. `payload` is what remains to be
- * done; it is written, with `done`, in the transaction of each batch, whose number `turn` is: a
- * batch that was interrupted is done again, and one that was done is not. The queue only knows the
- * ID.
+ * done; it is written, with `done` and the number of the `batch`, in the transaction of each batch:
+ * one that was interrupted is done again, and one that was done is not. The queue only knows the ID.
  */
 export const jobs = pgTable(
   'jobs',
@@ -50,7 +49,7 @@ export const jobs = pgTable(
     ended_at: instant(),
     key: text(),
     payload: jsonb().notNull(),
-    turn: integer().notNull().default(0)
+    batch: integer().notNull().default(0)
   },
   t => [
     primaryKey({ name: 'jobs_key', columns: [t.organization_id, t.id] }),
@@ -122,7 +121,7 @@ export function defineUserJob<Payload extends object>(
         on conflict (organization_id, key) where ended_at is null do update set state = 'waiting',
           payload = excluded.payload, done = excluded.done, total = excluded.total, result = null,
           operation_id = excluded.operation_id, created_by = excluded.created_by,
-          created_at = excluded.created_at, started_at = null, turn = jobs.turn + 1
+          created_at = excluded.created_at, started_at = null, batch = jobs.batch + 1
         returning id`
       )
       await enqueueUserJob(ctx, name, job!.id)
@@ -140,14 +139,13 @@ const byId = (id: number) => sql`organization_id = ${organization} and id = ${id
 
 /** A job that is to go on. */
 export interface OpenJob {
-  kind: string
   operation_id: number | null
   payload: JobPayload
 }
 
 /** A job, unless it has ended. */
 export async function openJob(ctx: Context, id: number): Promise<OpenJob | undefined> {
-  return await ctx.one(sql`select kind, operation_id, payload from ${jobs}
+  return await ctx.one(sql`select operation_id, payload from ${jobs}
     where ${byId(id)} and ended_at is null`)
 }
 
@@ -161,10 +159,10 @@ export async function runBatch<Payload extends object>(
   id: number,
   run: (ctx: Context, payload: Payload & JobPayload) => Promise<Batch<Payload & JobPayload>>
 ): Promise<boolean> {
-  const [job] = await ctx.write<{ payload: Payload & JobPayload; turn: number }>(
+  const [job] = await ctx.write<{ payload: Payload & JobPayload; batch: number }>(
     [],
     sql`update ${jobs} set state = 'running', started_at = coalesce(started_at, now())
-      where ${byId(id)} and state in ('waiting', 'running') returning payload, turn`
+      where ${byId(id)} and state in ('waiting', 'running') returning payload, batch`
   )
   if (!job) {
     await ctx.write(
@@ -180,12 +178,12 @@ export async function runBatch<Payload extends object>(
       const remains = rest && JSON.stringify(rest)
       const kept = await ctx.write(
         [],
-        sql`update ${jobs} set turn = turn + 1, done = done + ${done}::int,
+        sql`update ${jobs} set batch = batch + 1, done = done + ${done}::int,
           payload = coalesce(${remains ?? null}::text::jsonb, payload),
           result = coalesce(${result ? JSON.stringify(result) : null}::text::jsonb, result),
           state = case when ${rest === undefined} then 'completed' else state end,
           ended_at = case when ${rest === undefined} then now() end
-        where ${byId(id)} and turn = ${job.turn} and ended_at is null returning id`
+        where ${byId(id)} and batch = ${job.batch} and ended_at is null returning id`
       )
       if (kept.length === 0) throw new Overtaken()
       return rest !== undefined

@@ -40,7 +40,7 @@ export const jobSchema = () =>
           {},
           {
             additionalProperties: true,
-            description: 'What it did, when it has completed; the kind determines the fields.',
+            description: 'What it has done so far; the kind determines the fields.',
             example: { added: 1800 }
           }
         )

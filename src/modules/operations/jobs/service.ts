@@ -10,7 +10,7 @@ import type { jobSchema } from './schema.ts'
 type Job = Static<ReturnType<typeof jobSchema>>
 type Row = Omit<Job, 'progress'> & Job['progress']
 
-const columns = visibleColumns(jobs, ['key', 'payload', 'turn'])
+const columns = visibleColumns(jobs, ['key', 'payload', 'batch'])
 const lists = new Lists<Row>({ name: 'job', table: jobs, columns })
 
 const present = ({ id, kind, state, done, total, ...row }: Row): Job => ({
