@@ -144,12 +144,15 @@ async function findImpossible(ctx: Context, steps: Step[]): Promise<Step[]> {
   return found
 }
 
-/** The fields by which a step puts a record below another one of its kind. */
-export const parentsIn = ({ change: { resource }, op, values, stored }: Step): string[] =>
+/** The fields by which a record is below another one of its kind. */
+export const parentsIn = (resource: Resource, record: Record<string, unknown>): string[] =>
   [...targetsOf(resource)]
-    .filter(([, target]) => target === resource)
+    .filter(([field, target]) => target === resource && record[field] != null)
     .map(([field]) => field)
-    .filter(field => (op === 'restored' ? { ...stored.record, ...values } : values)[field] != null)
+
+/** The fields by which a step puts its record below another one. */
+const newParentsOf = (step: Step): string[] =>
+  parentsIn(step.change.resource, step.op === 'restored' ? wholeOf(step) : step.values)
 
 /**
  * Writes steps, those of the same fields in one statement; returns those that the database refuses.
@@ -162,7 +165,7 @@ async function write(ctx: Context, steps: Step[], outcome: Outcome): Promise<Ste
     else if (group.length === 1) failed.push(...group)
     else for (const step of group) await writeGroup([step])
   }
-  const moving = steps.filter(step => parentsIn(step).length > 0)
+  const moving = steps.filter(step => newParentsOf(step).length > 0)
   const others = steps.filter(step => !moving.includes(step))
   for (const group of Map.groupBy(others, shapeOf).values()) await writeGroup(group)
   for (const step of moving)
@@ -176,7 +179,7 @@ const shapeOf = ({ change, op, values }: Step): string =>
 
 async function wouldCycle(ctx: Context, step: Step): Promise<boolean> {
   const { table } = step.change.resource
-  for (const field of parentsIn(step)) {
+  for (const field of newParentsOf(step)) {
     const parent = wholeOf(step)[field] as number
     if (await isBelow(ctx, table, columnNamed(table, field), parent, step.change.id)) return true
   }
@@ -186,7 +189,8 @@ async function wouldCycle(ctx: Context, step: Step): Promise<boolean> {
 /** Whether the database accepted steps of one shape. */
 async function tryToWrite(ctx: Context, steps: Step[]): Promise<boolean> {
   const { change, op } = steps[0]!
-  const deleted = { updated: {}, restored: { deleted_at: null }, deleted: { deleted_at: now() } }[
+  // Postgres reads `now` as the time of the transaction, which all deletions have
+  const deleted = { updated: {}, restored: { deleted_at: null }, deleted: { deleted_at: 'now' } }[
     op
   ]
   const changes = steps.map(({ stored, values }) => ({
@@ -204,8 +208,6 @@ async function tryToWrite(ctx: Context, steps: Step[]): Promise<boolean> {
     return false
   }
 }
-
-const now = () => new Date().toISOString()
 
 /**
  * The kinds of records that refer to those that would be deleted, by any foreign key. To one that

@@ -111,7 +111,8 @@ async function undoEvents(
 function assertUndone({ undone, left }: Pick<UndoResult, 'undone' | 'left'>, strict: boolean) {
   const isForbidden = left.every(({ reason }) => reason === 'forbidden')
   if (undone.length === 0 && isForbidden) throw undoForbidden()
-  if (undone.length === 0) throw changedSinceThen('None of these changes can be undone any more.', left)
+  if (undone.length === 0)
+    throw changedSinceThen('None of these changes can be undone any more.', left)
   if (strict && left.length > 0)
     throw changedSinceThen('Not everything can be undone; nothing was changed.', left)
 }
@@ -123,7 +124,9 @@ async function eventsWhere(ctx: Context, condition: SQL): Promise<ChangeEvent[]>
     where organization_id = ${organization} and ${condition} and details is null
     order by id limit ${maxEvents + 1}`)
   if (events.length > maxEvents)
-    throw conflict(`An operation of more than ${maxEvents.toLocaleString('en')} changes stays.`)
+    throw conflict(
+      `An operation with more than ${maxEvents.toLocaleString('en')} changes cannot be undone.`
+    )
   return events
 }
 
@@ -144,17 +147,11 @@ async function locksFor(ctx: Context, changes: Change[]): Promise<Lock[]> {
     const created = ofResource.filter(({ op }) => op === 'created').map(({ after }) => after)
     for (const record of created)
       for (const lock of (await undoing.creationLocks?.(ctx, record)) ?? []) locks.add(lock)
-    if (ofResource.some(change => isInHierarchy(change))) locks.add('hierarchy')
+    // undoing it could put a record below another one
+    if (ofResource.some(({ before }) => before && parentsIn(resource, before).length > 0))
+      locks.add('hierarchy')
   }
   return [...locks]
-}
-
-/** Whether undoing a change could put a record below another one. */
-const isInHierarchy = (change: Change): boolean => {
-  const { before } = change
-  if (!before) return false
-  const stored = { record: before } as Stored
-  return parentsIn({ change, stored, op: 'restored', values: {} }).length > 0
 }
 
 /** Undoes changes of records, which are locked first. */
