@@ -93,22 +93,42 @@ export interface UserJob<Payload extends object> {
   permission?: string
   /** Starts it soon after the transaction of `ctx`, and returns its ID. */
   start: (ctx: Context, payload: Payload, options?: StartOptions) => Promise<number>
+  /** What the last job with a key had left when it ended; nothing if it goes on. */
+  restOf: (ctx: Context, key: string) => Promise<Payload | undefined>
 }
 
-const kinds = new Set<string>()
+interface Kind {
+  permission?: string
+  /** Whether users can cancel it; false for what must not end halfway. */
+  isCancelable?: boolean
+}
+
+const kinds = new Map<string, Kind>()
 
 /** All kinds of jobs that users start, in alphabetical order. */
-export const jobKinds = (): string[] => [...kinds].toSorted()
+export const jobKinds = (): string[] => [...kinds.keys()].toSorted()
+
+/** Whether jobs of a kind can be canceled. */
+export const isCancelable = (kind: string): boolean => kinds.get(kind)?.isCancelable !== false
 
 /** Defines a kind of work that users start, by its name in the queue. */
 export function defineUserJob<Payload extends object>(
   name: string,
-  permission?: string
+  kind: Kind = {}
 ): UserJob<Payload> {
-  kinds.add(name)
+  kinds.set(name, kind)
+  const { permission } = kind
   return {
     name,
     ...defined({ permission }),
+    async restOf(ctx, key) {
+      const last = await ctx.one<{ payload: Payload; ended_at: string | null }>(
+        sql`select payload, ended_at from ${jobs}
+          where organization_id = ${organization} and kind = ${name} and key = ${`${name}/${key}`}
+          order by id desc limit 1`
+      )
+      return last?.ended_at ? last.payload : undefined
+    },
     async start(ctx, payload, { key, done = 0, total } = {}) {
       const whole = { ...payload, user_id: ctx.user_id, ...defined({ origin: ctx.origin }) }
       const [job] = await ctx.write<{ id: number }>(
@@ -209,19 +229,24 @@ export async function failJob(ctx: Context, id: number, error: JobError): Promis
 
 /**
  * Cancels a job: at once if it has not begun, otherwise after the batch that is running. What is
- * done stays. Errors: 404, 409 for one that has ended.
+ * done stays. Errors: 404, 409 for one that has ended, or that is of a kind that must complete.
  */
 export async function cancelJob(ctx: Context, id: number): Promise<void> {
   const mine = sql`${byId(id)} and ${reached('update', path)}`
+  const cancelable = jobKinds().filter(isCancelable)
   const [job] = await ctx.write<{ kind: string }>(
     [],
     sql`update ${jobs} set
         ended_at = case when state = 'waiting' then now() end,
         state = case when state = 'waiting' then 'cancelled' else 'cancelling' end
-      where ${mine} and ended_at is null returning kind`
+      where ${mine} and ended_at is null and kind = any(${sql.param(cancelable)}::text[])
+      returning kind`
   )
   if (job) return await enqueueUserJob(ctx, job.kind, id)
-  const ended = await ctx.one<{ state: JobState }>(sql`select state from ${jobs} where ${mine}`)
-  if (!ended) throw notFound('job')
-  throw conflict(`The job has ended: it is ${ended.state}.`)
+  const kept = await ctx.one<{ state: JobState; ended_at: string | null; kind: string }>(
+    sql`select state, ended_at, kind from ${jobs} where ${mine}`
+  )
+  if (!kept) throw notFound('job')
+  if (kept.ended_at) throw conflict(`The job has ended: it is ${kept.state}.`)
+  throw conflict(`A job of the kind ${kept.kind} cannot be canceled: it completes what has begun.`)
 }

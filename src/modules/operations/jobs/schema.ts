@@ -28,6 +28,7 @@ export const jobSchema = () =>
           'ended. The last three are final.',
         example: 'running'
       }),
+      is_cancelable: Type.Boolean({ description: 'Whether it can be canceled.', example: true }),
       progress: Type.Object(
         {
           done: Count({ description: 'Records that it has gone through.', example: 2000 }),
