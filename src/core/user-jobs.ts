@@ -28,7 +28,8 @@ export interface JobError {
 /**
  * The work that users started, of which they see how far it is. `payload` is what remains to be
  * done; it is written, with `done` and the number of the `batch`, in the transaction of each batch:
- * one that was interrupted is done again, and one that was done is not. The queue only knows the ID.
+ * one that was interrupted is done again, and one that was done is not. The queue only knows the
+ * ID.
  */
 export const jobs = pgTable(
   'jobs',

@@ -8,7 +8,7 @@ import { isBelow } from './hierarchy.ts'
 import { repository } from './repository.ts'
 import { referencesOf, referencesTo, targetsOf } from './resource.ts'
 import type { Reference, Resource } from './resource.ts'
-import type { Left, Step } from './undo-plan.ts'
+import type { Change, Left, Step } from './undo-plan.ts'
 import { leftOf } from './undo-plan.ts'
 import { undoingOf } from './undoing.ts'
 
@@ -19,11 +19,59 @@ interface Outcome {
 }
 
 /**
+ * Carries out the steps as far as they are possible. A record without an API of its own is a part
+ * of those that it requires: what was done to it stays unless the changes of those are undone.
+ * `changes`: all of the operation.
+ */
+export async function carryOut(ctx: Context, changes: Change[], steps: Step[]): Promise<Outcome> {
+  try {
+    return await ctx.attempt(async ctx => {
+      const outcome = await carryOutAll(ctx, steps)
+      const separated = separatedParts(changes, outcome.done)
+      if (separated.length > 0) throw new Separated(separated)
+      return outcome
+    })
+  } catch (error) {
+    if (!(error instanceof Separated)) throw error
+    const remaining = steps.filter(({ change }) => !error.parts.includes(change))
+    return await carryOut(ctx, changes, remaining)
+  }
+}
+
+/** The parts that were undone while a change of what they require was not. */
+function separatedParts(changes: Change[], done: Step[]): Change[] {
+  const undone = new Set(done.filter(isWhole).map(({ change }) => change))
+  const kept = new Set(
+    changes.filter(change => !undone.has(change)).map(({ resource, id }) => keyOf(resource, id))
+  )
+  return done
+    .filter(({ change }) => change.resource.schema === undefined)
+    .filter(step => requiredOf(step).some(key => kept.has(key)))
+    .map(({ change }) => change)
+}
+
+/** Whether a step takes back a transition, if there was one. */
+const isWhole = ({ change: { resource, fields }, op, values }: Step): boolean =>
+  op === 'deleted' ||
+  !resource.transitions ||
+  !fields.includes(resource.transitions) ||
+  resource.transitions in values
+
+class Separated extends Error {
+  readonly parts: Change[]
+
+  constructor(parts: Change[]) {
+    super('parts would be undone without what they are part of')
+    this.parts = parts
+  }
+}
+
+/**
  * Carries out the steps as far as they are possible. Records are restored first, what they require
  * before them; then fields go back; then what nothing refers to any more is deleted. What another
  * step had to make room for is tried once more at the end.
  */
-export async function carryOut(ctx: Context, steps: Step[]): Promise<Outcome> {
+async function carryOutAll(ctx: Context, steps: Step[]): Promise<Outcome> {
   const outcome: Outcome = { done: [], left: [] }
   const of = (op: Step['op']) => steps.filter(step => step.op === op)
   const failed = [

@@ -164,6 +164,7 @@ async function undo(ctx: Context, changes: Change[]): Promise<Omit<UndoResult, '
   })
   const { done, left } = await carryOut(
     ctx,
+    changes,
     plans.flatMap(({ step }) => step ?? [])
   )
   await settle(ctx, done)

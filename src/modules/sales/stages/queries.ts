@@ -8,16 +8,10 @@ export const opportunitiesIn = (pipeline_id: number, key: string | null) =>
   sql`from ${everyRow(opportunities)}
     where pipeline_id = ${pipeline_id} and stage = coalesce(${key}, stage)`
 
-/** The deleted stages of a pipeline, or the one with an ID, that opportunities are still leaving. */
-export const stagesBeingCleared = ({
-  pipeline_id,
-  id
-}: {
-  pipeline_id?: number
-  id?: number
-}) => sql`
+/** Deleted stages that opportunities are still leaving: of a pipeline, or the one with an ID. */
+export const stagesBeingCleared = (of: { pipeline_id?: number; id?: number }) => sql`
   select s.pipeline_id, s.key, s.kind from ${oursWithDeleted(stages, 's')}
-  where (s.pipeline_id = ${pipeline_id ?? null} or s.id = ${id ?? null})
+  where (s.pipeline_id = ${of.pipeline_id ?? null} or s.id = ${of.id ?? null})
     and s.deleted_at is not null and exists (
       select from ${everyRow(opportunities, 'o')}
       where o.pipeline_id = s.pipeline_id and o.stage = s.key)
