@@ -14,7 +14,7 @@ CREATE TABLE "jobs" (
 	"ended_at" timestamp(3) with time zone,
 	"key" text,
 	"payload" jsonb NOT NULL,
-	"turn" integer DEFAULT 0 NOT NULL,
+	"batch" integer DEFAULT 0 NOT NULL,
 	CONSTRAINT "jobs_key" PRIMARY KEY("organization_id","id")
 );
 --> statement-breakpoint

@@ -27,8 +27,8 @@ export interface JobError {
 
 /**
  * The work that users started, of which they see how far it is. `payload` is what remains to be
- * done; it is written, with `done`, in the transaction of each batch, whose number `turn` is: a
- * batch that was interrupted is done again, and one that was done is not. The queue only knows the
+ * done; it is written, with `done` and the number of the `batch`, in the transaction of each batch:
+ * one that was interrupted is done again, and one that was done is not. The queue only knows the
  * ID.
  */
 export const jobs = pgTable(
@@ -50,7 +50,7 @@ export const jobs = pgTable(
     ended_at: instant(),
     key: text(),
     payload: jsonb().notNull(),
-    turn: integer().notNull().default(0)
+    batch: integer().notNull().default(0)
   },
   t => [
     primaryKey({ name: 'jobs_key', columns: [t.organization_id, t.id] }),
@@ -94,22 +94,42 @@ export interface UserJob<Payload extends object> {
   permission?: string
   /** Starts it soon after the transaction of `ctx`, and returns its ID. */
   start: (ctx: Context, payload: Payload, options?: StartOptions) => Promise<number>
+  /** What the last job with a key had left when it ended; nothing if it goes on. */
+  restOf: (ctx: Context, key: string) => Promise<Payload | undefined>
 }
 
-const kinds = new Set<string>()
+interface Kind {
+  permission?: string
+  /** Whether users can cancel it; false for what must not end halfway. */
+  isCancelable?: boolean
+}
+
+const kinds = new Map<string, Kind>()
 
 /** All kinds of jobs that users start, in alphabetical order. */
-export const jobKinds = (): string[] => [...kinds].toSorted()
+export const jobKinds = (): string[] => [...kinds.keys()].toSorted()
+
+/** Whether jobs of a kind can be canceled. */
+export const isCancelable = (kind: string): boolean => kinds.get(kind)?.isCancelable !== false
 
 /** Defines a kind of work that users start, by its name in the queue. */
 export function defineUserJob<Payload extends object>(
   name: string,
-  permission?: string
+  kind: Kind = {}
 ): UserJob<Payload> {
-  kinds.add(name)
+  kinds.set(name, kind)
+  const { permission } = kind
   return {
     name,
     ...defined({ permission }),
+    async restOf(ctx, key) {
+      const last = await ctx.one<{ payload: Payload; ended_at: string | null }>(
+        sql`select payload, ended_at from ${jobs}
+          where organization_id = ${organization} and kind = ${name} and key = ${`${name}/${key}`}
+          order by id desc limit 1`
+      )
+      return last?.ended_at ? last.payload : undefined
+    },
     async start(ctx, payload, { key, done = 0, total } = {}) {
       const whole = { ...payload, user_id: ctx.user_id, ...defined({ origin: ctx.origin }) }
       const [job] = await ctx.write<{ id: number }>(
@@ -122,7 +142,7 @@ export function defineUserJob<Payload extends object>(
         on conflict (organization_id, key) where ended_at is null do update set state = 'waiting',
           payload = excluded.payload, done = excluded.done, total = excluded.total, result = null,
           operation_id = excluded.operation_id, created_by = excluded.created_by,
-          created_at = excluded.created_at, started_at = null, turn = jobs.turn + 1
+          created_at = excluded.created_at, started_at = null, batch = jobs.batch + 1
         returning id`
       )
       await enqueueUserJob(ctx, name, job!.id)
@@ -140,14 +160,13 @@ const byId = (id: number) => sql`organization_id = ${organization} and id = ${id
 
 /** A job that is to go on. */
 export interface OpenJob {
-  kind: string
   operation_id: number | null
   payload: JobPayload
 }
 
 /** A job, unless it has ended. */
 export async function openJob(ctx: Context, id: number): Promise<OpenJob | undefined> {
-  return await ctx.one(sql`select kind, operation_id, payload from ${jobs}
+  return await ctx.one(sql`select operation_id, payload from ${jobs}
     where ${byId(id)} and ended_at is null`)
 }
 
@@ -161,10 +180,10 @@ export async function runBatch<Payload extends object>(
   id: number,
   run: (ctx: Context, payload: Payload & JobPayload) => Promise<Batch<Payload & JobPayload>>
 ): Promise<boolean> {
-  const [job] = await ctx.write<{ payload: Payload & JobPayload; turn: number }>(
+  const [job] = await ctx.write<{ payload: Payload & JobPayload; batch: number }>(
     [],
     sql`update ${jobs} set state = 'running', started_at = coalesce(started_at, now())
-      where ${byId(id)} and state in ('waiting', 'running') returning payload, turn`
+      where ${byId(id)} and state in ('waiting', 'running') returning payload, batch`
   )
   if (!job) {
     await ctx.write(
@@ -180,12 +199,12 @@ export async function runBatch<Payload extends object>(
       const remains = rest && JSON.stringify(rest)
       const kept = await ctx.write(
         [],
-        sql`update ${jobs} set turn = turn + 1, done = done + ${done}::int,
+        sql`update ${jobs} set batch = batch + 1, done = done + ${done}::int,
           payload = coalesce(${remains ?? null}::text::jsonb, payload),
           result = coalesce(${result ? JSON.stringify(result) : null}::text::jsonb, result),
           state = case when ${rest === undefined} then 'completed' else state end,
           ended_at = case when ${rest === undefined} then now() end
-        where ${byId(id)} and turn = ${job.turn} and ended_at is null returning id`
+        where ${byId(id)} and batch = ${job.batch} and ended_at is null returning id`
       )
       if (kept.length === 0) throw new Overtaken()
       return rest !== undefined
@@ -211,19 +230,24 @@ export async function failJob(ctx: Context, id: number, error: JobError): Promis
 
 /**
  * Cancels a job: at once if it has not begun, otherwise after the batch that is running. What is
- * done stays. Errors: 404, 409 for one that has ended.
+ * done stays. Errors: 404, 409 for one that has ended, or that is of a kind that must complete.
  */
 export async function cancelJob(ctx: Context, id: number): Promise<void> {
   const mine = sql`${byId(id)} and ${reached('update', path)}`
+  const cancelable = jobKinds().filter(isCancelable)
   const [job] = await ctx.write<{ kind: string }>(
     [],
     sql`update ${jobs} set
         ended_at = case when state = 'waiting' then now() end,
         state = case when state = 'waiting' then 'cancelled' else 'cancelling' end
-      where ${mine} and ended_at is null returning kind`
+      where ${mine} and ended_at is null and kind = any(${sql.param(cancelable)}::text[])
+      returning kind`
   )
   if (job) return await enqueueUserJob(ctx, job.kind, id)
-  const ended = await ctx.one<{ state: JobState }>(sql`select state from ${jobs} where ${mine}`)
-  if (!ended) throw notFound('job')
-  throw conflict(`The job has ended: it is ${ended.state}.`)
+  const kept = await ctx.one<{ state: JobState; ended_at: string | null; kind: string }>(
+    sql`select state, ended_at, kind from ${jobs} where ${mine}`
+  )
+  if (!kept) throw notFound('job')
+  if (kept.ended_at) throw conflict(`The job has ended: it is ${kept.state}.`)
+  throw conflict(`A job of the kind ${kept.kind} cannot be canceled: it completes what has begun.`)
 }

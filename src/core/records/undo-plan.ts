@@ -114,12 +114,17 @@ const differ = (a: Json, b: Json, field: string): boolean =>
 export const changedSince = ({ after }: Change, { record }: Stored): string[] =>
   Object.keys(after).filter(field => !bookkeeping.has(field) && differ(after, record, field))
 
-/** The fields that callers set; what else a record has follows from them. */
-const settableFields = ({ create, update }: Resource): Set<string> =>
-  new Set([create, update].flatMap(body => Object.keys(body?.properties ?? {})))
+const settableFields = new WeakMap<Resource, Set<string>>()
 
-export const isSettable = (resource: Resource, field: string): boolean =>
-  settableFields(resource).has(field)
+/** Whether callers set a field; what else a record has follows from those. */
+export function isSettable(resource: Resource, field: string): boolean {
+  const known = settableFields.get(resource)
+  if (known) return known.has(field)
+  const bodies = [resource.create, resource.update]
+  const fields = new Set(bodies.flatMap(body => Object.keys(body?.properties ?? {})))
+  settableFields.set(resource, fields)
+  return fields.has(field)
+}
 
 /**
  * What is to be done to a record, and what of the change is left; neither for a record that the

@@ -8,7 +8,7 @@ import { isBelow } from './hierarchy.ts'
 import { repository } from './repository.ts'
 import { referencesOf, referencesTo, targetsOf } from './resource.ts'
 import type { Reference, Resource } from './resource.ts'
-import type { Left, Step } from './undo-plan.ts'
+import type { Change, Left, Step } from './undo-plan.ts'
 import { leftOf } from './undo-plan.ts'
 import { undoingOf } from './undoing.ts'
 
@@ -19,11 +19,59 @@ interface Outcome {
 }
 
 /**
+ * Carries out the steps as far as they are possible. A record without an API of its own is a part
+ * of those that it requires: what was done to it stays unless the changes of those are undone.
+ * `changes`: all of the operation.
+ */
+export async function carryOut(ctx: Context, changes: Change[], steps: Step[]): Promise<Outcome> {
+  try {
+    return await ctx.attempt(async ctx => {
+      const outcome = await carryOutAll(ctx, steps)
+      const separated = separatedParts(changes, outcome.done)
+      if (separated.length > 0) throw new Separated(separated)
+      return outcome
+    })
+  } catch (error) {
+    if (!(error instanceof Separated)) throw error
+    const remaining = steps.filter(({ change }) => !error.parts.includes(change))
+    return await carryOut(ctx, changes, remaining)
+  }
+}
+
+/** The parts that were undone while a change of what they require was not. */
+function separatedParts(changes: Change[], done: Step[]): Change[] {
+  const undone = new Set(done.filter(isWhole).map(({ change }) => change))
+  const kept = new Set(
+    changes.filter(change => !undone.has(change)).map(({ resource, id }) => keyOf(resource, id))
+  )
+  return done
+    .filter(({ change }) => change.resource.schema === undefined)
+    .filter(step => requiredOf(step).some(key => kept.has(key)))
+    .map(({ change }) => change)
+}
+
+/** Whether a step takes back a transition, if there was one. */
+const isWhole = ({ change: { resource, fields }, op, values }: Step): boolean =>
+  op === 'deleted' ||
+  !resource.transitions ||
+  !fields.includes(resource.transitions) ||
+  resource.transitions in values
+
+class Separated extends Error {
+  readonly parts: Change[]
+
+  constructor(parts: Change[]) {
+    super('parts would be undone without what they are part of')
+    this.parts = parts
+  }
+}
+
+/**
  * Carries out the steps as far as they are possible. Records are restored first, what they require
  * before them; then fields go back; then what nothing refers to any more is deleted. What another
  * step had to make room for is tried once more at the end.
  */
-export async function carryOut(ctx: Context, steps: Step[]): Promise<Outcome> {
+async function carryOutAll(ctx: Context, steps: Step[]): Promise<Outcome> {
   const outcome: Outcome = { done: [], left: [] }
   const of = (op: Step['op']) => steps.filter(step => step.op === op)
   const failed = [
@@ -144,12 +192,15 @@ async function findImpossible(ctx: Context, steps: Step[]): Promise<Step[]> {
   return found
 }
 
-/** The fields by which a step puts a record below another one of its kind. */
-export const parentsIn = ({ change: { resource }, op, values, stored }: Step): string[] =>
+/** The fields by which a record is below another one of its kind. */
+export const parentsIn = (resource: Resource, record: Record<string, unknown>): string[] =>
   [...targetsOf(resource)]
-    .filter(([, target]) => target === resource)
+    .filter(([field, target]) => target === resource && record[field] != null)
     .map(([field]) => field)
-    .filter(field => (op === 'restored' ? { ...stored.record, ...values } : values)[field] != null)
+
+/** The fields by which a step puts its record below another one. */
+const newParentsOf = (step: Step): string[] =>
+  parentsIn(step.change.resource, step.op === 'restored' ? wholeOf(step) : step.values)
 
 /**
  * Writes steps, those of the same fields in one statement; returns those that the database refuses.
@@ -162,7 +213,7 @@ async function write(ctx: Context, steps: Step[], outcome: Outcome): Promise<Ste
     else if (group.length === 1) failed.push(...group)
     else for (const step of group) await writeGroup([step])
   }
-  const moving = steps.filter(step => parentsIn(step).length > 0)
+  const moving = steps.filter(step => newParentsOf(step).length > 0)
   const others = steps.filter(step => !moving.includes(step))
   for (const group of Map.groupBy(others, shapeOf).values()) await writeGroup(group)
   for (const step of moving)
@@ -176,7 +227,7 @@ const shapeOf = ({ change, op, values }: Step): string =>
 
 async function wouldCycle(ctx: Context, step: Step): Promise<boolean> {
   const { table } = step.change.resource
-  for (const field of parentsIn(step)) {
+  for (const field of newParentsOf(step)) {
     const parent = wholeOf(step)[field] as number
     if (await isBelow(ctx, table, columnNamed(table, field), parent, step.change.id)) return true
   }
@@ -186,7 +237,8 @@ async function wouldCycle(ctx: Context, step: Step): Promise<boolean> {
 /** Whether the database accepted steps of one shape. */
 async function tryToWrite(ctx: Context, steps: Step[]): Promise<boolean> {
   const { change, op } = steps[0]!
-  const deleted = { updated: {}, restored: { deleted_at: null }, deleted: { deleted_at: now() } }[
+  // Postgres reads `now` as the time of the transaction, which all deletions have
+  const deleted = { updated: {}, restored: { deleted_at: null }, deleted: { deleted_at: 'now' } }[
     op
   ]
   const changes = steps.map(({ stored, values }) => ({
@@ -204,8 +256,6 @@ async function tryToWrite(ctx: Context, steps: Step[]): Promise<boolean> {
     return false
   }
 }
-
-const now = () => new Date().toISOString()
 
 /**
  * The kinds of records that refer to those that would be deleted, by any foreign key. To one that

@@ -49,12 +49,14 @@ export async function undoOperation(
   id: number,
   options: UndoOptions = {}
 ): Promise<UndoResult> {
-  const { undoable_until } = await getOperation(ctx, id)
-  if (Date.parse(undoable_until) < Date.now())
-    throw conflict(
-      `The operation can no longer be undone: that was possible until ${undoable_until}.`
-    )
-  return await undoChanges(ctx, id, options)
+  return await ctx.transaction(async ctx => {
+    const { undoable_until } = await getOperation(ctx, id)
+    if (Date.parse(undoable_until) < Date.now())
+      throw conflict(
+        `The operation can no longer be undone: that was possible until ${undoable_until}.`
+      )
+    return await undoChanges(ctx, id, options)
+  })
 }
 
 /**
@@ -67,17 +69,19 @@ export async function undoCreation(
   id: number,
   options: UndoOptions = {}
 ): Promise<UndoResult> {
-  const types = [`${name}.created`, `${name}.restored`]
-  const [event] = await ctx.rows<{ id: number; operation_id: number | null }>(sql`
+  return await ctx.transaction(async ctx => {
+    const types = [`${name}.created`, `${name}.restored`]
+    const [event] = await ctx.rows<{ id: number; operation_id: number | null }>(sql`
     select id, operation_id from events
     where organization_id = ${organization} and subject_type = ${name} and subject_id = ${id}
       and type = any(${sql.param(types)}::text[])
     order by id desc limit 1`)
-  if (event?.operation_id) return await undoChanges(ctx, event.operation_id, options)
-  // numbers of transactions begin anew after a restore, and times do not
-  const ofTransaction = sql`(xid, created_at) = (select xid, created_at from events
+    if (event?.operation_id) return await undoChanges(ctx, event.operation_id, options)
+    // numbers of transactions begin anew after a restore, and times do not
+    const ofTransaction = sql`(xid, created_at) = (select xid, created_at from events
     where organization_id = ${organization} and id = ${event?.id ?? null})`
-  return await undoEvents(ctx, ofTransaction, options)
+    return await undoEvents(ctx, ofTransaction, options)
+  })
 }
 
 const undoChanges = async (ctx: Context, id: number, options: UndoOptions): Promise<UndoResult> =>
@@ -124,7 +128,9 @@ async function eventsWhere(ctx: Context, condition: SQL): Promise<ChangeEvent[]>
     where organization_id = ${organization} and ${condition} and details is null
     order by id limit ${maxEvents + 1}`)
   if (events.length > maxEvents)
-    throw conflict(`An operation of more than ${maxEvents.toLocaleString('en')} changes stays.`)
+    throw conflict(
+      `An operation with more than ${maxEvents.toLocaleString('en')} changes cannot be undone.`
+    )
   return events
 }
 
@@ -145,17 +151,11 @@ async function locksFor(ctx: Context, changes: Change[]): Promise<Lock[]> {
     const created = ofResource.filter(({ op }) => op === 'created').map(({ after }) => after)
     for (const record of created)
       for (const lock of (await undoing.creationLocks?.(ctx, record)) ?? []) locks.add(lock)
-    if (ofResource.some(change => isInHierarchy(change))) locks.add('hierarchy')
+    // undoing it could put a record below another one
+    if (ofResource.some(({ before }) => before && parentsIn(resource, before).length > 0))
+      locks.add('hierarchy')
   }
   return [...locks]
-}
-
-/** Whether undoing a change could put a record below another one. */
-const isInHierarchy = (change: Change): boolean => {
-  const { before } = change
-  if (!before) return false
-  const stored = { record: before } as Stored
-  return parentsIn({ change, stored, op: 'restored', values: {} }).length > 0
 }
 
 /** Undoes changes of records, which are locked first. */
@@ -168,6 +168,7 @@ async function undo(ctx: Context, changes: Change[]): Promise<Omit<UndoResult, '
   })
   const { done, left } = await carryOut(
     ctx,
+    changes,
     plans.flatMap(({ step }) => step ?? [])
   )
   await settle(ctx, done)

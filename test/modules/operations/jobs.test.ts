@@ -5,6 +5,7 @@ import postgres from 'postgres'
 import t from 'tap'
 import { deleteExpired } from '../../../src/core/db/expiry.ts'
 import { Context } from '../../../src/core/access/context.ts'
+import { failJob } from '../../../src/core/user-jobs.ts'
 import { addMembers } from '../../../src/modules/marketing/campaigns/service.ts'
 import {
   application,
@@ -64,23 +65,90 @@ t.test('a job tells how far it is, and what it did', async t => {
   t.equal(await membersOf(one), 2500)
 })
 
-t.test('moving the opportunities of a deleted stage is a job with a total', async t => {
-  const { id, call } = await organization(app)
-  const stages = (await call('GET /api/stages')).json().data
-  const stage = stages.find(({ key }: { key: string }) => key === 'qualification')
+/** Deletes a stage of 2,300 opportunities: most of them are moved by a job. */
+async function deleteFullStage({ id, call }: Organization) {
+  const { data } = (await call('GET /api/stages')).json<{ data: Stage[] }>()
+  const idOf = (key: string) => data.find(stage => stage.key === key)!.id
+  const { pipeline_id } = data[0]!
   await owner`insert into opportunities (organization_id, pipeline_id, stage, title)
-    select ${id}, ${stage.pipeline_id}, 'qualification', 'Sale ' || n
-    from generate_series(1, 2300) n`
-  const { headers } = await call(`DELETE /api/stages/${stage.id}?move_to=prospecting`)
-  t.match((await call(`GET ${headers.location}`)).json(), {
-    kind: 'move_opportunities',
-    progress: { done: 1000, total: 2300 }
+    select ${id}, ${pipeline_id}, 'qualification', 'Sale ' || n from generate_series(1, 2300) n`
+  const deletion = `DELETE /api/stages/${idOf('qualification')}?move_to=prospecting`
+  const { headers } = await call(deletion)
+  return {
+    deletion,
+    idOf,
+    location: headers.location as string,
+    job: async () => (await call(`GET ${headers.location}`)).json(),
+    inStage: async (key: string) =>
+      (await call(`GET /api/opportunities?stage=${key}&count=exact&limit=1`)).json().total
+  }
+}
+interface Stage {
+  id: number
+  key: string
+  pipeline_id: number
+}
+/** Has the jobs of an organization fail. */
+const failJobs = async ({ id }: Organization) => {
+  const ctx = Context.system(app.services, id)
+  const error = { code: 'internal', detail: 'A fault.' }
+  for (const job of await owner<
+    { id: number }[]
+  >`select id from jobs where organization_id = ${id}`)
+    await failJob(ctx, job.id, error)
+}
+
+t.test('moving the opportunities of a deleted stage is a job with a total', async t => {
+  const { job } = await deleteFullStage(await organization(app))
+  t.match(await job(), { kind: 'move_opportunities', progress: { done: 1000, total: 2300 } })
+  await work(app)
+  t.match(await job(), { state: 'completed', progress: { done: 2300, total: 2300 } })
+})
+
+t.test('moving opportunities completes: it cannot be canceled', async t => {
+  const one = await organization(app)
+  const { location, job, inStage } = await deleteFullStage(one)
+  t.match(await job(), { state: 'waiting', is_cancelable: false })
+  t.match((await one.call(`POST ${location}/cancellation`)).json(), {
+    status: 409,
+    detail: /cannot be canceled/
   })
   await work(app)
-  t.match((await call(`GET ${headers.location}`)).json(), {
-    state: 'completed',
-    progress: { done: 2300, total: 2300 }
+  t.match(await job(), { state: 'completed' })
+  t.equal(await inStage('qualification'), 0)
+})
+
+t.test('after a failure, the same request moves the remaining opportunities', async t => {
+  const one = await organization(app)
+  const { deletion, location, inStage } = await deleteFullStage(one)
+  await failJobs(one)
+  await work(app)
+  t.equal(await inStage('qualification'), 1300)
+  const again = await one.call(deletion)
+  t.equal(again.statusCode, 204)
+  t.not(again.headers.location, location)
+  t.match((await one.call(`GET ${again.headers.location}`)).json(), {
+    progress: { done: 1000, total: 1300 }
   })
+  await work(app)
+  t.equal(await inStage('prospecting'), 2300)
+  t.equal((await one.call(deletion)).statusCode, 404, 'then there is nothing left to delete')
+})
+
+t.test('after a failure, deleting another stage moves the remaining opportunities', async t => {
+  for (const [key, target] of [
+    ['proposal', 'prospecting'],
+    ['prospecting', 'negotiation']
+  ] as const) {
+    const one = await organization(app)
+    const { idOf, inStage } = await deleteFullStage(one)
+    const other = `DELETE /api/stages/${idOf(key)}?move_to=negotiation`
+    t.equal((await one.call(other)).statusCode, 409, 'while the job goes on')
+    await failJobs(one)
+    t.equal((await one.call(other)).statusCode, 204)
+    await work(app)
+    t.equal(await inStage(target), 2300, `${key} was deleted`)
+  }
 })
 
 t.test('what is done at once is no job', async t => {

@@ -281,3 +281,47 @@ t.test('a conversion that was undone and redone can be undone as before', async 
     left: []
   })
 })
+
+t.test('a conversion remains whole for who may not give its lead back', async t => {
+  const one = await organization(app)
+  const { call } = one
+  const partner = await one.user('partner')
+  const assigned_to = partner.user.id
+  const person = await create(call, 'contacts', { ...contact, assigned_to })
+  const lead = await create(call, 'leads', { contact_id: person.id, assigned_to })
+  const conversion = `/api/leads/${lead.id}/conversion`
+  const made = await convert(partner.call, lead, {})
+  const { id } = await latest(partner.call)
+  for (const path of [`leads/${lead.id}`, `contacts/${person.id}`])
+    await call(`PATCH /api/${path}`, { assigned_to: one.admin.user.id })
+  const before = (await call(`GET ${conversion}`)).json()
+  const refused = await partner.call(`POST /api/operations/${id}/undo`)
+  t.equal(refused.statusCode, 409)
+  t.notMatch(refused.body, `"type":"conversion"`)
+  t.same((await call(`GET ${conversion}`)).json(), before)
+  t.match((await call(`DELETE ${conversion}`)).json(), {
+    lead: { status: 'new' },
+    undone: [{ id: made.opportunity.id }, { id: person.id }, { id: made.account.id }],
+    left: []
+  })
+})
+
+t.test('so it does where only the status may not be changed', async t => {
+  const one = await organization(app)
+  const limited = await userWith(one, [
+    protecting('leads', 'status'),
+    { resource: 'operations', actions: ['read', 'update'], reach: 'all' },
+    protecting('contacts')
+  ])
+  const person = await create(one.call, 'contacts', { ...contact, company: null })
+  const lead = await create(one.call, 'leads', {})
+  await convert(one.call, lead, { contact: { id: person.id }, opportunity: null })
+  const { id } = await latest(one.call)
+  const undone = (await limited.call(`POST /api/operations/${id}/undo`)).json()
+  t.same(undone.undone, [{ type: 'lead', id: lead.id, op: 'updated', fields: ['contact_id'] }])
+  t.match(undone.left, [{ type: 'lead', field: 'status', reason: 'forbidden' }])
+  t.match(await get(one.call, `leads/${lead.id}`), { status: 'converted', contact_id: null })
+  t.match((await one.call(`GET /api/leads/${lead.id}/conversion`)).json(), {
+    contact: { id: person.id }
+  })
+})

@@ -37,7 +37,9 @@ export interface AddMembers {
   after: number
   added?: number
 }
-export const addMembers = defineUserJob<AddMembers>('add_members', 'campaign-members:create')
+export const addMembers = defineUserJob<AddMembers>('add_members', {
+  permission: 'campaign-members:create'
+})
 
 /** The same members are added by one job, however often a user requests them. */
 const keyOf = ({ user_id }: Context, { campaign_id, resource, filter }: AddMembers) =>

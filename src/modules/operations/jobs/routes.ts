@@ -54,7 +54,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         summary: 'Cancel a job',
         description:
           'Cancels a job. One that is waiting ends at once (200), one that is running after its ' +
-          'current batch (202). What it has done stays done.',
+          'current batch (202). What it has done stays done. 409 for one that must complete, ' +
+          'such as moving the opportunities of a deleted stage.',
         tags,
         ...problems(409),
         params: idParameter(),

@@ -28,6 +28,7 @@ export const jobSchema = () =>
           'ended. The last three are final.',
         example: 'running'
       }),
+      is_cancelable: Type.Boolean({ description: 'Whether it can be canceled.', example: true }),
       progress: Type.Object(
         {
           done: Count({ description: 'Records that it has gone through.', example: 2000 }),
@@ -40,7 +41,7 @@ export const jobSchema = () =>
           {},
           {
             additionalProperties: true,
-            description: 'What it did, when it has completed; the kind determines the fields.',
+            description: 'What it has done so far; the kind determines the fields.',
             example: { added: 1800 }
           }
         )

@@ -4,19 +4,20 @@ import { visibleColumns } from '../../../core/db/columns.ts'
 import { notFound } from '../../../core/errors.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { Lists, type ListQuery, type Page } from '../../../core/records/list.ts'
-import { cancelJob, jobs } from '../../../core/user-jobs.ts'
+import { cancelJob, isCancelable, jobs } from '../../../core/user-jobs.ts'
 import type { jobSchema } from './schema.ts'
 
 type Job = Static<ReturnType<typeof jobSchema>>
-type Row = Omit<Job, 'progress'> & Job['progress']
+type Row = Omit<Job, 'progress' | 'is_cancelable'> & Job['progress']
 
-const columns = visibleColumns(jobs, ['key', 'payload', 'turn'])
+const columns = visibleColumns(jobs, ['key', 'payload', 'batch'])
 const lists = new Lists<Row>({ name: 'job', table: jobs, columns })
 
 const present = ({ id, kind, state, done, total, ...row }: Row): Job => ({
   id,
   kind,
   state,
+  is_cancelable: row.ended_at === null && isCancelable(kind),
   progress: { done, total },
   ...row
 })
@@ -43,7 +44,7 @@ export const jobService = {
     return present(row)
   },
 
-  /** Cancels a job, and returns it. Errors: 404, 409 for one that has ended. */
+  /** Cancels a job, and returns it. Errors: as `cancelJob`. */
   async cancel(ctx: Context, id: number): Promise<Job> {
     await cancelJob(ctx, id)
     return await jobService.get(ctx, id)

@@ -108,28 +108,23 @@ export const LeftChange = Type.Object(
 
 const op = (description: string) => OneOf(changeKinds, { description, example: 'updated' })
 const values = (description: string, example: object) =>
-  Nullable(Type.Object({}, { additionalProperties: true, description, example }))
+  Type.Object({}, { additionalProperties: true, description, example })
 
 export const OperationChange = Type.Object(
   {
     event_id: Id({ description: 'Event ID.', example: 1 }),
     ...subject,
     name: Nullable(Text(500, { description: 'Name of the record.', example: 'Jane Smith' })),
-    op: OneOf([...changeKinds, 'purged'], {
-      description: 'What was done to the record.',
-      example: 'updated'
-    }),
+    op: op('What was done to the record.'),
     changed: FieldNames('Names of the changed fields.', ['last_name']),
-    before: values('Record before the change; null if it was created.', {
-      id: 1,
-      last_name: 'Doe',
-      version: 1
-    }),
-    after: values('Record after the change; null if it was purged.', {
-      id: 1,
-      last_name: 'Smith',
-      version: 2
-    })
+    before: Nullable(
+      values('Record before the change; null if it was created.', {
+        id: 1,
+        last_name: 'Doe',
+        version: 1
+      })
+    ),
+    after: values('Record after the change.', { id: 1, last_name: 'Smith', version: 2 })
   },
   { $id: 'OperationChange', additionalProperties: false, description: 'A change of an operation.' }
 )

@@ -77,6 +77,7 @@ async function present(ctx: Context, found: EventRow[]): Promise<Change[]> {
     const { changed, before, after } = withIsoInstants(shownEvent(ctx, resourceNamed(type), event))
     const op = event.type.split('.')[1] as Change['op']
     const name = names.get(`${type}/${id}`) ?? null
-    return { event_id: event.id, type, id, name, op, changed, before, after }
+    // the records exist: none of the events is that of a purge
+    return { event_id: event.id, type, id, name, op, changed, before, after: after! }
   })
 }

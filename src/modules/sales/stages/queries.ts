@@ -8,13 +8,14 @@ export const opportunitiesIn = (pipeline_id: number, key: string | null) =>
   sql`from ${everyRow(opportunities)}
     where pipeline_id = ${pipeline_id} and stage = coalesce(${key}, stage)`
 
-/** A deleted stage of a pipeline that opportunities are still leaving. */
-export const stageBeingCleared = (pipeline_id: number) => sql`
-  select s.key from ${oursWithDeleted(stages, 's')}
-  where s.pipeline_id = ${pipeline_id} and s.deleted_at is not null and exists (
-    select from ${everyRow(opportunities, 'o')}
-    where o.pipeline_id = s.pipeline_id and o.stage = s.key
-  ) limit 1`
+/** Deleted stages that opportunities are still leaving: of a pipeline, or the one with an ID. */
+export const stagesBeingCleared = (of: { pipeline_id?: number; id?: number }) => sql`
+  select s.pipeline_id, s.key, s.kind from ${oursWithDeleted(stages, 's')}
+  where (s.pipeline_id = ${of.pipeline_id ?? null} or s.id = ${of.id ?? null})
+    and s.deleted_at is not null and exists (
+      select from ${everyRow(opportunities, 'o')}
+      where o.pipeline_id = s.pipeline_id and o.stage = s.key)
+  order by s.id`
 
 /** Gives the next opportunities after an ID the positions of their stages; the last ID, if full. */
 export const placeNext = (after: number, most: number) =>

@@ -34,8 +34,9 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         summary: 'Delete a stage',
         description:
           'Deletes the stage. If it has opportunities, `move_to` is required: the first 1,000 ' +
-          'move immediately, the rest shortly afterward: `Location` is that of the job. Stages ' +
-          'that this one could follow can then be followed by `move_to` instead.',
+          'move immediately, the rest shortly afterward: `Location` is that of the job. If it ' +
+          'fails, the same request moves the rest. Stages that this one could follow can then be ' +
+          'followed by `move_to` instead.',
         tags: [stageResource.path],
         ...problems(409, 422),
         params: idParameter(7),

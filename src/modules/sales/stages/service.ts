@@ -12,7 +12,7 @@ import { repository, type Versions } from '../../../core/records/repository.ts'
 import { assertShown } from '../../../core/records/visibility.ts'
 import { defineUserJob, type Batch } from '../../../core/user-jobs.ts'
 import { opportunityResource } from '../opportunities/resource.ts'
-import { opportunitiesIn, placeNext, stageBeingCleared } from './queries.ts'
+import { opportunitiesIn, placeNext, stagesBeingCleared } from './queries.ts'
 import { stageResource } from './resource.ts'
 import { assertNextStages, assertOneOpen, isOpen, probabilityOf, type Stage } from './rules.ts'
 import {
@@ -31,7 +31,9 @@ export interface MoveOpportunities {
   from: string
   to: string
 }
-export const moveOpportunities = defineUserJob<MoveOpportunities>('move_opportunities')
+export const moveOpportunities = defineUserJob<MoveOpportunities>('move_opportunities', {
+  isCancelable: false
+})
 
 /**
  * Gives opportunities after an ID the positions that their stages have now, to be sorted by. Added
@@ -41,6 +43,8 @@ export interface PlaceOpportunities {
   after: number
 }
 export const placeOpportunities = defineJob<PlaceOpportunities>('place_opportunities')
+
+const keyOf = ({ pipeline_id, from }: Omit<MoveOpportunities, 'to'>) => `${pipeline_id}/${from}`
 
 const records = repository(stageResource)
 const opportunities = repository(opportunityResource)
@@ -148,8 +152,9 @@ export const stageService = {
 
   /**
    * Deletes a stage. Its opportunities move to the stage `move_to`: a thousand immediately, the
-   * others by a job, whose ID is returned. Errors: 404, 412, 409 when it has opportunities and
-   * `move_to` is missing, 422.
+   * others by a job, whose ID is returned. What such a job has left goes on as well: also of this
+   * stage, if it is deleted already. Errors: 404, 412, 409 when it has opportunities and `move_to`
+   * is missing, 422.
    */
   async remove(
     ctx: Context,
@@ -158,7 +163,8 @@ export const stageService = {
     move_to?: string
   ): Promise<number | undefined> {
     return await ctx.withLocks(['sales_process'], async ctx => {
-      const stage = await softDelete(ctx, id, move_to, versions)
+      const [left] = await ctx.rows<Uncleared>(stagesBeingCleared({ id }))
+      const stage = left ?? (await softDelete(ctx, id, move_to, versions))
       if (move_to !== undefined) await assertTarget(ctx, stage, move_to)
       const { pipeline_id, key: from } = stage
       const count = await stageService.countOpportunities(ctx, pipeline_id, from)
@@ -168,8 +174,7 @@ export const stageService = {
       const job = { pipeline_id, from, to: move_to }
       const { done } = await stageService.clear(ctx, job)
       if (done === count) return undefined
-      const key = `${pipeline_id}/${from}`
-      return await moveOpportunities.start(ctx, job, { key, done, total: count })
+      return await moveOpportunities.start(ctx, job, { key: keyOf(job), done, total: count })
     })
   },
 
@@ -253,7 +258,7 @@ async function softDelete(
   versions: Versions
 ): Promise<Stage> {
   const stage = await records.lock(ctx, id, versions)
-  await assertNoneBeingCleared(ctx, stage.pipeline_id)
+  await clearOthers(ctx, stage, successor)
   await records.remove(ctx, id)
   const others = await stageService.ofPipeline(ctx, stage.pipeline_id)
   assertOneOpen(others)
@@ -315,22 +320,47 @@ async function assertNotTooMany(ctx: Context, { pipeline_id }: Stage): Promise<v
   if (data.length > maxStages) throw conflict(`A pipeline can have at most ${maxStages} stages.`)
 }
 
+/** A deleted stage that has opportunities. */
+type Uncleared = Pick<Stage, 'pipeline_id' | 'key' | 'kind'>
+
 /**
  * While a deleted stage is being cleared, its opportunities still enter another one, which must
  * not be deleted or change its meaning. Errors: 409.
  */
 async function assertNoneBeingCleared(ctx: Context, pipeline_id: number): Promise<void> {
-  const stage = await ctx.one<{ key: string }>(stageBeingCleared(pipeline_id))
-  if (stage)
-    throw conflict(
-      `Opportunities are still leaving the deleted stage ${stage.key}. Try again later.`
-    )
+  const [stage] = await ctx.rows<Uncleared>(stagesBeingCleared({ pipeline_id }))
+  if (stage) throw beingCleared(stage)
+}
+
+const beingCleared = ({ key }: Uncleared) =>
+  conflict(
+    `Opportunities are still leaving the deleted stage ${key}. Try again later, or delete it again.`
+  )
+
+/**
+ * Starts anew what failed jobs have left in deleted stages of a pipeline of which a stage is to be
+ * deleted; what was to enter that one enters its successor. Errors: 409 while a job goes on.
+ */
+async function clearOthers(
+  ctx: Context,
+  { pipeline_id, key }: Stage,
+  successor: string | undefined
+): Promise<void> {
+  for (const stage of await ctx.rows<Uncleared>(stagesBeingCleared({ pipeline_id }))) {
+    const from = stage.key
+    const job = { pipeline_id, from }
+    const rest = await moveOpportunities.restOf(ctx, keyOf(job))
+    const to = rest?.to === key ? successor : rest?.to
+    if (to === undefined) throw beingCleared(stage)
+    const total = await stageService.countOpportunities(ctx, pipeline_id, from)
+    await moveOpportunities.start(ctx, { ...job, to }, { key: keyOf(job), total })
+  }
 }
 
 /** Errors: 422 unless `move_to` is a stage of the same pipeline and kind. */
 async function assertTarget(
   ctx: Context,
-  { pipeline_id, kind }: Stage,
+  { pipeline_id, kind }: Uncleared,
   move_to: string
 ): Promise<void> {
   const stages = await stageService.ofPipeline(ctx, pipeline_id)
