@@ -49,14 +49,12 @@ export async function undoOperation(
   id: number,
   options: UndoOptions = {}
 ): Promise<UndoResult> {
-  return await ctx.transaction(async ctx => {
-    const { undoable_until } = await getOperation(ctx, id)
-    if (Date.parse(undoable_until) < Date.now())
-      throw conflict(
-        `The operation can no longer be undone: that was possible until ${undoable_until}.`
-      )
-    return await undoChanges(ctx, id, options)
-  })
+  const { undoable_until } = await getOperation(ctx, id)
+  if (Date.parse(undoable_until) < Date.now())
+    throw conflict(
+      `The operation can no longer be undone: that was possible until ${undoable_until}.`
+    )
+  return await undoChanges(ctx, id, options)
 }
 
 /**

@@ -60,8 +60,10 @@ export const operationService = {
 
   /** Undoes an operation, as far as possible. Errors: as `undoOperation`. */
   async undo(ctx: Context, id: number, strict: boolean): Promise<Static<typeof UndoneOperation>> {
-    const { operation_id, ...result } = await undoOperation(ctx, id, { strict })
-    return { operation: await getOperation(ctx, operation_id), ...result }
+    return await ctx.transaction(async ctx => {
+      const { operation_id, ...result } = await undoOperation(ctx, id, { strict })
+      return { operation: await getOperation(ctx, operation_id), ...result }
+    })
   }
 }
 
