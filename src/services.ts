@@ -23,8 +23,7 @@ export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
 export function createServices(config: ServicesConfig): Services {
   const { database_url, redis_url, jwt_secret, mail, slow_statements, database } = config
   const { outbound_networks = [] } = config
-  const keyFor = (purpose: string) =>
-    createHmac('sha256', jwt_secret).update(purpose).digest('base64')
+  const keyFor = derivedKeys(jwt_secret)
   const cache =
     redis_url === undefined
       ? new Cache()
@@ -37,6 +36,16 @@ export function createServices(config: ServicesConfig): Services {
     mailer: mail && createMailer(mail),
     outbound: createOutbound(outbound_networks),
     keyFor
+  }
+}
+
+/** The keys for the purposes there are, which are few, derived once. */
+function derivedKeys(secret: string): Services['keyFor'] {
+  const known = new Map<string, string>()
+  return purpose => {
+    const key = known.get(purpose) ?? createHmac('sha256', secret).update(purpose).digest('base64')
+    known.set(purpose, key)
+    return key
   }
 }
 
