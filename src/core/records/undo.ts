@@ -100,8 +100,8 @@ async function undoEvents(
     return await ctx.operation(
       undoKind,
       async ctx => {
-        const result = await undo(ctx, changes)
-        assertUndone(result, strict)
+        const { steps, ...result } = await undo(ctx, changes)
+        assertUndone(steps, result.left, strict)
         return { operation_id: ctx.operation_id!, ...result }
       },
       undo_of
@@ -110,11 +110,10 @@ async function undoEvents(
 }
 
 /** Errors: 403 or 409 if nothing was undone; 409 if it was to be everything, and was not. */
-function assertUndone({ undone, left }: Pick<UndoResult, 'undone' | 'left'>, strict: boolean) {
+function assertUndone(steps: number, left: UndoResult['left'], strict: boolean): void {
   const isForbidden = left.every(({ reason }) => reason === 'forbidden')
-  if (undone.length === 0 && isForbidden) throw undoForbidden()
-  if (undone.length === 0)
-    throw changedSinceThen('None of these changes can be undone any more.', left)
+  if (steps === 0 && isForbidden) throw undoForbidden()
+  if (steps === 0) throw changedSinceThen('None of these changes can be undone any more.', left)
   if (strict && left.length > 0)
     throw changedSinceThen('Not everything can be undone; nothing was changed.', left)
 }
@@ -156,8 +155,11 @@ async function locksFor(ctx: Context, changes: Change[]): Promise<Lock[]> {
   return [...locks]
 }
 
-/** Undoes changes of records, which are locked first. */
-async function undo(ctx: Context, changes: Change[]): Promise<Omit<UndoResult, 'operation_id'>> {
+/** Undoes changes of records, which are locked first. `steps`: how many, with what is not shown. */
+async function undo(
+  ctx: Context,
+  changes: Change[]
+): Promise<Omit<UndoResult, 'operation_id'> & { steps: number }> {
   const stored = await lockAll(ctx, changes)
   const touched = await touchedSince(ctx, changes, stored)
   const plans = changes.flatMap(change => {
@@ -176,6 +178,7 @@ async function undo(ctx: Context, changes: Change[]): Promise<Omit<UndoResult, '
   const shown = ({ type }: { type: string }) =>
     changes.some(({ resource }) => resource.name === type && resource.schema !== undefined)
   return {
+    steps: done.length,
     undone: inOrder(done.map(step => undoneBy(ctx, step))).filter(shown),
     left: inOrder([...plans.flatMap(({ left }) => left), ...left]).filter(shown)
   }
