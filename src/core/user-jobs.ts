@@ -173,7 +173,7 @@ export async function openJob(ctx: Context, id: number): Promise<OpenJob | undef
 /**
  * Does the next batch of a job by `run`, which gets what remains; returns whether there is more.
  * What the batch does and what is noted about it are one transaction. A job that is to be canceled
- * ends here. One that goes on elsewhere, or was started anew, does so; this batch is undone.
+ * ends here. One that goes on elsewhere, or was restarted, does so; this batch is undone.
  */
 export async function runBatch<Payload extends object>(
   ctx: Context,
@@ -215,7 +215,7 @@ export async function runBatch<Payload extends object>(
   }
 }
 
-/** Another process did the batch, or the job was started anew. */
+/** Another process did the batch, or the job was restarted. */
 class Overtaken extends Error {}
 
 /** Ends a job that cannot go on. */

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { vocabulary } from '../core/vocabulary.ts'
 import { Count, Id, Nullable, OneOf, Ref, Text } from '../core/http/schema.ts'
-import { effectOps } from '../core/writes/effects.ts'
+import { changeKinds } from '../core/records/events.ts'
 import { LeftChange } from '../modules/operations/operations/schema.ts'
 
 export const Effect = Type.Object(
@@ -18,7 +18,7 @@ export const Effect = Type.Object(
         example: 2
       })
     ),
-    op: OneOf(effectOps, { description: 'What is done to the record.', example: 'updated' }),
+    op: OneOf(changeKinds, { description: 'What is done to the record.', example: 'updated' }),
     changed: Type.Array(Text(63), {
       maxItems: 200,
       description: 'Fields that an update changes.',

@@ -28,6 +28,10 @@ export type LockName = (typeof lockOrder)[number]
  */
 export type Lock = LockName | `${LockName}:shared` | `${LockName}/${string}`
 
+/** The lock for creating a record of a type with a key, of one field or of several. */
+export const creationLock = (type: string, field: string, key: string): Lock =>
+  `creation/${type} ${field} ${key}`
+
 interface ParsedLock {
   name: LockName
   shared: boolean

@@ -194,7 +194,6 @@ export function mountPutExternal(mount: Mount): void {
     409,
     422
   )
-  const { properties } = recordQuery(mount)
   app.put(
     '/external/:source/:value',
     {
@@ -202,10 +201,7 @@ export function mountPutExternal(mount: Mount): void {
       schema: {
         ...declared,
         params: externalIdParameters,
-        querystring: Type.Object(
-          { ...properties, on_deleted: deletedParameter },
-          { additionalProperties: false }
-        ),
+        querystring: recordQuery(mount, { on_deleted: deletedParameter }),
         body: Ref(body),
         headers: requestHeaders('if-match'),
         response: {

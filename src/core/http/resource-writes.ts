@@ -1,4 +1,3 @@
-import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { stale } from '../errors.ts'
 import { pascalCase, withArticle } from '../names.ts'
@@ -39,14 +38,13 @@ export function mountCreate(mount: Mount): void {
     ...(isUpsert && recordResponse(`The ${resource.label} that matches.`, Ref(schema))),
     ...createdResponse(`The new ${resource.label}.`, Ref(schema))
   }
-  const { properties } = recordQuery(mount)
   app.post(
     '',
     {
       config,
       schema: {
         ...declared,
-        querystring: Type.Object({ ...properties, ...parameters }, { additionalProperties: false }),
+        querystring: recordQuery(mount, parameters),
         body: Ref(resource.create),
         response
       }

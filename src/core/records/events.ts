@@ -96,6 +96,10 @@ export const eventChain = pgTable(
 /** One row: the snapshot in which `chain_events()` last looked for new events. */
 export const eventSequence = pgTable('event_sequence', { snapshot: pgSnapshot().notNull() })
 
+/** What can be done to a record, as the types of its events end. */
+export const changeKinds = ['created', 'updated', 'deleted', 'restored'] as const
+export type ChangeKind = (typeof changeKinds)[number]
+
 /** What an event can be besides the change of a record. */
 export const accessTypes = [
   'login.succeeded',

@@ -1,15 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Context } from '../access/context.ts'
-import { isoInstantsIn, type EventRow } from './events.ts'
+import { isoInstantsIn, type ChangeKind, type EventRow } from './events.ts'
 import { allResources, groupOf, type Resource } from './resource.ts'
 import type { Stored } from './statements.ts'
 import { isWritable } from './visibility.ts'
 
 type Json = Record<string, unknown>
-
-/** What an operation did to a record, or what undoing it did. */
-export const changeKinds = ['created', 'updated', 'deleted', 'restored'] as const
-export type ChangeKind = (typeof changeKinds)[number]
 
 /** What an operation did to a record, all in all. */
 export interface Change {

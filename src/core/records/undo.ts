@@ -10,7 +10,8 @@ import { repository } from './repository.ts'
 import type { Resource } from './resource.ts'
 import type { Stored } from './statements.ts'
 import { changedSince, foldEvents, isSettable, planOf } from './undo-plan.ts'
-import type { Change, ChangeEvent, ChangeKind, Left, Step } from './undo-plan.ts'
+import type { ChangeKind } from './events.ts'
+import type { Change, ChangeEvent, Left, Step } from './undo-plan.ts'
 import { carryOut, parentsIn } from './undo-writes.ts'
 import { undoingOf } from './undoing.ts'
 
@@ -75,7 +76,7 @@ export async function undoCreation(
       and type = any(${sql.param(types)}::text[])
     order by id desc limit 1`)
     if (event?.operation_id) return await undoChanges(ctx, event.operation_id, options)
-    // numbers of transactions begin anew after a restore, and times do not
+    // numbers of transactions start over after a restore, and times do not
     const ofTransaction = sql`(xid, created_at) = (select xid, created_at from events
     where organization_id = ${organization} and id = ${event?.id ?? null})`
     return await undoEvents(ctx, ofTransaction, options)
@@ -233,7 +234,7 @@ async function touchedSince(
   return new Set(rows.map(({ place }) => differing[place - 1]!))
 }
 
-/** Computes anew what follows from records that were changed or restored. */
+/** Recomputes what follows from records that were changed or restored. */
 async function settle(ctx: Context, done: Step[]): Promise<void> {
   const alive = done.filter(({ op }) => op !== 'deleted')
   for (const [resource, steps] of Map.groupBy(alive, ({ change }) => change.resource))

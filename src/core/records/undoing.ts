@@ -14,7 +14,7 @@ interface Undoing {
   isLockedFirst?: boolean
   /** The IDs of those records that could not be stored like this now. */
   findImpossible?: (ctx: Context, records: Json[]) => Promise<number[]>
-  /** Computes anew what follows from records, by their IDs. */
+  /** Recomputes what follows from records, by their IDs. */
   settle?: (ctx: Context, ids: number[]) => Promise<void>
 }
 

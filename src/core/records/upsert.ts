@@ -2,7 +2,7 @@ import type { Context } from '../access/context.ts'
 import { withAttempts } from '../attempts.ts'
 import { columnNamed, isExternalIds, keyOf } from '../db/columns.ts'
 import { sql } from '../db/drizzle.ts'
-import type { Lock } from '../db/locks.ts'
+import { creationLock, type Lock } from '../db/locks.ts'
 import {
   ambiguousMatch,
   deletedMatch,
@@ -81,7 +81,7 @@ export async function fieldKey(
   const [row] = await ctx.read<{ key: string }>(
     sql`select ${keyOf(columnNamed(table, field), sql`${value}`)} as key`
   )
-  const lock = `creation/${name} ${field} ${row!.key}` as const
+  const lock = creationLock(name, field, row!.key)
   return { filter: equal({ [field]: value })[0]!, field, lock }
 }
 
@@ -89,7 +89,7 @@ export async function fieldKey(
 export const externalKey = ({ name }: Resource, source: string, value: string): RecordKey => ({
   filter: hasExternalId(source, value),
   field: `external_ids/${source}`,
-  lock: `creation/${name} external ${source} ${value}`
+  lock: creationLock(name, `external ${source}`, value)
 })
 
 /** How often an upsert is tried whose match others change meanwhile. */

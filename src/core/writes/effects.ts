@@ -1,13 +1,9 @@
 import type { Context } from '../access/context.ts'
 import { sql } from '../db/drizzle.ts'
 import { compile, ours } from '../db/sql.ts'
-import { events } from '../records/events.ts'
+import { changeKinds, events, type ChangeKind } from '../records/events.ts'
 import { repository } from '../records/repository.ts'
 import { allResources, targetsOf } from '../records/resource.ts'
-
-/** What can be done to a record, as the types of events end. */
-export const effectOps = ['created', 'updated', 'deleted', 'restored', 'purged'] as const
-type EffectOp = (typeof effectOps)[number]
 
 /** What a write does to one record. `changed`: the fields of an update. */
 export interface Effect {
@@ -15,7 +11,7 @@ export interface Effect {
   id: number
   /** That the record will have; null if it has none. */
   version: number | null
-  op: EffectOp
+  op: ChangeKind
   changed: string[]
 }
 
@@ -43,6 +39,7 @@ export class Effects {
   readonly #changes: Change[]
   /** What stands for the ID of each record that is new, by its type and ID. */
   readonly #created: Map<string, string>
+  #texts: string[] | undefined
 
   private constructor(changes: Change[]) {
     const isNew = changes.filter(({ op }) => op === 'created')
@@ -64,7 +61,7 @@ export class Effects {
    * Values that no two runs have in common are left out: the IDs of new records, and times.
    */
   get texts(): string[] {
-    return this.#changes.map(({ id, type, before, after, details, ...change }) =>
+    return (this.#texts ??= this.#changes.map(({ id, type, before, after, details, ...change }) =>
       JSON.stringify({
         ...change,
         type,
@@ -73,7 +70,7 @@ export class Effects {
         after: this.#comparable(after, type),
         details: details && Object.keys(details)
       })
-    )
+    ))
   }
 
   #idOf(type: string, id: number): unknown {
@@ -112,7 +109,7 @@ export class Effects {
     for (const [type, changes] of byType)
       for (const id of await readableIds(ctx, type, changes)) readable.add(keyOf(type, id))
     return this.#changes.flatMap(({ type, id, op, changed, after }, index) => {
-      if (!isEffectOp(op) || !readable.has(keyOf(type, id))) return []
+      if (!isChangeKind(op) || !readable.has(keyOf(type, id))) return []
       const version = (after?.version as number | undefined) ?? null
       return [{ type, id, version, op, changed: shownNames(ctx, type, changed), index }]
     })
@@ -123,7 +120,8 @@ const keyOf = (type: string, id: unknown) => `${type}/${String(id)}`
 
 const isTime = (text: string) => /^\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d/.test(text)
 
-const isEffectOp = (op: string): op is EffectOp => (effectOps as readonly string[]).includes(op)
+const isChangeKind = (op: string): op is ChangeKind =>
+  (changeKinds as readonly string[]).includes(op)
 
 const resourceOfType = (type: string) => allResources().find(({ name }) => name === type)
 

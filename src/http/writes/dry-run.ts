@@ -46,7 +46,7 @@ export async function finishDryRun(
 /** Errors: 428 if the transaction of `ctx` deletes or restores records, or changes many. */
 export async function assertHarmless(ctx: Context): Promise<void> {
   const { ops } = await Effects.of(ctx)
-  const isDestructive = ops.some(op => op === 'deleted' || op === 'purged' || op === 'restored')
+  const isDestructive = ops.some(op => op === 'deleted' || op === 'restored')
   if (isDestructive || ops.length > largestChange) throw planRequired()
 }
 

@@ -93,7 +93,7 @@ const undoRoute: FastifyPluginAsyncTypebox = async app => {
           `Undoes an operation of the last ${undoDays} days, all or nothing, as a new operation; ` +
           'undoing that one brings everything back. Fields get the values from before, records ' +
           'that it created are deleted, those that it deleted are restored. What has changed ' +
-          'since is left, as are records that others refer to by now; the response lists it. ' +
+          'since is left, as are records that others now refer to; the response lists it. ' +
           'Rules of transition do not apply: a won opportunity goes back to its stage. The ' +
           "caller's roles do: what they do not allow is left, too. 409 `changed_since` if " +
           'nothing could be undone or, with `strict=true`, not everything.',

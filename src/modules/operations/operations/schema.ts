@@ -12,7 +12,8 @@ import {
   Text
 } from '../../../core/http/schema.ts'
 import { operationKinds, undoDays } from '../../../core/records/operations.ts'
-import { changeKinds, leftReasons } from '../../../core/records/undo-plan.ts'
+import { changeKinds } from '../../../core/records/events.ts'
+import { leftReasons } from '../../../core/records/undo-plan.ts'
 
 const counted = (what: string, example: number) =>
   Count({ description: `Records that it ${what}.`, example })

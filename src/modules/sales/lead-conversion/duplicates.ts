@@ -3,7 +3,7 @@ import { domainToASCII, domainToUnicode } from 'node:url'
 import type { Context } from '../../../core/access/context.ts'
 import { columnNamed } from '../../../core/db/columns.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import type { Lock } from '../../../core/db/locks.ts'
+import { creationLock, type Lock } from '../../../core/db/locks.ts'
 import { ours } from '../../../core/db/sql.ts'
 import type { Match } from '../../../core/errors.ts'
 import type { Resource } from '../../../core/records/resource.ts'
@@ -127,7 +127,7 @@ async function searchKeysOf(ctx: Context, type: Type, record: object): Promise<S
 /** The locks for creating a record: who creates one with the same key waits, and then finds it. */
 export async function creationLocks(ctx: Context, type: Type, record: object): Promise<Lock[]> {
   const signs = await searchKeysOf(ctx, type, record)
-  return signs.map(({ fields, keys }): Lock => `creation/${type} ${fields.join()} ${keys[0]!}`)
+  return signs.map(({ fields, keys }) => creationLock(type, fields.join(), keys[0]!))
 }
 
 const maxMatches = 10

@@ -338,7 +338,7 @@ const beingCleared = ({ key }: Uncleared) =>
   )
 
 /**
- * Starts anew what failed jobs have left in deleted stages of a pipeline of which a stage is to be
+ * Restarts what failed jobs have left in deleted stages of a pipeline of which a stage is to be
  * deleted; what was to enter that one enters its successor. Errors: 409 while a job goes on.
  */
 async function clearOthers(
