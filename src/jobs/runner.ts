@@ -62,7 +62,7 @@ async function runTurn(
 ) {
   const { organization_id, user_id } = payload
   const system = systemOf(services, payload)
-  const ctx = job.permission === undefined ? system : await asAuthor(system, job.permission)
+  const ctx = await contextOf(job, system)
   if (!ctx) {
     log.warn(
       { job: job.name, organization_id, user_id },
@@ -93,7 +93,7 @@ async function runUserTurn(
   if (!found) return
   const system = systemOf(services, { ...found.payload, organization_id })
   try {
-    const author = job.permission === undefined ? system : await asAuthor(system, job.permission)
+    const author = await contextOf(job, system)
     if (!author) throw forbidden(job.permission!)
     const ctx = author.continuing(found.operation_id)
     const deadline = performance.now() + turnTime
@@ -109,6 +109,11 @@ async function runUserTurn(
     await failJob(system, job_id, { code, detail })
   }
   await yieldTurn(system)
+}
+
+/** Who a job is done as: its author, or the system if that needs no permission. */
+async function contextOf({ permission }: Task['job'], system: Context) {
+  return permission === undefined ? system : await asAuthor(system, permission)
 }
 
 /** The context of a job's author with their present rights, unless they lost the permission. */

@@ -176,7 +176,7 @@ export const mistakes: Mistake[] = [
   {
     what: 'a job has the rights of the system',
     file: 'jobs/runner.ts',
-    from: 'job.permission === undefined ? system : await asAuthor(system, job.permission)',
+    from: 'permission === undefined ? system : await asAuthor(system, permission)',
     to: 'system',
     test: 'jobs/authors.test.ts'
   }
