@@ -1,7 +1,14 @@
 import type { SQL } from 'drizzle-orm'
 import type { Connection, TransactionSql } from '../db/connections.ts'
 import { sql } from '../db/drizzle.ts'
-import { assertLockOrder, compareLocks, parseLock, type Lock } from '../db/locks.ts'
+import {
+  assertLockOrder,
+  compareLocks,
+  LockNeeded,
+  parseLock,
+  requireLockOrder,
+  type Lock
+} from '../db/locks.ts'
 import { actor, organization, rowsOf, send, type Runnable, type Values } from '../db/sql.ts'
 import { withTimeout } from '../db/timeouts.ts'
 import { withoutHoles } from '../db/workarounds.ts'
@@ -19,6 +26,8 @@ interface Transaction {
   connection: Connection
   changed: Set<string>
   locks: Lock[]
+  /** Whether it is a series of changes, which takes its locks anew when one comes out of order. */
+  isSeries?: boolean
 }
 
 /** What a context has besides its principal. */
@@ -289,20 +298,6 @@ export class Context {
     })
   }
 
-  /**
-   * Runs `work` in a part of the open transaction that alone is undone when it fails. Errors: those
-   * of `work`.
-   */
-  async attempt<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
-    const transaction = this.#transaction!
-    const opened = transaction.connection as TransactionSql
-    return (await opened.savepoint(async connection => {
-      // locks that are taken within it end with it if it fails
-      const locks = [...transaction.locks]
-      return await work(this.#within({ ...transaction, connection, locks }))
-    })) as Result
-  }
-
   #within(transaction: Transaction): Context {
     return this.#with({ transaction, reached: this.#reached })
   }
@@ -318,11 +313,53 @@ export class Context {
     })
   }
 
+  /**
+   * Runs `work` in a part of the transaction that alone is undone when it fails. Errors: those of
+   * `work`.
+   */
+  async attempt<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
+    return await this.transaction(async ctx => {
+      const open = ctx.#transaction!
+      const connection = open.connection as TransactionSql
+      // locks that it takes end with it
+      return (await connection.savepoint(async connection => {
+        const locks = [...open.locks]
+        return await work(ctx.#within({ ...open, connection, locks }))
+      })) as Result
+    })
+  }
+
+  /**
+   * Runs `work`, a series of changes that know nothing of each other, in a transaction. Each takes
+   * its locks in the declared order; if one needs a lock that comes before those of an earlier one,
+   * everything is undone, and done again with all of these locks. Errors: those of `work`.
+   */
+  async series<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
+    return await this.transaction(async ctx => {
+      let known: Lock[] = []
+      for (;;) {
+        try {
+          return await ctx.attempt(
+            async ctx => await ctx.withLocks(known, async ctx => await work(ctx.#asSeries()))
+          )
+        } catch (error) {
+          if (!(error instanceof LockNeeded)) throw error
+          known = error.locks
+        }
+      }
+    })
+  }
+
+  #asSeries(): Context {
+    return this.#within({ ...this.#transaction!, isSeries: true })
+  }
+
   async #lock(lock: Lock): Promise<void> {
     const { locks } = this.#transaction!
     const { name, shared, key } = parseLock(lock)
     if (locks.includes(lock) || (shared && locks.includes(name))) return
-    if (this.services.database.strict_locks) assertLockOrder(locks, lock)
+    if (this.#transaction!.isSeries) requireLockOrder(locks, lock)
+    else if (this.services.database.strict_locks) assertLockOrder(locks, lock)
     const mode = sql.raw(shared ? '_shared' : '')
     const hashed = key === '' ? name : `${name}/${key}`
     await this.rows(

@@ -53,14 +53,40 @@ export function compareLocks(a: Lock, b: Lock): number {
 }
 
 /**
- * Throws if a transaction that holds `held` must not wait for `wanted`: a later lock is held
- * already, or the same one, shared, which two transactions could hold while both want it alone.
+ * The lock because of which a transaction that holds `held` must not wait for `wanted`, if any: a
+ * later one, or the same one, shared, which two transactions could hold while both want it alone.
  */
-export function assertLockOrder(held: readonly Lock[], wanted: Lock): void {
-  for (const lock of held) {
+function lockAhead(held: readonly Lock[], wanted: Lock): Lock | undefined {
+  return held.find(lock => {
     const order = compareLocks(lock, wanted)
     const isUpgrade = order === 0 && parseLock(lock).shared && !parseLock(wanted).shared
-    if (isUpgrade || order > 0)
-      throw new Error(`lock ${wanted} is taken after ${lock}: see lockOrder in core/db/locks.ts`)
+    return isUpgrade || order > 0
+  })
+}
+
+/** Throws if a transaction that holds `held` must not wait for `wanted`. */
+export function assertLockOrder(held: readonly Lock[], wanted: Lock): void {
+  const ahead = lockAhead(held, wanted)
+  if (ahead !== undefined)
+    throw new Error(`lock ${wanted} is taken after ${ahead}: see lockOrder in core/db/locks.ts`)
+}
+
+const isShared = (lock: Lock): boolean => parseLock(lock).shared
+
+/** Thrown by a series of changes which needs a lock that comes before those it holds. */
+export class LockNeeded extends Error {
+  /** All that it needs, as far as it is known. */
+  readonly locks: Lock[]
+
+  constructor(held: readonly Lock[], wanted: Lock) {
+    super(`the lock ${wanted} is needed first`)
+    const all = new Set([...held, wanted])
+    // to take the same one, shared, before it would be out of order again
+    this.locks = [...all].filter(lock => !isShared(lock) || !all.has(parseLock(lock).name))
   }
+}
+
+/** Errors: `LockNeeded` if a transaction that holds `held` must not wait for `wanted`. */
+export function requireLockOrder(held: readonly Lock[], wanted: Lock): void {
+  if (lockAhead(held, wanted) !== undefined) throw new LockNeeded(held, wanted)
 }
