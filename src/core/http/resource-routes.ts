@@ -10,6 +10,7 @@ import { groups } from '../access/permissions.ts'
 import { withCompression } from './compression.ts'
 import { defineTag } from './operations.ts'
 import { recordQuery, sendWritten } from './presentation.ts'
+import { serve } from './record-writes.ts'
 import {
   sampleOf,
   withIncluded,
@@ -73,6 +74,7 @@ async function mount(
     query: new ListQueryReader({ ...resource, schema, include: Object.keys(relations) }),
     params: idParameter(sampleOf(schema).id)
   }
+  serve({ resource, service })
   await withCompression(app, app => {
     mountList({ ...shared, app })
   })

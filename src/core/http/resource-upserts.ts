@@ -23,6 +23,7 @@ import { declareFixedFields } from './bodies.ts'
 import { externalIdParameters, externalMatch } from './external-ids.ts'
 import { versionsOf } from './preconditions.ts'
 import { recordQuery, sendWritten } from './presentation.ts'
+import type { Served } from './record-writes.ts'
 import { operation, type Mount } from './resource-mount.ts'
 import { createdResponse, recordResponse, requestHeaders, type Identified } from './responses.ts'
 import { explained, OneOf, Ref } from './schema.ts'
@@ -30,7 +31,7 @@ import { explained, OneOf, Ref } from './schema.ts'
 type Body = Record<string, unknown>
 
 /** The operations that an upsert consists of, if the service has them. */
-function upsertable({ resource, service }: Mount): Upsertable<Identified> | undefined {
+export function upsertable({ resource, service }: Served): Upsertable<Identified> | undefined {
   const { create, update, restore, withLocks } = service
   if (!create || !update || !resource.create || !resource.update) return undefined
   return { create, update, ...defined({ restore, withLocks }) }

@@ -1,10 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { stale } from '../errors.ts'
 import { pascalCase, withArticle } from '../names.ts'
-import { assertShown, assertWritable, placesIn, placesOf } from '../records/visibility.ts'
-import { assertUnchanged, dropUnchanged, fieldsIn, repeatsFixedFields } from './bodies.ts'
 import { versionsOf } from './preconditions.ts'
 import { recordQuery, sendWritten } from './presentation.ts'
+import { createRecord, updateRecord } from './record-writes.ts'
 import { operation, type Mount } from './resource-mount.ts'
 import { createOrMatch, matchParameters } from './resource-upserts.ts'
 import {
@@ -18,8 +16,7 @@ import { Ref } from './schema.ts'
 
 export function mountCreate(mount: Mount): void {
   const { app, resource, service, schema } = mount
-  const { create } = service
-  if (!create || !resource.create) return
+  if (!service.create || !resource.create) return
   const one = withArticle(resource.label)
   const { config, schema: declared } = operation(
     mount,
@@ -52,10 +49,9 @@ export function mountCreate(mount: Mount): void {
     async (request, reply) =>
       await sendWritten(mount, request, reply, async () => {
         const { ctx, body } = request
-        return await createOrMatch(mount, request, reply, async () => {
-          assertWritable(ctx, resource, 'create', placesIn(body as object))
-          return await create(ctx, body as never)
-        })
+        return await createOrMatch(mount, request, reply, () =>
+          createRecord(mount, ctx, body as object)
+        )
       })
   )
 }
@@ -110,29 +106,13 @@ export function mountUpdate(mount: Mount): void {
 }
 
 /** What PUT and PATCH do: fields that the caller cannot change may be repeated. */
-function updateHandler(mount: Mount) {
-  const { resource, service } = mount
-  const { get, update } = service
-  return async (request: FastifyRequest, reply: FastifyReply) => {
-    const { ctx } = request
-    const body = request.body as object
-    const id = idOf(request)
-    const versions = versionsOf(request)
-    return await sendWritten(mount, request, reply, async () => {
-      const fields = fieldsIn(body)
-      assertShown(ctx, resource, placesOf(fields))
-      const readOnly = ctx.principal.access.readOnlyFields(`${resource.path}:update`)
-      if (get && (repeatsFixedFields(body) || fields.some(name => readOnly.has(name)))) {
-        const record = await get(ctx, id)
-        // a stale record also repeats stale values, and only a 412 has the current ETag
-        if (versions && !versions.includes(record.version)) throw stale(record.version)
-        assertUnchanged(body, record)
-        dropUnchanged(body, record, readOnly)
-      }
-      assertWritable(ctx, resource, 'update', placesIn(body))
-      return await update!(ctx, id, body as never, versions)
-    })
-  }
+const updateHandler = (mount: Mount) => async (request: FastifyRequest, reply: FastifyReply) => {
+  const { ctx } = request
+  const id = idOf(request)
+  const versions = versionsOf(request)
+  return await sendWritten(mount, request, reply, () =>
+    updateRecord(mount, ctx, id, request.body as object, versions)
+  )
 }
 
 export function mountRemove(mount: Mount): void {

@@ -4,9 +4,17 @@ import { versionsOf } from '../../../core/http/preconditions.ts'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import { idOf, idParameter, recordResponse, requestHeaders } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
+import { defineAction } from '../../../core/records/actions.ts'
 import { activityResource } from './resource.ts'
 import { Activity, Completion } from './schema.ts'
 import { activityService } from './service.ts'
+
+defineAction(activityResource, 'complete', {
+  permission: 'activities:update',
+  body: Completion,
+  run: async (ctx, id, body, { versions }) =>
+    await activityService.complete(ctx, id, body, versions)
+})
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   const { recordQuery, sendWritten } = await resourceRoutes(app, activityResource, activityService)

@@ -4,9 +4,16 @@ import { versionsOf } from '../../../core/http/preconditions.ts'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import { idParameter, recordResponse, requestHeaders } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
+import { defineAction } from '../../../core/records/actions.ts'
 import { leadResource } from './resource.ts'
 import { Lead, Qualification } from './schema.ts'
 import { leadService } from './service.ts'
+
+defineAction(leadResource, 'qualify', {
+  permission: 'leads:update',
+  body: Qualification,
+  run: async (ctx, id, body, { versions }) => await leadService.qualify(ctx, id, body, versions)
+})
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   const { recordQuery, sendWritten } = await resourceRoutes(app, leadResource, leadService)

@@ -4,10 +4,21 @@ import { etagOf, versionsOf } from '../../../core/http/preconditions.ts'
 import { isLenient } from '../../../core/http/preferences.ts'
 import { idParameter, requestHeaders, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
+import { defineAction } from '../../../core/records/actions.ts'
+import { leadResource } from '../../crm/leads/resource.ts'
 import { Conversion, NewConversion, UndoneConversion } from './schema.ts'
 import { leadConversionService } from './service.ts'
 
 const tags = ['leads']
+
+defineAction(leadResource, 'convert', {
+  permission: 'leads:update',
+  body: NewConversion,
+  run: async (ctx, id, body, { versions, lenient }) => {
+    const result = await leadConversionService.convert(ctx, id, body, lenient, versions)
+    return result.conversion.lead
+  }
+})
 
 /** The conversion of a lead, below `/api/leads`. */
 const routes: FastifyPluginAsyncTypebox = async app => {

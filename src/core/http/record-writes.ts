@@ -1,0 +1,60 @@
+import type { Context } from '../access/context.ts'
+import { stale } from '../errors.ts'
+import type { Versions } from '../records/repository.ts'
+import type { Resource } from '../records/resource.ts'
+import { assertShown, assertWritable, placesIn, placesOf } from '../records/visibility.ts'
+import { assertUnchanged, dropUnchanged, fieldsIn, repeatsFixedFields } from './bodies.ts'
+import type { Service } from './resource-mount.ts'
+import type { Identified } from './responses.ts'
+
+/** A resource, and the service behind its routes. */
+export interface Served {
+  resource: Resource
+  service: Service
+}
+
+const served = new Map<string, Served>()
+
+/** Makes known what is behind the routes of a resource, for requests about records of any type. */
+export function serve(one: Served): void {
+  served.set(one.resource.name, one)
+}
+
+/** What is behind the routes of the resource with this name, if it has any. */
+export const servedNamed = (name: string): Served | undefined => served.get(name)
+
+/** Creates a record from a validated body. Errors: those of the service; 400, 403 for its fields. */
+export async function createRecord(
+  { resource, service }: Served,
+  ctx: Context,
+  body: object
+): Promise<Identified> {
+  assertWritable(ctx, resource, 'create', placesIn(body))
+  return await service.create!(ctx, body as never)
+}
+
+/**
+ * Changes a record by a validated body, in which fields that the caller cannot change may be
+ * repeated. Errors: as `createRecord`; 409 for another value of such a field.
+ */
+export async function updateRecord(
+  { resource, service }: Served,
+  ctx: Context,
+  id: number,
+  body: object,
+  versions: Versions
+): Promise<Identified> {
+  const { get, update } = service
+  const fields = fieldsIn(body)
+  assertShown(ctx, resource, placesOf(fields))
+  const readOnly = ctx.principal.access.readOnlyFields(`${resource.path}:update`)
+  if (get && (repeatsFixedFields(body) || fields.some(name => readOnly.has(name)))) {
+    const record = await get(ctx, id)
+    // a stale record also repeats stale values, and only a 412 has the current ETag
+    if (versions && !versions.includes(record.version)) throw stale(record.version)
+    assertUnchanged(body, record)
+    dropUnchanged(body, record, readOnly)
+  }
+  assertWritable(ctx, resource, 'update', placesIn(body))
+  return await update!(ctx, id, body as never, versions)
+}
