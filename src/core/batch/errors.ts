@@ -1,0 +1,27 @@
+import { Problem, type Fault } from '../errors.ts'
+import type { BatchResult } from './schema.ts'
+
+/** For an operation that needs the record of one that failed, or whose batch failed. */
+export const failedDependency = (detail: string) => new Problem(424, 'failed_dependency', detail)
+
+/** Faults of an operation, at their places in the batch. */
+function faultsOf(index: number, { code, detail, extra }: Problem): Fault[] {
+  const place = `/operations/${index}`
+  const { errors = [{ code, detail }] } = extra
+  return errors.map(({ pointer, ...fault }) => ({
+    ...fault,
+    pointer: pointer === undefined ? place : `${place}/data${pointer}`
+  }))
+}
+
+const maxFaults = 1_000
+
+/** For a batch of which nothing was done, since some of its operations are impossible. */
+export function batchRejected(problems: Map<number, Problem>, results: BatchResult[]): Problem {
+  const errors = [...problems].flatMap(([index, problem]) => faultsOf(index, problem))
+  const detail = `${problems.size} of ${results.length} operations failed; nothing was done.`
+  return new Problem(422, 'batch_rejected', detail, {
+    errors: errors.slice(0, maxFaults),
+    members: { results }
+  })
+}

@@ -1,0 +1,31 @@
+/** A value that stands for the ID of the record of an earlier operation: `{"$ref": "acme"}`. */
+const refIn = (value: object): string | undefined => {
+  const { $ref, ...others } = value as { $ref?: unknown }
+  return typeof $ref === 'string' && Object.keys(others).length === 0 ? $ref : undefined
+}
+
+/** How deep data can be nested: no body of ours is deeper. */
+const maxDepth = 20
+
+/**
+ * A copy of data in which references are replaced by what `idOf` returns, which gets their names and
+ * their places in the data (`/account_id`).
+ */
+export function withIds(
+  value: unknown,
+  idOf: (name: string, pointer: string) => unknown,
+  pointer = '',
+  depth = 0
+): unknown {
+  if (typeof value !== 'object' || value === null || depth > maxDepth) return value
+  if (Array.isArray(value))
+    return value.map((item, i) => withIds(item, idOf, `${pointer}/${i}`, depth + 1))
+  const name = refIn(value)
+  if (name !== undefined) return idOf(name, pointer)
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [
+      key,
+      withIds(item, idOf, `${pointer}/${key}`, depth + 1)
+    ])
+  )
+}

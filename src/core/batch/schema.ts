@@ -1,0 +1,162 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { Count, explained, Id, OneOf, Ref, Text } from '../http/schema.ts'
+import { onDeleted, onMatch } from '../records/upsert.ts'
+
+/** Operations of one batch. */
+export const maxOperations = 1_000
+
+const refName = explained(
+  '^[A-Za-z0-9_-]{1,64}$',
+  'must be 1 to 64 letters, digits, hyphens and underscores',
+  'ref'
+)
+
+const anything = { additionalProperties: true }
+
+export const BatchOperation = Type.Object(
+  {
+    op: Text(40, {
+      minLength: 1,
+      description:
+        'What to do: create, update, upsert, delete or restore, or what the records of the type ' +
+        'can do besides: complete (activities), qualify and convert (leads).',
+      example: 'create'
+    }),
+    type: Text(40, { minLength: 1, description: 'Type of record.', example: 'contact' }),
+    ref: Type.Optional(
+      Type.String({
+        maxLength: 64,
+        pattern: refName,
+        description: 'A name for the record, by which later operations refer to it.',
+        example: 'eva'
+      })
+    ),
+    id: Type.Optional(
+      Type.Unsafe<number | Record<string, string>>({
+        anyOf: [
+          Id(),
+          Type.Object({}, { additionalProperties: Text(64), minProperties: 1, maxProperties: 1 })
+        ],
+        description:
+          'ID of the record, or of that of an earlier operation: `{"$ref": "eva"}`. Not for ' +
+          'create and upsert.',
+        example: 1
+      })
+    ),
+    if_match: Type.Optional(
+      Count({
+        minimum: 1,
+        description: 'Proceed only if the record has this version; otherwise, it is a 412.',
+        example: 1
+      })
+    ),
+    match: Type.Optional(
+      Type.Object(
+        {},
+        {
+          ...anything,
+          minProperties: 1,
+          maxProperties: 1,
+          description:
+            'For upsert: the record that is updated if there is one, by the value of a field, ' +
+            '`{"email": "eva@example.com"}`, or by an external ID, `{"external": {"erp": "A-42"}}`.',
+          example: { external: { erp: 'A-42' } }
+        }
+      )
+    ),
+    on_match: Type.Optional(
+      OneOf(onMatch, { description: 'As for a single upsert. Default: update.', example: 'update' })
+    ),
+    on_deleted: Type.Optional(
+      OneOf(onDeleted, { description: 'As for a single upsert.', example: 'restore' })
+    ),
+    data: Type.Optional(
+      Type.Unsafe<Record<string, unknown> | null>({
+        type: 'object',
+        nullable: true,
+        ...anything,
+        description:
+          'The body of the single request. In place of an ID, `{"$ref": "eva"}` is that of the ' +
+          'record of an earlier operation.',
+        example: { first_name: 'Eva', last_name: 'Ek' }
+      })
+    )
+  },
+  { $id: 'BatchOperation', additionalProperties: false, description: 'One operation of a batch.' }
+)
+export type BatchOperation = Static<typeof BatchOperation>
+
+export const modes = ['atomic', 'independent'] as const
+
+export const NewBatch = Type.Object(
+  {
+    mode: OneOf(modes, {
+      description:
+        'atomic: all operations are done, or none; independent: each is done if it can be.',
+      example: 'atomic'
+    }),
+    operations: Type.Array(Ref(BatchOperation), {
+      minItems: 1,
+      maxItems: maxOperations,
+      description: 'What to do, in this order.'
+    })
+  },
+  {
+    $id: 'NewBatch',
+    additionalProperties: false,
+    description: 'Operations to carry out together.',
+    example: {
+      mode: 'atomic',
+      operations: [
+        { ref: 'acme', op: 'create', type: 'account', data: { name: 'Acme' } },
+        {
+          op: 'create',
+          type: 'contact',
+          data: { first_name: 'Eva', last_name: 'Ek', account_id: { $ref: 'acme' } }
+        }
+      ]
+    }
+  }
+)
+
+export const outcomes = ['created', 'updated', 'unchanged', 'deleted', 'restored'] as const
+
+export const BatchResult = Type.Object(
+  {
+    index: Count({ maximum: maxOperations - 1, description: 'Place of the operation.', example: 0 }),
+    ref: Type.Optional(Text(64, { description: 'Its `ref`.', example: 'eva' })),
+    status: Type.Integer({
+      format: 'int32',
+      minimum: 200,
+      maximum: 599,
+      description: 'HTTP status that the single request would have.',
+      example: 201
+    }),
+    id: Type.Optional(Id({ description: 'Record ID.', example: 1 })),
+    version: Type.Optional(
+      Count({ minimum: 1, description: 'Version of the record; not of a deleted one.', example: 1 })
+    ),
+    outcome: Type.Optional(
+      OneOf(outcomes, { description: 'What was done.', example: 'created' })
+    ),
+    record: Type.Optional(
+      Type.Object(
+        {},
+        { ...anything, description: 'The record, with `Prefer: return=representation`.' }
+      )
+    ),
+    problem: Type.Optional(Ref({ $id: 'Problem' }))
+  },
+  { $id: 'BatchResult', additionalProperties: false, description: 'The result of one operation.' }
+)
+export type BatchResult = Omit<Static<typeof BatchResult>, 'problem'> & { problem?: object }
+
+export const BatchResults = Type.Object(
+  {
+    results: Type.Array(Ref(BatchResult), {
+      maxItems: maxOperations,
+      description: 'The results, in the order of the operations.'
+    })
+  },
+  { $id: 'BatchResults', additionalProperties: false, description: 'The results of a batch.' }
+)
