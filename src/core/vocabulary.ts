@@ -63,6 +63,12 @@ export const vocabulary = {
   plan_required:
     'The API token must show first what it will delete or change: send `Prefer: dry-run`, then ' +
     'the `Plan` of the response as `If-Plan`.',
+  batch_rejected:
+    'Some operations of the batch failed, so nothing was done; `errors` lists what is wrong, and ' +
+    '`results` has all of them.',
+  failed_dependency:
+    'The operation was not carried out because another one failed: one whose record it refers to, ' +
+    'or any of an atomic batch.',
   too_large: 'The body is larger than the limit.',
   uri_too_long: 'The path or one of its segments is longer than the limit.',
   unsupported_media_type: 'The format of the body is not supported; send application/json.',

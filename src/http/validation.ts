@@ -1,9 +1,8 @@
 import type { Ajv, ValidateFunction } from 'ajv'
 import type { FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { invalid } from '../core/errors.ts'
 import { clearBlankText, repeatsFixedFields, setFixedFieldsAside } from '../core/http/bodies.ts'
-import { ajv, faultOf, urlValidator } from '../core/http/validation.ts'
+import { ajv, invalidIn, urlValidator } from '../core/http/validation.ts'
 
 type Json = Record<string, unknown>
 
@@ -36,17 +35,7 @@ export function validation(): Pick<
     buildSerializer: () => () => (data: unknown) => JSON.stringify(data)
   }
   return {
-    schemaErrorFormatter: (errors, part) => {
-      // of several faults of one value the first is enough: a form shows one
-      const faults = new Map(
-        errors
-          .slice(0, 100)
-          .map(error => faultOf(error, part))
-          .toReversed()
-          .map(fault => [fault.pointer ?? fault.parameter, fault])
-      )
-      return invalid([...faults.values()].toReversed())
-    },
+    schemaErrorFormatter: invalidIn,
     schemaController: {
       compilersFactory: builders as unknown as NonNullable<
         FastifyServerOptions['schemaController']

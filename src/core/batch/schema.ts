@@ -123,7 +123,11 @@ export const outcomes = ['created', 'updated', 'unchanged', 'deleted', 'restored
 
 export const BatchResult = Type.Object(
   {
-    index: Count({ maximum: maxOperations - 1, description: 'Place of the operation.', example: 0 }),
+    index: Count({
+      maximum: maxOperations - 1,
+      description: 'Place of the operation.',
+      example: 0
+    }),
     ref: Type.Optional(Text(64, { description: 'Its `ref`.', example: 'eva' })),
     status: Type.Integer({
       format: 'int32',
@@ -136,9 +140,7 @@ export const BatchResult = Type.Object(
     version: Type.Optional(
       Count({ minimum: 1, description: 'Version of the record; not of a deleted one.', example: 1 })
     ),
-    outcome: Type.Optional(
-      OneOf(outcomes, { description: 'What was done.', example: 'created' })
-    ),
+    outcome: Type.Optional(OneOf(outcomes, { description: 'What was done.', example: 'created' })),
     record: Type.Optional(
       Type.Object(
         {},

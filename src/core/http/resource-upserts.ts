@@ -30,6 +30,12 @@ import { explained, OneOf, Ref } from './schema.ts'
 
 type Body = Record<string, unknown>
 
+/** A field, or a source of external IDs. */
+export interface MatchedBy {
+  field: string
+  source: string | undefined
+}
+
 /** The operations that an upsert consists of, if the service has them. */
 export function upsertable({ resource, service }: Served): Upsertable<Identified> | undefined {
   const { create, update, restore, withLocks } = service
@@ -107,18 +113,22 @@ export async function createOrMatch(
     return created(mount, reply, await create())
   }
   const body = request.body as Body
-  const key = await keyIn(request.ctx, mount.resource, match, body)
+  const [field, source] = match.split(':') as [string, string?]
+  const key = await keyIn(request.ctx, mount.resource, { field, source }, body)
   const { on_match, on_deleted } = others
   return await send(mount, request, reply, { key, on_match, on_deleted }, body)
 }
 
-async function keyIn(
+/**
+ * The key by which a body is matched: the value of a field, or with a `source` that of an external
+ * ID. Errors: 400 for a value that is missing, and for a field that the caller does not see.
+ */
+export async function keyIn(
   ctx: Context,
   resource: Resource,
-  match: string,
+  { field, source }: MatchedBy,
   body: Body
 ): Promise<RecordKey> {
-  const [field, source] = match.split(':') as [string, string?]
   const column = columnNamed(resource.table, source === undefined ? field : 'external_ids')
   if (isHidden(ctx, column)) throw unknownParameter('match', field)
   if (source === undefined) {
@@ -227,6 +237,9 @@ export function mountPutExternal(mount: Mount): void {
   )
 }
 
+/** The `$id` of the body of an upsert. */
+export const upsertSchemaOf = (resource: string): string => `${pascalCase(resource)}Upsert`
+
 /** The body of a creation or a change: no field is required. */
 function bodyOfUpsert({ name, label, create, update }: Resource) {
   const fields = { ...create!.properties, ...update!.properties }
@@ -239,7 +252,7 @@ function bodyOfUpsert({ name, label, create, update }: Resource) {
     return [field, isText ? `${created[field] as string} 2` : created[field]]
   })
   return Type.Partial(Type.Object(fields), {
-    $id: `${pascalCase(name)}Upsert`,
+    $id: upsertSchemaOf(name),
     description: `As for a change of ${withArticle(label)}; a new one requires more of the fields.`,
     additionalProperties: false,
     example: required.length > 0 ? Object.fromEntries(named) : changed

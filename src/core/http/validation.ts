@@ -1,7 +1,7 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import type { DataValidationCxt } from 'ajv/dist/types/index.js'
 import formats from 'ajv-formats'
-import type { Fault } from '../errors.ts'
+import { invalid, type Fault, type Problem } from '../errors.ts'
 import { isEmail } from './email.ts'
 import { keyPattern, maxDecimals, requirementOf, truncatedInstant } from './schema.ts'
 
@@ -271,3 +271,18 @@ const shortened = (name: string) => (name.length > longestName ? `${name.slice(0
 
 /** A property name as a part of a JSON pointer (RFC 6901). */
 const escapePointer = (name: string) => shortened(name).replaceAll('~', '~0').replaceAll('/', '~1')
+
+const maxFaults = 100
+
+/** The problem for what a validator refuses in a part of a request: one fault for each value. */
+export function invalidIn(failures: Failure[], part: string): Problem {
+  // of several faults of one value the first is enough: a form shows one
+  const faults = new Map(
+    failures
+      .slice(0, maxFaults)
+      .map(failure => faultOf(failure, part))
+      .toReversed()
+      .map(fault => [fault.pointer ?? fault.parameter, fault])
+  )
+  return invalid([...faults.values()].toReversed())
+}

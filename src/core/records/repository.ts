@@ -1,6 +1,6 @@
 import type { Context } from '../access/context.ts'
 import { withAttempts } from '../attempts.ts'
-import type { RecordTable } from '../db/columns.ts'
+import { defaultsOf, type RecordTable } from '../db/columns.ts'
 import type { Statement, Values } from '../db/sql.ts'
 import { conflict, forbidden, notFound, stale, unknownReference } from '../errors.ts'
 import { stateAsOf } from './as-of.ts'
@@ -20,6 +20,10 @@ const given = (values: object): string[] =>
   Object.keys(values)
     .filter(field => (values as Values)[field] !== undefined)
     .toSorted()
+
+/** What a new record has in a field that is null, or that it is not given. */
+const absentIn = (input: object, field: string, defaults: Values): unknown =>
+  (input as Values)[field] === null ? null : (defaults[field] ?? null)
 
 interface Versioned {
   id: number
@@ -256,6 +260,24 @@ const bulkWrites = <R extends Versioned, N extends object, C extends object>(
     const values = { inputs: JSON.stringify(inputs) }
     const [inserted] = await ctx.write([], records.statements.insertMany(fields), values)
     return inserted!.created
+  },
+
+  /**
+   * Creates records in one statement, as `create` would one after the other, and returns them in
+   * that order. Errors: as `create`, without telling for which of them.
+   */
+  async createEach(ctx: Context, inputs: N[]): Promise<R[]> {
+    const fields = [...new Set(inputs.flatMap(given))].toSorted()
+    const defaults = defaultsOf(records.resource.table)
+    const whole = inputs.map(input =>
+      Object.fromEntries(
+        fields.map(field => [field, (input as Values)[field] ?? absentIn(input, field, defaults)])
+      )
+    )
+    const values = { inputs: JSON.stringify(whole) }
+    const rows = await ctx.write([], records.statements.insertEach(fields), values)
+    if (rows.length < inputs.length) throw unknownReference([])
+    return rows.toSorted((a, b) => a.id - b.id)
   },
 
   /**

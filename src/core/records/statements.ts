@@ -29,10 +29,8 @@ const parameter = (column: PgColumn) => {
  * What a column is set to, of a new record (`before`: nothing) or of an existing one: a value, or
  * for external IDs what a merge patch makes of those `before` (RFC 7396), in the same statement.
  */
-const assignedTo = (column: PgColumn, before: SQL): SQL =>
-  isExternalIds(column)
-    ? sql`coalesce(jsonb_strip_nulls(${before} || ${parameter(column)}), '{}')`
-    : parameter(column)
+const assignedTo = (column: PgColumn, before: SQL, value = parameter(column)): SQL =>
+  isExternalIds(column) ? sql`coalesce(jsonb_strip_nulls(${before} || ${value}), '{}')` : value
 const nothing = sql`'{}'::jsonb`
 
 const identifiers = (columns: PgColumn[]): SQL[] =>
@@ -54,7 +52,7 @@ const nextVersion = sql`version = version + 1, updated_at = now(), updated_by = 
  */
 interface CheckedReference {
   column: PgColumn
-  accepts: () => SQL
+  accepts: (value?: SQL) => SQL
   remains: SQL
 }
 
@@ -105,14 +103,14 @@ export class Statements<Row> {
       const stored = sql`${this.#table}.${sql.identifier(column.name)}`
       return {
         column,
-        accepts: () => {
+        accepts: (value = parameter(column)) => {
           const available = resourceOf(foreignTable)?.available
           const isMembership = column.name === resource.membershipIn
           const isReached = and(
             reached('read', target, 'target'),
             isMembership ? reached('create', this.#name, 'target') : undefined
           )
-          return this.#exists(parameter(column), target, available, isReached)
+          return this.#exists(value, target, available, isReached)
         },
         remains: this.#exists(stored, target)
       }
@@ -202,6 +200,28 @@ export class Statements<Row> {
         (organization_id, created_by, updated_by${sql.join(names)})
         select ${organization}, ${author}, ${actor}${sql.join(values)}
         where ${and(sql`true`, ...references.map(({ accepts }) => accepts()))!}
+        returning ${this.#returning}`
+    })
+  }
+
+  /** Those of new records, given as an array of JSON, whose references exist, in no order. */
+  insertEach(fields: string[]): Statement<Row> {
+    return this.#compiled(`insertEach ${fields.join()}`, () => {
+      const columns = this.#columnsOf(fields)
+      const given = (column: PgColumn) => sql`given.${sql.identifier(column.name)}`
+      const accepted = this.#referencesIn(fields).map(({ column, accepts }) =>
+        accepts(given(column))
+      )
+      const names = identifiers(columns).map(name => sql`, ${name}`)
+      const values = columns.map(column => sql`, ${assignedTo(column, nothing, given(column))}`)
+      // IDs are in the order of the input
+      return sql`insert into ${this.#table}
+        (organization_id, created_by, updated_by${sql.join(names)})
+        select ${organization}, ${author}, ${actor}${sql.join(values)}
+        from jsonb_array_elements(${placeholder('inputs')}::text::jsonb)
+            with ordinality as input (value, place),
+          jsonb_to_record(input.value) as given (${commaSeparated(this.#typed(columns))})
+        where ${and(sql`true`, ...accepted)!} order by input.place
         returning ${this.#returning}`
     })
   }
