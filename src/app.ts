@@ -11,6 +11,7 @@ import { proxyWarning } from './http/proxy-warning.ts'
 import { clientErrorHandler, requestId, security } from './http/security.ts'
 import { strictQueries, validation } from './http/validation.ts'
 import { writeTransactions } from './http/writes/plugin.ts'
+import batch from './core/batch/routes.ts'
 import access from './modules/identity/access/routes.ts'
 import accounts from './modules/crm/accounts/routes.ts'
 import activities from './modules/crm/activities/routes.ts'
@@ -128,6 +129,7 @@ async function registerModules(app: FastifyInstance, config: AppConfig): Promise
     isOpen: signup === 'open',
     provision: pipelineService.createDefault
   })
+  await app.register(batch, { prefix: '/api/batch' })
   await app.register(problemCodes, { prefix: '/api/problems' })
 }
 

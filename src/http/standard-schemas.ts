@@ -109,7 +109,7 @@ export const Problem = Type.Object(
           },
           { additionalProperties: false }
         ),
-        { maxItems: 100, description: 'Invalid parts of the request.' }
+        { maxItems: 1000, description: 'Invalid parts of the request.' }
       )
     ),
     allowed: Type.Optional(
@@ -152,6 +152,12 @@ export const Problem = Type.Object(
       Type.Array(LeftChange, {
         maxItems: 200,
         description: 'For `changed_since`: changes that cannot be undone.'
+      })
+    ),
+    results: Type.Optional(
+      Type.Array(Ref({ $id: 'BatchResult' }), {
+        maxItems: 1000,
+        description: 'For `batch_rejected`: the results of all operations.'
       })
     ),
     organizations: Type.Optional(

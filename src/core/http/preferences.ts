@@ -25,3 +25,7 @@ export function isDryRun(request: FastifyRequest): boolean {
     throw malformed('For a dry run, send `Prefer: dry-run`.')
   return preferences.length > 0
 }
+
+/** Whether the caller wants whole records where only what was done is told by default. */
+export const returnsRepresentation = (request: FastifyRequest): boolean =>
+  preferencesOf(request).includes('return=representation')

@@ -1,0 +1,110 @@
+import { isForTokens } from '../access/permissions.ts'
+import { invalid, type Fault, type Problem } from '../errors.ts'
+import { servedNamed, type Served } from '../http/record-writes.ts'
+import { kindOf, type Kind } from './kinds.ts'
+import { withIds } from './references.ts'
+import type { BatchOperation } from './schema.ts'
+
+/** Validates data by the schema with this `$id`, and returns what is wrong with it. */
+export type Validate = (schemaId: string, data: unknown) => Problem | undefined
+
+/** One operation of a batch, as it is understood. */
+export interface Item {
+  index: number
+  operation: BatchOperation
+  served: Served
+  kind: Kind
+  /** The operations whose records it refers to, by the names of its references. */
+  dependencies: Map<string, number>
+}
+
+/** Something that is wrong with the form of an operation. */
+const fault = (index: number, place: string, code: string, detail: string, params = {}): Fault => ({
+  pointer: `/operations/${index}${place}`,
+  code,
+  detail,
+  params
+})
+
+/**
+ * The operations of a batch. Errors: 400 for operations that there are not, and for references to
+ * none of the operations before.
+ */
+export function itemsOf(operations: BatchOperation[]): Item[] {
+  const faults: Fault[] = []
+  const names = new Map<string, number>()
+  const items = operations.flatMap((operation, index) => {
+    const item = itemOf(operation, index, names, faults)
+    if (operation.ref !== undefined) {
+      if (names.has(operation.ref))
+        faults.push(
+          fault(index, '/ref', 'duplicate', `ref ${operation.ref} is that of another operation`)
+        )
+      names.set(operation.ref, index)
+    }
+    return item ? [item] : []
+  })
+  if (faults.length > 0) throw invalid(faults)
+  return items
+}
+
+function itemOf(
+  operation: BatchOperation,
+  index: number,
+  names: ReadonlyMap<string, number>,
+  faults: Fault[]
+): Item | undefined {
+  const { type, op } = operation
+  const served = servedNamed(type)
+  const isType = served?.resource.schema && isForTokens(`${served.resource.path}:update`)
+  if (!served || !isType) {
+    faults.push(
+      fault(index, '/type', 'unknown', `${type} is no type of record that batches change`)
+    )
+    return undefined
+  }
+  const kind = kindOf(op, served)
+  if (!kind) {
+    faults.push(
+      fault(index, '/op', 'unknown', `${op} is no operation of ${served.resource.pluralLabel}`)
+    )
+    return undefined
+  }
+  for (const name of ['id', 'data', 'match'] as const) {
+    const isNeeded = kind.needs.includes(name)
+    if (isNeeded && operation[name] === undefined)
+      faults.push(fault(index, `/${name}`, 'required', `${op} requires ${name}`))
+    const isTaken = isNeeded || (name === 'data' && kind.body(served) !== undefined)
+    if (!isTaken && operation[name] !== undefined)
+      faults.push(fault(index, `/${name}`, 'unknown', `${op} takes no ${name}`))
+  }
+  const dependencies = new Map<string, number>()
+  const note = (place: string) => (name: string, pointer: string) => {
+    const earlier = names.get(name)
+    if (earlier === undefined)
+      faults.push(
+        fault(index, `${place}${pointer}`, 'unknown', `${name} is the ref of no earlier operation`)
+      )
+    else dependencies.set(name, earlier)
+    return 1
+  }
+  withIds(operation.id, note('/id'))
+  withIds(operation.data, note('/data'))
+  withIds(operation.match, note('/match'))
+  return { index, operation, served, kind, dependencies }
+}
+
+/**
+ * The data of an operation with IDs in place of references, and what is wrong with it, if anything.
+ * Each call returns a copy: carrying an operation out may change its data.
+ */
+export function dataOf(
+  { kind, served, operation }: Item,
+  validate: Validate,
+  idOf: (name: string) => number
+): { body: object; problem: Problem | undefined } {
+  const body = withIds(operation.data ?? null, idOf)
+  const schema = kind.body(served)
+  const problem = schema && validate(schema.$id!, body)
+  return { body: body as object, problem }
+}

@@ -1,0 +1,157 @@
+import type { TSchema } from '@sinclair/typebox'
+import type { Context } from '../access/context.ts'
+import { createRecord, updateRecord, type Served } from '../http/record-writes.ts'
+import { keyIn, upsertable, upsertSchemaOf } from '../http/resource-upserts.ts'
+import type { Identified } from '../http/responses.ts'
+import { actionOf } from '../records/actions.ts'
+import type { Versions } from '../records/repository.ts'
+import { upsert } from '../records/upsert.ts'
+import type { BatchOperation, outcomes } from './schema.ts'
+
+type Outcome = (typeof outcomes)[number]
+
+/** What an operation is carried out with: validated, with IDs in place of references. */
+export interface Input {
+  operation: BatchOperation
+  id: number
+  body: object
+  versions: Versions
+  lenient: boolean
+}
+
+/** What an operation did; without an outcome, the record tells whether it was changed. */
+export interface Done {
+  status: number
+  outcome?: Outcome
+  row?: Identified
+}
+
+/** What an operation can be. */
+export interface Kind {
+  needs: readonly ('id' | 'data' | 'match')[]
+  /** What it does to a record whose version is another one afterward; by default, `updated`. */
+  changes?: Outcome
+  /** Whether a resource has it. */
+  isOffered: (served: Served) => boolean
+  /** The schema of its data, which has an `$id`; undefined if it takes none. */
+  body: (served: Served) => Pick<TSchema, '$id'> | undefined
+  run: (served: Served, ctx: Context, input: Input) => Promise<Done>
+}
+
+const create: Kind = {
+  needs: ['data'],
+  isOffered: ({ resource, service }) => Boolean(service.create && resource.create),
+  body: ({ resource }) => resource.create,
+  run: async (served, ctx, { body }) => {
+    ctx.require(`${served.resource.path}:create`)
+    return { status: 201, outcome: 'created', row: await createRecord(served, ctx, body) }
+  }
+}
+
+const update: Kind = {
+  needs: ['id', 'data'],
+  isOffered: ({ resource, service }) => Boolean(service.update && resource.update),
+  body: ({ resource }) => resource.update,
+  run: async (served, ctx, { id, body, versions }) => {
+    ctx.require(`${served.resource.path}:update`)
+    return { status: 200, row: await updateRecord(served, ctx, id, body, versions) }
+  }
+}
+
+const remove: Kind = {
+  needs: ['id'],
+  isOffered: ({ service }) => service.remove !== undefined,
+  body: () => undefined,
+  run: async ({ resource, service }, ctx, { id, versions }) => {
+    ctx.require(`${resource.path}:delete`)
+    await service.remove!(ctx, id, versions)
+    return { status: 204, outcome: 'deleted' }
+  }
+}
+
+const restore: Kind = {
+  needs: ['id'],
+  changes: 'restored',
+  isOffered: ({ service }) => service.restore !== undefined,
+  body: () => undefined,
+  run: async ({ resource, service }, ctx, { id }) => {
+    ctx.require(`${resource.path}:delete`)
+    return { status: 200, row: await service.restore!(ctx, id) }
+  }
+}
+
+const upsertKind: Kind = {
+  needs: ['match', 'data'],
+  isOffered: served => upsertable(served) !== undefined,
+  body: ({ resource }) => ({ $id: upsertSchemaOf(resource.name) }),
+  run: async (served, ctx, { operation, body, versions }) => {
+    const { resource } = served
+    const match = matchIn(operation.match!)
+    const input = withMatch(body as Record<string, unknown>, match)
+    const options = {
+      key: await keyIn(ctx, resource, match, input),
+      on_match: operation.on_match,
+      on_deleted: operation.on_deleted,
+      versions,
+      mustExist: versions !== undefined
+    }
+    const { row, outcome } = await upsert(ctx, resource, upsertable(served)!, options, input)
+    return { status: outcome === 'created' ? 201 : 200, outcome, row }
+  }
+}
+
+interface Match {
+  field: string
+  source: string | undefined
+  value: unknown
+}
+
+/** `{"email": …}`, or `{"external": {"erp": …}}`. */
+function matchIn(match: Record<string, unknown>): Match {
+  const [[field, value]] = Object.entries(match) as [[string, unknown]]
+  if (field !== 'external' || typeof value !== 'object' || value === null)
+    return { field, source: undefined, value }
+  const [[source, id] = ['', undefined]] = Object.entries(value) as [string, unknown][]
+  return { field, source, value: id }
+}
+
+/** Data with the value that it is matched by. */
+function withMatch(data: Record<string, unknown>, { field, source, value }: Match) {
+  if (source === undefined) return { [field]: value, ...data }
+  const { external_ids } = data as { external_ids?: Record<string, unknown> | null }
+  return { ...data, external_ids: { ...external_ids, [source]: value } }
+}
+
+const kinds: Record<string, Kind> = {
+  create,
+  update,
+  upsert: upsertKind,
+  delete: remove,
+  restore
+}
+
+/** An action of the records of one type. */
+function actionKind(name: string, { resource }: Served): Kind | undefined {
+  const action = actionOf(resource, name)
+  return (
+    action && {
+      needs: ['id'],
+      isOffered: () => true,
+      body: () => action.body,
+      run: async (_, ctx, { id, body, versions, lenient }) => {
+        ctx.require(action.permission)
+        const row = await action.run(ctx, id, body as never, { versions, lenient })
+        return { status: 200, row }
+      }
+    }
+  )
+}
+
+/** What an operation of this name is for a resource; undefined if it has no such operation. */
+export function kindOf(name: string, served: Served): Kind | undefined {
+  const kind = Object.hasOwn(kinds, name) ? kinds[name] : actionKind(name, served)
+  return kind?.isOffered(served) ? kind : undefined
+}
+
+/** Whether operations of this name can be undone only by restoring, or not at all. */
+export const isDestructive = (name: string): boolean => name === 'delete' || name === 'restore'

@@ -1,0 +1,153 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import type { Context } from '../access/context.ts'
+import { definePermission } from '../access/permissions.ts'
+import { assertMayChange } from '../access/risk.ts'
+import { Problem, problemOfDatabase } from '../errors.ts'
+import { defineTag, problems } from '../http/operations.ts'
+import { isLenient, returnsRepresentation } from '../http/preferences.ts'
+import { requestHeaders, response } from '../http/responses.ts'
+import { Ref } from '../http/schema.ts'
+import { invalidIn, type Failure } from '../http/validation.ts'
+import { defineOperation } from '../records/operations.ts'
+import { planRequired } from '../writes/errors.ts'
+import { batchRejected, failedDependency } from './errors.ts'
+import { itemsOf, type Item, type Validate } from './items.ts'
+import { isDestructive } from './kinds.ts'
+import { BatchRun, type Results, type RunOptions } from './run.ts'
+import { BatchOperation, BatchResult, BatchResults, NewBatch } from './schema.ts'
+
+definePermission('batch:write', 'everyone')
+const batchKind = defineOperation('batch')
+
+const tags = [defineTag('batch', 'Several operations in one request.')]
+const maxBytes = 5 * 1024 * 1024
+
+/** Batches, below `/api/batch`. */
+const routes: FastifyPluginAsyncTypebox = async app => {
+  for (const schema of [BatchOperation, BatchResult, BatchResults, NewBatch]) app.addSchema(schema)
+  app.post(
+    '',
+    {
+      bodyLimit: maxBytes,
+      config: { permission: 'batch:write' },
+      schema: {
+        operationId: 'runBatch',
+        summary: 'Carry out several operations',
+        description:
+          'Carries out up to 1,000 operations on records of any type, in their order, as single ' +
+          'requests would, each with its own rights and rules; up to 5 MiB. `atomic`: all of ' +
+          'them, or none (422, `batch_rejected`, with everything that is wrong). `independent`: ' +
+          'each that is possible; 207 if some failed. More than one operation can be undone as ' +
+          'one, see operations.',
+        tags,
+        ...problems(409, 422),
+        body: Ref(NewBatch),
+        headers: requestHeaders('prefer'),
+        response: {
+          ...response(200, 'The results: all operations were carried out.', Ref(BatchResults)),
+          ...response(207, 'The results: some operations failed.', Ref(BatchResults))
+        }
+      }
+    },
+    async (request, reply) => {
+      const { mode, operations } = request.body
+      const items = itemsOf(operations as BatchOperation[])
+      assertRisk(request.ctx, items)
+      const options = optionsOf(request)
+      const { results, problems } =
+        mode === 'atomic'
+          ? await runAtomic(request.ctx, items, options)
+          : await runIndependent(request.ctx, items, options)
+      return reply.code(problems.size > 0 ? 207 : 200).send({ results })
+    }
+  )
+}
+
+/** Errors: 403, 428 for a credential that may not risk what a batch does without a plan. */
+function assertRisk(ctx: Context, items: Item[]): void {
+  const names = items.map(({ operation }) => operation.op)
+  assertMayChange(ctx, names.filter(name => name !== 'create').length)
+  const needsPlan = ctx.principal.token?.require_plan && !ctx.isPlanned
+  if (needsPlan && names.some(isDestructive)) throw planRequired()
+}
+
+/** References to schemas, which Fastify compiles once each. */
+const references = new Map<string, object>()
+
+function optionsOf(request: FastifyRequest): RunOptions {
+  const validate: Validate = (schemaId, data) => {
+    const schema = references.get(schemaId) ?? { $ref: `${schemaId}#` }
+    references.set(schemaId, schema)
+    const check = request.compileValidationSchema(schema, 'body') as unknown as (data: unknown) => {
+      error?: Failure[]
+    }
+    const { error } = check(data)
+    return error && invalidIn(error, 'body')
+  }
+  return {
+    validate,
+    lenient: isLenient(request),
+    representation: returnsRepresentation(request),
+    bodyOf: problem => problem.body(request.url.split('?', 1)[0]!, request.id)
+  }
+}
+
+/** A series of changes; several of them are an operation. */
+async function inSeries(
+  ctx: Context,
+  items: Item[],
+  work: (ctx: Context) => Promise<Results>
+): Promise<Results> {
+  if (items.length === 1) return await ctx.series(work)
+  return await ctx.operation(batchKind, async ctx => await ctx.series(work))
+}
+
+/** Whether an error is one of an operation, and not of the server. */
+const isRefusal = (error: unknown): boolean => {
+  const problem = error instanceof Problem ? error : problemOfDatabase(error)
+  return problem !== undefined && problem.status < 500
+}
+
+/** Nearly always everything works: savepoints for each operation are only set if not. */
+async function runIndependent(ctx: Context, items: Item[], options: RunOptions): Promise<Results> {
+  return await ctx.transaction(async ctx => {
+    try {
+      return await ctx.attempt(
+        async ctx => await inSeries(ctx, items, ctx => new BatchRun(items, options).all(ctx))
+      )
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      return await inSeries(ctx, items, ctx => new BatchRun(items, options).each(ctx))
+    }
+  })
+}
+
+/** Errors: 422 with all that is wrong. */
+async function runAtomic(ctx: Context, items: Item[], options: RunOptions): Promise<Results> {
+  return await ctx.transaction(async ctx => {
+    try {
+      return await ctx.attempt(
+        async ctx => await inSeries(ctx, items, ctx => new BatchRun(items, options).all(ctx))
+      )
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      const found = await inSeries(ctx, items, ctx => new BatchRun(items, options).each(ctx))
+      // what failed once and not again: somebody else has changed something meanwhile
+      if (found.problems.size === 0) throw error
+      throw batchRejected(found.problems, refused(found, options))
+    }
+  })
+}
+
+/** The results of an atomic batch of which nothing was done. */
+function refused({ results, problems }: Results, { bodyOf }: RunOptions) {
+  const other = failedDependency('Another operation of the batch failed.')
+  return results.map(({ index, ref, ...result }) =>
+    problems.has(index)
+      ? { index, ...(ref !== undefined && { ref }), ...result }
+      : { index, ...(ref !== undefined && { ref }), status: other.status, problem: bodyOf(other) }
+  )
+}
+
+export default routes
