@@ -20,7 +20,7 @@ const framework: Record<number, [Code, string?]> = {
   400: ['malformed'],
   404: ['not_found'],
   408: ['timeout'],
-  413: ['too_large', 'The body is larger than 256 KiB.'],
+  413: ['too_large', 'The body is larger than 256 KiB, or 5 MiB for a batch.'],
   414: ['uri_too_long', 'A segment of the path is too long.'],
   415: ['unsupported_media_type', 'Send the body as application/json.'],
   431: ['headers_too_large'],

@@ -52,7 +52,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     },
     async (request, reply) => {
       const { mode, operations } = request.body
-      const items = itemsOf(operations as BatchOperation[])
+      const items = itemsOf(operations)
       assertRisk(request.ctx, items)
       const options = optionsOf(request)
       const { results, problems } =

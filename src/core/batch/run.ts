@@ -168,7 +168,7 @@ export class BatchRun {
       assertWritable(ctx, resource, 'create', placesIn(body))
       return body
     })
-    const rows = await repository(resource).createEach(ctx, bodies as never)
+    const rows = await repository(resource).createEach(ctx, bodies)
     for (const [i, row] of rows.entries())
       this.#succeed(ctx, items[i]!, { status: 201, outcome: 'created', row })
   }
