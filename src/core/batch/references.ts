@@ -8,8 +8,8 @@ const refIn = (value: object): string | undefined => {
 const maxDepth = 20
 
 /**
- * A copy of data in which references are replaced by what `idOf` returns, which gets their names and
- * their places in the data (`/account_id`).
+ * A copy of data in which references are replaced by what `idOf` returns, which gets their names
+ * and their places in the data (`/account_id`).
  */
 export function withIds(
   value: unknown,

@@ -59,7 +59,8 @@ export const BatchOperation = Type.Object(
           maxProperties: 1,
           description:
             'For upsert: the record that is updated if there is one, by the value of a field, ' +
-            '`{"email": "eva@example.com"}`, or by an external ID, `{"external": {"erp": "A-42"}}`.',
+            '`{"email": "eva@example.com"}`, or by an external ID, ' +
+            '`{"external": {"erp": "A-42"}}`.',
           example: { external: { erp: 'A-42' } }
         }
       )

@@ -23,7 +23,7 @@ export function serve(one: Served): void {
 /** What is behind the routes of the resource with this name, if it has any. */
 export const servedNamed = (name: string): Served | undefined => served.get(name)
 
-/** Creates a record from a validated body. Errors: those of the service; 400, 403 for its fields. */
+/** Creates a record from a validated body. Errors: of the service; 400, 403 for its fields. */
 export async function createRecord(
   { resource, service }: Served,
   ctx: Context,
