@@ -143,7 +143,7 @@ export class BatchRun {
     })
   }
 
-  /** The creations from an index on that are one statement: of one type without rules of its own. */
+  /** The creations from an index on that are one statement: of a type without its own rules. */
   #creationsFrom(start: number): Item[] {
     const first = this.#items[start]!
     const { resource, service } = first.served
