@@ -67,8 +67,8 @@ export const vocabulary = {
     'Some operations of the batch failed, so nothing was done; `errors` lists what is wrong, and ' +
     '`results` has all of them.',
   failed_dependency:
-    'The operation was not carried out because another one failed: one whose record it refers to, ' +
-    'or any of an atomic batch.',
+    'The operation was not carried out because another one failed: one whose record it refers ' +
+    'to, or any of an atomic batch.',
   too_large: 'The body is larger than the limit.',
   uri_too_long: 'The path or one of its segments is longer than the limit.',
   unsupported_media_type: 'The format of the body is not supported; send application/json.',

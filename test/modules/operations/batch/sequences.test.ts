@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { test } from 'tap'
-import { application, organization, type Call } from '../../support/app.ts'
+import { application, organization, type Call } from '../../../support/app.ts'
 
 /** Batches of each test; BATCHES=200 for more. */
 const batches = Number(process.env.BATCHES ?? 25)

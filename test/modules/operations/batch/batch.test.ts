@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { application, bearer, caller, organization, type Call } from '../../support/app.ts'
-import { hiding, protecting, userWith } from '../../support/field-rights.ts'
+import { application, bearer, caller, organization, type Call } from '../../../support/app.ts'
+import { hiding, protecting, userWith } from '../../../support/field-rights.ts'
 
 interface Result {
   status: number

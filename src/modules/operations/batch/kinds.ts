@@ -1,11 +1,11 @@
 import type { TSchema } from '@sinclair/typebox'
-import type { Context } from '../access/context.ts'
-import { createRecord, updateRecord, type Served } from '../http/record-writes.ts'
-import { keyIn, upsertable, upsertSchemaOf } from '../http/resource-upserts.ts'
-import type { Identified } from '../http/responses.ts'
-import { actionOf } from '../records/actions.ts'
-import type { Versions } from '../records/repository.ts'
-import { upsert } from '../records/upsert.ts'
+import type { Context } from '../../../core/access/context.ts'
+import { createRecord, updateRecord, type Served } from '../../../core/http/record-writes.ts'
+import { keyIn, upsertable, upsertSchemaOf } from '../../../core/http/resource-upserts.ts'
+import type { Identified } from '../../../core/http/responses.ts'
+import { actionOf } from '../../../core/records/actions.ts'
+import type { Versions } from '../../../core/records/repository.ts'
+import { upsert } from '../../../core/records/upsert.ts'
 import type { BatchOperation, outcomes } from './schema.ts'
 
 type Outcome = (typeof outcomes)[number]

@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { Count, explained, Id, OneOf, Ref, Text } from '../http/schema.ts'
-import { onDeleted, onMatch } from '../records/upsert.ts'
+import { Count, explained, Id, OneOf, Ref, Text } from '../../../core/http/schema.ts'
+import { onDeleted, onMatch } from '../../../core/records/upsert.ts'
 
 /** Operations of one batch. */
 export const maxOperations = 1_000

@@ -1,4 +1,4 @@
-import { Problem, type Fault } from '../errors.ts'
+import { Problem, type Fault } from '../../../core/errors.ts'
 import type { BatchResult } from './schema.ts'
 
 /** For an operation that needs the record of one that failed, or whose batch failed. */
