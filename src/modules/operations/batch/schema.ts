@@ -106,15 +106,17 @@ export const NewBatch = Type.Object(
     $id: 'NewBatch',
     additionalProperties: false,
     description: 'Operations to carry out together.',
+    // no `$ref` here: tools take one in the document's examples for a reference of the document
     example: {
       mode: 'atomic',
       operations: [
-        { ref: 'acme', op: 'create', type: 'account', data: { name: 'Acme' } },
         {
-          op: 'create',
-          type: 'contact',
-          data: { first_name: 'Eva', last_name: 'Ek', account_id: { $ref: 'acme' } }
-        }
+          op: 'upsert',
+          type: 'account',
+          match: { external: { erp: 'A-42' } },
+          data: { name: 'Acme' }
+        },
+        { op: 'create', type: 'contact', data: { first_name: 'Eva', last_name: 'Ek' } }
       ]
     }
   }
