@@ -1,3 +1,4 @@
+import { batchOf } from './batches.ts'
 import { resolve, type Document, type Operation, type Parameter } from './document.ts'
 import type { Random } from './random.ts'
 import type { Values } from './values.ts'
@@ -118,7 +119,10 @@ export class Calls {
     const contents = Object.entries(call.operation.requestBody?.content ?? {})
     if (contents.length === 0) return
     const [type, { schema }] = pick(contents)
-    const body = this.#values.valid(schema)
+    const isBatch = call.template === '/api/batch'
+    // what its operations take is not in its schema
+    if (isBatch) call.isValid = false
+    const body = isBatch ? batchOf(this.#random, this.#values) : this.#values.valid(schema)
     const broken = call.isValid ? body : this.#broken(body)
     call.headers['content-type'] = call.isValid || chance(0.9) ? type : pick(oddTypes)
     call.body = type.endsWith('json') ? JSON.stringify(broken) : formOf(broken)

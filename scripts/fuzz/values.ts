@@ -121,10 +121,9 @@ export class Values {
       )
       return Object.fromEntries(names.map(name => [name, this.valid(additionalProperties)]))
     }
-    const names = Object.keys(properties).filter(
-      name => required.includes(name) || this.random.chance(0.4)
-    )
-    if (names.length < minProperties) names.push(this.random.pick(Object.keys(properties)))
+    const known = Object.keys(properties)
+    const names = known.filter(name => required.includes(name) || this.random.chance(0.4))
+    if (names.length < minProperties && known.length > 0) names.push(this.random.pick(known))
     return Object.fromEntries(names.map(name => [name, this.valid(properties[name]!)]))
   }
 
