@@ -1,17 +1,9 @@
-import { allResources } from '../../src/core/records/resource.ts'
+import { allResources, groupOf } from '../../src/core/records/resource.ts'
 import type { Random } from './random.ts'
 import type { Values } from './values.ts'
 
-const operations = [
-  'create',
-  'update',
-  'delete',
-  'restore',
-  'upsert',
-  'complete',
-  'qualify',
-  'convert'
-]
+const operations = ['create', 'update', 'delete', 'restore', 'upsert']
+const actions: Record<string, string[]> = { activity: ['complete'], lead: ['qualify', 'convert'] }
 
 /**
  * A batch of operations that there are, on records that there may be. The document only says that
@@ -26,25 +18,22 @@ export function batchOf(random: Random, values: Values): object {
 }
 
 function operationOf(random: Random, values: Values, index: number): object {
-  const { name, create, update } = random.pick(allResources().filter(({ schema }) => schema))
-  const op = random.pick(operations)
+  const types = allResources().filter(one => one.schema && groupOf(one) === 'records')
+  const { name, create, update } = random.pick(types)
+  const op = random.pick([...operations, ...(actions[name] ?? [])])
   const isNew = op === 'create' || op === 'upsert'
   const schema = isNew ? create : update
-  const takesData = isNew || op === 'update' || random.chance(0.1)
-  const id =
-    index > 0 && random.chance(0.3) ? { $ref: `r${random.integer(0, index - 1)}` } : values.ids()
+  const isChange = isNew || op === 'update'
+  const earlier = () => ({ $ref: `r${random.integer(0, index - 1)}` })
+  const id = index > 0 && random.chance(0.3) ? earlier() : values.ids()
+  const matches = [{ email: 'a@example.com' }, { external: { erp: 'A-42' } }, { id }]
   return {
     op,
     type: name,
     ref: `r${index}`,
     ...(!isNew && { id }),
-    ...(op === 'upsert' && {
-      match: random.pick([{ email: 'a@example.com' }, { external: { erp: 'A-42' } }, { id }])
-    }),
+    ...(op === 'upsert' && { match: random.pick(matches) }),
     ...(random.chance(0.2) && { if_match: random.integer(1, 3) }),
-    ...(takesData &&
-      schema?.$id !== undefined && {
-        data: values.valid({ $ref: `#/components/schemas/${schema.$id}` })
-      })
+    ...(isChange && { data: values.valid({ $ref: `#/components/schemas/${schema?.$id}` }) })
   }
 }

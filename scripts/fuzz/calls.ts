@@ -120,14 +120,14 @@ export class Calls {
     if (contents.length === 0) return
     const [type, { schema }] = pick(contents)
     const isBatch = call.template === '/api/batch'
-    // what its operations take is not in its schema
-    if (isBatch) call.isValid = false
     const body = isBatch ? batchOf(this.#random, this.#values) : this.#values.valid(schema)
     const broken = call.isValid ? body : this.#broken(body)
     call.headers['content-type'] = call.isValid || chance(0.9) ? type : pick(oddTypes)
     call.body = type.endsWith('json') ? JSON.stringify(broken) : formOf(broken)
     if (!call.isValid && chance(0.03)) call.body = call.body.slice(0, -1)
     if (!call.isValid && chance(0.03)) call.body = ''
+    // what operations take is not in the schema of a batch
+    if (isBatch) call.isValid = false
   }
 
   /** A body with something odd in it, or in place of it. */
