@@ -26,7 +26,7 @@ function operationOf(random: Random, values: Values, index: number): object {
   const isChange = isNew || op === 'update'
   const earlier = () => ({ $ref: `r${random.integer(0, index - 1)}` })
   const id = index > 0 && random.chance(0.3) ? earlier() : values.ids()
-  const matches = [{ email: 'a@example.com' }, { external: { erp: 'A-42' } }, { id }]
+  const matches = [{ email: 'a@example.com' }, { external: { erp: 'A-42' } }]
   return {
     op,
     type: name,

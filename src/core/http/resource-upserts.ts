@@ -43,6 +43,14 @@ export function upsertable({ resource, service }: Served): Upsertable<Identified
   return { create, update, ...defined({ restore, withLocks }) }
 }
 
+/** Whether records of a resource can be put at an external ID. */
+export const isUpserted = (served: Served): boolean =>
+  hasExternalIds(served.resource.table) && upsertable(served) !== undefined
+
+/** Whether records of a resource that is upserted are matched by this. */
+export const isMatchedBy = ({ identifiers = [] }: Resource, { field, source }: MatchedBy) =>
+  source !== undefined || identifiers.includes(field)
+
 /** What `match` can be, as patterns, and as it is described. */
 function matchesOf({ table, identifiers = [] }: Resource) {
   const fields = identifiers.map(field => ({ pattern: field, text: field }))
@@ -186,8 +194,8 @@ function assertSeen(ctx: Context, { table, label }: Resource): void {
 /** Puts a record at its external ID: creates or updates it. */
 export function mountPutExternal(mount: Mount): void {
   const { app, resource, schema } = mount
-  const { name, label, table } = resource
-  if (!hasExternalIds(table) || !upsertable(mount)) return
+  const { name, label } = resource
+  if (!isUpserted(mount)) return
   const body = bodyOfUpsert(resource)
   app.addSchema(body)
   declareFixedFields(body.$id!, serverSetFields(resource))

@@ -1,7 +1,8 @@
 import { isForTokens } from '../../../core/access/permissions.ts'
 import { invalid, type Fault, type Problem } from '../../../core/errors.ts'
 import { servedNamed, type Served } from '../../../core/http/record-writes.ts'
-import { kindOf, type Kind } from './kinds.ts'
+import { isMatchedBy } from '../../../core/http/resource-upserts.ts'
+import { kindOf, matchIn, type Kind } from './kinds.ts'
 import { withIds } from './references.ts'
 import type { BatchOperation } from './schema.ts'
 
@@ -70,14 +71,7 @@ function itemOf(
     )
     return undefined
   }
-  for (const name of ['id', 'data', 'match'] as const) {
-    const isNeeded = kind.needs.includes(name)
-    if (isNeeded && operation[name] === undefined)
-      faults.push(fault(index, `/${name}`, 'required', `${op} requires ${name}`))
-    const isTaken = isNeeded || (name === 'data' && kind.body(served) !== undefined)
-    if (!isTaken && operation[name] !== undefined)
-      faults.push(fault(index, `/${name}`, 'unknown', `${op} takes no ${name}`))
-  }
+  faults.push(...faultsOfParts(operation, index, served, kind))
   const dependencies = new Map<string, number>()
   const note = (place: string) => (name: string, pointer: string) => {
     const earlier = names.get(name)
@@ -94,6 +88,31 @@ function itemOf(
   return { index, operation, served, kind, dependencies }
 }
 
+/** What an operation has that it should not have, and the other way round. */
+function faultsOfParts(
+  operation: BatchOperation,
+  index: number,
+  served: Served,
+  kind: Kind
+): Fault[] {
+  const { op, match } = operation
+  const faults: Fault[] = []
+  for (const name of ['id', 'data', 'match'] as const) {
+    const isNeeded = kind.needs.includes(name)
+    if (isNeeded && operation[name] === undefined)
+      faults.push(fault(index, `/${name}`, 'required', `${op} requires ${name}`))
+    const isTaken = isNeeded || (name === 'data' && kind.body(served) !== undefined)
+    if (!isTaken && operation[name] !== undefined)
+      faults.push(fault(index, `/${name}`, 'unknown', `${op} takes no ${name}`))
+  }
+  if (match && kind.needs.includes('match') && !isMatchedBy(served.resource, matchIn(match))) {
+    const name = Object.keys(match).join()
+    const detail = `${served.resource.pluralLabel} cannot be matched by this ${name}`
+    faults.push(fault(index, '/match', 'unknown', detail))
+  }
+  return faults
+}
+
 /**
  * The data of an operation with IDs in place of references, and what is wrong with it, if anything.
  * Each call returns a copy: carrying an operation out may change its data.
@@ -103,7 +122,8 @@ export function dataOf(
   validate: Validate,
   idOf: (name: string) => number
 ): { body: object; problem: Problem | undefined } {
-  const body = withIds(operation.data ?? null, idOf)
+  const data = kind.data?.(operation) ?? operation.data ?? null
+  const body = withIds(data, idOf)
   const schema = kind.body(served)
   const problem = schema && validate(schema.$id!, body)
   return { body: body as object, problem }

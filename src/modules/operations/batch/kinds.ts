@@ -1,7 +1,13 @@
 import type { TSchema } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
 import { createRecord, updateRecord, type Served } from '../../../core/http/record-writes.ts'
-import { keyIn, upsertable, upsertSchemaOf } from '../../../core/http/resource-upserts.ts'
+import {
+  isUpserted,
+  keyIn,
+  upsertable,
+  upsertSchemaOf,
+  type MatchedBy
+} from '../../../core/http/resource-upserts.ts'
 import type { Identified } from '../../../core/http/responses.ts'
 import { actionOf } from '../../../core/records/actions.ts'
 import type { Versions } from '../../../core/records/repository.ts'
@@ -33,7 +39,9 @@ export interface Kind {
   changes?: Outcome
   /** Whether a resource has it. */
   isOffered: (served: Served) => boolean
-  /** The schema of its data, which has an `$id`; undefined if it takes none. */
+  /** What of an operation is its body: by default, `data`. */
+  data?: (operation: BatchOperation) => unknown
+  /** The schema of that, which has an `$id`; undefined if it takes none. */
   body: (served: Served) => Pick<TSchema, '$id'> | undefined
   run: (served: Served, ctx: Context, input: Input) => Promise<Done>
 }
@@ -82,14 +90,14 @@ const restore: Kind = {
 
 const upsertKind: Kind = {
   needs: ['match', 'data'],
-  isOffered: served => upsertable(served) !== undefined,
+  isOffered: isUpserted,
   body: ({ resource }) => ({ $id: upsertSchemaOf(resource.name) }),
+  data: ({ data, match }) => withMatch({ ...data }, matchIn(match!)),
   run: async (served, ctx, { operation, body, versions }) => {
     const { resource } = served
-    const match = matchIn(operation.match!)
-    const input = withMatch(body as Record<string, unknown>, match)
+    const input = body as Record<string, unknown>
     const options = {
-      key: await keyIn(ctx, resource, match, input),
+      key: await keyIn(ctx, resource, matchIn(operation.match!), input),
       on_match: operation.on_match,
       on_deleted: operation.on_deleted,
       versions,
@@ -100,19 +108,17 @@ const upsertKind: Kind = {
   }
 }
 
-interface Match {
-  field: string
-  source: string | undefined
+interface Match extends MatchedBy {
   value: unknown
 }
 
 /** `{"email": …}`, or `{"external": {"erp": …}}`. */
-function matchIn(match: Record<string, unknown>): Match {
+export function matchIn(match: Record<string, unknown>): Match {
   const [[field, value]] = Object.entries(match) as [[string, unknown]]
-  if (field !== 'external' || typeof value !== 'object' || value === null)
-    return { field, source: undefined, value }
-  const [[source, id] = ['', undefined]] = Object.entries(value) as [string, unknown][]
-  return { field, source, value: id }
+  const isMap = field === 'external' && typeof value === 'object' && value !== null
+  const sources = isMap ? (Object.entries(value) as [string, unknown][]) : []
+  const [[source, id] = []] = sources
+  return sources.length === 1 ? { field, source, value: id } : { field, source: undefined, value }
 }
 
 /** Data with the value that it is matched by. */

@@ -209,3 +209,32 @@ test('a token that requires plans, or may not risk it, deletes nothing by a batc
   }
   t.equal((await call(`GET /api/contacts/${id}`)).statusCode, 200)
 })
+
+test('an upsert is matched by what tells records apart, and its value is validated', async t => {
+  const { call } = await organization(await app(t))
+  const upsert = (type: string, match: object, data: object = person) => [
+    { op: 'upsert', type, match, data }
+  ]
+  for (const operations of [
+    upsert('campaign_member', { external: { erp: 'A' } }, {}),
+    upsert('contact', { first_name: 'Eva' }),
+    upsert('contact', { nonsense: 'x' }),
+    upsert('contact', { external: { erp: 'A', shop: 'B' } }),
+    upsert('contact', { external: 'A' })
+  ]) {
+    const answer = await run(call, 'independent', operations)
+    t.equal(answer.statusCode, 400, answer.body)
+    t.match(answer.json().errors[0].pointer, /^\/operations\/0\/(match|op)$/)
+  }
+  for (const [match, pointer] of [
+    [{ email: 'nobody' }, '/email'],
+    [{ email: 3 }, '/email'],
+    [{ external: { ERP: 'A' } }, '/external_ids'],
+    [{ external: { erp: 'x'.repeat(256) } }, '/external_ids/erp']
+  ] as const) {
+    const answer = await run(call, 'independent', upsert('contact', match))
+    t.equal(answer.statusCode, 207, answer.body)
+    t.match(resultsOf(answer)[0], { status: 400, problem: { errors: [{ pointer }] } })
+  }
+  t.equal(await total(call, 'contacts'), 0)
+})
