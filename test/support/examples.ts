@@ -105,8 +105,8 @@ export function exampleOf(document: Document, schema: Schema): unknown {
   if (properties)
     return Object.fromEntries(
       Object.entries(properties)
-        // related records are optional, and have related records themselves
-        .filter(([name]) => name !== 'included' && name !== 'effects')
+        // these are optional, and refer to what they are in
+        .filter(([name]) => !['included', 'effects', 'problem'].includes(name))
         .map(([name, property]) => [name, exampleOf(document, property)])
     )
   return undefined

@@ -99,7 +99,7 @@ const undoRoute: FastifyPluginAsyncTypebox = async app => {
           'nothing could be undone or, with `strict=true`, not everything.',
         tags,
         ...problems(409),
-        params: idParameter(2),
+        params: idParameter(),
         querystring: UndoQuery,
         response: response(201, 'What was undone, and left.', Ref(UndoneOperation), 'Location')
       }
