@@ -48,6 +48,7 @@ import stageHistory from './modules/sales/stage-history/routes.ts'
 import timeline from './modules/crm/timeline/routes.ts'
 import { pipelineService } from './modules/sales/pipelines/service.ts'
 import users from './modules/identity/users/routes.ts'
+import './modules/operations/mass-changes/routes.ts'
 import { version } from './version.ts'
 
 export type AppConfig = ServicesConfig &

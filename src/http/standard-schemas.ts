@@ -154,6 +154,12 @@ export const Problem = Type.Object(
         description: 'For `changed_since`: changes that cannot be undone.'
       })
     ),
+    count: Type.Optional(
+      Count({
+        description: 'For `unexpected_count`: the number of records that match.',
+        example: 3
+      })
+    ),
     results: Type.Optional(
       Type.Array(Ref({ $id: 'BatchResult' }), {
         maxItems: 1000,

@@ -11,6 +11,7 @@ import { leadService } from '../modules/crm/leads/service.ts'
 import { invitationService, mailInvitation } from '../modules/identity/invitations/service.ts'
 import { mailReset, passwordResetService } from '../modules/identity/password-resets/service.ts'
 import { addMembers, campaignService } from '../modules/marketing/campaigns/service.ts'
+import { changeBatch, massJobs } from '../modules/operations/mass-changes/changes.ts'
 import {
   moveOpportunities,
   placeOpportunities,
@@ -44,6 +45,7 @@ export const tasks: Task[] = [
   userTask(moveOpportunities, async (ctx, job) => await stageService.clear(ctx, job)),
   task(placeOpportunities, async (ctx, job) => await stageService.place(ctx, job)),
   userTask(addMembers, async (ctx, job) => await campaignService.addBatch(ctx, job)),
+  ...massJobs.map(job => userTask(job, async (ctx, rest) => await changeBatch(ctx, rest))),
   task(mailInvitation, async (ctx, job) => await invitationService.mail(ctx, job)),
   task(mailReset, async (ctx, job) => await passwordResetService.mail(ctx, job))
 ]

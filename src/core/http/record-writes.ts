@@ -1,17 +1,15 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Context } from '../access/context.ts'
 import { stale } from '../errors.ts'
 import type { Versions } from '../records/repository.ts'
-import type { Resource } from '../records/resource.ts'
+import { fieldSchema } from '../records/resource.ts'
 import { assertShown, assertWritable, placesIn, placesOf } from '../records/visibility.ts'
 import { assertUnchanged, dropUnchanged, fieldsIn, repeatsFixedFields } from './bodies.ts'
-import type { Service } from './resource-mount.ts'
+import type { Mount } from './resource-mount.ts'
 import type { Identified } from './responses.ts'
 
-/** A resource, and the service behind its routes. */
-export interface Served {
-  resource: Resource
-  service: Service
-}
+/** A resource, and what is behind its routes: its service, and how its lists are requested. */
+export type Served = Pick<Mount, 'resource' | 'service' | 'query'>
 
 const served = new Map<string, Served>()
 
@@ -57,4 +55,31 @@ export async function updateRecord(
   }
   assertWritable(ctx, resource, 'update', placesIn(body))
   return await update!(ctx, id, body as never, versions)
+}
+
+/**
+ * Changes the members of a list of a record, such as its tags, which nobody else changes meanwhile.
+ * Errors: of the service; `tooMany` for more members than the list can have.
+ */
+export async function changeMembers(
+  { resource, service }: Served,
+  ctx: Context,
+  { id, field, versions }: { id: number; field: string; versions?: Versions },
+  change: (members: unknown[]) => unknown[],
+  tooMany: (maximum: number) => Error
+): Promise<Identified> {
+  // the locks of an update come before that of the record
+  const { lock, update, withLocks = async (ctx, work) => await work(ctx) } = service
+  const maximum = fieldSchema(resource.schema!, field).maxItems as number
+  return await ctx.transaction(
+    async ctx =>
+      await withLocks(ctx, async ctx => {
+        const record = await lock!(ctx, id, versions)
+        const before = (record as Identified & Record<string, unknown[]>)[field]!
+        const after = change(before)
+        if (isDeepStrictEqual(after, before)) return record
+        if (after.length > Math.max(maximum, before.length)) throw tooMany(maximum)
+        return await update!(ctx, id, { [field]: after } as never)
+      })
+  )
 }

@@ -1,15 +1,16 @@
 import { Type, type TObject, type TProperties } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isDeepStrictEqual } from 'node:util'
-import type { Context } from '../access/context.ts'
+import { defined } from '../defined.ts'
 import { parameterBreaksRule, Problem, problemOfDatabase, unknownReference } from '../errors.ts'
 import { pascalCase, sentenceCase, withArticle } from '../names.ts'
 import { fieldSchema, resourceOf, type IncludedField, type Resource } from '../records/resource.ts'
 import { assertWritable, placesOf } from '../records/visibility.ts'
 import { versionsOf } from './preconditions.ts'
 import { recordQuery, sendWritten } from './presentation.ts'
+import { changeMembers } from './record-writes.ts'
 import { operation, type Mount } from './resource-mount.ts'
-import { idOf, recordResponse, requestHeaders, type Identified } from './responses.ts'
+import { idOf, recordResponse, requestHeaders } from './responses.ts'
 import { Id, Ref } from './schema.ts'
 
 /** A list of a record whose members have paths of their own: tags, or links. */
@@ -111,32 +112,27 @@ function mountList(mount: Mount, list: MemberList): void {
   )
 }
 
-/** An update of the list of a record that nobody else changes meanwhile. */
+/** An update of a list of a record that nobody else changes meanwhile. */
 function changing(
   mount: Mount,
   { field, parameters, memberIn }: MemberList,
   change: (members: unknown[], member: unknown) => unknown[]
 ) {
-  const { resource, service, schema } = mount
-  // the locks of an update come before that of the record
-  const { lock, update, withLocks = async (ctx, work) => await work(ctx) } = service
+  const { resource } = mount
   const named = Object.keys(parameters).at(-1)!
-  const maximum = fieldSchema(schema, field).maxItems as number
   return async (request: FastifyRequest, reply: FastifyReply) => {
-    const id = idOf(request)
-    const versions = versionsOf(request)
+    const { ctx } = request
+    const place = { id: idOf(request), field, ...defined({ versions: versionsOf(request) }) }
     const member = memberIn(request.params as Record<string, unknown>)
-    const changeList = async (ctx: Context) => {
-      const record = await lock!(ctx, id, versions)
-      const before = (record as Identified & Record<string, unknown[]>)[field]!
-      const after = change(before, member)
-      if (after.length === before.length) return record
-      if (after.length > maximum) throw tooMany(resource, field, named, maximum)
-      return await update!(ctx, id, { [field]: after } as never)
-    }
     const write = async () => {
-      assertWritable(request.ctx, resource, 'update', placesOf([field]))
-      return await request.ctx.transaction(async ctx => await withLocks(ctx, changeList))
+      assertWritable(ctx, resource, 'update', placesOf([field]))
+      return await changeMembers(
+        mount,
+        ctx,
+        place,
+        members => change(members, member),
+        maximum => tooMany(resource, field, named, maximum)
+      )
     }
     return await sendWritten(mount, request, reply, async () => await naming(named, write()))
   }

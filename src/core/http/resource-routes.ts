@@ -38,6 +38,13 @@ export interface RecordResponses {
   ) => Promise<FastifyReply>
 }
 
+const extensions: ((mount: Mount) => void)[] = []
+
+/** Adds routes to every resource: those of a module that works on records of any type. */
+export function extendResources(extension: (mount: Mount) => void): void {
+  extensions.push(extension)
+}
+
 /**
  * Mounts a route for each operation that the service has. `owned` are related records that no
  * field of the record refers to, by the names that `include` knows them by.
@@ -74,7 +81,7 @@ async function mount(
     query: new ListQueryReader({ ...resource, schema, include: Object.keys(relations) }),
     params: idParameter(sampleOf(schema).id)
   }
-  serve({ resource, service })
+  serve(shared)
   await withCompression(app, app => {
     mountList({ ...shared, app })
   })
@@ -86,6 +93,7 @@ async function mount(
   mountRemove(shared)
   mountRestore(shared)
   mountMembers(shared)
+  for (const extension of extensions) extension(shared)
   await withCompression(app, app => {
     mountHistory({ ...shared, app })
   })

@@ -5,6 +5,7 @@ import { invalidParameter, unknownParameter } from '../errors.ts'
 import { bomParameter } from '../http/formats.ts'
 import { explained, OneOf, Text } from '../http/schema.ts'
 import { FilterLanguage, searchedFields, type FilterContract } from './filter-language.ts'
+import type { Filter } from './filter.ts'
 import type { ListQuery, Sort } from './list.ts'
 import { wordsIn } from './search.ts'
 import { shownFields } from './visibility.ts'
@@ -142,6 +143,14 @@ export class ListQueryReader {
         words: q === undefined ? undefined : wordsIn(q)
       })
     }
+  }
+
+  /**
+   * The filters of a list, as text in a body: `source=website&score[gte]=50`. Errors: 422 for what
+   * is no filter, or of what the caller does not see.
+   */
+  filtersIn(ctx: Context, text: string, pointer: string): Filter[] {
+    return this.#filters.parse(ctx, text, pointer)
   }
 
   /** The requested fields, in the order of the record; undefined: all of them. */

@@ -235,11 +235,13 @@ function shareResponses(operations: Operation[]): Record<string, unknown> {
   return componentsOf(names)
 }
 
+const prefixes: Record<string, string> = { 201: 'New', 202: 'Accepted' }
+
 function responseName(status: string, { content = {}, headers = {} }: Response): string {
   const schema = (Object.values(content)[0]?.schema ?? {}) as Partial<Reference & Union>
   const members = schema.anyOf ?? [schema]
   const names = members.flatMap(({ $ref }) => $ref?.split('/').at(-1) ?? [])
   const existing = 'Plan' in headers ? 'Changed' : '' // of a write, whose headers are others
-  const prefix = status === '201' ? 'New' : existing
+  const prefix = prefixes[status] ?? existing
   return names.length === 0 ? status : prefix + names.join('Or')
 }

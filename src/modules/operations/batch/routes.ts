@@ -3,22 +3,19 @@ import type { FastifyRequest } from 'fastify'
 import type { Context } from '../../../core/access/context.ts'
 import { definePermission } from '../../../core/access/permissions.ts'
 import { assertMayChange } from '../../../core/access/risk.ts'
-import { Problem, problemOfDatabase } from '../../../core/errors.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
 import { isLenient, returnsRepresentation } from '../../../core/http/preferences.ts'
 import { requestHeaders, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { invalidIn, type Failure } from '../../../core/http/validation.ts'
-import { defineOperation } from '../../../core/records/operations.ts'
 import { planRequired } from '../../../core/writes/errors.ts'
-import { batchRejected, failedDependency } from './errors.ts'
 import { itemsOf, type Item, type Validate } from './items.ts'
 import { isDestructive } from './kinds.ts'
-import { BatchRun, type Results, type RunOptions } from './run.ts'
+import { runAtomic, runIndependent } from './modes.ts'
+import type { RunOptions } from './run.ts'
 import { BatchOperation, BatchResult, BatchResults, NewBatch } from './schema.ts'
 
 definePermission('batch:write', 'everyone')
-const batchKind = defineOperation('batch')
 
 const tags = [defineTag('batch', 'Several operations in one request.')]
 const maxBytes = 5 * 1024 * 1024
@@ -91,63 +88,6 @@ function optionsOf(request: FastifyRequest): RunOptions {
     representation: returnsRepresentation(request),
     bodyOf: problem => problem.body(request.url.split('?', 1)[0]!, request.id)
   }
-}
-
-/** A series of changes; several of them are an operation. */
-async function inSeries(
-  ctx: Context,
-  items: Item[],
-  work: (ctx: Context) => Promise<Results>
-): Promise<Results> {
-  if (items.length === 1) return await ctx.series(work)
-  return await ctx.operation(batchKind, async ctx => await ctx.series(work))
-}
-
-/** Whether an error is one of an operation, and not of the server. */
-const isRefusal = (error: unknown): boolean => {
-  const problem = error instanceof Problem ? error : problemOfDatabase(error)
-  return problem !== undefined && problem.status < 500
-}
-
-/** Nearly always everything works: savepoints for each operation are only set if not. */
-async function runIndependent(ctx: Context, items: Item[], options: RunOptions): Promise<Results> {
-  return await ctx.transaction(async ctx => {
-    try {
-      return await ctx.attempt(
-        async ctx => await inSeries(ctx, items, ctx => new BatchRun(items, options).all(ctx))
-      )
-    } catch (error) {
-      if (!isRefusal(error)) throw error
-      return await inSeries(ctx, items, ctx => new BatchRun(items, options).each(ctx))
-    }
-  })
-}
-
-/** Errors: 422 with all that is wrong. */
-async function runAtomic(ctx: Context, items: Item[], options: RunOptions): Promise<Results> {
-  return await ctx.transaction(async ctx => {
-    try {
-      return await ctx.attempt(
-        async ctx => await inSeries(ctx, items, ctx => new BatchRun(items, options).all(ctx))
-      )
-    } catch (error) {
-      if (!isRefusal(error)) throw error
-      const found = await inSeries(ctx, items, ctx => new BatchRun(items, options).each(ctx))
-      // what failed once and not again: somebody else has changed something meanwhile
-      if (found.problems.size === 0) throw error
-      throw batchRejected(found.problems, refused(found, options))
-    }
-  })
-}
-
-/** The results of an atomic batch of which nothing was done. */
-function refused({ results, problems }: Results, { bodyOf }: RunOptions) {
-  const other = failedDependency('Another operation of the batch failed.')
-  return results.map(({ index, ref, ...result }) =>
-    problems.has(index)
-      ? { index, ...(ref !== undefined && { ref }), ...result }
-      : { index, ...(ref !== undefined && { ref }), status: other.status, problem: bodyOf(other) }
-  )
 }
 
 export default routes

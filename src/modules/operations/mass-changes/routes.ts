@@ -1,0 +1,89 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { TObject } from '@sinclair/typebox'
+import { operation, type Mount } from '../../../core/http/resource-mount.ts'
+import { extendResources } from '../../../core/http/resource-routes.ts'
+import { response } from '../../../core/http/responses.ts'
+import { Ref } from '../../../core/http/schema.ts'
+import { pascalCase } from '../../../core/names.ts'
+import { groupOf } from '../../../core/records/resource.ts'
+import { changeMatching, type Change } from './changes.ts'
+import { MassChange, MassDeletion, massUpdateOf, MassTagging } from './schema.ts'
+
+interface Selection {
+  filter: string
+  expected_count?: number
+}
+
+const rest =
+  ' The first 1,000 are changed immediately, the others by a job (202, `Location`). What cannot be ' +
+  'changed is in `failures`, and does not keep the others from being changed. The whole is one ' +
+  'operation, which can be undone.'
+
+/** Mounts the changes of all records of a resource that match a filter. */
+function mountMassChanges(mount: Mount): void {
+  const { app, resource, service } = mount
+  const { list, update, remove, lock } = service
+  if (groupOf(resource) !== 'records' || !list) return
+  app.addSchema(MassChange)
+  if (update && resource.update) {
+    const body = massUpdateOf(resource)
+    mountChange(mount, 'update', body, 'Changes the given fields of', sent => ({
+      op: 'update',
+      data: (sent as unknown as { data: object }).data
+    }))
+  }
+  if (remove) mountChange(mount, 'delete', MassDeletion, 'Deletes', () => ({ op: 'delete' }))
+  if (update && lock && 'tags' in (resource.update?.properties ?? {}))
+    mountChange(mount, 'tag', MassTagging, 'Adds and removes tags of', sent => {
+      const { add = [], remove = [] } = sent as MassTagging
+      return { op: 'tag', add, remove }
+    })
+}
+
+function mountChange(
+  mount: Mount,
+  op: Change['op'],
+  body: TObject,
+  does: string,
+  changeIn: (body: Selection) => Change
+): void {
+  const { app, resource } = mount
+  const { pluralLabel, plural } = resource
+  app.addSchema(body)
+  const { config, schema } = operation(
+    mount,
+    op === 'delete' ? 'delete' : 'update',
+    {
+      operationId: `mass${pascalCase(op)}${pascalCase(plural)}`,
+      summary: `${summaries[op]} ${pluralLabel} by filter`,
+      description: `${does} all ${pluralLabel} that match a filter.${rest}`
+    },
+    409,
+    422
+  )
+  const result = Ref(MassChange)
+  app.post(
+    `/mass-${op}`,
+    {
+      config,
+      schema: {
+        ...schema,
+        body: Ref(body),
+        response: {
+          ...response(200, 'The result.', result),
+          ...response(202, 'The result so far: a job changes the others.', result, 'Location')
+        }
+      }
+    },
+    async (request: FastifyRequest, reply: FastifyReply) => {
+      const sent = request.body as Selection
+      const result = await changeMatching(request.ctx, mount, changeIn(sent), sent)
+      if (result.job_id === null) return result
+      return reply.code(202).header('location', `/api/jobs/${result.job_id}`).send(result)
+    }
+  )
+}
+
+const summaries = { update: 'Update', delete: 'Delete', tag: 'Tag' } as const
+
+extendResources(mountMassChanges)

@@ -1,0 +1,218 @@
+// Changes of all records that match a filter: which records, whose rights, and what is left of it.
+import t from 'tap'
+import {
+  application,
+  bearer,
+  caller,
+  organization,
+  ownerOf,
+  work,
+  type Call
+} from '../../support/app.ts'
+import { everything, hiding, protecting, userWith } from '../../support/field-rights.ts'
+
+const app = await application(t)
+const owner = ownerOf(app)
+
+const add = async ({ id }: { id: number }, count: number, company = 'Acme'): Promise<void> => {
+  await owner`insert into contacts (organization_id, first_name, last_name, company)
+    select ${id}, 'Many', 'N' || i, ${company} from generate_series(1, ${count}) i`
+}
+const total = async (call: Call, query: string): Promise<number> =>
+  (await call(`GET /api/${query}&count=exact&limit=1`)).json().total
+const mass = async (call: Call, op: string, body: object, headers = {}) =>
+  await call(`POST /api/contacts/mass-${op}`, { filter: 'company=Acme', ...body }, headers)
+const buyer = { data: { position: 'Buyer' } }
+
+t.test('records that match are updated, tagged and deleted, and no others', async t => {
+  const one = await organization(app)
+  const { call } = one
+  const tag = (await call('POST /api/tags', { name: 'Key' })).json()
+  const other = (await call('POST /api/tags', { name: 'Other' })).json()
+  await add(one, 3)
+  await add(one, 2, 'Other')
+  const done = { matched: 3, changed: 3, unchanged: 0, failed: 0, failures: [], job_id: null }
+  const updated = await mass(call, 'update', { ...buyer, expected_count: 3 })
+  t.match([updated.statusCode, updated.json()], [200, done])
+  t.match((await mass(call, 'update', buyer)).json(), { changed: 0, unchanged: 3 })
+  t.equal(await total(call, 'contacts?position=Buyer'), 3)
+  t.match((await mass(call, 'tag', { add: [tag.id, other.id] })).json(), done)
+  t.match((await mass(call, 'tag', { remove: [tag.id] })).json(), done)
+  t.match((await mass(call, 'tag', { add: [other.id] })).json(), { changed: 0, unchanged: 3 })
+  const tagged = (await call('GET /api/contacts')).json<{ data: { tags: number[] }[] }>()
+  t.same(
+    tagged.data.map(({ tags }) => tags),
+    [[], [], [other.id], [other.id], [other.id]]
+  )
+  t.match((await mass(call, 'delete', {})).json(), done)
+  t.equal(await total(call, 'contacts?'), 2)
+  const nothing = (await mass(call, 'delete', {})).json()
+  t.match(nothing, { matched: 0, changed: 0, operation_id: null })
+})
+
+t.test('rules hold for each record, and what follows from changes follows', async t => {
+  const { call } = await organization(app)
+  for (const start_date of ['2027-05-01', '2027-03-01'])
+    await call('POST /api/campaigns', { name: 'Fair', start_date })
+  const end = { filter: 'type=email', data: { end_date: '2027-04-01' } }
+  t.match((await call('POST /api/campaigns/mass-update', end)).json(), {
+    matched: 2,
+    changed: 1,
+    failed: 1,
+    failures: [{ status: 422, code: 'rule_broken' }]
+  })
+  const { id } = (await call('POST /api/opportunities', { title: 'Sale', amount: 5 })).json()
+  const move = { filter: 'amount=5', data: { stage: 'proposal' } }
+  t.match((await call('POST /api/opportunities/mass-update', move)).json(), { changed: 1 })
+  const { data } = (await call(`GET /api/opportunities/${id}/moves`)).json()
+  t.match(data[0], { from_stage: 'prospecting', to_stage: 'proposal' })
+})
+
+t.test('another count than the expected one changes nothing', async t => {
+  const one = await organization(app)
+  await add(one, 2)
+  for (const op of ['update', 'delete', 'tag']) {
+    const body = { expected_count: 3, ...(op === 'update' && buyer) }
+    const answer = await mass(one.call, op, body)
+    t.match(answer.json(), { status: 409, code: 'unexpected_count', count: 2 })
+  }
+  t.equal(await total(one.call, 'contacts?'), 2)
+  t.equal(await total(one.call, 'operations?'), 0)
+})
+
+t.test('a filter must be one of the list, and is never empty', async t => {
+  const { call } = await organization(app)
+  for (const [filter, status] of [
+    ['', 400],
+    ['nonsense=1', 422],
+    ['company=a&company=b', 422],
+    ['id[gt]=x', 422]
+  ] as const)
+    t.equal((await mass(call, 'delete', { filter })).statusCode, status, filter)
+  t.equal((await mass(call, 'update', { data: {} })).statusCode, 400)
+  t.equal((await mass(call, 'update', { data: { email: 'x' } })).statusCode, 400)
+  t.equal((await mass(call, 'update', {})).statusCode, 400)
+})
+
+t.test('a mass change has the rights of single changes', async t => {
+  const one = await organization(app)
+  await add(one, 2)
+  const neighbor = await organization(app)
+  const viewer = await one.user('viewer')
+  const partner = await one.user('partner')
+  const blind = await userWith(one, [hiding('contacts', 'company')])
+  const bound = await userWith(one, [protecting('contacts', 'position')])
+  const timid = await userWith(one, [
+    { resource: 'contacts', actions: ['read', 'update'], reach: 'all' }
+  ])
+  t.equal((await mass(neighbor.call, 'update', buyer)).json().matched, 0)
+  t.equal((await mass(partner.call, 'update', buyer)).json().matched, 0)
+  t.equal((await mass(viewer.call, 'update', buyer)).statusCode, 403)
+  t.equal((await mass(timid.call, 'delete', {})).statusCode, 403)
+  t.equal((await mass(blind.call, 'update', buyer)).statusCode, 422)
+  const company = { filter: 'id[gt]=0', data: { company: 'X' } }
+  t.match((await mass(blind.call, 'update', company)).json(), {
+    status: 400,
+    errors: [{ pointer: '/data/company' }]
+  })
+  t.match((await mass(bound.call, 'update', buyer)).json(), {
+    status: 403,
+    errors: [{ pointer: '/data/position' }]
+  })
+  const own = await userWith(one, [
+    { resource: 'contacts', actions: ['read'], reach: 'all' },
+    { resource: 'contacts', actions: everything, reach: 'own' }
+  ])
+  await own.call('POST /api/contacts', { first_name: 'A', last_name: 'B', company: 'Acme' })
+  t.match((await mass(own.call, 'update', buyer)).json(), {
+    matched: 3,
+    changed: 1,
+    failed: 2,
+    failures: [{ status: 403 }, { status: 403 }]
+  })
+  t.equal(await total(one.call, 'contacts?position=Buyer'), 1)
+})
+
+t.test('it is tried, planned, repeated by its key, and undone as one', async t => {
+  const one = await organization(app)
+  const { call } = one
+  await add(one, 2)
+  const dry = await mass(call, 'delete', {}, { prefer: 'dry-run' })
+  t.match(dry.json(), { matched: 2, effects: [{ op: 'deleted' }, { op: 'deleted' }] })
+  t.equal(await total(call, 'contacts?'), 2)
+  await add(one, 1)
+  const plan = { 'if-plan': String(dry.headers.plan) }
+  t.equal((await mass(call, 'delete', {}, plan)).statusCode, 412)
+  const key = { 'idempotency-key': 'once' }
+  const done = await mass(call, 'delete', {}, key)
+  t.equal((await mass(call, 'delete', {}, key)).body, done.body)
+  const { operation_id } = done.json()
+  t.match((await call(`GET /api/operations/${operation_id}`)).json(), {
+    kind: 'mass_delete',
+    counts: { deleted: 3 }
+  })
+  t.equal((await call(`POST /api/operations/${operation_id}/undo`)).statusCode, 201)
+  t.equal(await total(call, 'contacts?'), 3)
+})
+
+t.test('more than a thousand are changed by a job, in one operation', async t => {
+  const one = await organization(app)
+  const { call } = one
+  await add(one, 2300)
+  const answer = await mass(call, 'update', { ...buyer, expected_count: 2300 })
+  const { job_id, operation_id } = answer.json()
+  t.match([answer.statusCode, answer.json()], [202, { matched: 2300, changed: 1000 }])
+  t.equal(answer.headers.location, `/api/jobs/${job_id}`)
+  await add(one, 1) // later than the change
+  await work(app)
+  t.match((await call(`GET /api/jobs/${job_id}`)).json(), {
+    kind: 'mass_update',
+    state: 'completed',
+    progress: { done: 2300, total: 2300 },
+    result: { changed: 2300, unchanged: 0, failed: 0 },
+    operation_id
+  })
+  t.equal(await total(call, 'contacts?position=Buyer'), 2300)
+  t.match((await call(`GET /api/operations/${operation_id}`)).json(), {
+    counts: { updated: 2300 }
+  })
+})
+
+t.test('a job stops when its author loses the permission', async t => {
+  const one = await organization(app)
+  const { call } = one
+  await add(one, 1200)
+  const author = await userWith(one, [{ resource: 'contacts', actions: everything, reach: 'all' }])
+  const { job_id } = (await mass(author.call, 'update', buyer)).json()
+  const roles = (await call('GET /api/roles?name=viewer')).json<{ data: { id: number }[] }>()
+  const role_ids = roles.data.map(({ id }) => id)
+  t.equal((await call(`PATCH /api/users/${author.user.id}`, { role_ids })).statusCode, 200)
+  await work(app)
+  t.match((await call(`GET /api/jobs/${job_id}`)).json(), {
+    state: 'failed',
+    error: { code: 'forbidden' }
+  })
+  t.equal(await total(call, 'contacts?position=Buyer'), 1000)
+})
+
+t.test('tokens that may not risk it, or require plans, change no more than they may', async t => {
+  const one = await organization(app)
+  await add(one, 101)
+  for (const [risk, require_plan, op, status] of [
+    ['write', false, 'update', 403],
+    ['write', false, 'delete', 403],
+    ['destructive', true, 'update', 428],
+    ['destructive', true, 'delete', 428]
+  ] as const) {
+    const token = { name: `${risk} ${op}`, scopes: ['*'], risk, require_plan }
+    const issued = (await one.call('POST /api/api-tokens', token)).json()
+    const agent = caller(app, bearer(issued.token))
+    const body = op === 'update' ? buyer : {}
+    t.equal((await mass(agent, op, body)).statusCode, status, `${risk} ${op}`)
+    if (!require_plan) continue
+    const dry = await mass(agent, op, body, { prefer: 'dry-run' })
+    const plan = { 'if-plan': String(dry.headers.plan) }
+    if (op === 'update') t.equal((await mass(agent, op, body, plan)).statusCode, 200)
+  }
+  t.equal(await total(one.call, 'contacts?position=Buyer'), 101)
+})
