@@ -11,7 +11,7 @@ import { leadService } from '../modules/crm/leads/service.ts'
 import { invitationService, mailInvitation } from '../modules/identity/invitations/service.ts'
 import { mailReset, passwordResetService } from '../modules/identity/password-resets/service.ts'
 import { addMembers, campaignService } from '../modules/marketing/campaigns/service.ts'
-import { changeBatch, massJobs } from '../modules/operations/mass-changes/changes.ts'
+import { changeBatch, massJobs } from '../modules/operations/mass-changes/service.ts'
 import {
   moveOpportunities,
   placeOpportunities,

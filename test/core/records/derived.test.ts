@@ -138,6 +138,22 @@ t.test('it can be read as it was, and tagged', async t => {
   t.match((await call(`DELETE ${one}/tags/${tag.id}`)).json(), { version: 3, tags: [] })
 })
 
+t.test('it is changed by filter', async t => {
+  const { call } = await organization(app)
+  await call('POST /api/quotes', { title: 'Offer' })
+  const tag = (await call('POST /api/tags', { name: 'urgent' })).json()
+  const filter = 'title=Offer'
+  for (const [op, change] of [
+    ['tag', { add: [tag.id] }],
+    ['update', { data: { opportunity_id: null } }],
+    ['delete', {}]
+  ] as const) {
+    const answer = await call(`POST /api/quotes/mass-${op}`, { filter, ...change })
+    t.match(answer.json(), { matched: 1, changed: op === 'update' ? 0 : 1, failed: 0 }, op)
+  }
+  t.match((await call('GET /api/quotes?deleted=true')).json(), { data: [{ tags: [tag.id] }] })
+})
+
 t.test('its hidden column leaves the database in no way', async t => {
   const { call } = await organization(app)
   const { id } = (await call('POST /api/quotes', { title: 'Offer' })).json()
@@ -228,6 +244,7 @@ t.test('the access matrix covers it', async t => {
   const operations = Object.entries(documentOf(app).paths)
     .filter(([path]) => path.startsWith('/api/quotes'))
     .flatMap(([, methods]) => Object.keys(methods))
-  t.equal(operations.length, 15, 'those of a record, its tags, external IDs and shares')
+  const what = 'those of a record, its tags, external IDs, shares, and changes by filter'
+  t.equal(operations.length, 18, what)
   t.equal(requests.filter(request => request.includes('/api/quotes')).length, operations.length)
 })

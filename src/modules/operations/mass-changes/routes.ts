@@ -1,12 +1,12 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { TObject } from '@sinclair/typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { operation, type Mount } from '../../../core/http/resource-mount.ts'
 import { extendResources } from '../../../core/http/resource-routes.ts'
 import { response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { pascalCase } from '../../../core/names.ts'
 import { groupOf } from '../../../core/records/resource.ts'
-import { changeMatching, type Change } from './changes.ts'
+import { changeMatching, type Change } from './service.ts'
 import { MassChange, MassDeletion, massUpdateOf, MassTagging } from './schema.ts'
 
 interface Selection {
@@ -15,8 +15,8 @@ interface Selection {
 }
 
 const rest =
-  ' The first 1,000 are changed immediately, the others by a job (202, `Location`). What cannot be ' +
-  'changed is in `failures`, and does not keep the others from being changed. The whole is one ' +
+  ' The first 1,000 are changed immediately, the others by a job (202, `Location`). Records that ' +
+  'cannot be changed are `failures`, and keep no others from being changed. All of it is one ' +
   'operation, which can be undone.'
 
 /** Mounts the changes of all records of a resource that match a filter. */

@@ -59,7 +59,8 @@ const selection = {
   filter: Text(4000, {
     minLength: 1,
     description:
-      'Filters of the list, as a query string; all of them must match. For all records: `id[gt]=0`.',
+      'Filters of the list, as a query string; all of them must match. Of all records: ' +
+      '`id[gt]=0`.',
     example: 'id=1'
   }),
   expected_count: Type.Optional(
