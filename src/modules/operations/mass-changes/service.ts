@@ -79,18 +79,13 @@ export async function changeMatching(
   return await ctx.transaction(async ctx => {
     const { count, last } = await extentOf(ctx, served, filters)
     if (expected_count !== undefined && expected_count !== count) throw unexpectedCount(count)
-    const result = { matched: count, operation_id: null, job_id: null }
-    if (count === 0) return { ...result, ...nothing }
+    if (count === 0) return { matched: 0, ...nothing, operation_id: null, job_id: null }
     return await ctx.operation(names[change.op], async ctx => {
       const all = { type: resource.name, change, filter, after: 0, last, totals: nothing }
-      const { done, rest, result: totals } = await changeNext(ctx, all, maxAtOnce)
-      const job_id = rest && (await jobs[change.op].start(ctx, rest, { done, total: count }))
-      return {
-        ...result,
-        ...totals,
-        operation_id: ctx.operation_id ?? null,
-        job_id: job_id ?? null
-      }
+      const { done, rest, result } = await changeNext(ctx, all, maxAtOnce)
+      const { operation_id = null } = ctx
+      const job_id = rest ? await jobs[change.op].start(ctx, rest, { done, total: count }) : null
+      return { matched: count, ...result, operation_id, job_id }
     })
   })
 }
