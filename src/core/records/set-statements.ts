@@ -1,0 +1,205 @@
+import type { SQL } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { isExternalIds } from '../db/columns.ts'
+import { and, sql } from '../db/drizzle.ts'
+import { actor, author, compile, organization, reached, type Statement } from '../db/sql.ts'
+import { externalIdRows } from './external-ids.ts'
+import type { Resource } from './resource.ts'
+import {
+  assignedTo,
+  byIds,
+  commaSeparated,
+  identifiers,
+  nothing,
+  placeholder,
+  StatementParts,
+  typed
+} from './statement-parts.ts'
+
+/** A locked record with its columns as events have them, and what the caller may do to it. */
+export interface Stored {
+  id: number
+  version: number
+  record: Record<string, unknown>
+  read: boolean
+  update: boolean
+  delete: boolean
+  reassign: boolean
+}
+
+const given = (column: PgColumn) => sql`given.${sql.identifier(column.name)}`
+/** What the statement is given: an array of JSON. */
+const inputs = sql`${placeholder('inputs')}::text::jsonb`
+
+/** What is done to each record of a set: see `#each`. */
+interface Writing {
+  /** Columns that are given for each. */
+  columns?: PgColumn[]
+  isPossible: SQL
+  differs: SQL
+  set: SQL
+}
+
+/** The statements for many records of one table, compiled once for each set of fields. */
+export class SetStatements<Row> extends StatementParts<Row> {
+  readonly #type: string
+  /** The names of the columns that a statement returns. */
+  readonly #names: SQL
+  /** Locks records, deleted or not, that the caller reads, in the order of their IDs. */
+  readonly hold: Statement<{ id: number }>
+  /** Records, deleted or not, locked to be undone. */
+  readonly lockMany: Statement<Stored>
+  readonly removeEach: Statement<Row>
+  readonly restoreEach: Statement<Row>
+
+  constructor(resource: Resource) {
+    super(resource)
+    this.#type = resource.name
+    this.#names = commaSeparated(identifiers(Object.values(resource.columns)))
+    const from = sql`from ${this.table}`
+    const locked = sql`order by id for no key update`
+    this.hold = compile(sql`select id ${from} where ${byIds} and ${this.mayDo('read')} ${locked}`)
+    const rights = (['read', 'update', 'delete', 'reassign'] as const).map(
+      action => sql`coalesce(${reached(action, this.name)}, false) as ${sql.identifier(action)}`
+    )
+    this.lockMany = compile(sql`select id, version, to_jsonb(${this.table}) as record,
+      ${commaSeparated(rights)} ${from} where ${byIds} ${locked}`)
+    const mayDelete = this.mayDo('delete')
+    const isDeleted = sql`${this.table}.deleted_at is not null`
+    const remain = this.required.map(({ remains }) => remains)
+    this.removeEach = compile(
+      this.#each({
+        isPossible: and(sql`not ${isDeleted}`, mayDelete)!,
+        differs: sql`true`,
+        set: sql`deleted_at = now()`
+      }),
+      false
+    )
+    this.restoreEach = compile(
+      this.#each({
+        isPossible: and(mayDelete, sql`(not ${isDeleted} or ${and(sql`true`, ...remain)!})`)!,
+        differs: isDeleted,
+        set: sql`deleted_at = null`
+      }),
+      false
+    )
+  }
+
+  /**
+   * Writes each of the records that are given by `id`, if it has the `version` given, if any, and
+   * if that is possible. Returns these records, in no order, with those that would be as before,
+   * which are not written. Locks them first, in the order of their IDs.
+   */
+  #each({ columns = [], isPossible, differs, set }: Writing): SQL {
+    const declared = commaSeparated([sql`id bigint, version integer`, ...typed(columns)])
+    const { table, returning } = this
+    const isSame = sql`${table}.organization_id = ${organization} and ${table}.id = given.id`
+    return sql`with given as materialized (
+        select * from jsonb_to_recordset(${inputs}) as given (${declared})
+      ), found as materialized (
+        select ${returning}, ${differs} as "?differs" from given join ${table} on ${isSame}
+        where (given.version is null or given.version = ${table}.version) and ${isPossible}
+        order by ${table}.id for no key update of ${table}
+      ), changed as (
+        update ${table} set ${set}, ${this.nextVersion}
+        from given join found on found.id = given.id and found."?differs"
+        where ${isSame} returning ${returning}
+      ) select * from changed union all select ${this.#names} from found where not "?differs"`
+  }
+
+  updateEach(fields: string[]): Statement<Row> {
+    return this.compiled(`updateEach ${fields.join()}`, () => {
+      const { allowed, differs, set, valid } = this.changesOf(fields, given)
+      const columns = this.columnsOf(fields)
+      const free = columns.filter(isExternalIds).map(column => this.#areFree(given(column)))
+      const isAlive = sql`${this.table}.deleted_at is null`
+      return this.#each({
+        columns,
+        isPossible: and(isAlive, allowed, ...valid, ...free)!,
+        differs,
+        set
+      })
+    })
+  }
+
+  /** The condition that no other record has one of these external IDs, whoever gives them up. */
+  #areFree(external_ids: SQL): SQL {
+    return sql`not exists (
+      select from jsonb_each_text(${external_ids}) wanted join ${externalIdRows} held
+        on held.organization_id = ${organization} and held.type = ${this.#type}
+          and held.source = wanted.key and held.value = wanted.value and not held.is_deleted
+      where held.record_id <> given.id)`
+  }
+
+  /** Those of new records, given as an array of JSON, whose references exist, in no order. */
+  insertEach(fields: string[]): Statement<Row> {
+    return this.compiled(`insertEach ${fields.join()}`, () => {
+      const columns = this.columnsOf(fields)
+      const accepted = this.referencesIn(fields).map(({ column, accepts }) =>
+        accepts(given(column))
+      )
+      const names = identifiers(columns).map(name => sql`, ${name}`)
+      const values = columns.map(column => sql`, ${assignedTo(column, nothing, given(column))}`)
+      // IDs are in the order of the input
+      return sql`insert into ${this.table}
+        (organization_id, created_by, updated_by${sql.join(names)})
+        select ${organization}, ${author}, ${actor}${sql.join(values)}
+        from jsonb_array_elements(${inputs}) with ordinality as input (value, place),
+          jsonb_to_record(input.value) as given (${commaSeparated(typed(columns))})
+        where ${and(sql`true`, ...accepted)!} order by input.place
+        returning ${this.returning}`
+    })
+  }
+
+  insertMany(fields: string[]): Statement<{ created: number }> {
+    return this.compiled(`insertMany ${fields.join()}`, () => {
+      const columns = this.columnsOf(fields)
+      const names = commaSeparated(identifiers(columns))
+      return sql`with created as (
+        insert into ${this.table} (organization_id, created_by, updated_by, ${names})
+        select ${organization}, ${author}, ${actor}, ${names}
+        from jsonb_to_recordset(${inputs}) as input (${commaSeparated(typed(columns))})
+        on conflict do nothing returning 1
+      ) select count(*) as created from created`
+    })
+  }
+
+  updateMany(fields: string[]): Statement<{ id: number }> {
+    const isAlive = sql`${this.table}.deleted_at is null`
+    const isOurs = sql`${isAlive} and ${this.mayDo('update')}`
+    return this.#setMany(`updateMany ${fields.join()}`, fields, isOurs, (column, before) =>
+      assignedTo(column, before, given(column))
+    )
+  }
+
+  /** Like `updateMany`, of locked records, of `deleted_at` as well, and of all external IDs. */
+  revertMany(fields: string[]): Statement<{ id: number }> {
+    return this.#setMany(`revertMany ${fields.join()}`, fields, sql`true`, given)
+  }
+
+  /** `valueOf`: what a column is set to, which has been `before`. */
+  #setMany(
+    shape: string,
+    fields: string[],
+    condition: SQL,
+    valueOf: (column: PgColumn, before: SQL) => SQL
+  ): Statement<{ id: number }> {
+    return this.compiled(shape, () => {
+      const columns = this.columnsOf(fields)
+      const { table } = this
+      const declared = commaSeparated([sql`id bigint, version integer`, ...typed(columns)])
+      const set = columns.map(
+        column => sql`${sql.identifier(column.name)} = ${valueOf(column, this.stored(column))}`
+      )
+      const different = columns.map(
+        column => sql`${this.stored(column)} is distinct from
+          ${valueOf(column, this.stored(column))}`
+      )
+      return sql`update ${table} set ${commaSeparated(set)}, ${this.nextVersion}
+        from jsonb_to_recordset(${inputs}) as given (${declared})
+        where ${table}.organization_id = ${organization} and ${table}.id = given.id
+          and ${condition} and (given.version is null or given.version = ${table}.version)
+          and (${sql.join(different, sql` or `)}) returning ${table}.id`
+    })
+  }
+}
