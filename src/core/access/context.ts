@@ -14,7 +14,7 @@ import { Reached } from './reach.ts'
 /** What is invalidated when it changes what the users of an organization may do. */
 export const accessKey = (organization_id: number) => `${organization_id}/access`
 
-/** How often a series of changes is tried again after a deadlock, which takes a second to notice. */
+/** How often a series of changes is tried again after a deadlock, each of which takes a second. */
 const maxDeadlocks = 3
 
 /** An open transaction, the cache keys to drop after it, and its advisory locks. */

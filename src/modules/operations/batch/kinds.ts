@@ -32,7 +32,7 @@ export interface Done {
 interface Together {
   /** The operation of its service, which must be that of the repository. */
   method: 'create' | 'update' | 'remove' | 'restore'
-  /** What operations of one statement have in common; undefined for one that is carried out alone. */
+  /** What those of one statement have in common; undefined for one that is carried out alone. */
   shapeOf?: (served: Served, ctx: Context, data: object) => string | undefined
   /** Errors: 409 if one of them is impossible, without telling which; those of Postgres, 403. */
   run: (served: Served, ctx: Context, inputs: Input[]) => Promise<Done[]>

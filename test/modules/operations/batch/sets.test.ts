@@ -1,4 +1,5 @@
 // Operations in a row that are one statement: they do what they would do one by one.
+import postgres from 'postgres'
 import { test } from 'tap'
 import {
   application,
@@ -7,6 +8,7 @@ import {
   database,
   organization,
   ownerOf,
+  type App,
   type Call
 } from '../../../support/app.ts'
 import { protecting, userWith } from '../../../support/field-rights.ts'
@@ -38,7 +40,7 @@ async function created(call: Call, type: string, all: object[]): Promise<number[
   return (await run(call, creations)).map(({ id }) => id)
 }
 
-test('changes in a row of the same fields are one statement, deletions and restorations too', async t => {
+test('changes of the same fields in a row are one statement; so are deletions and restorations', async t => {
   const app = await application(t)
   const { call } = await organization(app)
   await ownerOf(app).unsafe(`
@@ -70,7 +72,15 @@ test('changes in a row of the same fields are one statement, deletions and resto
 })
 
 test('a value that must be unique is not given away before it was given up', async t => {
-  const { call } = await organization(await application(t))
+  const database_url = await database(t)
+  const owner = postgres(database_url, { max: 1 })
+  t.teardown(() => owner.end())
+  // so that Postgres joins, and writes, in the order of IDs
+  for (const method of ['hashjoin', 'nestloop'])
+    await owner.unsafe(
+      `alter database ${database_url.split('/').at(-1)!} set enable_${method} = off`
+    )
+  const { call } = await organization(await application(t, { database_url }))
   const external_ids = { erp: 'A' }
   const [a, b] = await created(call, 'contact', [{ ...person, external_ids }, person])
   const takeOver = [update(b!, { external_ids }), update(a!, { external_ids: { erp: null } })]
@@ -161,5 +171,33 @@ test('batches that change the same records in opposite orders do not stop each o
     const backward = changes(2 * round + 1).toReversed()
     const answers = await Promise.all([run(call, forward), run(elsewhere, backward)])
     for (const results of answers) t.ok(results.every(({ status }) => status === 200))
+  }
+  t.equal(await deadlocksIn(app), 0)
+})
+
+async function deadlocksIn(app: App): Promise<number> {
+  const [row] = await ownerOf(app)`
+    select deadlocks::int from pg_stat_database where datname = current_database()`
+  return (row as { deadlocks: number }).deadlocks
+}
+
+test('a deadlock that nobody could foresee is not noticed', async t => {
+  const { call } = await organization(await application(t))
+  const [a, b] = await created(
+    call,
+    'contact',
+    ['A', 'B'].map(erp => ({ ...person, external_ids: { erp } }))
+  )
+  const crossing = (id: number, erp: string, company: string) => [
+    update(id, { company }),
+    ...Array.from({ length: 20 }, () => ({ op: 'create', type: 'lead', data: {} })),
+    { op: 'upsert', type: 'contact', match: { external: { erp } }, data: { company } }
+  ]
+  for (const company of ['One', 'Two', 'Three']) {
+    const answers = await Promise.all([
+      run(call, crossing(a!, 'B', company)),
+      run(call, crossing(b!, 'A', `Other ${company}`))
+    ])
+    for (const results of answers) t.ok(results.every(({ status }) => status < 300))
   }
 })
