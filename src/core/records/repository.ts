@@ -243,7 +243,7 @@ function createRepository<T extends RecordTable, H extends string>(resource: Res
   return {
     ...reads(records, lists),
     ...writes<Row<T, H>, New<T>, Changes<T>>(records),
-    ...setWrites<Row<T, H>, New<T>, Changes<T>>(resource, (ctx, id) => records.cacheKey(ctx, id))
+    ...setWrites<New<T>, Changes<T>>(resource, (ctx, id) => records.cacheKey(ctx, id))
   }
 }
 

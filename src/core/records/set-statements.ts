@@ -27,12 +27,23 @@ export interface Stored {
   reassign: boolean
 }
 
+/** What is known of each record of a set that was written. */
+export interface Written {
+  id: number
+  version: number
+  updated_at: string
+}
+/** Its columns; all others are only read for those who want them: they are most of the work. */
+const writtenColumns = ['id', 'version', 'updated_at']
+
 const given = (column: PgColumn) => sql`given.${sql.identifier(column.name)}`
 /** What the statement is given: an array of JSON. */
 const inputs = sql`${placeholder('inputs')}::text::jsonb`
 
 /** What is done to each record of a set: see `#each`. */
 interface Writing {
+  /** Whether whole records are returned. */
+  whole: boolean
   /** Columns that are given for each. */
   columns?: PgColumn[]
   isPossible: SQL
@@ -41,21 +52,18 @@ interface Writing {
 }
 
 /** The statements for many records of one table, compiled once for each set of fields. */
-export class SetStatements<Row> extends StatementParts<Row> {
+export class SetStatements extends StatementParts {
   readonly #type: string
-  /** The names of the columns that a statement returns. */
-  readonly #names: SQL
+  readonly #visible: PgColumn[]
   /** Locks records, deleted or not, that the caller reads, in the order of their IDs. */
   readonly hold: Statement<{ id: number }>
   /** Records, deleted or not, locked to be undone. */
   readonly lockMany: Statement<Stored>
-  readonly removeEach: Statement<Row>
-  readonly restoreEach: Statement<Row>
 
   constructor(resource: Resource) {
     super(resource)
     this.#type = resource.name
-    this.#names = commaSeparated(identifiers(Object.values(resource.columns)))
+    this.#visible = Object.values(resource.columns)
     const from = sql`from ${this.table}`
     const locked = sql`order by id for no key update`
     this.hold = compile(sql`select id ${from} where ${byIds} and ${this.mayDo('read')} ${locked}`)
@@ -64,25 +72,6 @@ export class SetStatements<Row> extends StatementParts<Row> {
     )
     this.lockMany = compile(sql`select id, version, to_jsonb(${this.table}) as record,
       ${commaSeparated(rights)} ${from} where ${byIds} ${locked}`)
-    const mayDelete = this.mayDo('delete')
-    const isDeleted = sql`${this.table}.deleted_at is not null`
-    const remain = this.required.map(({ remains }) => remains)
-    this.removeEach = compile(
-      this.#each({
-        isPossible: and(sql`not ${isDeleted}`, mayDelete)!,
-        differs: sql`true`,
-        set: sql`deleted_at = now()`
-      }),
-      false
-    )
-    this.restoreEach = compile(
-      this.#each({
-        isPossible: and(mayDelete, sql`(not ${isDeleted} or ${and(sql`true`, ...remain)!})`)!,
-        differs: isDeleted,
-        set: sql`deleted_at = null`
-      }),
-      false
-    )
   }
 
   /**
@@ -90,9 +79,12 @@ export class SetStatements<Row> extends StatementParts<Row> {
    * if that is possible. Returns these records, in no order, with those that would be as before,
    * which are not written. Locks them first, in the order of their IDs.
    */
-  #each({ columns = [], isPossible, differs, set }: Writing): SQL {
+  #each({ whole, columns = [], isPossible, differs, set }: Writing): SQL {
     const declared = commaSeparated([sql`id bigint, version integer`, ...typed(columns)])
-    const { table, returning } = this
+    const { table } = this
+    const returned = this.#returned(whole)
+    const returning = commaSeparated(returned.map(column => this.stored(column)))
+    const names = commaSeparated(identifiers(returned))
     const isSame = sql`${table}.organization_id = ${organization} and ${table}.id = given.id`
     return sql`with given as materialized (
         select * from jsonb_to_recordset(${inputs}) as given (${declared})
@@ -104,16 +96,45 @@ export class SetStatements<Row> extends StatementParts<Row> {
         update ${table} set ${set}, ${this.nextVersion}
         from given join found on found.id = given.id and found."?differs"
         where ${isSame} returning ${returning}
-      ) select * from changed union all select ${this.#names} from found where not "?differs"`
+      ) select * from changed union all select ${names} from found where not "?differs"`
   }
 
-  updateEach(fields: string[]): Statement<Row> {
-    return this.compiled(`updateEach ${fields.join()}`, () => {
+  #returned(whole: boolean): PgColumn[] {
+    return this.#visible.filter(({ name }) => whole || writtenColumns.includes(name))
+  }
+
+  removeEach(): Statement<Written> {
+    return this.compiled('removeEach', () =>
+      this.#each({
+        whole: false,
+        isPossible: and(sql`${this.table}.deleted_at is null`, this.mayDo('delete'))!,
+        differs: sql`true`,
+        set: sql`deleted_at = now()`
+      })
+    )
+  }
+
+  restoreEach(whole: boolean): Statement<Written> {
+    return this.compiled(`restoreEach ${whole}`, () => {
+      const isDeleted = sql`${this.table}.deleted_at is not null`
+      const remain = and(sql`true`, ...this.required.map(({ remains }) => remains))!
+      return this.#each({
+        whole,
+        isPossible: sql`${this.mayDo('delete')} and (not ${isDeleted} or ${remain})`,
+        differs: isDeleted,
+        set: sql`deleted_at = null`
+      })
+    })
+  }
+
+  updateEach(fields: string[], whole: boolean): Statement<Written> {
+    return this.compiled(`updateEach ${whole} ${fields.join()}`, () => {
       const { allowed, differs, set, valid } = this.changesOf(fields, given)
       const columns = this.columnsOf(fields)
       const free = columns.filter(isExternalIds).map(column => this.#areFree(given(column)))
       const isAlive = sql`${this.table}.deleted_at is null`
       return this.#each({
+        whole,
         columns,
         isPossible: and(isAlive, allowed, ...valid, ...free)!,
         differs,
@@ -132,8 +153,8 @@ export class SetStatements<Row> extends StatementParts<Row> {
   }
 
   /** Those of new records, given as an array of JSON, whose references exist, in no order. */
-  insertEach(fields: string[]): Statement<Row> {
-    return this.compiled(`insertEach ${fields.join()}`, () => {
+  insertEach(fields: string[], whole: boolean): Statement<Written> {
+    return this.compiled(`insertEach ${whole} ${fields.join()}`, () => {
       const columns = this.columnsOf(fields)
       const accepted = this.referencesIn(fields).map(({ column, accepts }) =>
         accepts(given(column))
@@ -147,7 +168,7 @@ export class SetStatements<Row> extends StatementParts<Row> {
         from jsonb_array_elements(${inputs}) with ordinality as input (value, place),
           jsonb_to_record(input.value) as given (${commaSeparated(typed(columns))})
         where ${and(sql`true`, ...accepted)!} order by input.place
-        returning ${this.returning}`
+        returning ${commaSeparated(identifiers(this.#returned(whole)))}`
     })
   }
 

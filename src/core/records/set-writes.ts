@@ -5,7 +5,7 @@ import { getTableConfig, is, SQL as Expression } from '../db/drizzle.ts'
 import type { Statement, Values } from '../db/sql.ts'
 import { conflict } from '../errors.ts'
 import type { Resource } from './resource.ts'
-import { SetStatements, type Stored } from './set-statements.ts'
+import { SetStatements, type Stored, type Written } from './set-statements.ts'
 import { columnsIn } from './visibility.ts'
 
 /** The fields of `values` that are given. */
@@ -52,25 +52,28 @@ function oneForEach<R>(inputs: unknown[], rows: R[]): R[] {
   return rows
 }
 
-/** What a new record has in a field that is null, or that it is not given. */
-const absentIn = (input: object, field: string, defaults: Values): unknown =>
-  (input as Values)[field] === null ? null : (defaults[field] ?? null)
-
-/** What the operations on many records of one resource share. */
-interface Sets<R> {
-  resource: Resource
-  statements: SetStatements<R>
-  cacheKey: (ctx: Context, id: number) => string
-  /** Writes a set of records, and returns them in the order given. Errors: as `oneForEach`. */
-  writeEach: (ctx: Context, statement: Statement<R>, targets: Target[]) => Promise<R[]>
+/** New records with all of these fields: those that one is not given have their defaults. */
+function completed(inputs: object[], fields: string[], defaults: Values): object[] {
+  const absent = Object.fromEntries(fields.map(field => [field, defaults[field] ?? null]))
+  const isComplete = inputs.every(input => given(input).length === fields.length)
+  return isComplete ? inputs : inputs.map(input => ({ ...absent, ...input }))
 }
 
-const writes = <R extends { id: number }, N extends object, C extends object>({
+/** What the operations on many records of one resource share. */
+interface Sets {
+  resource: Resource
+  statements: SetStatements
+  cacheKey: (ctx: Context, id: number) => string
+  /** Writes a set of records, and returns them in the order given. Errors: as `oneForEach`. */
+  writeEach: (ctx: Context, statement: Statement<Written>, targets: Target[]) => Promise<Written[]>
+}
+
+const writes = <N extends object, C extends object>({
   resource,
   statements,
   cacheKey,
   writeEach
-}: Sets<R>) => ({
+}: Sets) => ({
   /**
    * Creates many records in one statement and returns how many. References are checked by the
    * foreign keys alone, which know no soft deletion. `inputs` need not have the same fields; an
@@ -86,39 +89,35 @@ const writes = <R extends { id: number }, N extends object, C extends object>({
 
   /**
    * Creates records in one statement, as `create` would one after the other, and returns them in
-   * that order. Errors: 409 if one of them cannot be created; those of Postgres.
+   * that order. `whole`: with all that callers see of them. Errors: 409 if one of them cannot be
+   * created; those of Postgres.
    */
-  async createEach(ctx: Context, inputs: N[]): Promise<R[]> {
+  async createEach(ctx: Context, inputs: N[], whole: boolean): Promise<Written[]> {
     const fields = [...new Set(inputs.flatMap(given))].toSorted()
-    const defaults = defaultsOf(resource.table)
-    const whole = inputs.map(input =>
-      Object.fromEntries(
-        fields.map(field => [field, (input as Values)[field] ?? absentIn(input, field, defaults)])
-      )
-    )
-    const values = { inputs: JSON.stringify(whole) }
-    const rows = await ctx.write([], statements.insertEach(fields), values)
+    const statement = statements.insertEach(fields, whole)
+    const values = { inputs: JSON.stringify(completed(inputs, fields, defaultsOf(resource.table))) }
+    const rows = await ctx.write([], statement, values)
     return oneForEach(inputs, rows).toSorted((a, b) => a.id - b.id)
   },
 
   /**
    * Changes records in one statement, all of them the same fields, as `update` would one after the
    * other, and returns them in the order given. IDs are distinct, and no field is one of
-   * `uniqueFields`. Errors: 409 if one of them cannot be changed, for whatever reason; those of
-   * Postgres.
+   * `uniqueFields`. `whole`: as for `createEach`. Errors: 409 if one of them cannot be changed, for
+   * whatever reason; those of Postgres.
    */
-  async updateEach(ctx: Context, changes: (C & Target)[]): Promise<R[]> {
-    return await writeEach(ctx, statements.updateEach(fieldsOf(changes[0]!)), changes)
+  async updateEach(ctx: Context, changes: (C & Target)[], whole: boolean): Promise<Written[]> {
+    return await writeEach(ctx, statements.updateEach(fieldsOf(changes[0]!), whole), changes)
   },
 
   /** Like `updateEach`, for `remove`. */
-  async removeEach(ctx: Context, targets: Target[]): Promise<R[]> {
-    return await writeEach(ctx, statements.removeEach, targets)
+  async removeEach(ctx: Context, targets: Target[]): Promise<void> {
+    await writeEach(ctx, statements.removeEach(), targets)
   },
 
   /** Like `updateEach`, for `restore`. */
-  async restoreEach(ctx: Context, targets: Target[]): Promise<R[]> {
-    return await writeEach(ctx, statements.restoreEach, targets)
+  async restoreEach(ctx: Context, targets: Target[], whole: boolean): Promise<Written[]> {
+    return await writeEach(ctx, statements.restoreEach(whole), targets)
   },
 
   /** Locks records, deleted or not, in the order of their IDs until the transaction ends. */
@@ -142,7 +141,7 @@ const writes = <R extends { id: number }, N extends object, C extends object>({
 })
 
 /** What only undoing does. The caller's rights to each record and field are up to it. */
-const reverts = <R>({ statements, cacheKey }: Sets<R>) => ({
+const reverts = ({ statements, cacheKey }: Sets) => ({
   /** Those of the records that exist, deleted or not, in the order of their IDs, and locked. */
   lockMany: async (ctx: Context, ids: number[]): Promise<Stored[]> =>
     await ctx.rows(statements.lockMany, { ids }),
@@ -164,13 +163,13 @@ const reverts = <R>({ statements, cacheKey }: Sets<R>) => ({
 })
 
 /** The operations on many records of one resource. */
-export function setWrites<R extends { id: number }, N extends object, C extends object>(
+export function setWrites<N extends object, C extends object>(
   resource: Resource,
-  cacheKey: Sets<R>['cacheKey']
+  cacheKey: Sets['cacheKey']
 ) {
-  const sets: Sets<R> = {
+  const sets: Sets = {
     resource,
-    statements: new SetStatements<R>(resource),
+    statements: new SetStatements(resource),
     cacheKey,
     async writeEach(ctx, statement, targets) {
       const keys = targets.map(({ id }) => cacheKey(ctx, id))
@@ -180,5 +179,5 @@ export function setWrites<R extends { id: number }, N extends object, C extends 
       return targets.map(({ id }) => byId.get(id)!)
     }
   }
-  return { ...writes<R, N, C>(sets), ...reverts<R>(sets) }
+  return { ...writes<N, C>(sets), ...reverts(sets) }
 }

@@ -49,7 +49,7 @@ interface CheckedReference {
 }
 
 /** What the statements for the records of one table consist of. */
-export class StatementParts<Row> {
+export class StatementParts {
   protected readonly name: string
   protected readonly table: SQL
   /** The columns that a statement returns. */
@@ -116,7 +116,7 @@ export class StatementParts<Row> {
     return this.references.filter(({ column }) => column.notNull)
   }
 
-  protected compiled<Result = Row>(shape: string, make: () => SQL): Statement<Result> {
+  protected compiled<Result>(shape: string, make: () => SQL): Statement<Result> {
     const known = this.#shapes.get(shape) as Statement<Result> | undefined
     if (known) return known
     const statement = compile<Result>(make(), false)

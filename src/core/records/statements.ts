@@ -19,7 +19,7 @@ const versionMatches = sql`(${placeholder('versions')}::int[] is null
   or version = any(${placeholder('versions')}::int[]))`
 
 /** The statements for single records of one table, compiled once for each set of fields. */
-export class Statements<Row> extends StatementParts<Row> {
+export class Statements<Row> extends StatementParts {
   readonly get: Statement<Row>
   readonly getAny: Statement<Row>
   readonly find: Statement<Row>

@@ -34,8 +34,11 @@ interface Together {
   method: 'create' | 'update' | 'remove' | 'restore'
   /** What those of one statement have in common; undefined for one that is carried out alone. */
   shapeOf?: (served: Served, ctx: Context, data: object) => string | undefined
-  /** Errors: 409 if one of them is impossible, without telling which; those of Postgres, 403. */
-  run: (served: Served, ctx: Context, inputs: Input[]) => Promise<Done[]>
+  /**
+   * `whole`: whether all of each record is needed. Errors: 409 if one of them is impossible, without
+   * telling which; those of Postgres, 403.
+   */
+  run: (served: Served, ctx: Context, inputs: Input[], whole: boolean) => Promise<Done[]>
 }
 
 /** What an operation can be. */
@@ -65,12 +68,12 @@ const create: Kind = {
   },
   together: {
     method: 'create',
-    run: async ({ resource }, ctx, inputs) => {
+    run: async ({ resource }, ctx, inputs, whole) => {
       ctx.require(`${resource.path}:create`)
       const fields = new Set(inputs.flatMap(({ body }) => Object.keys(body)))
       assertWritable(ctx, resource, 'create', placesOf([...fields]))
       const bodies = inputs.map(({ body }) => body)
-      return (await repository(resource).createEach(ctx, bodies)).map(created)
+      return (await repository(resource).createEach(ctx, bodies, whole)).map(created)
     }
   }
 }
@@ -93,10 +96,10 @@ const update: Kind = {
         !uniqueFields(resource).has(field)
       return fields.length > 0 && fields.every(isPlain) ? fields.toSorted().join() : undefined
     },
-    run: async ({ resource }, ctx, inputs) => {
+    run: async ({ resource }, ctx, inputs, whole) => {
       ctx.require(`${resource.path}:update`)
       const changes = inputs.map(input => ({ ...input.body, ...targetOf(input) }))
-      return (await repository(resource).updateEach(ctx, changes)).map(changed)
+      return (await repository(resource).updateEach(ctx, changes, whole)).map(changed)
     }
   }
 }
@@ -134,11 +137,11 @@ const restore: Kind = {
   },
   together: {
     method: 'restore',
-    run: async ({ resource }, ctx, inputs) => {
+    run: async ({ resource }, ctx, inputs, whole) => {
       ctx.require(`${resource.path}:delete`)
       // a restoration knows no version
       const targets = inputs.map(({ id }) => ({ id }))
-      return (await repository(resource).restoreEach(ctx, targets)).map(changed)
+      return (await repository(resource).restoreEach(ctx, targets, whole)).map(changed)
     }
   }
 }

@@ -86,7 +86,8 @@ export class BatchRun {
   async #together(ctx: Context, run: [Item, ...Item[]]): Promise<void> {
     const inputs = run.map(item => this.#inputOf(item))
     const { kind, served } = run[0]
-    const done = await kind.together!.run(served, ctx, inputs)
+    const { representation } = this.#options
+    const done = await kind.together!.run(served, ctx, inputs, representation)
     for (const [i, item] of run.entries()) this.#succeed(ctx, item, done[i]!, inputs[i]!)
   }
 

@@ -16,6 +16,12 @@ function shapeOf(ctx: Context, { kind, served, operation }: Item): string | unde
   return shape === undefined ? undefined : `${resource.name} ${together.method} ${shape}`
 }
 
+const keysOf = ({ operation }: Item) => Object.keys(operation.data ?? {}).join()
+
+/** Whether two operations look the same, and so have the same shape: nearly all in a row do. */
+const isTwin = (a: Item, b: Item): boolean =>
+  a.served === b.served && a.operation.op === b.operation.op && keysOf(a) === keysOf(b)
+
 /**
  * The operations from an index on that are one statement: alike, each of another record, which is
  * known by then. At least the first one. `idOf`: the ID of the record of an operation, if it is for
@@ -27,14 +33,15 @@ export function runFrom(
   start: number,
   idOf: (item: Item) => number | undefined
 ): [Item, ...Item[]] {
-  const [first, ...others] = items.slice(start) as [Item, ...Item[]]
+  const first = items[start]!
   const run: [Item, ...Item[]] = [first]
   const shape = shapeOf(ctx, first)
   if (shape === undefined) return run
   const ids = new Set([idOf(first)])
-  for (const item of others) {
-    const isReady = [...item.dependencies.values()].every(at => at < start)
-    if (!isReady || shapeOf(ctx, item) !== shape) break
+  for (let i = start + 1; i < items.length; i++) {
+    const item = items[i]!
+    const isReady = item.dependencies.values().every(at => at < start)
+    if (!isReady || !(isTwin(item, items[i - 1]!) || shapeOf(ctx, item) === shape)) break
     const id = idOf(item)
     if (id !== undefined && ids.has(id)) break
     ids.add(id)
