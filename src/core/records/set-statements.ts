@@ -34,7 +34,7 @@ export interface Written {
   updated_at: string
 }
 /** Its columns; all others are only read for those who want them: they are most of the work. */
-const writtenColumns = ['id', 'version', 'updated_at']
+const writtenColumns = new Set(['id', 'version', 'updated_at'])
 
 const given = (column: PgColumn) => sql`given.${sql.identifier(column.name)}`
 /** What the statement is given: an array of JSON. */
@@ -100,7 +100,7 @@ export class SetStatements extends StatementParts {
   }
 
   #returned(whole: boolean): PgColumn[] {
-    return this.#visible.filter(({ name }) => whole || writtenColumns.includes(name))
+    return this.#visible.filter(({ name }) => whole || writtenColumns.has(name))
   }
 
   removeEach(): Statement<Written> {

@@ -35,8 +35,8 @@ interface Together {
   /** What those of one statement have in common; undefined for one that is carried out alone. */
   shapeOf?: (served: Served, ctx: Context, data: object) => string | undefined
   /**
-   * `whole`: whether all of each record is needed. Errors: 409 if one of them is impossible, without
-   * telling which; those of Postgres, 403.
+   * `whole`: whether all of each record is needed. Errors: 409 if one of them is impossible,
+   * without telling which; those of Postgres, 403.
    */
   run: (served: Served, ctx: Context, inputs: Input[], whole: boolean) => Promise<Done[]>
 }

@@ -35,12 +35,14 @@ const update = (id: number, data: object, others: object = {}) => ({
 })
 const statuses = (results: Result[]) => results.map(({ status }) => status)
 
+const times = (count: number, data: object) => Array.from({ length: count }, () => data)
+
 async function created(call: Call, type: string, all: object[]): Promise<number[]> {
   const creations = all.map(data => ({ op: 'create', type, data }))
   return (await run(call, creations)).map(({ id }) => id)
 }
 
-test('changes of the same fields in a row are one statement; so are deletions and restorations', async t => {
+test('alike changes in a row are one statement; so are deletions and restorations', async t => {
   const app = await application(t)
   const { call } = await organization(app)
   await ownerOf(app).unsafe(`
@@ -50,7 +52,7 @@ test('changes of the same fields in a row are one statement; so are deletions an
       'begin insert into written values (1); return null; end';
     create trigger counted after update on contacts
       for each statement execute function count_statement()`)
-  const ids = await created(call, 'contact', Array<object>(5).fill(person))
+  const ids = await created(call, 'contact', times(5, person))
   const named = (op: string) => ids.map(id => ({ op, type: 'contact', id }))
   const results = await run(call, [
     ...ids.map(id => update(id, { company: 'Acme' })),
@@ -158,9 +160,9 @@ test('batches that change the same records in opposite orders do not stop each o
   const app = await application(t, { database_url })
   const { call, admin } = await organization(app)
   const elsewhere = caller(await application(t, { database_url }), bearer(admin.token))
-  const contacts = await created(call, 'contact', Array<object>(4).fill(person))
-  const deals = await created(call, 'opportunity', Array<object>(4).fill({ title: 'Deal' }))
-  const leads = await created(call, 'lead', Array<object>(4).fill({}))
+  const contacts = await created(call, 'contact', times(4, person))
+  const deals = await created(call, 'opportunity', times(4, { title: 'Deal' }))
+  const leads = await created(call, 'lead', times(4, {}))
   const changes = (round: number) => [
     ...contacts.map(id => update(id, { company: `Company ${round}` })),
     ...deals.map(id => ({ ...update(id, { title: `Deal ${round}` }), type: 'opportunity' })),
