@@ -330,6 +330,10 @@ export function isUnreachable(error: unknown): boolean {
 export const isImpaired = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && /^(53|58)\w{3}$|^25006$/.test(String(error.code))
 
+/** Whether Postgres ended a transaction that it found waiting in a circle. */
+export const isDeadlock = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === '40P01'
+
 /**
  * An error of Postgres or the connection to it as a problem; undefined for an internal error.
  * SQLSTATE codes: https://www.postgresql.org/docs/18/errcodes-appendix.html

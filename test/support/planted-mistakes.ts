@@ -34,7 +34,7 @@ export const mistakes: Mistake[] = [
   },
   {
     what: 'a reference points into another organization',
-    file: 'core/records/statements.ts',
+    file: 'core/records/statement-parts.ts',
     from: 'where target.organization_id = ${organization} and target.id = ${value}',
     to: 'where target.id = ${value}',
     ...writing
@@ -84,9 +84,9 @@ export const mistakes: Mistake[] = [
   },
   {
     what: 'a change forgets the reach',
-    file: 'core/records/statements.ts',
-    from: "allowed: and(this.#mayDo('update'), this.#mayReassign(columns))!",
-    to: 'allowed: and(sql`true`, this.#mayReassign(columns))!',
+    file: 'core/records/statement-parts.ts',
+    from: "allowed: and(this.mayDo('update'), this.#mayReassign(columns, given))!",
+    to: 'allowed: and(sql`true`, this.#mayReassign(columns, given))!',
     ...reach
   },
   {

@@ -1,18 +1,11 @@
 import type { SQL } from 'drizzle-orm'
 import type { Connection, TransactionSql } from '../db/connections.ts'
 import { sql } from '../db/drizzle.ts'
-import {
-  assertLockOrder,
-  compareLocks,
-  LockNeeded,
-  parseLock,
-  requireLockOrder,
-  type Lock
-} from '../db/locks.ts'
+import { assertLockOrder, compareLocks, LockNeeded, parseLock, type Lock } from '../db/locks.ts'
 import { actor, organization, rowsOf, send, type Runnable, type Values } from '../db/sql.ts'
 import { withTimeout } from '../db/timeouts.ts'
 import { withoutHoles } from '../db/workarounds.ts'
-import { forbidden } from '../errors.ts'
+import { forbidden, isDeadlock } from '../errors.ts'
 import type { Services } from '../services.ts'
 import type { Origin, Principal } from './principal.ts'
 import { Access } from './permissions.ts'
@@ -21,12 +14,15 @@ import { Reached } from './reach.ts'
 /** What is invalidated when it changes what the users of an organization may do. */
 export const accessKey = (organization_id: number) => `${organization_id}/access`
 
+/** How often a series of changes is tried again after a deadlock, each of which takes a second. */
+const maxDeadlocks = 3
+
 /** An open transaction, the cache keys to drop after it, and its advisory locks. */
 interface Transaction {
   connection: Connection
   changed: Set<string>
   locks: Lock[]
-  /** Whether it is a series of changes, which takes its locks anew when one comes out of order. */
+  /** Whether it is a series of changes, which begins anew rather than wait for a lock. */
   isSeries?: boolean
 }
 
@@ -331,20 +327,21 @@ export class Context {
 
   /**
    * Runs `work`, a series of changes that know nothing of each other, in a transaction. Each takes
-   * its locks in the declared order; if one needs a lock that comes before those of an earlier one,
-   * everything is undone, and done again with all of these locks. Errors: those of `work`.
+   * the locks it needs without waiting, since an earlier one may hold what comes after them; if one
+   * is not free, everything is undone, and done again with all of these locks, in the declared
+   * order. So it is, a few times, after a deadlock. Errors: those of `work`.
    */
   async series<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
     return await this.transaction(async ctx => {
       let known: Lock[] = []
-      for (;;) {
+      for (let deadlocks = 0; ;) {
         try {
           return await ctx.attempt(
             async ctx => await ctx.withLocks(known, async ctx => await work(ctx.#asSeries()))
           )
         } catch (error) {
-          if (!(error instanceof LockNeeded)) throw error
-          known = error.locks
+          if (error instanceof LockNeeded) known = error.locks
+          else if (!isDeadlock(error) || ++deadlocks > maxDeadlocks) throw error
         }
       }
     })
@@ -355,16 +352,18 @@ export class Context {
   }
 
   async #lock(lock: Lock): Promise<void> {
-    const { locks } = this.#transaction!
+    const { locks, isSeries = false } = this.#transaction!
     const { name, shared, key } = parseLock(lock)
     if (locks.includes(lock) || (shared && locks.includes(name))) return
-    if (this.#transaction!.isSeries) requireLockOrder(locks, lock)
-    else if (this.services.database.strict_locks) assertLockOrder(locks, lock)
+    if (this.services.database.strict_locks && !isSeries) assertLockOrder(locks, lock)
     const mode = sql.raw(shared ? '_shared' : '')
+    const take = sql`pg_${sql.raw(isSeries ? 'try_' : '')}advisory_xact_lock${mode}`
     const hashed = key === '' ? name : `${name}/${key}`
-    await this.rows(
-      sql`select pg_advisory_xact_lock${mode}(hashtextextended(${hashed}, ${this.organization_id}))`
+    const taken = await this.one<{ taken: unknown }>(
+      sql`select ${take}(hashtextextended(${hashed}, ${this.organization_id})) as taken`
     )
+    // a series holds rows already, which come after all of these locks
+    if (taken!.taken === false) throw new LockNeeded(locks, lock)
     locks.push(lock)
   }
 

@@ -53,27 +53,22 @@ export function compareLocks(a: Lock, b: Lock): number {
 }
 
 /**
- * The lock because of which a transaction that holds `held` must not wait for `wanted`, if any: a
- * later one, or the same one, shared, which two transactions could hold while both want it alone.
+ * Throws if a transaction that holds `held` must not wait for `wanted`: it holds a later one, or
+ * the same one, shared, which two transactions could hold while both want it alone.
  */
-function lockAhead(held: readonly Lock[], wanted: Lock): Lock | undefined {
-  return held.find(lock => {
+export function assertLockOrder(held: readonly Lock[], wanted: Lock): void {
+  const ahead = held.find(lock => {
     const order = compareLocks(lock, wanted)
     const isUpgrade = order === 0 && parseLock(lock).shared && !parseLock(wanted).shared
     return isUpgrade || order > 0
   })
-}
-
-/** Throws if a transaction that holds `held` must not wait for `wanted`. */
-export function assertLockOrder(held: readonly Lock[], wanted: Lock): void {
-  const ahead = lockAhead(held, wanted)
   if (ahead !== undefined)
     throw new Error(`lock ${wanted} is taken after ${ahead}: see lockOrder in core/db/locks.ts`)
 }
 
 const isShared = (lock: Lock): boolean => parseLock(lock).shared
 
-/** Thrown by a series of changes which needs a lock that comes before those it holds. */
+/** Thrown by a series of changes which needs a lock that others hold. */
 export class LockNeeded extends Error {
   /** All that it needs, as far as it is known. */
   readonly locks: Lock[]
@@ -84,9 +79,4 @@ export class LockNeeded extends Error {
     // to take the same one, shared, before it would be out of order again
     this.locks = [...all].filter(lock => !isShared(lock) || !all.has(parseLock(lock).name))
   }
-}
-
-/** Errors: `LockNeeded` if a transaction that holds `held` must not wait for `wanted`. */
-export function requireLockOrder(held: readonly Lock[], wanted: Lock): void {
-  if (lockAhead(held, wanted) !== undefined) throw new LockNeeded(held, wanted)
 }

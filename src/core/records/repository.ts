@@ -1,29 +1,20 @@
 import type { Context } from '../access/context.ts'
 import { withAttempts } from '../attempts.ts'
-import { defaultsOf, type RecordTable } from '../db/columns.ts'
+import type { RecordTable } from '../db/columns.ts'
 import type { Statement, Values } from '../db/sql.ts'
 import { conflict, forbidden, notFound, stale, unknownReference } from '../errors.ts'
 import { stateAsOf } from './as-of.ts'
 import { eventsOf, type EventRow } from './events.ts'
 import { Lists, type ListQuery, type Page } from './list.ts'
 import { referencesOf, type Changes, type New, type Resource, type Row } from './resource.ts'
-import { Statements, type Stored } from './statements.ts'
+import { given, setWrites } from './set-writes.ts'
+import { Statements } from './statements.ts'
 
 /** The versions that an `If-Match` allows; undefined: any. */
 export type Versions = number[] | undefined
 
 /** How often a write is tried that other writers overtake. */
 const maxAttempts = 10
-
-/** The fields of `values` that are given. */
-const given = (values: object): string[] =>
-  Object.keys(values)
-    .filter(field => (values as Values)[field] !== undefined)
-    .toSorted()
-
-/** What a new record has in a field that is null, or that it is not given. */
-const absentIn = (input: object, field: string, defaults: Values): unknown =>
-  (input as Values)[field] === null ? null : (defaults[field] ?? null)
 
 interface Versioned {
   id: number
@@ -246,88 +237,13 @@ const writes = <R extends Versioned, N extends object, C extends object>(records
   }
 })
 
-const bulkWrites = <R extends Versioned, N extends object, C extends object>(
-  records: Records<R>
-) => ({
-  /**
-   * Creates many records in one statement and returns how many. References are checked by the
-   * foreign keys alone, which know no soft deletion. `inputs` need not have the same fields; an
-   * absent one is null, or its default if none has it. Duplicates are left out.
-   */
-  async createMany(ctx: Context, inputs: (N & { created_at?: string })[]): Promise<number> {
-    if (inputs.length === 0) return 0
-    const fields = [...new Set(inputs.flatMap(given))].toSorted()
-    const values = { inputs: JSON.stringify(inputs) }
-    const [inserted] = await ctx.write([], records.statements.insertMany(fields), values)
-    return inserted!.created
-  },
-
-  /**
-   * Creates records in one statement, as `create` would one after the other, and returns them in
-   * that order. Errors: as `create`, without telling for which of them.
-   */
-  async createEach(ctx: Context, inputs: N[]): Promise<R[]> {
-    const fields = [...new Set(inputs.flatMap(given))].toSorted()
-    const defaults = defaultsOf(records.resource.table)
-    const whole = inputs.map(input =>
-      Object.fromEntries(
-        fields.map(field => [field, (input as Values)[field] ?? absentIn(input, field, defaults)])
-      )
-    )
-    const values = { inputs: JSON.stringify(whole) }
-    const rows = await ctx.write([], records.statements.insertEach(fields), values)
-    if (rows.length < inputs.length) throw unknownReference([])
-    return rows.toSorted((a, b) => a.id - b.id)
-  },
-
-  /**
-   * Changes many records in one statement, all of them the same fields, and returns the IDs of
-   * those that changed: not those that are deleted, that had these values, or that have another
-   * version than `version`, if given. References are checked by the foreign keys alone.
-   */
-  async updateMany(
-    ctx: Context,
-    changes: (C & { id: number; version?: number })[]
-  ): Promise<number[]> {
-    if (changes.length === 0) return []
-    const fields = given(changes[0]!).filter(field => field !== 'id' && field !== 'version')
-    const keys = changes.map(({ id }) => records.cacheKey(ctx, id))
-    const values = { changes: JSON.stringify(changes) }
-    const rows = await ctx.write(keys, records.statements.updateMany(fields), values)
-    return rows.map(({ id }) => id)
-  }
-})
-
-/** What only undoing does. The caller's rights to each record and field are up to it. */
-const reverts = <R extends Versioned>(records: Records<R>) => ({
-  /** Those of the records that exist, deleted or not, in the order of their IDs, and locked. */
-  lockMany: async (ctx: Context, ids: number[]): Promise<Stored[]> =>
-    await ctx.rows(records.statements.lockMany, { ids }),
-
-  /**
-   * Gives locked records earlier values, all of them of the same fields, and returns the IDs of
-   * those that changed. `deleted_at` is one of the fields. Errors: those of Postgres.
-   */
-  async revertMany(
-    ctx: Context,
-    changes: (Values & { id: number; version: number })[]
-  ): Promise<number[]> {
-    const fields = Object.keys(changes[0]!).filter(name => name !== 'id' && name !== 'version')
-    const keys = changes.map(({ id }) => records.cacheKey(ctx, id))
-    const values = { changes: JSON.stringify(changes) }
-    const rows = await ctx.write(keys, records.statements.revertMany(fields.toSorted()), values)
-    return rows.map(({ id }) => id)
-  }
-})
-
 function createRepository<T extends RecordTable, H extends string>(resource: Resource<T, H>) {
   const records = new Records<Row<T, H>>(resource)
   const lists = new Lists<Row<T, H>>(resource)
   return {
     ...reads(records, lists),
     ...writes<Row<T, H>, New<T>, Changes<T>>(records),
-    ...bulkWrites<Row<T, H>, New<T>, Changes<T>>(records),
-    ...reverts(records)
+    ...setWrites<New<T>, Changes<T>>(resource, (ctx, id) => records.cacheKey(ctx, id))
   }
 }
 

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Context } from '../access/context.ts'
 import { isoInstantsIn, type ChangeKind, type EventRow } from './events.ts'
 import { allResources, groupOf, type Resource } from './resource.ts'
-import type { Stored } from './statements.ts'
+import type { Stored } from './set-statements.ts'
 import { isWritable } from './visibility.ts'
 
 type Json = Record<string, unknown>

@@ -10,8 +10,10 @@ import {
 } from '../../../core/http/resource-upserts.ts'
 import type { Identified } from '../../../core/http/responses.ts'
 import { actionOf } from '../../../core/records/actions.ts'
-import type { Versions } from '../../../core/records/repository.ts'
+import { repository, type Versions } from '../../../core/records/repository.ts'
+import { uniqueFields } from '../../../core/records/set-writes.ts'
 import { upsert } from '../../../core/records/upsert.ts'
+import { assertWritable, isWritable, placesOf } from '../../../core/records/visibility.ts'
 import type { BatchOperation, outcomes } from './schema.ts'
 
 type Outcome = (typeof outcomes)[number]
@@ -32,6 +34,19 @@ export interface Done {
   row?: Identified
 }
 
+/** How several operations are one statement, for a resource without rules of its own for them. */
+interface Together {
+  /** The operation of its service, which must be that of the repository. */
+  method: 'create' | 'update' | 'remove' | 'restore'
+  /** What those of one statement have in common; undefined for one that is carried out alone. */
+  shapeOf?: (served: Served, ctx: Context, data: object) => string | undefined
+  /**
+   * `whole`: whether all of each record is needed. Errors: 409 if one of them is impossible,
+   * without telling which; those of Postgres, 403.
+   */
+  run: (served: Served, ctx: Context, inputs: Input[], whole: boolean) => Promise<Done[]>
+}
+
 /** What an operation can be. */
 export interface Kind {
   needs: readonly ('id' | 'data' | 'match')[]
@@ -44,7 +59,12 @@ export interface Kind {
   /** The schema of that, which has an `$id`; undefined if it takes none. */
   body: (served: Served) => Pick<TSchema, '$id'> | undefined
   run: (served: Served, ctx: Context, input: Input) => Promise<Done>
+  together?: Together
 }
+
+const created = (row: Identified): Done => ({ status: 201, outcome: 'created', row })
+const changed = (row: Identified): Done => ({ status: 200, row })
+const deleted: Done = { status: 204, outcome: 'deleted' }
 
 const create: Kind = {
   needs: ['data'],
@@ -52,7 +72,17 @@ const create: Kind = {
   body: ({ resource }) => resource.create,
   run: async (served, ctx, { body }) => {
     ctx.require(`${served.resource.path}:create`)
-    return { status: 201, outcome: 'created', row: await createRecord(served, ctx, body) }
+    return created(await createRecord(served, ctx, body))
+  },
+  together: {
+    method: 'create',
+    run: async ({ resource }, ctx, inputs, whole) => {
+      ctx.require(`${resource.path}:create`)
+      const fields = new Set(inputs.flatMap(({ body }) => Object.keys(body)))
+      assertWritable(ctx, resource, 'create', placesOf([...fields]))
+      const bodies = inputs.map(({ body }) => body)
+      return (await repository(resource).createEach(ctx, bodies, whole)).map(created)
+    }
   }
 }
 
@@ -62,9 +92,28 @@ const update: Kind = {
   body: ({ resource }) => resource.update,
   run: async (served, ctx, { id, body, versions }) => {
     ctx.require(`${served.resource.path}:update`)
-    return { status: 200, row: await updateRecord(served, ctx, id, body, versions) }
+    return changed(await updateRecord(served, ctx, id, body, versions))
+  },
+  together: {
+    method: 'update',
+    shapeOf: ({ resource }, ctx, data) => {
+      const fields = Object.keys(data)
+      const isPlain = (field: string) =>
+        field in resource.update!.properties &&
+        isWritable(ctx, resource.path, 'update', field) &&
+        !uniqueFields(resource).has(field)
+      return fields.length > 0 && fields.every(isPlain) ? fields.toSorted().join() : undefined
+    },
+    run: async ({ resource }, ctx, inputs, whole) => {
+      ctx.require(`${resource.path}:update`)
+      const changes = inputs.map(input => ({ ...input.body, ...targetOf(input) }))
+      return (await repository(resource).updateEach(ctx, changes, whole)).map(changed)
+    }
   }
 }
+
+/** The record that an operation is for, and the version that it must have. */
+const targetOf = ({ id, versions }: Input) => ({ id, version: versions?.[0] })
 
 const remove: Kind = {
   needs: ['id'],
@@ -73,7 +122,15 @@ const remove: Kind = {
   run: async ({ resource, service }, ctx, { id, versions }) => {
     ctx.require(`${resource.path}:delete`)
     await service.remove!(ctx, id, versions)
-    return { status: 204, outcome: 'deleted' }
+    return deleted
+  },
+  together: {
+    method: 'remove',
+    run: async ({ resource }, ctx, inputs) => {
+      ctx.require(`${resource.path}:delete`)
+      await repository(resource).removeEach(ctx, inputs.map(targetOf))
+      return inputs.map(() => deleted)
+    }
   }
 }
 
@@ -84,7 +141,16 @@ const restore: Kind = {
   body: () => undefined,
   run: async ({ resource, service }, ctx, { id }) => {
     ctx.require(`${resource.path}:delete`)
-    return { status: 200, row: await service.restore!(ctx, id) }
+    return changed(await service.restore!(ctx, id))
+  },
+  together: {
+    method: 'restore',
+    run: async ({ resource }, ctx, inputs, whole) => {
+      ctx.require(`${resource.path}:delete`)
+      // a restoration knows no version
+      const targets = inputs.map(({ id }) => ({ id }))
+      return (await repository(resource).restoreEach(ctx, targets, whole)).map(changed)
+    }
   }
 }
 
@@ -146,8 +212,7 @@ function actionKind(name: string, { resource }: Served): Kind | undefined {
       body: () => action.body,
       run: async (_, ctx, { id, body, versions, lenient }) => {
         ctx.require(action.permission)
-        const row = await action.run(ctx, id, body as never, { versions, lenient })
-        return { status: 200, row }
+        return changed(await action.run(ctx, id, body as never, { versions, lenient }))
       }
     }
   )

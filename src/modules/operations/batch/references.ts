@@ -1,6 +1,7 @@
 /** A value that stands for the ID of the record of an earlier operation: `{"$ref": "acme"}`. */
 const refIn = (value: object): string | undefined => {
-  const { $ref, ...others } = value as { $ref?: unknown }
+  if (!('$ref' in value)) return undefined
+  const { $ref, ...others } = value
   return typeof $ref === 'string' && Object.keys(others).length === 0 ? $ref : undefined
 }
 
@@ -18,14 +19,12 @@ export function withIds(
   depth = 0
 ): unknown {
   if (typeof value !== 'object' || value === null || depth > maxDepth) return value
-  if (Array.isArray(value))
-    return value.map((item, i) => withIds(item, idOf, `${pointer}/${i}`, depth + 1))
+  const replaced = (item: unknown, key: string | number) =>
+    typeof item === 'object' ? withIds(item, idOf, `${pointer}/${key}`, depth + 1) : item
+  if (Array.isArray(value)) return value.map(replaced)
   const name = refIn(value)
   if (name !== undefined) return idOf(name, pointer)
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [
-      key,
-      withIds(item, idOf, `${pointer}/${key}`, depth + 1)
-    ])
-  )
+  const copy: Record<string, unknown> = { ...value }
+  for (const [key, item] of Object.entries(value)) copy[key] = replaced(item, key)
+  return copy
 }

@@ -72,14 +72,19 @@ function assertRisk(ctx: Context, items: Item[]): void {
 /** References to schemas, which Fastify compiles once each. */
 const references = new Map<string, object>()
 
+type Check = (data: unknown) => { error?: Failure[] }
+
 function optionsOf(request: FastifyRequest): RunOptions {
-  const validate: Validate = (schemaId, data) => {
+  const checks = new Map<string, Check>()
+  const checkOf = (schemaId: string): Check => {
     const schema = references.get(schemaId) ?? { $ref: `${schemaId}#` }
     references.set(schemaId, schema)
-    const check = request.compileValidationSchema(schema, 'body') as unknown as (data: unknown) => {
-      error?: Failure[]
-    }
-    const { error } = check(data)
+    const check = request.compileValidationSchema(schema, 'body') as unknown as Check
+    checks.set(schemaId, check)
+    return check
+  }
+  const validate: Validate = (schemaId, data) => {
+    const { error } = (checks.get(schemaId) ?? checkOf(schemaId))(data)
     return error && invalidIn(error, 'body')
   }
   return {

@@ -3,12 +3,12 @@ import { sql } from '../../../core/db/drizzle.ts'
 import { LockNeeded } from '../../../core/db/locks.ts'
 import { Problem, problemOfDatabase } from '../../../core/errors.ts'
 import type { Identified } from '../../../core/http/responses.ts'
-import { repository } from '../../../core/records/repository.ts'
-import { assertWritable, placesIn, shownOf } from '../../../core/records/visibility.ts'
+import { shownOf } from '../../../core/records/visibility.ts'
 import { failedDependency } from './errors.ts'
 import { dataOf, type Item, type Validate } from './items.ts'
-import type { Done } from './kinds.ts'
+import type { Done, Input } from './kinds.ts'
 import { withIds } from './references.ts'
+import { holdAll, runFrom } from './runs.ts'
 import type { BatchResult } from './schema.ts'
 
 export interface RunOptions {
@@ -47,10 +47,10 @@ export class BatchRun {
   async all(ctx: Context): Promise<Results> {
     await this.#begin(ctx)
     for (let i = 0; i < this.#items.length;) {
-      const alike = this.#creationsFrom(i)
-      if (alike.length > 1) await this.#createEach(ctx, alike)
-      else await this.#one(ctx, this.#items[i]!)
-      i += Math.max(1, alike.length)
+      const run = runFrom(ctx, this.#items, i, item => this.#idIn(item))
+      if (run.length > 1) await this.#together(ctx, run)
+      else await this.#one(ctx, run[0])
+      i += run.length
     }
     return { results: this.#results, problems: this.#problems }
   }
@@ -74,28 +74,44 @@ export class BatchRun {
   async #begin(ctx: Context): Promise<void> {
     const row = await ctx.one<{ now: string }>(sql`select now()::timestamptz(3) as now`)
     this.#now = row!.now
+    await holdAll(ctx, this.#items)
   }
 
   async #one(ctx: Context, item: Item): Promise<void> {
-    const { operation, served, kind, index } = item
-    const failed = [...item.dependencies].find(([, at]) => !this.#ids.has(at))
+    const input = this.#inputOf(item)
+    this.#succeed(ctx, item, await item.kind.run(item.served, ctx, input), input)
+  }
+
+  /** Carries out alike operations in one statement. Errors: see `Together`. */
+  async #together(ctx: Context, run: [Item, ...Item[]]): Promise<void> {
+    const inputs = run.map(item => this.#inputOf(item))
+    const { kind, served } = run[0]
+    const { representation } = this.#options
+    const done = await kind.together!.run(served, ctx, inputs, representation)
+    for (const [i, item] of run.entries()) this.#succeed(ctx, item, done[i]!, inputs[i]!)
+  }
+
+  /** What an operation is carried out with. Errors: 424, 400. */
+  #inputOf(item: Item): Input {
+    const { operation, dependencies } = item
+    const failed = [...dependencies].find(([, at]) => !this.#ids.has(at))
     if (failed) throw failedDependency(`The operation ${failed[0]} failed.`)
     const idOf = this.#idOf(item)
     const { body, problem } = dataOf(item, this.#options.validate, idOf)
     if (problem) throw problem
-    const { if_match } = operation
-    const done = await kind.run(served, ctx, {
-      operation: {
-        ...operation,
-        ...(operation.match && { match: withIds(operation.match, idOf) as object })
-      },
-      id: withIds(operation.id, idOf) as number,
+    const { if_match, match } = operation
+    return {
+      operation: { ...operation, ...(match && { match: withIds(match, idOf) as object }) },
+      id: this.#idIn(item)!,
       body,
       versions: if_match === undefined ? undefined : [if_match],
       lenient: this.#options.lenient
-    })
-    this.#succeed(ctx, item, done, withIds(operation.id, idOf) as number | undefined)
-    if (index !== this.#results.length - 1) throw new Error('results are out of order')
+    }
+  }
+
+  /** The ID of the record that an operation is for, if it names one. */
+  #idIn(item: Item): number | undefined {
+    return withIds(item.operation.id, this.#idOf(item)) as number | undefined
   }
 
   #idOf =
@@ -107,9 +123,9 @@ export class BatchRun {
     ctx: Context,
     { index, operation, served, kind }: Item,
     { status, outcome, row }: Done,
-    known?: number
+    input: Input
   ): void {
-    const id = row?.id ?? known!
+    const id = row?.id ?? input.id
     this.#ids.set(index, id)
     const { representation } = this.#options
     this.#results.push({
@@ -141,35 +157,5 @@ export class BatchRun {
       status: problem.status,
       problem: this.#options.bodyOf(problem)
     })
-  }
-
-  /** The creations from an index on that are one statement: of a type without its own rules. */
-  #creationsFrom(start: number): Item[] {
-    const first = this.#items[start]!
-    const { resource, service } = first.served
-    const isPlain = service.create === (repository(resource).create as unknown)
-    if (first.operation.op !== 'create' || !isPlain) return []
-    const alike: Item[] = []
-    for (const item of this.#items.slice(start)) {
-      const isAlike = item.operation.op === 'create' && item.served === first.served
-      const isReady = [...item.dependencies.values()].every(at => at < start)
-      if (!isAlike || !isReady) break
-      alike.push(item)
-    }
-    return alike
-  }
-
-  async #createEach(ctx: Context, items: Item[]): Promise<void> {
-    const { resource } = items[0]!.served
-    ctx.require(`${resource.path}:create`)
-    const bodies = items.map(item => {
-      const { body, problem } = dataOf(item, this.#options.validate, this.#idOf(item))
-      if (problem) throw problem
-      assertWritable(ctx, resource, 'create', placesIn(body))
-      return body
-    })
-    const rows = await repository(resource).createEach(ctx, bodies)
-    for (const [i, row] of rows.entries())
-      this.#succeed(ctx, items[i]!, { status: 201, outcome: 'created', row })
   }
 }

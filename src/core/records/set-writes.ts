@@ -1,0 +1,183 @@
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import type { Context } from '../access/context.ts'
+import { defaultsOf } from '../db/columns.ts'
+import { getTableConfig, is, SQL as Expression } from '../db/drizzle.ts'
+import type { Statement, Values } from '../db/sql.ts'
+import { conflict } from '../errors.ts'
+import type { Resource } from './resource.ts'
+import { SetStatements, type Stored, type Written } from './set-statements.ts'
+import { columnsIn } from './visibility.ts'
+
+/** The fields of `values` that are given. */
+export const given = (values: object): string[] =>
+  Object.keys(values)
+    .filter(field => (values as Values)[field] !== undefined)
+    .toSorted()
+
+/** A record to be changed, and the version that it must have, if any. */
+interface Target {
+  id: number
+  version?: number | undefined
+}
+
+/** The fields that a change of a record sets. */
+const fieldsOf = (change: Target): string[] =>
+  given(change).filter(field => field !== 'id' && field !== 'version')
+
+const unique = new WeakMap<object, ReadonlySet<string>>()
+
+/**
+ * The fields of records whose values are unique, so that the order of changes decides which of them
+ * gets one: `updateEach` is not for these. It knows external IDs.
+ */
+export function uniqueFields({ table }: Pick<Resource, 'table'>): ReadonlySet<string> {
+  const known = unique.get(table)
+  if (known) return known
+  const columns = getTableConfig(table)
+    .indexes.filter(({ config }) => config.unique)
+    .flatMap(({ config }) => config.columns)
+  const found = new Set(
+    columns
+      .flatMap(column => (is(column, Expression) ? columnsIn(column) : [column as PgColumn]))
+      .map(({ name }) => name)
+  )
+  unique.set(table, found)
+  return found
+}
+
+/** What was written. Errors: 409 unless that is one row for each input. */
+function oneForEach<R>(inputs: unknown[], rows: R[]): R[] {
+  if (rows.length < inputs.length)
+    throw conflict('Some of the records cannot be written like this; nothing was saved.')
+  return rows
+}
+
+/** New records with all of these fields: those that one is not given have their defaults. */
+function completed(inputs: object[], fields: string[], defaults: Values): object[] {
+  const absent = Object.fromEntries(fields.map(field => [field, defaults[field] ?? null]))
+  const isComplete = inputs.every(input => given(input).length === fields.length)
+  return isComplete ? inputs : inputs.map(input => ({ ...absent, ...input }))
+}
+
+/** What the operations on many records of one resource share. */
+interface Sets {
+  resource: Resource
+  statements: SetStatements
+  cacheKey: (ctx: Context, id: number) => string
+  /** Writes a set of records, and returns them in the order given. Errors: as `oneForEach`. */
+  writeEach: (ctx: Context, statement: Statement<Written>, targets: Target[]) => Promise<Written[]>
+}
+
+const writes = <N extends object, C extends object>({
+  resource,
+  statements,
+  cacheKey,
+  writeEach
+}: Sets) => ({
+  /**
+   * Creates many records in one statement and returns how many. References are checked by the
+   * foreign keys alone, which know no soft deletion. `inputs` need not have the same fields; an
+   * absent one is null, or its default if none has it. Duplicates are left out.
+   */
+  async createMany(ctx: Context, inputs: (N & { created_at?: string })[]): Promise<number> {
+    if (inputs.length === 0) return 0
+    const fields = [...new Set(inputs.flatMap(given))].toSorted()
+    const values = { inputs: JSON.stringify(inputs) }
+    const [inserted] = await ctx.write([], statements.insertMany(fields), values)
+    return inserted!.created
+  },
+
+  /**
+   * Creates records in one statement, as `create` would one after the other, and returns them in
+   * that order. `whole`: with all that callers see of them. Errors: 409 if one of them cannot be
+   * created; those of Postgres.
+   */
+  async createEach(ctx: Context, inputs: N[], whole: boolean): Promise<Written[]> {
+    const fields = [...new Set(inputs.flatMap(given))].toSorted()
+    const statement = statements.insertEach(fields, whole)
+    const values = { inputs: JSON.stringify(completed(inputs, fields, defaultsOf(resource.table))) }
+    const rows = await ctx.write([], statement, values)
+    return oneForEach(inputs, rows).toSorted((a, b) => a.id - b.id)
+  },
+
+  /**
+   * Changes records in one statement, all of them the same fields, as `update` would one after the
+   * other, and returns them in the order given. IDs are distinct, and no field is one of
+   * `uniqueFields`. `whole`: as for `createEach`. Errors: 409 if one of them cannot be changed, for
+   * whatever reason; those of Postgres.
+   */
+  async updateEach(ctx: Context, changes: (C & Target)[], whole: boolean): Promise<Written[]> {
+    return await writeEach(ctx, statements.updateEach(fieldsOf(changes[0]!), whole), changes)
+  },
+
+  /** Like `updateEach`, for `remove`. */
+  async removeEach(ctx: Context, targets: Target[]): Promise<void> {
+    await writeEach(ctx, statements.removeEach(), targets)
+  },
+
+  /** Like `updateEach`, for `restore`. */
+  async restoreEach(ctx: Context, targets: Target[], whole: boolean): Promise<Written[]> {
+    return await writeEach(ctx, statements.restoreEach(whole), targets)
+  },
+
+  /** Locks records, deleted or not, in the order of their IDs until the transaction ends. */
+  async hold(ctx: Context, ids: number[]): Promise<void> {
+    await ctx.rows(statements.hold, { ids })
+  },
+
+  /**
+   * Changes many records in one statement, all of them the same fields, and returns the IDs of
+   * those that changed: not those that are deleted, that had these values, or that have another
+   * version than `version`, if given. References are checked by the foreign keys alone.
+   */
+  async updateMany(ctx: Context, changes: (C & Target)[]): Promise<number[]> {
+    if (changes.length === 0) return []
+    const fields = fieldsOf(changes[0]!)
+    const keys = changes.map(({ id }) => cacheKey(ctx, id))
+    const values = { inputs: JSON.stringify(changes) }
+    const rows = await ctx.write(keys, statements.updateMany(fields), values)
+    return rows.map(({ id }) => id)
+  }
+})
+
+/** What only undoing does. The caller's rights to each record and field are up to it. */
+const reverts = ({ statements, cacheKey }: Sets) => ({
+  /** Those of the records that exist, deleted or not, in the order of their IDs, and locked. */
+  lockMany: async (ctx: Context, ids: number[]): Promise<Stored[]> =>
+    await ctx.rows(statements.lockMany, { ids }),
+
+  /**
+   * Gives locked records earlier values, all of them of the same fields, and returns the IDs of
+   * those that changed. `deleted_at` is one of the fields. Errors: those of Postgres.
+   */
+  async revertMany(
+    ctx: Context,
+    changes: (Values & { id: number; version: number })[]
+  ): Promise<number[]> {
+    const fields = fieldsOf(changes[0]!)
+    const keys = changes.map(({ id }) => cacheKey(ctx, id))
+    const values = { inputs: JSON.stringify(changes) }
+    const rows = await ctx.write(keys, statements.revertMany(fields), values)
+    return rows.map(({ id }) => id)
+  }
+})
+
+/** The operations on many records of one resource. */
+export function setWrites<N extends object, C extends object>(
+  resource: Resource,
+  cacheKey: Sets['cacheKey']
+) {
+  const sets: Sets = {
+    resource,
+    statements: new SetStatements(resource),
+    cacheKey,
+    async writeEach(ctx, statement, targets) {
+      const keys = targets.map(({ id }) => cacheKey(ctx, id))
+      const values = { inputs: JSON.stringify(targets) }
+      const rows = oneForEach(targets, await ctx.write(keys, statement, values))
+      const byId = new Map(rows.map(row => [row.id, row]))
+      return targets.map(({ id }) => byId.get(id)!)
+    }
+  }
+  return { ...writes<N, C>(sets), ...reverts(sets) }
+}

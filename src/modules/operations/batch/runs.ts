@@ -1,0 +1,67 @@
+import type { Context } from '../../../core/access/context.ts'
+import { allResources, type Resource } from '../../../core/records/resource.ts'
+import { repository } from '../../../core/records/repository.ts'
+import { undoingOf } from '../../../core/records/undoing.ts'
+import type { Item } from './items.ts'
+
+/** What operations have in common that are one statement; undefined for one that is not. */
+function shapeOf(ctx: Context, { kind, served, operation }: Item): string | undefined {
+  const { together } = kind
+  if (!together) return undefined
+  const { resource, service } = served
+  if (service[together.method] !== (repository(resource)[together.method] as unknown))
+    return undefined
+  const { shapeOf = () => '' } = together
+  const shape = shapeOf(served, ctx, operation.data ?? {})
+  return shape === undefined ? undefined : `${resource.name} ${together.method} ${shape}`
+}
+
+const keysOf = ({ operation }: Item) => Object.keys(operation.data ?? {}).join()
+
+/** Whether two operations look the same, and so have the same shape: nearly all in a row do. */
+const isTwin = (a: Item, b: Item): boolean =>
+  a.served === b.served && a.operation.op === b.operation.op && keysOf(a) === keysOf(b)
+
+/**
+ * The operations from an index on that are one statement: alike, each of another record, which is
+ * known by then. At least the first one. `idOf`: the ID of the record of an operation, if it is for
+ * one.
+ */
+export function runFrom(
+  ctx: Context,
+  items: Item[],
+  start: number,
+  idOf: (item: Item) => number | undefined
+): [Item, ...Item[]] {
+  const first = items[start]!
+  const run: [Item, ...Item[]] = [first]
+  const shape = shapeOf(ctx, first)
+  if (shape === undefined) return run
+  const ids = new Set([idOf(first)])
+  for (let i = start + 1; i < items.length; i++) {
+    const item = items[i]!
+    const isReady = item.dependencies.values().every(at => at < start)
+    if (!isReady || !(isTwin(item, items[i - 1]!) || shapeOf(ctx, item) === shape)) break
+    const id = idOf(item)
+    if (id !== undefined && ids.has(id)) break
+    ids.add(id)
+    run.push(item)
+  }
+  return run
+}
+
+/**
+ * Locks the records that operations name by their IDs, in an order that all batches have: they
+ * never wait for each other in a circle. What others lock before what it refers to comes first.
+ */
+export async function holdAll(ctx: Context, items: Item[]): Promise<void> {
+  const named = items.filter(({ operation }) => typeof operation.id === 'number')
+  if (named.length < 2) return
+  const byResource = Map.groupBy(named, ({ served }) => served.resource)
+  const isFirst = (resource: Resource) => (undoingOf(resource).isLockedFirst === true ? 0 : 1)
+  const inOrder = allResources().toSorted((a, b) => isFirst(a) - isFirst(b))
+  for (const resource of inOrder.filter(resource => byResource.has(resource))) {
+    const ids = new Set(byResource.get(resource)!.map(({ operation }) => operation.id as number))
+    await repository(resource).hold(ctx, [...ids])
+  }
+}
