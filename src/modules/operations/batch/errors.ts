@@ -1,5 +1,9 @@
+import { defined } from '../../../core/defined.ts'
 import { Problem, type Fault } from '../../../core/errors.ts'
-import type { BatchResult } from './schema.ts'
+import type { Results } from './run.ts'
+
+/** The body of a problem, as a response has it. */
+export type BodyOf = (problem: Problem) => object
 
 /** For an operation that needs the record of one that failed, or whose batch failed. */
 export const failedDependency = (detail: string) => new Problem(424, 'failed_dependency', detail)
@@ -17,11 +21,16 @@ function faultsOf(index: number, { code, detail, extra }: Problem): Fault[] {
 const maxFaults = 1_000
 
 /** For a batch of which nothing was done, since some of its operations are impossible. */
-export function batchRejected(problems: Map<number, Problem>, results: BatchResult[]): Problem {
+export function batchRejected({ results, problems }: Results, bodyOf: BodyOf): Problem {
   const errors = [...problems].flatMap(([index, problem]) => faultsOf(index, problem))
+  const other = failedDependency('Another operation of the batch failed.')
+  const told = results.map(({ index, ref }) => {
+    const problem = problems.get(index) ?? other
+    return { index, ...defined({ ref }), status: problem.status, problem: bodyOf(problem) }
+  })
   const detail = `${problems.size} of ${results.length} operations failed; nothing was done.`
   return new Problem(422, 'batch_rejected', detail, {
     errors: errors.slice(0, maxFaults),
-    members: { results }
+    members: { results: told }
   })
 }

@@ -9,6 +9,7 @@ import { requestHeaders, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { invalidIn, type Failure } from '../../../core/http/validation.ts'
 import { planRequired } from '../../../core/writes/errors.ts'
+import type { BodyOf } from './errors.ts'
 import { itemsOf, type Item, type Validate } from './items.ts'
 import { isDestructive } from './kinds.ts'
 import { runAtomic, runIndependent } from './modes.ts'
@@ -52,11 +53,16 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       const items = itemsOf(operations)
       assertRisk(request.ctx, items)
       const options = optionsOf(request)
+      const bodyOf: BodyOf = problem => problem.body(request.url.split('?', 1)[0]!, request.id)
       const { results, problems } =
         mode === 'atomic'
-          ? await runAtomic(request.ctx, items, options)
+          ? await runAtomic(request.ctx, items, options, bodyOf)
           : await runIndependent(request.ctx, items, options)
-      return reply.code(problems.size > 0 ? 207 : 200).send({ results })
+      const told = results.map(result => {
+        const problem = problems.get(result.index)
+        return problem ? { ...result, problem: bodyOf(problem) } : result
+      })
+      return reply.code(problems.size > 0 ? 207 : 200).send({ results: told })
     }
   )
 }
@@ -90,8 +96,7 @@ function optionsOf(request: FastifyRequest): RunOptions {
   return {
     validate,
     lenient: isLenient(request),
-    representation: returnsRepresentation(request),
-    bodyOf: problem => problem.body(request.url.split('?', 1)[0]!, request.id)
+    representation: returnsRepresentation(request)
   }
 }
 

@@ -1,6 +1,5 @@
 import type { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
-import { LockNeeded } from '../../../core/db/locks.ts'
 import { Problem, problemOfDatabase } from '../../../core/errors.ts'
 import type { Identified } from '../../../core/http/responses.ts'
 import { shownOf } from '../../../core/records/visibility.ts'
@@ -8,7 +7,7 @@ import { failedDependency } from './errors.ts'
 import { dataOf, type Item, type Validate } from './items.ts'
 import type { Done, Input } from './kinds.ts'
 import { withIds } from './references.ts'
-import { holdAll, runFrom } from './runs.ts'
+import { holdAll, runFrom, type Range } from './runs.ts'
 import type { BatchResult } from './schema.ts'
 
 export interface RunOptions {
@@ -16,14 +15,24 @@ export interface RunOptions {
   lenient: boolean
   /** Whether results have the whole records. */
   representation: boolean
-  /** The body of a problem, as a response would have it. */
-  bodyOf: (problem: Problem) => object
 }
 
 /** The results of a batch, and the problems of those operations that failed, by their places. */
 export interface Results {
   results: BatchResult[]
   problems: Map<number, Problem>
+}
+
+/** What was refused: one operation, or several in one statement. */
+interface Refused {
+  range: Range
+  problem: Problem
+}
+
+/** The reason for an error that is one of an operation, and not of the server. */
+function refusalIn(error: unknown): Problem | undefined {
+  const problem = error instanceof Problem ? error : problemOfDatabase(error)
+  return problem && problem.status < 500 ? problem : undefined
 }
 
 /** Carries out the operations of a batch in the transaction of `ctx`, once. */
@@ -33,48 +42,69 @@ export class BatchRun {
   /** The IDs of the records of operations, by their places; missing for those that failed. */
   readonly #ids = new Map<number, number>()
   /** The versions of the records that were changed, by type and ID. */
-  readonly #versions = new Map<string, number>()
+  #versions = new Map<string, number>()
   readonly #results: BatchResult[] = []
   readonly #problems = new Map<number, Problem>()
   #now = ''
+  /** What is being carried out. */
+  #running: Range = [0, 0]
 
   constructor(items: Item[], options: RunOptions) {
     this.#items = items
     this.#options = options
   }
 
-  /** Carries out all operations. Errors: those of the first one that fails. */
-  async all(ctx: Context): Promise<Results> {
-    await this.#begin(ctx)
-    for (let i = 0; i < this.#items.length;) {
-      const run = runFrom(ctx, this.#items, i, item => this.#idIn(item))
-      if (run.length > 1) await this.#together(ctx, run)
-      else await this.#one(ctx, run[0])
-      i += run.length
-    }
-    return { results: this.#results, problems: this.#problems }
-  }
-
   /** Carries out each operation that can be. */
-  async each(ctx: Context): Promise<Results> {
-    await this.#begin(ctx)
-    for (const item of this.#items) {
-      try {
-        await ctx.attempt(async ctx => await this.#one(ctx, item))
-      } catch (error) {
-        if (error instanceof LockNeeded) throw error
-        const problem = error instanceof Problem ? error : problemOfDatabase(error)
-        if (!problem || problem.status >= 500) throw error
-        this.#fail(item, problem)
-      }
-    }
-    return { results: this.#results, problems: this.#problems }
-  }
-
-  async #begin(ctx: Context): Promise<void> {
+  async run(ctx: Context): Promise<Results> {
     const row = await ctx.one<{ now: string }>(sql`select now()::timestamptz(3) as now`)
     this.#now = row!.now
     await holdAll(ctx, this.#items)
+    await this.#eachOf(ctx, [0, this.#items.length])
+    return { results: this.#results, problems: this.#problems }
+  }
+
+  /**
+   * Where something is refused, what was done before is done again without it: that is less work
+   * than to be able to undo each operation. Of several in one statement, it is in one of the halves.
+   */
+  async #eachOf(ctx: Context, [start, end]: Range): Promise<void> {
+    for (let at = start; at < end;) {
+      const refused = await this.#refusedOf(ctx, [at, end])
+      if (!refused) return
+      const [first, last] = refused.range
+      await this.#eachOf(ctx, [at, first])
+      if (last - first === 1) this.#fail(this.#items[first]!, refused.problem)
+      else {
+        const middle = Math.ceil((first + last) / 2)
+        await this.#eachOf(ctx, [first, middle])
+        await this.#eachOf(ctx, [middle, last])
+      }
+      at = last
+    }
+  }
+
+  /** Carries out all of a range, or nothing and returns what was refused, and why. */
+  async #refusedOf(ctx: Context, range: Range): Promise<Refused | undefined> {
+    const versions = new Map(this.#versions)
+    try {
+      await ctx.attempt(async ctx => await this.#allOf(ctx, range))
+      return undefined
+    } catch (error) {
+      const problem = refusalIn(error)
+      if (!problem) throw error
+      for (const { index } of this.#results.splice(range[0])) this.#ids.delete(index)
+      this.#versions = versions
+      return { range: this.#running, problem }
+    }
+  }
+
+  async #allOf(ctx: Context, [start, end]: Range): Promise<void> {
+    for (let at = start; at < end;) {
+      const run = runFrom(ctx, this.#items, [at, end], item => this.#idIn(item))
+      if (run.length > 1) await this.#together(ctx, run)
+      else await this.#one(ctx, run[0])
+      at += run.length
+    }
   }
 
   async #one(ctx: Context, item: Item): Promise<void> {
@@ -85,7 +115,8 @@ export class BatchRun {
   /** Carries out alike operations in one statement. Errors: see `Together`. */
   async #together(ctx: Context, run: [Item, ...Item[]]): Promise<void> {
     const inputs = run.map(item => this.#inputOf(item))
-    const { kind, served } = run[0]
+    const { kind, served, index } = run[0]
+    this.#running = [index, index + run.length]
     const { representation } = this.#options
     const done = await kind.together!.run(served, ctx, inputs, representation)
     for (const [i, item] of run.entries()) this.#succeed(ctx, item, done[i]!, inputs[i]!)
@@ -93,7 +124,8 @@ export class BatchRun {
 
   /** What an operation is carried out with. Errors: 424, 400. */
   #inputOf(item: Item): Input {
-    const { operation, dependencies } = item
+    const { operation, dependencies, index } = item
+    this.#running = [index, index + 1]
     const failed = [...dependencies].find(([, at]) => !this.#ids.has(at))
     if (failed) throw failedDependency(`The operation ${failed[0]} failed.`)
     const idOf = this.#idOf(item)
@@ -154,8 +186,7 @@ export class BatchRun {
     this.#results.push({
       index,
       ...(operation.ref !== undefined && { ref: operation.ref }),
-      status: problem.status,
-      problem: this.#options.bodyOf(problem)
+      status: problem.status
     })
   }
 }

@@ -4,6 +4,9 @@ import { repository } from '../../../core/records/repository.ts'
 import { undoingOf } from '../../../core/records/undoing.ts'
 import type { Item } from './items.ts'
 
+/** The places of operations in a batch: from the first one up to the second. */
+export type Range = readonly [start: number, end: number]
+
 /** What operations have in common that are one statement; undefined for one that is not. */
 function shapeOf(ctx: Context, { kind, served, operation }: Item): string | undefined {
   const { together } = kind
@@ -23,14 +26,14 @@ const isTwin = (a: Item, b: Item): boolean =>
   a.served === b.served && a.operation.op === b.operation.op && keysOf(a) === keysOf(b)
 
 /**
- * The operations from an index on that are one statement: alike, each of another record, which is
- * known by then. At least the first one. `idOf`: the ID of the record of an operation, if it is for
- * one.
+ * The operations from an index on, and before another one, that are one statement: alike, each of
+ * another record, which is known by then. At least the first one. `idOf`: the ID of the record of
+ * an operation, if it is for one.
  */
 export function runFrom(
   ctx: Context,
   items: Item[],
-  start: number,
+  [start, end]: Range,
   idOf: (item: Item) => number | undefined
 ): [Item, ...Item[]] {
   const first = items[start]!
@@ -38,7 +41,7 @@ export function runFrom(
   const shape = shapeOf(ctx, first)
   if (shape === undefined) return run
   const ids = new Set([idOf(first)])
-  for (let i = start + 1; i < items.length; i++) {
+  for (let i = start + 1; i < end; i++) {
     const item = items[i]!
     const isReady = item.dependencies.values().every(at => at < start)
     if (!isReady || !(isTwin(item, items[i - 1]!) || shapeOf(ctx, item) === shape)) break

@@ -20,8 +20,7 @@ const batchSize = 250
 const options = {
   validate: () => undefined,
   lenient: false,
-  representation: false,
-  bodyOf: () => ({})
+  representation: false
 }
 
 /** What is done to all records of a type that match a filter. */
