@@ -19,6 +19,8 @@ interface Transaction {
   connection: Connection
   changed: Set<string>
   locks: Lock[]
+  /** What is sent together with the commit. */
+  atCommit: Promise<unknown>[]
 }
 
 /** What a context has besides its principal. */
@@ -232,6 +234,16 @@ export class Context {
     return withoutHoles(await withTimeout(timeouts.answer, sendOn(this.#transaction.connection)))
   }
 
+  /**
+   * Sends a write of no record together with the commit of the open transaction: to be called last
+   * in it, which fails if the write does.
+   */
+  writeAtCommit(query: Runnable<object>, values: Values): void {
+    const written = this.write([], query, values)
+    written.catch(() => {}) // the transaction reports it
+    this.#transaction!.atCommit.push(written)
+  }
+
   /** Drops a key from the cache: now, or after the commit if a transaction is open. */
   async invalidate(key: string): Promise<void> {
     if (this.#transaction) this.#transaction.changed.add(key)
@@ -250,14 +262,16 @@ export class Context {
   async transaction<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
     if (this.#transaction) return await work(this)
     const changed = new Set<string>()
+    const atCommit: Promise<unknown>[] = []
     const { pool, timeouts, turns } = this.services.database
-    const committed = turns.transactions.run(
-      this.organization_id,
-      async () =>
-        (await pool.begin(
-          async connection => await work(this.#within({ connection, changed, locks: [] }))
-        )) as Result
-    )
+    const committed = turns.transactions.run(this.organization_id, async () => {
+      const result = await pool.begin(
+        async connection => await work(this.#within({ connection, changed, locks: [], atCommit }))
+      )
+      // a commit after a failure is a rollback, and no error
+      await Promise.all(atCommit)
+      return result as Result
+    })
     return await this.#invalidating(() => [...changed], committed, timeouts.transaction)
   }
 
