@@ -54,14 +54,9 @@ export const canonicalRequest = (
   ...names: string[]
 ) => JSON.stringify([method, url, names.map(name => headers[name] ?? null), body ?? null])
 
-/** A request as its key stands for it, with what was sent. */
-export type SentRequest = KeyedRequest & { sent: string }
-
-export function keyedRequestOf(request: FastifyRequest, key: string): SentRequest {
+/** A request as its key stands for it. */
+export function keyedRequestOf(request: FastifyRequest, key: string): KeyedRequest {
   const [path = ''] = request.url.split('?', 1)
   const sent = canonicalRequest(request, 'if-match', 'prefer', 'if-plan')
-  return { key, method: request.method, path, digest: hash('sha256', sent, 'buffer'), sent }
+  return { key, method: request.method, path, digest: hash('sha256', sent, 'buffer') }
 }
-
-/** The body of a request as it was before its handler may have changed it. */
-export const bodyIn = ({ sent }: SentRequest): unknown => (JSON.parse(sent) as unknown[])[3]

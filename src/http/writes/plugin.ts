@@ -29,8 +29,7 @@ import {
   RolledBack
 } from './dry-run.ts'
 import { clearHeaders, HeldResponse, responseOf } from './held-response.ts'
-import { bodyIn, keyedRequestOf, noOptions, writeOptionsOf } from './options.ts'
-import type { SentRequest, WriteOptions } from './options.ts'
+import { keyedRequestOf, noOptions, writeOptionsOf, type WriteOptions } from './options.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -103,7 +102,7 @@ interface Write {
   /** Whether it has no plan, and its credential requires one for what is destructive. */
   needsPlan: boolean
   /** What it is known by, if it has a key. */
-  keyed: SentRequest | undefined
+  keyed: KeyedRequest | undefined
   /** What a plan is for; empty without one. */
   sent: string
   handle: () => unknown
@@ -214,7 +213,6 @@ async function repeat(
     if (held.isHeld) return held.replace(error, reply)
     throw error
   }
-  if (request.body) request.body = bodyIn(keyed!)
   return false
 }
 
