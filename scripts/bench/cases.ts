@@ -178,7 +178,7 @@ export async function recordQuery(
       return [{ id: 1, version: 1 }]
     }
   } as unknown as Connection
-  const transaction = { connection, changed: new Set<string>(), locks: [] }
+  const transaction = { connection, changed: new Set<string>(), locks: [], atCommit: [] }
   await run(new Context(services, principal, { transaction }))
   return queries[0]!
 }

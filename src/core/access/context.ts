@@ -1,7 +1,14 @@
 import type { SQL } from 'drizzle-orm'
 import type { Connection, TransactionSql } from '../db/connections.ts'
 import { sql } from '../db/drizzle.ts'
-import { assertLockOrder, compareLocks, LockNeeded, parseLock, type Lock } from '../db/locks.ts'
+import {
+  assertLockOrder,
+  compareLocks,
+  LockNeeded,
+  maxDeadlocks,
+  parseLock,
+  type Lock
+} from '../db/locks.ts'
 import { actor, organization, rowsOf, send, type Runnable, type Values } from '../db/sql.ts'
 import { withTimeout } from '../db/timeouts.ts'
 import { withoutHoles } from '../db/workarounds.ts'
@@ -10,21 +17,10 @@ import type { Services } from '../services.ts'
 import type { Origin, Principal } from './principal.ts'
 import { Access } from './permissions.ts'
 import { Reached } from './reach.ts'
+import type { Transaction } from './transaction.ts'
 
 /** What is invalidated when it changes what the users of an organization may do. */
 export const accessKey = (organization_id: number) => `${organization_id}/access`
-
-/** How often a series of changes is tried again after a deadlock, each of which takes a second. */
-const maxDeadlocks = 3
-
-/** An open transaction, the cache keys to drop after it, and its advisory locks. */
-interface Transaction {
-  connection: Connection
-  changed: Set<string>
-  locks: Lock[]
-  /** Whether it is a series of changes, which begins anew rather than wait for a lock. */
-  isSeries?: boolean
-}
 
 /** What a context has besides its principal. */
 interface ContextOptions {
@@ -237,6 +233,16 @@ export class Context {
     return withoutHoles(await withTimeout(timeouts.answer, sendOn(this.#transaction.connection)))
   }
 
+  /**
+   * Sends a write of no record together with the commit of the open transaction: to be called last
+   * in it, which fails if the write does.
+   */
+  writeAtCommit(query: Runnable<object>, values: Values): void {
+    const written = this.write([], query, values)
+    written.catch(() => {}) // the transaction reports it
+    this.#transaction!.atCommit.push(written)
+  }
+
   /** Drops a key from the cache: now, or after the commit if a transaction is open. */
   async invalidate(key: string): Promise<void> {
     if (this.#transaction) this.#transaction.changed.add(key)
@@ -254,16 +260,17 @@ export class Context {
   /** Runs `work` in a transaction, joining the open one if there is one. */
   async transaction<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
     if (this.#transaction) return await work(this)
-    const changed = new Set<string>()
     const { pool, timeouts, turns } = this.services.database
-    const committed = turns.transactions.run(
-      this.organization_id,
-      async () =>
-        (await pool.begin(
-          async connection => await work(this.#within({ connection, changed, locks: [] }))
-        )) as Result
-    )
-    return await this.#invalidating(() => [...changed], committed, timeouts.transaction)
+    const open = { changed: new Set<string>(), locks: [], atCommit: [] }
+    const committed = turns.transactions.run(this.organization_id, async () => {
+      const result = await pool.begin(
+        async connection => await work(this.#within({ connection, ...open }))
+      )
+      // a commit after a failure is a rollback, and no error
+      await Promise.all(open.atCommit)
+      return result as Result
+    })
+    return await this.#invalidating(() => [...open.changed], committed, timeouts.transaction)
   }
 
   /**
@@ -337,7 +344,7 @@ export class Context {
       for (let deadlocks = 0; ;) {
         try {
           return await ctx.attempt(
-            async ctx => await ctx.withLocks(known, async ctx => await work(ctx.#asSeries()))
+            async ctx => await ctx.withLocks(known, async ctx => await work(ctx.#inSeries()))
           )
         } catch (error) {
           if (error instanceof LockNeeded) known = error.locks
@@ -347,7 +354,7 @@ export class Context {
     })
   }
 
-  #asSeries(): Context {
+  #inSeries(): Context {
     return this.#within({ ...this.#transaction!, isSeries: true })
   }
 

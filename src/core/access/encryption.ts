@@ -1,11 +1,26 @@
-import { createCipheriv, createDecipheriv, hash, randomBytes } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  hash,
+  randomBytes,
+  type KeyObject
+} from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 
 const algorithm = 'aes-256-gcm'
 const nonceLength = 12
 const tagLength = 16
 
+/** What was made of keys, which are few: to make it takes longer than to encrypt. */
+const known = new LRUCache<string, KeyObject>({ max: 100 })
+
 /** A key of 32 bytes for a key of any length. */
-const keyOf = (key: string): Buffer => hash('sha256', key, 'buffer')
+function keyOf(key: string): KeyObject {
+  const made = known.get(key) ?? createSecretKey(hash('sha256', key, 'buffer'))
+  known.set(key, made)
+  return made
+}
 
 /**
  * Encrypts a secret that has to be read again, such as that of an identity provider. `key` is that

@@ -153,7 +153,7 @@ function turnsOf(
 
 /** Opens all connections; nothing is sent before the first query. `url`: `postgres://…` */
 export function createDatabase(url: string, options: DatabaseOptions = {}): Database {
-  const { pool: max = 6, slow_statements = 3, strict_locks = false } = options
+  const { pool: max = 10, slow_statements = 3, strict_locks = false } = options
   const timeouts = { ...defaultTimeouts, ...options.timeouts }
   const open = (name: string, max: number, parameters: object) =>
     postgres(url, {

@@ -80,3 +80,6 @@ export class LockNeeded extends Error {
     this.locks = [...all].filter(lock => !isShared(lock) || !all.has(parseLock(lock).name))
   }
 }
+
+/** How often a series of changes is tried again after a deadlock, each of which takes a second. */
+export const maxDeadlocks = 3

@@ -36,7 +36,8 @@ export const idempotencyKeys = pgTable(
     index('idx_idempotency_keys_created_at').using('brin', t.created_at)
   ]
 )
-const isKept = sql`created_at > now() - ${sql.raw(`interval '${retentionHours} hours'`)}`
+const oldest = sql`now() - ${sql.raw(`interval '${retentionHours} hours'`)}`
+const isKept = sql`created_at > ${oldest}`
 defineExpiry(idempotencyKeys, sql`not ${isKept}`)
 
 /** A write as its sender knows it: by a key of theirs. */
@@ -55,17 +56,19 @@ export interface StoredResponse {
   body: string
 }
 
-/** What there is under a key, whose transaction is the only one that uses it now. */
-export type Claim =
-  /** Another transaction is using the key. */
-  | { state: 'busy' }
-  /** Nothing: the request is to be carried out. */
-  | { state: 'free' }
-  /**
-   * A response to `request`. It cannot be read if the server has another secret since, or the
-   * caller other rights.
-   */
-  | { state: 'answered'; request: Omit<KeyedRequest, 'key'>; answer: StoredResponse | undefined }
+/**
+ * The response that is kept under a key, and to which request. It cannot be read if the server has
+ * another secret since, or the caller other rights.
+ */
+export interface Kept {
+  request: Omit<KeyedRequest, 'key'>
+  answer: StoredResponse | undefined
+}
+
+/** For a key that another transaction is using, or that has a response. */
+export class KeyTaken extends Error {}
+/** What Postgres reports then, see `claim_idempotency_key`. */
+const taken = 'SX001'
 
 interface Row {
   method: string
@@ -86,14 +89,13 @@ const ownerOf = ({ principal, organization_id }: Context, key: string) =>
 
 const secretOf = ({ services }: Context) => services.keyFor('idempotency')
 
-const name = sql.placeholder('name')
 const credential = sql.placeholder('credential')
 const key = sql.placeholder('key')
 
-const lockName = compile<{ held: boolean }>(
-  sql`select pg_try_advisory_xact_lock(hashtextextended(${name}, ${organization})) as held`
+const claim = compile<object>(
+  sql`select claim_idempotency_key(${organization}, ${credential}, ${key}, ${oldest})`
 )
-const findResponse = compile<Row>(
+const selectResponse = compile<Row>(
   sql`select method, path, request, status, headers, encrypted_body from ${ours(idempotencyKeys)}
     where credential = ${credential} and key = ${key} and ${isKept}`
 )
@@ -107,18 +109,24 @@ const insertResponse = compile<object>(sql`insert into ${idempotencyKeys}
     headers = excluded.headers, encrypted_body = excluded.encrypted_body,
     created_at = excluded.created_at`)
 
-/** Claims a key until the transaction of `ctx` ends, without waiting for others that use it. */
-export async function claimKey(ctx: Context, key: string): Promise<Claim> {
-  const credential = credentialOf(ctx.principal)
-  // sent together; the second statement sees what was committed before the lock was free
-  const [[lock], [row]] = await Promise.all([
-    ctx.read(lockName, { name: `idempotency/${credential}/${key}` }),
-    ctx.read(findResponse, { credential, key })
-  ])
-  if (!lock!.held) return { state: 'busy' }
-  if (!row) return { state: 'free' }
+/**
+ * Claims a key until the transaction of `ctx` ends. Whatever is sent in it without waiting for that
+ * fails if the key is taken. Errors: `KeyTaken`.
+ */
+export async function claimKey(ctx: Context, key: string): Promise<void> {
+  try {
+    await ctx.read(claim, { credential: credentialOf(ctx.principal), key })
+  } catch (error) {
+    throw (error as { code?: string }).code === taken ? new KeyTaken() : error
+  }
+}
+
+/** What is kept under a key; undefined: nothing, or nothing yet. */
+export async function findResponse(ctx: Context, key: string): Promise<Kept | undefined> {
+  const [row] = await ctx.read(selectResponse, { credential: credentialOf(ctx.principal), key })
+  if (!row) return undefined
   const { method, path, request: digest } = row
-  return { state: 'answered', request: { method, path, digest }, answer: responseOf(ctx, key, row) }
+  return { request: { method, path, digest }, answer: responseOf(ctx, key, row) }
 }
 
 function responseOf(ctx: Context, key: string, row: Row): StoredResponse | undefined {
@@ -131,13 +139,13 @@ function responseOf(ctx: Context, key: string, row: Row): StoredResponse | undef
   }
 }
 
-/** Keeps the answer to a request whose key was claimed, in the transaction of `ctx`. */
-export async function storeResponse(
+/** Keeps the answer to a request whose key was claimed, at the commit of `ctx`. */
+export function storeResponse(
   ctx: Context,
   { key, method, path, digest }: KeyedRequest,
   { status, headers, body }: StoredResponse
-): Promise<void> {
-  await ctx.write([], insertResponse, {
+): void {
+  ctx.writeAtCommit(insertResponse, {
     credential: credentialOf(ctx.principal),
     key,
     method,

@@ -5,6 +5,11 @@ import type { StoredResponse } from '../../core/writes/keys.ts'
 /** The headers of a response that say something about what was done. */
 const ownHeaders = ['content-type', ...headerNames.map(name => name.toLowerCase())]
 
+/** Removes what a handler has said of its response. */
+export function clearHeaders(reply: FastifyReply): void {
+  for (const name of ownHeaders) reply.removeHeader(name)
+}
+
 /** A response as it is when it is about to be sent. */
 export function responseOf(reply: FastifyReply, payload: unknown): StoredResponse {
   const headers = ownHeaders.flatMap(name => {
@@ -67,15 +72,16 @@ export class HeldResponse {
     return await this.#answer.promise
   }
 
-  /** Has the response sent with this body. Returns true: there is one. */
-  release(body: string): true {
-    this.#body.resolve(body)
+  /** Has the response, or one if none is held, sent with this body. Returns true: there is one. */
+  release(body: string, reply: FastifyReply): true {
+    if (this.#isHeld) this.#body.resolve(body)
+    else void reply.send(body)
     return true
   }
 
   /** Has an error sent in place of the response. Returns true: there is one. */
   replace(error: unknown, reply: FastifyReply): true {
-    for (const name of ownHeaders) reply.removeHeader(name)
+    clearHeaders(reply)
     this.#body.reject(error)
     return true
   }

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { malformed } from '../../core/errors.ts'
 import { isDryRun } from '../../core/http/preferences.ts'
 import type { KeyedRequest } from '../../core/writes/keys.ts'
@@ -58,6 +58,5 @@ export const canonicalRequest = (
 export function keyedRequestOf(request: FastifyRequest, key: string): KeyedRequest {
   const [path = ''] = request.url.split('?', 1)
   const sent = canonicalRequest(request, 'if-match', 'prefer', 'if-plan')
-  const digest = createHash('sha256').update(sent).digest()
-  return { key, method: request.method, path, digest }
+  return { key, method: request.method, path, digest: hash('sha256', sent, 'buffer') }
 }

@@ -13,10 +13,11 @@ import { malformed } from '../../core/errors.ts'
 import { keyInUse, keyReused, keyUnreadable, planRequired } from '../../core/writes/errors.ts'
 import {
   claimKey,
+  findResponse,
+  KeyTaken,
   storeResponse,
-  type StoredResponse,
-  type Claim,
-  type KeyedRequest
+  type KeyedRequest,
+  type StoredResponse
 } from '../../core/writes/keys.ts'
 import { describeWriteOptions, isWrite, takesWriteOptions } from './document.ts'
 import {
@@ -27,7 +28,7 @@ import {
   plannedText,
   RolledBack
 } from './dry-run.ts'
-import { responseOf, HeldResponse } from './held-response.ts'
+import { clearHeaders, HeldResponse, responseOf } from './held-response.ts'
 import { keyedRequestOf, noOptions, writeOptionsOf, type WriteOptions } from './options.ts'
 
 declare module 'fastify' {
@@ -130,17 +131,14 @@ async function attempt(write: Write): Promise<boolean> {
   const held = new HeldResponse()
   let hasBegun = false
   try {
-    const result = await ctx.transaction(async tx => {
-      const claim = keyed && (await claimKey(tx, keyed.key))
-      if (claim && claim.state !== 'free') return claim
+    const { body } = await ctx.transaction(async tx => {
       hasBegun = true
-      return await handleWithin(tx, write, held)
+      return await handleAlone(tx, write, held)
     })
-    if (!('state' in result)) held.release(result.body)
-    else if (result.state === 'answered') replay(reply, keyed!, result)
-    return !('state' in result && result.state === 'busy')
+    return held.release(body, reply)
   } catch (error) {
-    if (error instanceof RolledBack) return held.release(error.body)
+    if (error instanceof RolledBack) return held.release(error.body, reply)
+    if (error instanceof KeyTaken) return await repeat(write, ctx, held)
     if (hasBegun) request.failed = keyed ?? null
     if (held.isHeld) return held.replace(error, reply)
     held.abandon(error)
@@ -152,13 +150,30 @@ async function attempt(write: Write): Promise<boolean> {
   }
 }
 
+/**
+ * Handles a request in a transaction that has its key to itself. The claim is sent together with
+ * the first statement of the handler, which fails if the key is taken, as do all others: whatever
+ * the handler makes of that, it is undone. Errors: those of the write; `KeyTaken`.
+ */
+async function handleAlone(tx: Context, write: Write, held: HeldResponse): Promise<StoredResponse> {
+  const { keyed } = write
+  const [claim, answer] = await Promise.allSettled([
+    keyed && claimKey(tx, keyed.key),
+    handleWithin(tx, write, held)
+  ])
+  if (claim.status === 'rejected') throw claim.reason
+  if (answer.status === 'rejected') throw answer.reason
+  if (keyed) storeResponse(tx, keyed, answer.value)
+  return answer.value
+}
+
 /** Handles a request in the transaction of `tx`. Errors: those of the write; 412, 428. */
 async function handleWithin(
   tx: Context,
   write: Write,
   held: HeldResponse
 ): Promise<StoredResponse> {
-  const { request, reply, options, needsPlan, keyed, sent, handle } = write
+  const { request, reply, options, needsPlan, sent, handle } = write
   const plan = options.plan === undefined ? undefined : planIn(tx, sent, options.plan)
   request.ctx = options.isPlanned ? tx.planned : tx
   request.held = held
@@ -167,20 +182,38 @@ async function handleWithin(
   if (options.isDryRun) throw await finishDryRun(tx, sent, reply, answer)
   if (plan) await assertPlanned(tx, plan)
   if (needsPlan) await assertHarmless(tx)
-  if (keyed) await storeResponse(tx, keyed, answer)
   return answer
 }
 
-/** Responds as to the first request with the key. Errors: 422 if that was another one. */
-function replay(
-  reply: FastifyReply,
-  { digest }: KeyedRequest,
-  { request, answer }: Extract<Claim, { state: 'answered' }>
-): void {
-  if (!digest.equals(request.digest)) throw keyReused(request.method, request.path)
-  if (!answer) throw keyUnreadable()
-  const { status, headers, body } = answer
-  void reply.code(status).headers(headers).header('idempotency-replayed', 'true').send(body)
+/**
+ * Responds as to the first request with the key; returns whether there is a response to that.
+ * Errors: 422 if that was another one, 409.
+ */
+async function repeat(
+  { request, reply, keyed }: Write,
+  ctx: Context,
+  held: HeldResponse
+): Promise<boolean> {
+  const { digest } = keyed!
+  // nothing of what the handler made of a key that was taken may be left
+  request.held = null
+  clearHeaders(reply)
+  try {
+    const kept = await findResponse(ctx, keyed!.key)
+    if (kept) {
+      const { answer, request: first } = kept
+      if (!digest.equals(first.digest)) throw keyReused(first.method, first.path)
+      if (!answer) throw keyUnreadable()
+      reply.code(answer.status).headers(answer.headers).header('idempotency-replayed', 'true')
+      return held.release(answer.body, reply)
+    }
+    // a handler that needed no database has responded, and cannot once more
+    if (held.isHeld) throw keyInUse()
+  } catch (error) {
+    if (held.isHeld) return held.replace(error, reply)
+    throw error
+  }
+  return false
 }
 
 /** Statuses of failures that a repetition gets as well: those that the state of records caused. */
@@ -197,10 +230,11 @@ async function keepFailure(
   if (!keptFailures.has(reply.statusCode)) return
   await request.ctx
     .transaction(async ctx => {
-      const { state } = await claimKey(ctx, keyed.key)
-      if (state === 'free') await storeResponse(ctx, keyed, responseOf(reply, payload))
+      await claimKey(ctx, keyed.key)
+      storeResponse(ctx, keyed, responseOf(reply, payload))
     })
     .catch((error: unknown) => {
+      if (error instanceof KeyTaken) return
       request.log.error({ request_id: request.id, err: error }, 'a response was not kept')
     })
 }

@@ -61,6 +61,59 @@ test('50 parallel requests with one key make one record and get 50 equal respons
   t.same(await counted(call), [1, 1])
 })
 
+test('a repetition does nothing that it would have to undo', async t => {
+  const { call } = await set(t)
+  const create = async (key: string) =>
+    (await call('POST /api/contacts', person, withKey(key))).json().id as number
+  const first = await create('first')
+  await Promise.all(Array.from({ length: 10 }, async () => await create('first')))
+  t.equal(await create('second'), first + 1, 'it does not even use up an ID')
+})
+
+/** Does `work` while another transaction uses a key of the only user. */
+async function whileUsed(app: App, key: string, work: () => Promise<void>): Promise<void> {
+  await ownerOf(app).begin(async sql => {
+    await sql`select pg_advisory_xact_lock(
+      hashtextextended(concat('idempotency/user/', id, '/', ${key}::text), organization_id)
+    ) from users`
+    await work()
+  })
+}
+
+test('a request that waited for its key is carried out as it was sent', async t => {
+  const { app, call } = await set(t)
+  const contact = (await call('POST /api/contacts', person)).json()
+  const path = `/api/contacts/${contact.id}`
+  await call(`GET ${path}`)
+  let waiting: ReturnType<Call>
+  await whileUsed(app, 'waits', async () => {
+    waiting = call(`PATCH ${path}`, { ...contact, company: 'Ek Inc.' }, withKey('waits'))
+    await sleep(60)
+    await call(`PATCH ${path}`, { last_name: 'Lind' })
+  })
+  t.equal((await waiting!).statusCode, 409, 'it repeats a version that is no longer that')
+})
+
+test('nothing is carried out while its key is used, with or without the database', async t => {
+  const { app, call } = await set(t)
+  const { id } = (await call('POST /api/contacts', person)).json()
+  await call(`GET /api/contacts/${id}`)
+  const requests: [string, object?][] = [
+    ['POST /api/contacts', person],
+    ['POST /api/contacts?match=email', person],
+    [`PATCH /api/contacts/${id}`, { last_name: 'Lind' }],
+    [`DELETE /api/contacts/${id}`]
+  ]
+  await whileUsed(app, 'used', async () => {
+    for (const [request, body] of requests) {
+      const refused = await call(request, body, withKey('used'))
+      t.equal(refused.statusCode, 409, request)
+      t.equal(refused.json().code, 'idempotency_in_progress', request)
+    }
+  })
+  t.same(await counted(call), [1, 1])
+})
+
 test('a key stands for one request: another one is refused and changes nothing', async t => {
   const { call } = await set(t)
   const { id } = (await call('POST /api/contacts', person, withKey('one'))).json()

@@ -65,7 +65,7 @@ export class BatchRun {
 
   /**
    * Where something is refused, what was done before is done again without it: that is less work
-   * than to be able to undo each operation. Of several in one statement, it is in one of the halves.
+   * than to be able to undo each operation. Of several in one statement, one of the halves has it.
    */
   async #eachOf(ctx: Context, [start, end]: Range): Promise<void> {
     for (let at = start; at < end;) {
