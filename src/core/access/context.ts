@@ -17,21 +17,10 @@ import type { Services } from '../services.ts'
 import type { Origin, Principal } from './principal.ts'
 import { Access } from './permissions.ts'
 import { Reached } from './reach.ts'
-import type { Transaction } from './transaction.ts'
+import type { ContextOptions, Transaction } from './context-options.ts'
 
 /** What is invalidated when it changes what the users of an organization may do. */
 export const accessKey = (organization_id: number) => `${organization_id}/access`
-
-/** What a context has besides its principal. */
-interface ContextOptions {
-  /** undefined: what happens is not by a request. */
-  origin?: Origin | undefined
-  transaction?: Transaction | undefined
-  reached?: Reached
-  /** What its writes are a part of, see `Context.operation`. */
-  operation_id?: number | undefined
-  isPlanned?: boolean
-}
 
 /**
  * Who makes the request, for which organization, and on which connection: the first argument of
@@ -261,7 +250,7 @@ export class Context {
   async transaction<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
     if (this.#transaction) return await work(this)
     const { pool, timeouts, turns } = this.services.database
-    const open = { changed: new Set<string>(), locks: [], atCommit: [] }
+    const open: Omit<Transaction, 'connection'> = { changed: new Set(), locks: [], atCommit: [] }
     const committed = turns.transactions.run(this.organization_id, async () => {
       const result = await pool.begin(
         async connection => await work(this.#within({ connection, ...open }))

@@ -1,5 +1,7 @@
 import type { Connection } from '../db/connections.ts'
 import type { Lock } from '../db/locks.ts'
+import type { Origin } from './principal.ts'
+import type { Reached } from './reach.ts'
 
 /** An open transaction, the cache keys to drop after it, and its advisory locks. */
 export interface Transaction {
@@ -10,4 +12,15 @@ export interface Transaction {
   isSeries?: boolean
   /** What is sent together with the commit. */
   atCommit: Promise<unknown>[]
+}
+
+/** What a context has besides its principal. */
+export interface ContextOptions {
+  /** undefined: what happens is not by a request. */
+  origin?: Origin | undefined
+  transaction?: Transaction | undefined
+  reached?: Reached
+  /** What its writes are a part of, see `Context.operation`. */
+  operation_id?: number | undefined
+  isPlanned?: boolean
 }
