@@ -19,6 +19,7 @@ import { compareReach } from './bench/reach.ts'
 import { report, type CaseFigures, type Figures, type StartFigures } from './bench/report.ts'
 import { createSalesData, measureRequests, type Volume } from './bench/sales.ts'
 import { compareSearch } from './bench/search.ts'
+import { compareWrites } from './bench/writes.ts'
 
 const { values: options } = parseArgs({
   options: {
@@ -26,7 +27,7 @@ const { values: options } = parseArgs({
     activities: { type: 'string', default: '1000000' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
-    // names of cases or `sales`, separated by commas: a quick run that writes nothing
+    // names of cases, `writes` or `sales`, separated by commas: a quick run that writes nothing
     only: { type: 'string' },
     profile: { type: 'string' } // folder for a .cpuprofile of the API per case
   }
@@ -82,6 +83,7 @@ async function bench() {
     cases.filter(({ name }) => isSelected(name))
   )
   const { rss } = await probe(api, 'usage')
+  const writes = isSelected('writes') ? await compareWrites(api, await login(api), rounds) : []
   const volume = {
     activities: activityCount,
     leads: activityCount * 0.3,
@@ -101,6 +103,7 @@ async function bench() {
     starts,
     pages,
     searches,
+    writes,
     volume,
     sales,
     reach,

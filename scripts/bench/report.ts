@@ -2,6 +2,7 @@ import { arch, cpus, platform, release, totalmem } from 'node:os'
 import type { ReachFigures } from './reach.ts'
 import type { RequestFigures, Volume } from './sales.ts'
 import type { SearchFigures } from './search.ts'
+import type { WriteFigures } from './writes.ts'
 
 /** Medians of the CPU time of the server in µs per request, and of the requests per second. */
 export interface Figures {
@@ -39,6 +40,7 @@ export interface Results {
   starts: StartFigures
   pages: PageFigures
   searches: SearchFigures[]
+  writes: WriteFigures[]
   volume: Volume
   sales: RequestFigures[]
   reach: ReachFigures[]
@@ -61,6 +63,7 @@ export const report = (results: Results): string =>
     processSection(results),
     pagesSection(results),
     searchSection(results),
+    writesSection(results),
     salesSection(results),
     reachSection(results)
   ].join('\n\n')
@@ -172,6 +175,22 @@ ${table(
 
 A frequent term is the best case for a scan, which stops at the 51st match; for a total or a rare
 term, it reads the whole table. With \`ilike\`, \`o\` does not match \`ó\`.`
+
+const writesSection = ({ writes }: Results): string => `## Many writes
+
+Ways to create 1,000 contacts, in turns, medians. Single requests are sent over 32 connections. One
+with a key is a transaction of its own, with a response that is kept.
+
+${table(
+  ['', 'CPU of the API, ms', 'ratio', 'ms', 'ratio'],
+  writes.map(({ title, cpu, ms }) => [
+    title,
+    grouped(cpu),
+    ratio(cpu / writes[0]!.cpu),
+    grouped(ms),
+    ratio(ms / writes[0]!.ms)
+  ])
+)}`
 
 const salesSection = ({ volume, sales }: Results): string => `## Sales workload
 

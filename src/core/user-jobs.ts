@@ -18,6 +18,7 @@ export const jobStates = [
   'failed'
 ] as const
 export type JobState = (typeof jobStates)[number]
+const finalStates = new Set<JobState>(['completed', 'cancelled', 'failed'])
 
 /** Why a job failed: a problem, without what is about its request. */
 export interface JobError {
@@ -168,6 +169,15 @@ export interface OpenJob {
 export async function openJob(ctx: Context, id: number): Promise<OpenJob | undefined> {
   return await ctx.one(sql`select operation_id, payload from ${jobs}
     where ${byId(id)} and ended_at is null`)
+}
+
+/** The ID of the job that goes on with an operation, if there is one. */
+export async function openJobOf(ctx: Context, operation_id: number): Promise<number | undefined> {
+  const open = jobStates.filter(state => !finalStates.has(state))
+  const job = await ctx.one<{ id: number }>(sql`select id from ${jobs}
+    where organization_id = ${organization} and state = any(${sql.param(open)}::text[])
+      and operation_id = ${operation_id} limit 1`)
+  return job?.id
 }
 
 /**

@@ -10,6 +10,7 @@ import { repository } from './repository.ts'
 import type { Resource } from './resource.ts'
 import type { Stored } from './set-statements.ts'
 import { changedSince, foldEvents, isSettable, planOf } from './undo-plan.ts'
+import { openJobOf } from '../user-jobs.ts'
 import type { ChangeKind } from './events.ts'
 import type { Change, ChangeEvent, Left, Step } from './undo-plan.ts'
 import { carryOut, parentsIn } from './undo-writes.ts'
@@ -42,8 +43,8 @@ interface UndoOptions {
 
 /**
  * Undoes an operation of the last 30 days, field by field: what has changed since is left. Errors:
- * 404; 409 if it is older or was undone, `changed_since` if `strict` and something is left, or if
- * everything is; 403 for callers who may change nothing of it.
+ * 404; 409 if it is older, was undone or goes on by a job, `changed_since` if `strict` and something
+ * is left, or if everything is; 403 for callers who may change nothing of it.
  */
 export async function undoOperation(
   ctx: Context,
@@ -97,7 +98,10 @@ async function undoEvents(
   assertMayChange(ctx, changes.length)
   return await ctx.withLocks(await locksFor(ctx, changes), async ctx => {
     await prepare?.(ctx)
-    if (undo_of !== null) await assertNotUndone(ctx, undo_of)
+    if (undo_of !== null) {
+      await assertEnded(ctx, undo_of)
+      await assertNotUndone(ctx, undo_of)
+    }
     return await ctx.operation(
       undoKind,
       async ctx => {
@@ -130,6 +134,13 @@ async function eventsWhere(ctx: Context, condition: SQL): Promise<ChangeEvent[]>
       `An operation with more than ${maxEvents.toLocaleString('en')} changes cannot be undone.`
     )
   return events
+}
+
+/** Errors: 409 for an operation that a job goes on with. */
+async function assertEnded(ctx: Context, id: number): Promise<void> {
+  const job_id = await openJobOf(ctx, id)
+  if (job_id !== undefined)
+    throw conflict(`The job ${job_id} goes on with the operation: wait for its end, or cancel it.`)
 }
 
 /** Waits for another undo of the same operation. Errors: 409 if that was undone. */

@@ -164,6 +164,8 @@ t.test('more than a thousand are changed by a job, in one operation', async t =>
   t.match([answer.statusCode, answer.json()], [202, { matched: 2300, changed: 1000 }])
   t.equal(answer.headers.location, `/api/jobs/${job_id}`)
   await add(one, 1) // later than the change
+  const undo = `POST /api/operations/${operation_id}/undo`
+  t.match((await call(undo)).json(), { status: 409, detail: new RegExp(`job ${job_id} `) })
   await work(app)
   t.match((await call(`GET /api/jobs/${job_id}`)).json(), {
     kind: 'mass_update',
@@ -176,6 +178,8 @@ t.test('more than a thousand are changed by a job, in one operation', async t =>
   t.match((await call(`GET /api/operations/${operation_id}`)).json(), {
     counts: { updated: 2300 }
   })
+  t.equal((await call(undo)).statusCode, 201)
+  t.equal(await total(call, 'contacts?position=Buyer'), 0)
 })
 
 t.test('a job stops when its author loses the permission', async t => {
