@@ -43,8 +43,8 @@ interface UndoOptions {
 
 /**
  * Undoes an operation of the last 30 days, field by field: what has changed since is left. Errors:
- * 404; 409 if it is older, was undone or goes on by a job, `changed_since` if `strict` and something
- * is left, or if everything is; 403 for callers who may change nothing of it.
+ * 404; 409 if it is older, was undone or goes on by a job; `changed_since` if `strict` and not
+ * everything can be undone, or if nothing can; 403 for callers who may change nothing of it.
  */
 export async function undoOperation(
   ctx: Context,
