@@ -178,7 +178,13 @@ export async function recordQuery(
       return [{ id: 1, version: 1 }]
     }
   } as unknown as Connection
-  const transaction = { connection, changed: new Set<string>(), locks: [], atCommit: [] }
+  const transaction = {
+    connection,
+    changed: new Set<string>(),
+    locks: [],
+    atCommit: [],
+    end: { isReached: false }
+  }
   await run(new Context(services, principal, { transaction }))
   return queries[0]!
 }

@@ -3,9 +3,11 @@ import type { Lock } from '../db/locks.ts'
 import type { Origin } from './principal.ts'
 import type { Reached } from './reach.ts'
 
-/** An open transaction, the cache keys to drop after it, and its advisory locks. */
+/** A transaction, the cache keys to drop after it, and its advisory locks. */
 export interface Transaction {
   connection: Connection
+  /** Shared by all contexts in it: what goes on after its end must write nothing. */
+  end: { isReached: boolean }
   changed: Set<string>
   locks: Lock[]
   /** Whether it is a series of changes, which begins anew rather than wait for a lock. */

@@ -12,6 +12,7 @@ import {
 import { actor, organization, rowsOf, send, type Runnable, type Values } from '../db/sql.ts'
 import { withTimeout } from '../db/timeouts.ts'
 import { withoutHoles } from '../db/workarounds.ts'
+import { invalidating } from '../cache/invalidating.ts'
 import { forbidden, isDeadlock } from '../errors.ts'
 import type { Services } from '../services.ts'
 import type { Origin, Principal } from './principal.ts'
@@ -121,9 +122,10 @@ export class Context {
     if (!this.can(permission)) throw forbidden(permission)
   }
 
-  /** For short reads by key. */
-  get #point(): Connection {
-    return this.#transaction?.connection ?? this.services.database.point
+  /** The connection of the transaction that the context is in, if any. Errors: after its end. */
+  get #own(): Connection | undefined {
+    if (this.#transaction?.end.isReached) throw new Error('the transaction has ended')
+    return this.#transaction?.connection
   }
 
   #values(values: Values): Values {
@@ -155,7 +157,7 @@ export class Context {
    * queries of the organization wait.
    */
   async rows<Row>(query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
-    if (this.#transaction) return await this.#run(this.#transaction.connection, query, values)
+    if (this.#own) return await this.#run(this.#own, query, values)
     const { listReads } = this.services.database
     return await listReads.run(
       this.organization_id,
@@ -196,7 +198,7 @@ export class Context {
 
   /** The rows of a short read by key, on the pipelined connection. Errors: as `rows`. */
   async read<Row>(query: Runnable<Row>, values: Values = {}): Promise<Row[]> {
-    return await this.#run(this.#point, query, values)
+    return await this.#run(this.#own ?? this.services.database.point, query, values)
   }
 
   /** The number of rows that `source`, such as `from … where …`, selects. Errors: as `rows`. */
@@ -214,12 +216,13 @@ export class Context {
     const all = this.#values({ ...values, origin: this.#noted() })
     const sendOn = (connection: Connection) => send(connection, query, all, this.#reached)
     const { singleWrites, timeouts } = this.services.database
-    if (!this.#transaction) {
+    const own = this.#own
+    if (!this.#transaction || !own) {
       const written = singleWrites.run(this.organization_id, sendOn)
-      return await this.#invalidating(() => keys, written, timeouts.answer)
+      return await invalidating(this.services.cache, () => keys, written, timeouts.answer)
     }
     for (const key of keys) this.#transaction.changed.add(key)
-    return withoutHoles(await withTimeout(timeouts.answer, sendOn(this.#transaction.connection)))
+    return withoutHoles(await withTimeout(timeouts.answer, sendOn(own)))
   }
 
   /**
@@ -250,16 +253,35 @@ export class Context {
   async transaction<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
     if (this.#transaction) return await work(this)
     const { pool, timeouts, turns } = this.services.database
-    const open: Omit<Transaction, 'connection'> = { changed: new Set(), locks: [], atCommit: [] }
+    const end = { isReached: false }
+    const open: Omit<Transaction, 'connection'> = {
+      changed: new Set(),
+      locks: [],
+      atCommit: [],
+      end
+    }
     const committed = turns.transactions.run(this.organization_id, async () => {
-      const result = await pool.begin(
-        async connection => await work(this.#within({ connection, ...open }))
-      )
+      const result = await pool.begin(async connection => {
+        try {
+          return await work(this.#within({ connection, ...open }))
+        } finally {
+          end.isReached = true
+        }
+      })
       // a commit after a failure is a rollback, and no error
       await Promise.all(open.atCommit)
       return result as Result
     })
-    return await this.#invalidating(() => [...open.changed], committed, timeouts.transaction)
+    try {
+      return await invalidating(
+        this.services.cache,
+        () => [...open.changed],
+        committed,
+        timeouts.transaction
+      )
+    } finally {
+      end.isReached = true // also after a timeout: what is not committed yet is undone
+    }
   }
 
   /**
@@ -312,7 +334,7 @@ export class Context {
   async attempt<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
     return await this.transaction(async ctx => {
       const open = ctx.#transaction!
-      const connection = open.connection as TransactionSql
+      const connection = ctx.#own as TransactionSql
       // locks that it takes end with it
       return (await connection.savepoint(async connection => {
         const locks = [...open.locks]
@@ -361,33 +383,5 @@ export class Context {
     // a series holds rows already, which come after all of these locks
     if (taken!.taken === false) throw new LockNeeded(locks, lock)
     locks.push(lock)
-  }
-
-  /**
-   * Waits for a write and then for the cache to forget what it changed, whatever its outcome: a
-   * connection lost at the commit does not tell whether there was one. A write that timed out may
-   * still be committed, and is forgotten once more when it has been.
-   */
-  async #invalidating<Result>(
-    keys: () => string[],
-    write: PromiseLike<Result>,
-    milliseconds: number
-  ): Promise<Result> {
-    const forget = async () => {
-      if (keys().length > 0) await this.services.cache.invalidate(keys())
-    }
-    const finished = (async () => {
-      try {
-        return withoutHoles(await write)
-      } finally {
-        await forget()
-      }
-    })()
-    try {
-      return await withTimeout(milliseconds, finished)
-    } catch (error) {
-      await forget()
-      throw error
-    }
   }
 }

@@ -60,14 +60,15 @@ export async function undoOperation(
 }
 
 /**
- * Undoes the operation that created a record, or restored it since, without a limit of time; for
- * what is older than operations, its transaction. Errors: as `undoOperation`.
+ * Undoes the operation of this `kind` that created a record, or what restored it since, without a
+ * limit of time; for what is older than operations, its transaction. Errors: as `undoOperation`;
+ * 409 if it was a part of another kind of operation.
  */
 export async function undoCreation(
   ctx: Context,
   { name }: Resource,
   id: number,
-  options: UndoOptions = {}
+  { kind, ...options }: UndoOptions & { kind: string }
 ): Promise<UndoResult> {
   return await ctx.transaction(async ctx => {
     const types = [`${name}.created`, `${name}.restored`]
@@ -76,7 +77,10 @@ export async function undoCreation(
     where organization_id = ${organization} and subject_type = ${name} and subject_id = ${id}
       and type = any(${sql.param(types)}::text[])
     order by id desc limit 1`)
-    if (event?.operation_id) return await undoChanges(ctx, event.operation_id, options)
+    if (event?.operation_id) {
+      await assertOfKind(ctx, event.operation_id, kind)
+      return await undoChanges(ctx, event.operation_id, options)
+    }
     // numbers of transactions start over after a restore, and times do not
     const ofTransaction = sql`(xid, created_at) = (select xid, created_at from events
     where organization_id = ${organization} and id = ${event?.id ?? null})`
@@ -134,6 +138,19 @@ async function eventsWhere(ctx: Context, condition: SQL): Promise<ChangeEvent[]>
       `An operation with more than ${maxEvents.toLocaleString('en')} changes cannot be undone.`
     )
   return events
+}
+
+/** Errors: 409 for an operation of another kind; undoing what was undone is of the kind of that. */
+async function assertOfKind(ctx: Context, id: number, kind: string): Promise<void> {
+  const first = await ctx.one<{ kind: string }>(sql`
+    with recursive earlier as (
+      select kind, undo_of from ${operations} where organization_id = ${organization} and id = ${id}
+      union all
+      select o.kind, o.undo_of from ${operations} o join earlier on o.id = earlier.undo_of
+      where o.organization_id = ${organization}
+    ) select kind from earlier where undo_of is null`)
+  if (first!.kind !== kind)
+    throw conflict(`It was a part of the operation ${id}, which can be undone as a whole.`)
 }
 
 /** Errors: 409 for an operation that a job goes on with. */

@@ -2,8 +2,8 @@ import { isForTokens } from '../../../core/access/permissions.ts'
 import { invalid, type Fault, type Problem } from '../../../core/errors.ts'
 import { servedNamed, type Served } from '../../../core/http/record-writes.ts'
 import { isMatchedBy } from '../../../core/http/resource-upserts.ts'
-import { kindOf, matchIn, type Kind } from './kinds.ts'
-import { withIds } from './references.ts'
+import { kindOf, matchedIn, matchIn, type Kind } from './kinds.ts'
+import { refIn, withIds } from './references.ts'
 import type { BatchOperation } from './schema.ts'
 
 /** Validates data by the schema with this `$id`, and returns what is wrong with it. */
@@ -88,6 +88,8 @@ function itemOf(
   return { index, operation, served, kind, dependencies }
 }
 
+const parts = ['id', 'data', 'match', 'if_match', 'on_match', 'on_deleted'] as const
+
 /** What an operation has that it should not have, and the other way round. */
 function faultsOfParts(
   operation: BatchOperation,
@@ -95,22 +97,39 @@ function faultsOfParts(
   served: Served,
   kind: Kind
 ): Fault[] {
-  const { op, match } = operation
+  const { op, id, match, data } = operation
   const faults: Fault[] = []
-  for (const name of ['id', 'data', 'match'] as const) {
-    const isNeeded = kind.needs.includes(name)
-    if (isNeeded && operation[name] === undefined)
+  const takes = new Set<string>([...kind.needs, ...(kind.takes ?? [])])
+  if (kind.body(served)) takes.add('data')
+  for (const name of parts) {
+    if (takes.has(name) || operation[name] === undefined) continue
+    faults.push(fault(index, `/${name}`, 'unknown', `${op} takes no ${name}`))
+  }
+  for (const name of kind.needs)
+    if (operation[name] === undefined)
       faults.push(fault(index, `/${name}`, 'required', `${op} requires ${name}`))
-    const isTaken = isNeeded || (name === 'data' && kind.body(served) !== undefined)
-    if (!isTaken && operation[name] !== undefined)
-      faults.push(fault(index, `/${name}`, 'unknown', `${op} takes no ${name}`))
-  }
-  if (match && kind.needs.includes('match') && !isMatchedBy(served.resource, matchIn(match))) {
-    const name = Object.keys(match).join()
-    const detail = `${served.resource.pluralLabel} cannot be matched by this ${name}`
-    faults.push(fault(index, '/match', 'unknown', detail))
-  }
+  if (typeof id === 'object' && refIn(id) === undefined)
+    faults.push(fault(index, '/id', 'invalid', 'id must be an ID or {"$ref": "…"}'))
+  if (match && takes.has('match')) faults.push(...faultsOfMatch(match, data ?? {}, index, served))
   return faults
+}
+
+function faultsOfMatch(
+  match: object,
+  data: Record<string, unknown>,
+  index: number,
+  { resource }: Served
+): Fault[] {
+  const by = matchIn(match as Record<string, unknown>)
+  const name = Object.keys(match).join()
+  if (!isMatchedBy(resource, by)) {
+    const detail = `${resource.pluralLabel} cannot be matched by this ${name}`
+    return [fault(index, '/match', 'unknown', detail)]
+  }
+  const given = matchedIn(data, by)
+  if (given === undefined || given === by.value) return []
+  const place = by.source === undefined ? by.field : 'external_ids'
+  return [fault(index, `/data/${place}`, 'invalid', `${place} must be what match says`)]
 }
 
 /**

@@ -50,6 +50,8 @@ interface Together {
 /** What an operation can be. */
 export interface Kind {
   needs: readonly ('id' | 'data' | 'match')[]
+  /** What it can have besides; `data` follows from `body`. */
+  takes?: readonly ('if_match' | 'on_match' | 'on_deleted')[]
   /** What it does to a record whose version is another one afterward; by default, `updated`. */
   changes?: Outcome
   /** Whether a resource has it. */
@@ -88,6 +90,7 @@ const create: Kind = {
 
 const update: Kind = {
   needs: ['id', 'data'],
+  takes: ['if_match'],
   isOffered: ({ resource, service }) => Boolean(service.update && resource.update),
   body: ({ resource }) => resource.update,
   run: async (served, ctx, { id, body, versions }) => {
@@ -117,6 +120,7 @@ const targetOf = ({ id, versions }: Input) => ({ id, version: versions?.[0] })
 
 const remove: Kind = {
   needs: ['id'],
+  takes: ['if_match'],
   isOffered: ({ service }) => service.remove !== undefined,
   body: () => undefined,
   run: async ({ resource, service }, ctx, { id, versions }) => {
@@ -156,6 +160,7 @@ const restore: Kind = {
 
 const upsertKind: Kind = {
   needs: ['match', 'data'],
+  takes: ['if_match', 'on_match', 'on_deleted'],
   isOffered: isUpserted,
   body: ({ resource }) => ({ $id: upsertSchemaOf(resource.name) }),
   data: ({ data, match }) => withMatch({ ...data }, matchIn(match!)),
@@ -181,17 +186,29 @@ interface Match extends MatchedBy {
 /** `{"email": …}`, or `{"external": {"erp": …}}`. */
 export function matchIn(match: Record<string, unknown>): Match {
   const [[field, value]] = Object.entries(match) as [[string, unknown]]
-  const isMap = field === 'external' && typeof value === 'object' && value !== null
-  const sources = isMap ? (Object.entries(value) as [string, unknown][]) : []
+  const sources = field === 'external' && isMap(value) ? Object.entries(value) : []
   const [[source, id] = []] = sources
   return sources.length === 1 ? { field, source, value: id } : { field, source: undefined, value }
 }
 
+type Data = Record<string, unknown>
+
+const isMap = (value: unknown): value is Data => typeof value === 'object' && value !== null
+
+/** What data says of the value that it is matched by. */
+export function matchedIn(data: Data, { field, source }: MatchedBy): unknown {
+  if (source === undefined) return data[field]
+  const { external_ids } = data
+  return isMap(external_ids) ? external_ids[source] : external_ids
+}
+
 /** Data with the value that it is matched by. */
-function withMatch(data: Record<string, unknown>, { field, source, value }: Match) {
-  if (source === undefined) return { [field]: value, ...data }
-  const { external_ids } = data as { external_ids?: Record<string, unknown> | null }
-  return { ...data, external_ids: { ...external_ids, [source]: value } }
+function withMatch(data: Data, { field, source, value }: Match): Data {
+  if (source === undefined) return { ...data, [field]: value }
+  const { external_ids = {} } = data
+  return isMap(external_ids)
+    ? { ...data, external_ids: { ...external_ids, [source]: value } }
+    : data
 }
 
 const kinds: Record<string, Kind> = {
@@ -208,6 +225,7 @@ function actionKind(name: string, { resource }: Served): Kind | undefined {
   return (
     action && {
       needs: ['id'],
+      takes: ['if_match'],
       isOffered: () => true,
       body: () => action.body,
       run: async (_, ctx, { id, body, versions, lenient }) => {

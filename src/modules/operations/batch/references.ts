@@ -1,5 +1,5 @@
-/** A value that stands for the ID of the record of an earlier operation: `{"$ref": "acme"}`. */
-const refIn = (value: object): string | undefined => {
+/** What a value refers to that stands for the ID of an earlier record: `{"$ref": "acme"}`. */
+export const refIn = (value: object): string | undefined => {
   if (!('$ref' in value)) return undefined
   const { $ref, ...others } = value
   return typeof $ref === 'string' && Object.keys(others).length === 0 ? $ref : undefined

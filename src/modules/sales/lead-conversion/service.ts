@@ -79,7 +79,8 @@ export const leadConversionService = {
 
   /**
    * Undoes a conversion as far as nothing has changed since, and reports what it left. Errors: 404
-   * for an unknown lead, or one not converted; 412; 403 as for a conversion.
+   * for an unknown lead, or one not converted; 412; 403 as for a conversion; 409 for a conversion
+   * by a batch, which is undone as a whole.
    */
   async undo(
     ctx: Context,
@@ -97,7 +98,10 @@ export const leadConversionService = {
       assertVersion(lead, versions)
       assertChangeable(ctx, fieldsGivenBack(lead, conversion))
     }
-    const result = await undoCreation(ctx, conversionResource, conversion.id, { prepare })
+    const result = await undoCreation(ctx, conversionResource, conversion.id, {
+      kind: conversionOperation,
+      prepare
+    })
     const lead = await leadService.get(ctx, id)
     return { lead: shownOf(ctx, leadResource, lead), ...toConversionResult(conversion, result) }
   }
