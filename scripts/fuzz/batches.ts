@@ -33,7 +33,9 @@ function operationOf(random: Random, values: Values, index: number): object {
     ref: `r${index}`,
     ...(!isNew && { id }),
     ...(op === 'upsert' && { match: random.pick(matches) }),
-    ...(random.chance(0.2) && { if_match: random.integer(1, 3) }),
+    ...(op !== 'create' &&
+      op !== 'restore' &&
+      random.chance(0.2) && { if_match: random.integer(1, 3) }),
     ...(isChange && { data: values.valid({ $ref: `#/components/schemas/${schema?.$id}` }) })
   }
 }

@@ -51,7 +51,8 @@ export const vocabulary = {
   changed_since:
     'What is to be undone has changed since, or cannot go back for another reason; `left` lists ' +
     'it. Nothing was changed. Without `strict=true`, an undo leaves it and undoes the rest.',
-  unexpected_count: '`count` records match, and not `expected_count`. Nothing was changed.',
+  unexpected_count:
+    'The filter matches `count` records instead of `expected_count`. Nothing was changed.',
   stale: 'The record has changed since it was read; `ETag` contains its current version.',
   idempotency_in_progress:
     'A request with the same `Idempotency-Key` is in progress. Retry after `Retry-After` seconds.',

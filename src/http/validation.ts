@@ -1,7 +1,12 @@
-import type { Ajv, ValidateFunction } from 'ajv'
+import type { Ajv } from 'ajv'
 import type { FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import { clearBlankText, repeatsFixedFields, setFixedFieldsAside } from '../core/http/bodies.ts'
+import {
+  clearBlankText,
+  repeatsFixedFields,
+  setFixedFieldsAside,
+  type BodySchema
+} from '../core/http/bodies.ts'
 import { ajv, invalidIn, urlValidator } from '../core/http/validation.ts'
 
 type Json = Record<string, unknown>
@@ -26,7 +31,7 @@ export function validation(): Pick<
         if (httpPart === 'headers') return () => true
         return lazily(() =>
           httpPart === 'body'
-            ? bodyValidator(bodies.compile(schema), definitionOf(bodies, schema))
+            ? bodyValidator(bodies, schema)
             : urlValidator(urls.compile(schema), schema)
         )
       }
@@ -47,23 +52,22 @@ export function validation(): Pick<
 
 type Validator = (data: Json) => object
 
-/** The schema that the schema of a body is or refers to. */
-function definitionOf(bodies: Ajv, schema: Json): Json {
-  const { $ref } = schema as { $ref?: string }
-  return $ref === undefined ? schema : (bodies.getSchema($ref)!.schema as Json)
-}
-
-const bodyValidator =
-  (validate: ValidateFunction, definition: Json): Validator =>
-  data => {
+function bodyValidator(bodies: Ajv, schema: Json): Validator {
+  const validate = bodies.compile(schema)
+  /** What a schema is or refers to. */
+  const definitionOf = (schema: BodySchema): BodySchema =>
+    schema.$ref === undefined ? schema : (bodies.getSchema(schema.$ref)!.schema as BodySchema)
+  const definition = definitionOf(schema)
+  return data => {
     if (typeof data === 'object' && data !== null && !Array.isArray(data)) {
       setFixedFieldsAside(String(definition.$id), data)
-      clearBlankText(definition, data)
+      clearBlankText(definition, data, definitionOf)
       // what `fields` returned may have nothing else in it
       if (Object.keys(data).length === 0 && repeatsFixedFields(data)) return { value: data }
     }
     return validate(data) ? { value: data } : { error: validate.errors }
   }
+}
 
 /** Compiles at the first request of the route: all validators are most of the startup time. */
 function lazily(compile: () => Validator): Validator {

@@ -335,11 +335,13 @@ export class Context {
     return await this.transaction(async ctx => {
       const open = ctx.#transaction!
       const connection = ctx.#own as TransactionSql
-      // locks that it takes end with it
-      return (await connection.savepoint(async connection => {
-        const locks = [...open.locks]
-        return await work(ctx.#within({ ...open, connection, locks }))
-      })) as Result
+      const locks = [...open.locks]
+      const result = await connection.savepoint(
+        async connection => await work(ctx.#within({ ...open, connection, locks }))
+      )
+      // those that it took end with it only if it fails
+      open.locks.splice(0, open.locks.length, ...locks)
+      return result as Result
     })
   }
 

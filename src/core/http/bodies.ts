@@ -3,23 +3,35 @@ import { Problem } from '../errors.ts'
 
 type Json = Record<string, unknown>
 
-interface Schema {
+/** What a schema of a body, or of a part of it, has that matters here. */
+export interface BodySchema {
+  $id?: string
+  $ref?: string
   nullable?: boolean
-  properties?: Record<string, Schema>
-  items?: Schema
+  properties?: Record<string, BodySchema>
+  items?: BodySchema
 }
 
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Replaces blank text by null where the schema allows null, so that there is one empty value. */
-export function clearBlankText(schema: Schema, body: Json): void {
+/**
+ * Replaces blank text by null where the schema allows null, so that there is one empty value.
+ * `definitionOf`: the schema that one is or refers to.
+ */
+export function clearBlankText(
+  schema: BodySchema,
+  body: Json,
+  definitionOf: (schema: BodySchema) => BodySchema
+): void {
   for (const [name, field] of Object.entries(schema.properties ?? {})) {
     const value = body[name]
     if (typeof value === 'string' && field.nullable && value.trim() === '') body[name] = null
-    else if (isObject(value)) clearBlankText(field, value)
-    else if (Array.isArray(value))
-      for (const item of value) if (isObject(item)) clearBlankText(field.items ?? {}, item)
+    else if (isObject(value)) clearBlankText(definitionOf(field), value, definitionOf)
+    else if (Array.isArray(value)) {
+      const definition = definitionOf(field.items ?? {})
+      for (const item of value) if (isObject(item)) clearBlankText(definition, item, definitionOf)
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Context } from '../access/context.ts'
-import { stale } from '../errors.ts'
+import { stale, type Problem } from '../errors.ts'
+import { sentenceCase, withArticle } from '../names.ts'
 import type { Versions } from '../records/repository.ts'
 import { fieldSchema } from '../records/resource.ts'
 import { assertShown, assertWritable, placesIn, placesOf } from '../records/visibility.ts'
@@ -57,6 +58,9 @@ export async function updateRecord(
   return await update!(ctx, id, body as never, versions)
 }
 
+/** The problem for a list with too many members. */
+type TooMany = (detail: string, params: { rule: string; field: string; maximum: number }) => Problem
+
 /**
  * Changes the members of a list of a record, such as its tags, which nobody else changes meanwhile.
  * Errors: of the service; `tooMany` for more members than the list can have.
@@ -66,7 +70,7 @@ export async function changeMembers(
   ctx: Context,
   { id, field, versions }: { id: number; field: string; versions?: Versions },
   change: (members: unknown[]) => unknown[],
-  tooMany: (maximum: number) => Error
+  tooMany: TooMany
 ): Promise<Identified> {
   // the locks of an update come before that of the record
   const { lock, update, withLocks = async (ctx, work) => await work(ctx) } = service
@@ -78,7 +82,11 @@ export async function changeMembers(
         const before = (record as Identified & Record<string, unknown[]>)[field]!
         const after = change(before)
         if (isDeepStrictEqual(after, before)) return record
-        if (after.length > Math.max(maximum, before.length)) throw tooMany(maximum)
+        if (after.length > Math.max(maximum, before.length)) {
+          const one = sentenceCase(withArticle(resource.label))
+          const detail = `${one} can have at most ${maximum} ${field}: remove others first.`
+          throw tooMany(detail, { rule: 'max_items', field, maximum })
+        }
         return await update!(ctx, id, { [field]: after } as never)
       })
   )

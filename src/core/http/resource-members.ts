@@ -131,17 +131,11 @@ function changing(
         ctx,
         place,
         members => change(members, member),
-        maximum => tooMany(resource, field, named, maximum)
+        (detail, params) => parameterBreaksRule(named, detail, params)
       )
     }
     return await sendWritten(mount, request, reply, async () => await naming(named, write()))
   }
-}
-
-function tooMany({ label }: Resource, field: string, parameter: string, maximum: number) {
-  const one = sentenceCase(withArticle(label))
-  const detail = `${one} can have at most ${maximum} ${field}: remove others first.`
-  return parameterBreaksRule(parameter, detail, { rule: 'max_items', field, maximum })
 }
 
 /** Waits for a write whose only new reference is a parameter of the path, which its error names. */

@@ -2,13 +2,13 @@ import type { TSchema } from '@sinclair/typebox'
 import type { Context } from '../access/context.ts'
 import type { Versions } from './repository.ts'
 
-/** What can be done to a record of one type besides changing its fields. */
+/** An operation on single records of one type besides those of all types. */
 export interface Action {
   /** The permission that it needs. */
   permission: string
-  /** What it takes, with an `$id`; it may be null. */
+  /** The schema of its body, with an `$id`. */
   body: TSchema
-  /** Returns the record. `lenient`: accepts what could be refused for caution. */
+  /** Returns the record. `lenient`: what is only refused for caution is accepted. */
   run: (
     ctx: Context,
     id: number,

@@ -33,7 +33,7 @@ export interface Written {
   version: number
   updated_at: string
 }
-/** Its columns; all others are only read for those who want them: they are most of the work. */
+/** Its columns; the others are only returned where they are wanted: they are most of the work. */
 const writtenColumns = new Set(['id', 'version', 'updated_at'])
 
 const given = (column: PgColumn) => sql`given.${sql.identifier(column.name)}`
@@ -152,7 +152,7 @@ export class SetStatements extends StatementParts {
       where held.record_id <> given.id)`
   }
 
-  /** Those of new records, given as an array of JSON, whose references exist, in no order. */
+  /** Inserts those records of an array of JSON whose references exist. Returns them in no order. */
   insertEach(fields: string[], whole: boolean): Statement<Written> {
     return this.compiled(`insertEach ${whole} ${fields.join()}`, () => {
       const columns = this.columnsOf(fields)

@@ -45,10 +45,10 @@ export function uniqueFields({ table }: Pick<Resource, 'table'>): ReadonlySet<st
   return found
 }
 
-/** What was written. Errors: 409 unless that is one row for each input. */
+/** The rows written. Errors: 409 for fewer than there are inputs; the caller undoes the others. */
 function oneForEach<R>(inputs: unknown[], rows: R[]): R[] {
   if (rows.length < inputs.length)
-    throw conflict('Some of the records cannot be written like this; nothing was saved.')
+    throw conflict('Some of the records cannot be written like this.')
   return rows
 }
 
@@ -89,8 +89,8 @@ const writes = <N extends object, C extends object>({
 
   /**
    * Creates records in one statement, as `create` would one after the other, and returns them in
-   * that order. `whole`: with all that callers see of them. Errors: 409 if one of them cannot be
-   * created; those of Postgres.
+   * that order. `whole`: with all their fields. Errors: 409 if one of them cannot be created; those
+   * of Postgres. Then the others are undone with the transaction, or the attempt, of `ctx`.
    */
   async createEach(ctx: Context, inputs: N[], whole: boolean): Promise<Written[]> {
     const fields = [...new Set(inputs.flatMap(given))].toSorted()
@@ -103,8 +103,7 @@ const writes = <N extends object, C extends object>({
   /**
    * Changes records in one statement, all of them the same fields, as `update` would one after the
    * other, and returns them in the order given. IDs are distinct, and no field is one of
-   * `uniqueFields`. `whole`: as for `createEach`. Errors: 409 if one of them cannot be changed, for
-   * whatever reason; those of Postgres.
+   * `uniqueFields`. `whole` and errors: as for `createEach`.
    */
   async updateEach(ctx: Context, changes: (C & Target)[], whole: boolean): Promise<Written[]> {
     return await writeEach(ctx, statements.updateEach(fieldsOf(changes[0]!), whole), changes)

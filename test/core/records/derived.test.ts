@@ -138,6 +138,21 @@ t.test('it can be read as it was, and tagged', async t => {
   t.match((await call(`DELETE ${one}/tags/${tag.id}`)).json(), { version: 3, tags: [] })
 })
 
+t.test('it is changed in batches', async t => {
+  const { call } = await organization(app)
+  const id = { $ref: 'offer' }
+  const operations = [
+    { ref: 'offer', op: 'create', type: 'quote', data: { title: 'Offer' } },
+    { op: 'update', type: 'quote', id, data: { title: 'Last offer' } },
+    { op: 'delete', type: 'quote', id },
+    { op: 'restore', type: 'quote', id }
+  ]
+  const { results } = (await call('POST /api/batch', { mode: 'atomic', operations })).json()
+  const outcomes = (results as { outcome: string }[]).map(({ outcome }) => outcome)
+  t.same(outcomes, ['created', 'updated', 'deleted', 'restored'])
+  t.match((await call('GET /api/quotes')).json(), { data: [{ title: 'Last offer', version: 4 }] })
+})
+
 t.test('it is changed by filter', async t => {
   const { call } = await organization(app)
   await call('POST /api/quotes', { title: 'Offer' })

@@ -68,6 +68,28 @@ t.test('rules hold for each record, and what follows from changes follows', asyn
   t.match(data[0], { from_stage: 'prospecting', to_stage: 'proposal' })
 })
 
+t.test('blank text clears a field, as in a single change', async t => {
+  const one = await organization(app)
+  await add(one, 1)
+  const blank = { data: { company: ' ', email: '' } }
+  t.match((await mass(one.call, 'update', blank)).json(), { changed: 1 })
+  t.match((await one.call('GET /api/contacts')).json(), { data: [{ company: null, email: null }] })
+})
+
+t.test('a record that has the most tags already says so', async t => {
+  const { call } = await organization(app)
+  const operations = Array.from({ length: 51 }, (_, i) => {
+    return { op: 'create', type: 'tag', data: { name: `tag ${i}` } }
+  })
+  const created = await call('POST /api/batch', { mode: 'atomic', operations })
+  const ids = created.json<{ results: { id: number }[] }>().results.map(({ id }) => id)
+  await call('POST /api/contacts', { first_name: 'Eva', last_name: 'Ek', tags: ids.slice(1) })
+  t.match((await mass(call, 'tag', { filter: 'id[gte]=1', add: ids.slice(0, 1) })).json(), {
+    failed: 1,
+    failures: [{ status: 422, code: 'rule_broken', detail: /at most 50 tags/ }]
+  })
+})
+
 t.test('another count than the expected one changes nothing', async t => {
   const one = await organization(app)
   await add(one, 2)
@@ -110,7 +132,7 @@ t.test('a mass change has the rights of single changes', async t => {
   t.equal((await mass(viewer.call, 'update', buyer)).statusCode, 403)
   t.equal((await mass(timid.call, 'delete', {})).statusCode, 403)
   t.equal((await mass(blind.call, 'update', buyer)).statusCode, 422)
-  const company = { filter: 'id[gt]=0', data: { company: 'X' } }
+  const company = { filter: 'id[gte]=1', data: { company: 'X' } }
   t.match((await mass(blind.call, 'update', company)).json(), {
     status: 400,
     errors: [{ pointer: '/data/company' }]

@@ -5,10 +5,10 @@ import type { Results } from './run.ts'
 /** The body of a problem, as a response has it. */
 export type BodyOf = (problem: Problem) => object
 
-/** For an operation that needs the record of one that failed, or whose batch failed. */
+/** For an operation that refers to one that failed, or is in a batch of which nothing was done. */
 export const failedDependency = (detail: string) => new Problem(424, 'failed_dependency', detail)
 
-/** Faults of an operation, at their places in the batch. */
+/** The faults of an operation, at their places in the batch. */
 function faultsOf(index: number, { code, detail, extra }: Problem): Fault[] {
   const place = `/operations/${index}`
   const { errors = [{ code, detail }] } = extra
@@ -20,7 +20,7 @@ function faultsOf(index: number, { code, detail, extra }: Problem): Fault[] {
 
 const maxFaults = 1_000
 
-/** For a batch of which nothing was done, since some of its operations are impossible. */
+/** For an atomic batch in which operations failed. */
 export function batchRejected({ results, problems }: Results, bodyOf: BodyOf): Problem {
   const errors = [...problems].flatMap(([index, problem]) => faultsOf(index, problem))
   const other = failedDependency('Another operation of the batch failed.')

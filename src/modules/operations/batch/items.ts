@@ -2,14 +2,14 @@ import { isForTokens } from '../../../core/access/permissions.ts'
 import { invalid, type Fault, type Problem } from '../../../core/errors.ts'
 import { servedNamed, type Served } from '../../../core/http/record-writes.ts'
 import { isMatchedBy } from '../../../core/http/resource-upserts.ts'
-import { kindOf, matchedIn, matchIn, type Kind } from './kinds.ts'
-import { refIn, withIds } from './references.ts'
+import { kindOf, matchIn, parts, type Kind } from './kinds.ts'
+import { withIds } from './references.ts'
 import type { BatchOperation } from './schema.ts'
 
 /** Validates data by the schema with this `$id`, and returns what is wrong with it. */
 export type Validate = (schemaId: string, data: unknown) => Problem | undefined
 
-/** One operation of a batch, as it is understood. */
+/** One operation of a batch, with what carries it out. */
 export interface Item {
   index: number
   operation: BatchOperation
@@ -19,7 +19,7 @@ export interface Item {
   dependencies: Map<string, number>
 }
 
-/** Something that is wrong with the form of an operation. */
+/** A fault in the form of an operation. */
 const fault = (index: number, place: string, code: string, detail: string, params = {}): Fault => ({
   pointer: `/operations/${index}${place}`,
   code,
@@ -28,8 +28,8 @@ const fault = (index: number, place: string, code: string, detail: string, param
 })
 
 /**
- * The operations of a batch. Errors: 400 for operations that there are not, and for references to
- * none of the operations before.
+ * The operations of a batch. Errors: 400 for unknown operations, and for references to no earlier
+ * operation.
  */
 export function itemsOf(operations: BatchOperation[]): Item[] {
   const faults: Fault[] = []
@@ -39,7 +39,7 @@ export function itemsOf(operations: BatchOperation[]): Item[] {
     if (operation.ref !== undefined) {
       if (names.has(operation.ref))
         faults.push(
-          fault(index, '/ref', 'duplicate', `ref ${operation.ref} is that of another operation`)
+          fault(index, '/ref', 'duplicate', `${operation.ref} is the ref of another operation`)
         )
       names.set(operation.ref, index)
     }
@@ -60,14 +60,14 @@ function itemOf(
   const isType = served?.resource.schema && isForTokens(`${served.resource.path}:update`)
   if (!served || !isType) {
     faults.push(
-      fault(index, '/type', 'unknown', `${type} is no type of record that batches change`)
+      fault(index, '/type', 'unknown', `${type} is not a type of record that a batch can change`)
     )
     return undefined
   }
   const kind = kindOf(op, served)
   if (!kind) {
     faults.push(
-      fault(index, '/op', 'unknown', `${op} is no operation of ${served.resource.pluralLabel}`)
+      fault(index, '/op', 'unknown', `${op} is not an operation on ${served.resource.pluralLabel}`)
     )
     return undefined
   }
@@ -77,59 +77,48 @@ function itemOf(
     const earlier = names.get(name)
     if (earlier === undefined)
       faults.push(
-        fault(index, `${place}${pointer}`, 'unknown', `${name} is the ref of no earlier operation`)
+        fault(
+          index,
+          `${place}${pointer}`,
+          'unknown',
+          `${name} is not the ref of an earlier operation`
+        )
       )
     else dependencies.set(name, earlier)
     return 1
   }
-  withIds(operation.id, note('/id'))
+  if (typeof withIds(operation.id, note('/id')) === 'object')
+    faults.push(fault(index, '/id', 'invalid', 'id must be an ID or {"$ref": "…"}'))
   withIds(operation.data, note('/data'))
   withIds(operation.match, note('/match'))
   return { index, operation, served, kind, dependencies }
 }
 
-const parts = ['id', 'data', 'match', 'if_match', 'on_match', 'on_deleted'] as const
-
-/** What an operation has that it should not have, and the other way round. */
+/** What an operation lacks, and what it has that it does not take. */
 function faultsOfParts(
   operation: BatchOperation,
   index: number,
   served: Served,
   kind: Kind
 ): Fault[] {
-  const { op, id, match, data } = operation
+  const { op, match } = operation
+  const { needs, takes = [] } = kind
   const faults: Fault[] = []
-  const takes = new Set<string>([...kind.needs, ...(kind.takes ?? [])])
-  if (kind.body(served)) takes.add('data')
   for (const name of parts) {
-    if (takes.has(name) || operation[name] === undefined) continue
-    faults.push(fault(index, `/${name}`, 'unknown', `${op} takes no ${name}`))
-  }
-  for (const name of kind.needs)
-    if (operation[name] === undefined)
+    const isNeeded = needs.includes(name)
+    if (isNeeded && operation[name] === undefined)
       faults.push(fault(index, `/${name}`, 'required', `${op} requires ${name}`))
-  if (typeof id === 'object' && refIn(id) === undefined)
-    faults.push(fault(index, '/id', 'invalid', 'id must be an ID or {"$ref": "…"}'))
-  if (match && takes.has('match')) faults.push(...faultsOfMatch(match, data ?? {}, index, served))
-  return faults
-}
-
-function faultsOfMatch(
-  match: object,
-  data: Record<string, unknown>,
-  index: number,
-  { resource }: Served
-): Fault[] {
-  const by = matchIn(match as Record<string, unknown>)
-  const name = Object.keys(match).join()
-  if (!isMatchedBy(resource, by)) {
-    const detail = `${resource.pluralLabel} cannot be matched by this ${name}`
-    return [fault(index, '/match', 'unknown', detail)]
+    const isBody = name === 'data' && kind.body(served) !== undefined
+    const isTaken = isNeeded || isBody || takes.includes(name)
+    if (!isTaken && operation[name] !== undefined)
+      faults.push(fault(index, `/${name}`, 'unknown', `${op} takes no ${name}`))
   }
-  const given = matchedIn(data, by)
-  if (given === undefined || given === by.value) return []
-  const place = by.source === undefined ? by.field : 'external_ids'
-  return [fault(index, `/data/${place}`, 'invalid', `${place} must be what match says`)]
+  if (match && needs.includes('match') && !isMatchedBy(served.resource, matchIn(match))) {
+    const name = Object.keys(match).join()
+    const detail = `${served.resource.pluralLabel} cannot be matched by ${name} like this`
+    faults.push(fault(index, '/match', 'unknown', detail))
+  }
+  return faults
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { TSchema } from '@sinclair/typebox'
 import type { Context } from '../../../core/access/context.ts'
+import { invalid } from '../../../core/errors.ts'
 import { createRecord, updateRecord, type Served } from '../../../core/http/record-writes.ts'
 import {
   isUpserted,
@@ -27,16 +28,16 @@ export interface Input {
   lenient: boolean
 }
 
-/** What an operation did; without an outcome, the record tells whether it was changed. */
+/** What an operation did; without an `outcome`, its `row` tells whether it was changed. */
 export interface Done {
   status: number
   outcome?: Outcome
   row?: Identified
 }
 
-/** How several operations are one statement, for a resource without rules of its own for them. */
+/** How several operations are one statement, where the service has none of its own for them. */
 interface Together {
-  /** The operation of its service, which must be that of the repository. */
+  /** The operation of the service, which must be that of the repository. */
   method: 'create' | 'update' | 'remove' | 'restore'
   /** What those of one statement have in common; undefined for one that is carried out alone. */
   shapeOf?: (served: Served, ctx: Context, data: object) => string | undefined
@@ -47,18 +48,22 @@ interface Together {
   run: (served: Served, ctx: Context, inputs: Input[], whole: boolean) => Promise<Done[]>
 }
 
+/** What an operation can have besides its name, its type and its `ref`. */
+export const parts = ['id', 'data', 'match', 'if_match', 'on_match', 'on_deleted'] as const
+type Part = (typeof parts)[number]
+
 /** What an operation can be. */
 export interface Kind {
-  needs: readonly ('id' | 'data' | 'match')[]
-  /** What it can have besides; `data` follows from `body`. */
-  takes?: readonly ('if_match' | 'on_match' | 'on_deleted')[]
-  /** What it does to a record whose version is another one afterward; by default, `updated`. */
+  needs: readonly Part[]
+  /** What else it can have; `data` as well if it has a schema for that. */
+  takes?: readonly Part[]
+  /** Its outcome if the version of the record changes; by default, `updated`. */
   changes?: Outcome
   /** Whether a resource has it. */
   isOffered: (served: Served) => boolean
-  /** What of an operation is its body: by default, `data`. */
+  /** The body of an operation: by default, its `data`. Errors: 400. */
   data?: (operation: BatchOperation) => unknown
-  /** The schema of that, which has an `$id`; undefined if it takes none. */
+  /** The schema of the body, which has an `$id`; undefined if there is none. */
   body: (served: Served) => Pick<TSchema, '$id'> | undefined
   run: (served: Served, ctx: Context, input: Input) => Promise<Done>
   together?: Together
@@ -115,7 +120,7 @@ const update: Kind = {
   }
 }
 
-/** The record that an operation is for, and the version that it must have. */
+/** The record that an operation is for, and the version that it must have, if any. */
 const targetOf = ({ id, versions }: Input) => ({ id, version: versions?.[0] })
 
 const remove: Kind = {
@@ -151,8 +156,7 @@ const restore: Kind = {
     method: 'restore',
     run: async ({ resource }, ctx, inputs, whole) => {
       ctx.require(`${resource.path}:delete`)
-      // a restoration knows no version
-      const targets = inputs.map(({ id }) => ({ id }))
+      const targets = inputs.map(targetOf)
       return (await repository(resource).restoreEach(ctx, targets, whole)).map(changed)
     }
   }
@@ -186,29 +190,25 @@ interface Match extends MatchedBy {
 /** `{"email": …}`, or `{"external": {"erp": …}}`. */
 export function matchIn(match: Record<string, unknown>): Match {
   const [[field, value]] = Object.entries(match) as [[string, unknown]]
-  const sources = field === 'external' && isMap(value) ? Object.entries(value) : []
+  const isMap = field === 'external' && typeof value === 'object' && value !== null
+  const sources = isMap ? (Object.entries(value) as [string, unknown][]) : []
   const [[source, id] = []] = sources
   return sources.length === 1 ? { field, source, value: id } : { field, source: undefined, value }
 }
 
-type Data = Record<string, unknown>
-
-const isMap = (value: unknown): value is Data => typeof value === 'object' && value !== null
-
-/** What data says of the value that it is matched by. */
-export function matchedIn(data: Data, { field, source }: MatchedBy): unknown {
-  if (source === undefined) return data[field]
-  const { external_ids } = data
-  return isMap(external_ids) ? external_ids[source] : external_ids
-}
-
-/** Data with the value that it is matched by. */
-function withMatch(data: Data, { field, source, value }: Match): Data {
+/** Data with the value that it is matched by. Errors: 400 for data with another one. */
+function withMatch(data: Record<string, unknown>, { field, source, value }: Match) {
+  const { external_ids } = data as { external_ids?: Record<string, unknown> | null }
+  const given = source === undefined ? data[field] : external_ids?.[source]
+  if (given !== undefined && given !== value) {
+    const name = source === undefined ? field : `external_ids/${source}`
+    const detail = `${name} must have the value in match`
+    throw invalid([{ pointer: `/${name}`, code: 'invalid', detail, params: { value } }])
+  }
   if (source === undefined) return { ...data, [field]: value }
-  const { external_ids = {} } = data
-  return isMap(external_ids)
-    ? { ...data, external_ids: { ...external_ids, [source]: value } }
-    : data
+  // what is no map is refused as such
+  if (external_ids !== undefined && typeof external_ids !== 'object') return data
+  return { ...data, external_ids: { ...external_ids, [source]: value } }
 }
 
 const kinds: Record<string, Kind> = {
@@ -242,5 +242,5 @@ export function kindOf(name: string, served: Served): Kind | undefined {
   return kind?.isOffered(served) ? kind : undefined
 }
 
-/** Whether operations of this name can be undone only by restoring, or not at all. */
+/** Whether operations of this name require a plan of credentials that need one. */
 export const isDestructive = (name: string): boolean => name === 'delete' || name === 'restore'

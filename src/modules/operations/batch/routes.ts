@@ -36,8 +36,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
           'Carries out up to 1,000 operations on records of any type, in their order, as single ' +
           'requests would, each with its own rights and rules; up to 5 MiB. `atomic`: all of ' +
           'them, or none (422, `batch_rejected`, with everything that is wrong). `independent`: ' +
-          'each that is possible; 207 if some failed. More than one operation can be undone as ' +
-          'one, see operations.',
+          'each that is possible; 207 if some failed. A batch of several operations can be ' +
+          'undone as a whole, see operations.',
         tags,
         ...problems(409, 422),
         body: Ref(NewBatch),

@@ -18,8 +18,8 @@ export const BatchOperation = Type.Object(
     op: Text(40, {
       minLength: 1,
       description:
-        'What to do: create, update, upsert, delete or restore, or what the records of the type ' +
-        'can do besides: complete (activities), qualify and convert (leads).',
+        'Operation: create, update, upsert, delete, restore, or an action of the type: complete ' +
+        '(activities), qualify or convert (leads).',
       example: 'create'
     }),
     type: Text(40, { minLength: 1, description: 'Type of record.', example: 'contact' }),
@@ -27,7 +27,7 @@ export const BatchOperation = Type.Object(
       Type.String({
         maxLength: 64,
         pattern: refName,
-        description: 'A name for the record, by which later operations refer to it.',
+        description: 'Name by which later operations refer to the record.',
         example: 'eva'
       })
     ),
@@ -38,7 +38,7 @@ export const BatchOperation = Type.Object(
           Type.Object({}, { additionalProperties: Text(64), minProperties: 1, maxProperties: 1 })
         ],
         description:
-          'ID of the record, or of that of an earlier operation: `{"$ref": "eva"}`. Not for ' +
+          'Record ID, or `{"$ref": "eva"}` for the record of an earlier operation. Not for ' +
           'create and upsert.',
         example: 1
       })
@@ -46,7 +46,8 @@ export const BatchOperation = Type.Object(
     if_match: Type.Optional(
       Count({
         minimum: 1,
-        description: 'Proceed only if the record has this version; otherwise, it is a 412.',
+        description:
+          'Version that the record must have; any other is a 412. Not for create and restore.',
         example: 1
       })
     ),
@@ -58,18 +59,21 @@ export const BatchOperation = Type.Object(
           minProperties: 1,
           maxProperties: 1,
           description:
-            'For upsert: the record that is updated if there is one, by the value of a field, ' +
-            '`{"email": "eva@example.com"}`, or by an external ID, ' +
+            'For upsert: what the record is matched by, the value of a field, ' +
+            '`{"email": "eva@example.com"}`, or an external ID, ' +
             '`{"external": {"erp": "A-42"}}`.',
           example: { external: { erp: 'A-42' } }
         }
       )
     ),
     on_match: Type.Optional(
-      OneOf(onMatch, { description: 'As for a single upsert. Default: update.', example: 'update' })
+      OneOf(onMatch, {
+        description: 'For upsert, as in the single request. Default: update.',
+        example: 'update'
+      })
     ),
     on_deleted: Type.Optional(
-      OneOf(onDeleted, { description: 'As for a single upsert.', example: 'restore' })
+      OneOf(onDeleted, { description: 'For upsert, as in the single request.', example: 'restore' })
     ),
     data: Type.Optional(
       Type.Unsafe<Record<string, unknown> | null>({
@@ -77,8 +81,8 @@ export const BatchOperation = Type.Object(
         nullable: true,
         ...anything,
         description:
-          'The body of the single request. In place of an ID, `{"$ref": "eva"}` is that of the ' +
-          'record of an earlier operation.',
+          'Body of the single request. `{"$ref": "eva"}` stands for the ID of the record of an ' +
+          'earlier operation.',
         example: { first_name: 'Eva', last_name: 'Ek' }
       })
     )
@@ -93,13 +97,13 @@ export const NewBatch = Type.Object(
   {
     mode: OneOf(modes, {
       description:
-        'atomic: all operations are done, or none; independent: each is done if it can be.',
+        'atomic: all operations are done, or none; independent: each that is possible is done.',
       example: 'atomic'
     }),
     operations: Type.Array(Ref(BatchOperation), {
       minItems: 1,
       maxItems: maxOperations,
-      description: 'What to do, in this order.'
+      description: 'Operations, in the order in which they are carried out.'
     })
   },
   {
@@ -141,14 +145,11 @@ export const BatchResult = Type.Object(
     }),
     id: Type.Optional(Id({ description: 'Record ID.', example: 1 })),
     version: Type.Optional(
-      Count({ minimum: 1, description: 'Version of the record; not of a deleted one.', example: 1 })
+      Count({ minimum: 1, description: 'Record version; absent for a deleted record.', example: 1 })
     ),
-    outcome: Type.Optional(OneOf(outcomes, { description: 'What was done.', example: 'created' })),
+    outcome: Type.Optional(OneOf(outcomes, { description: 'Outcome.', example: 'created' })),
     record: Type.Optional(
-      Type.Object(
-        {},
-        { ...anything, description: 'The record, with `Prefer: return=representation`.' }
-      )
+      Type.Object({}, { ...anything, description: 'Record, with `Prefer: return=representation`.' })
     ),
     problem: Type.Optional(Ref({ $id: 'Problem' }))
   },
@@ -160,7 +161,7 @@ export const BatchResults = Type.Object(
   {
     results: Type.Array(Ref(BatchResult), {
       maxItems: maxOperations,
-      description: 'The results, in the order of the operations.'
+      description: 'Results, in the order of the operations.'
     })
   },
   { $id: 'BatchResults', additionalProperties: false, description: 'The results of a batch.' }

@@ -6,7 +6,7 @@ import { response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { pascalCase } from '../../../core/names.ts'
 import { groupOf } from '../../../core/records/resource.ts'
-import { changeMatching, type Change } from './service.ts'
+import { actionFor, changeMatching, type Change } from './service.ts'
 import { MassChange, MassDeletion, massUpdateOf, MassTagging } from './schema.ts'
 
 interface Selection {
@@ -52,7 +52,7 @@ function mountChange(
   app.addSchema(body)
   const { config, schema } = operation(
     mount,
-    op === 'delete' ? 'delete' : 'update',
+    actionFor(op),
     {
       operationId: `mass${pascalCase(op)}${pascalCase(plural)}`,
       summary: `${summaries[op]} ${pluralLabel} by filter`,

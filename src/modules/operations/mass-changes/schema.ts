@@ -16,7 +16,7 @@ const Failure = Type.Object(
       description: 'HTTP status that the single request would have.',
       example: 409
     }),
-    code: Text(50, { description: 'Code, as of problems.', example: 'conflict' }),
+    code: Text(50, { description: 'Problem code.', example: 'conflict' }),
     detail: Text(2000, {
       description: 'Explanation.',
       example: 'The state of the record does not allow this.'
@@ -26,17 +26,17 @@ const Failure = Type.Object(
 )
 export type Failure = Static<typeof Failure>
 
-/** What a mass change has done so far, which is also the result of its job. */
-export const totals = {
+/** What a mass change has done so far; its job has the same as its result. */
+const totals = {
   changed: Count({ description: 'Records that were changed so far.', example: 1 }),
   unchanged: Count({
-    description: 'Records that already were as they should be.',
+    description: 'Records that needed no change.',
     example: 0
   }),
   failed: Count({ description: 'Records that could not be changed.', example: 0 }),
   failures: Type.Array(Failure, {
     maxItems: maxFailures,
-    description: `Up to ${maxFailures} of the records that could not be changed, and why.`
+    description: `The first ${maxFailures} records that could not be changed, and why.`
   })
 }
 
@@ -45,10 +45,13 @@ export const MassChange = Type.Object(
     matched: Count({ description: 'Records that match the filter.', example: 1 }),
     ...totals,
     operation_id: Nullable(
-      Id({ description: 'The operation, which can be undone; null if none matches.', example: 1 })
+      Id({ description: 'Operation, which can be undone; null if no record matches.', example: 1 })
     ),
     job_id: Nullable(
-      Id({ description: 'The job that changes the others; null if there are none.', example: null })
+      Id({
+        description: 'Job that changes the other records; null if there are none.',
+        example: null
+      })
     )
   },
   { $id: 'MassChange', additionalProperties: false, description: 'The result of a mass change.' }
@@ -59,13 +62,13 @@ const selection = {
   filter: Text(4000, {
     minLength: 1,
     description:
-      'Filters of the list, as a query string; all of them must match. Of all records: ' +
-      '`id[gt]=0`.',
+      'Filters, as in the query string of the list; a record must match all of them. Any ' +
+      'record matches `id[gte]=1`.',
     example: 'id=1'
   }),
   expected_count: Type.Optional(
     Count({
-      description: 'The number of records that should match: with any other, it is a 409.',
+      description: 'Expected number of matching records; any other number is a 409.',
       example: 1
     })
   )
@@ -99,8 +102,8 @@ const tagIds = (description: string) =>
 export const MassTagging = body(
   'MassTagging',
   {
-    add: tagIds('IDs of the tags that they get.'),
-    remove: tagIds('IDs of the tags that they lose.')
+    add: tagIds('IDs of tags to add.'),
+    remove: tagIds('IDs of tags to remove, also if they are in `add`.')
   },
   { add: [1] }
 )

@@ -1,6 +1,6 @@
 import type { Context } from '../../../core/access/context.ts'
 import { assertMayChange } from '../../../core/access/risk.ts'
-import { unexpectedCount, unknownReference } from '../../../core/errors.ts'
+import { ruleBroken, unexpectedCount } from '../../../core/errors.ts'
 import { changeMembers, servedNamed, type Served } from '../../../core/http/record-writes.ts'
 import type { Filter } from '../../../core/records/filter.ts'
 import { defineOperation } from '../../../core/records/operations.ts'
@@ -56,9 +56,8 @@ const jobs = { update: defineJob('update'), delete: defineJob('delete'), tag: de
 /** The jobs that change what is not changed at once. */
 export const massJobs: UserJob<Remaining>[] = Object.values(jobs)
 
-/** The permission that a change needs. */
-export const permissionFor = (path: string, op: Change['op']): string =>
-  `${path}:${op === 'delete' ? 'delete' : 'update'}`
+/** What the caller must be allowed to do to the records. */
+export const actionFor = (op: Change['op']) => (op === 'delete' ? 'delete' : 'update')
 
 const nothing: Totals = { changed: 0, unchanged: 0, failed: 0, failures: [] }
 
@@ -129,7 +128,7 @@ async function changeNext<Job extends Remaining>(
 function assertAllowed(ctx: Context, { resource }: Served, change: Change): void {
   const { path } = resource
   ctx.require(`${path}:read`)
-  ctx.require(permissionFor(path, change.op))
+  ctx.require(`${path}:${actionFor(change.op)}`)
   if (change.op === 'tag') assertWritable(ctx, resource, 'update', placesOf(['tags']))
   if (change.op === 'update') {
     const places = Object.keys(change.data).map(field => [field, `/data/${field}`])
@@ -162,7 +161,7 @@ const tagging = ({ add, remove }: { add: number[]; remove: number[] }): Kind => 
       ctx,
       { id, field: 'tags' },
       tags => [...new Set([...tags, ...add])].filter(tag => !remove.includes(tag as number)),
-      () => unknownReference(['tags'])
+      (detail, params) => ruleBroken('tags', detail, params)
     )
     return { status: 200, row }
   }

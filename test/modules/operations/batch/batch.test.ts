@@ -124,7 +124,10 @@ test('operations that there are not, and references to later ones, are a 400', a
     ['/operations/0/op', { op: 'constructor', type: 'lead', id: 1 }],
     ['/operations/0/id', { op: 'update', type: 'lead', data: {} }],
     ['/operations/0/id', { op: 'create', type: 'lead', id: 1, data: {} }],
+    ['/operations/0/id', { op: 'delete', type: 'lead', id: { lead: 'b' } }],
     ['/operations/0/data', { op: 'delete', type: 'lead', id: 1, data: {} }],
+    ['/operations/0/if_match', { op: 'restore', type: 'lead', id: 1, if_match: 1 }],
+    ['/operations/0/on_match', { ...create(), on_match: 'keep' }],
     [
       '/operations/0/data/contact_id',
       { op: 'create', type: 'lead', data: { contact_id: { $ref: 'b' } } }
@@ -226,13 +229,16 @@ test('an upsert is matched by what tells records apart, and its value is validat
     t.equal(answer.statusCode, 400, answer.body)
     t.match(answer.json().errors[0].pointer, /^\/operations\/0\/(match|op)$/)
   }
-  for (const [match, pointer] of [
-    [{ email: 'nobody' }, '/email'],
-    [{ email: 3 }, '/email'],
-    [{ external: { ERP: 'A' } }, '/external_ids'],
-    [{ external: { erp: 'x'.repeat(256) } }, '/external_ids/erp']
+  const other = { ...person, email: 'b@example.com', external_ids: { erp: 'B' } }
+  for (const [match, pointer, data] of [
+    [{ email: 'nobody' }, '/email', person],
+    [{ email: 3 }, '/email', person],
+    [{ email: 'a@example.com' }, '/email', other],
+    [{ external: { ERP: 'A' } }, '/external_ids', person],
+    [{ external: { erp: 'x'.repeat(256) } }, '/external_ids/erp', person],
+    [{ external: { erp: 'A' } }, '/external_ids/erp', other]
   ] as const) {
-    const answer = await run(call, 'independent', upsert('contact', match))
+    const answer = await run(call, 'independent', upsert('contact', match, data))
     t.equal(answer.statusCode, 207, answer.body)
     t.match(resultsOf(answer)[0], { status: 400, problem: { errors: [{ pointer }] } })
   }

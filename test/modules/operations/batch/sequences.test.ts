@@ -77,7 +77,7 @@ function randomRuns(length: number): Operation[] {
       .toSorted(() => randomInt(3) - 1)
       .slice(0, 2 + randomInt(length))
       .map(ref => {
-        const condition = isConditional ? { if_match: chance(95) ? 1 : 2 } : {}
+        const condition = isConditional && op !== 'restore' ? { if_match: chance(95) ? 1 : 2 } : {}
         const data = op === 'update' ? { data: change() } : {}
         return { op, type, id: { $ref: ref }, ...condition, ...data }
       })
@@ -95,7 +95,7 @@ function randomBatch(size: number): Operation[] {
       const { type, ref } = record
       const op = pick(['update', 'update', 'delete', 'restore'])
       const data = op === 'update' ? { data: dataOf[type]!() } : {}
-      const condition = chance(20) ? { if_match: 1 + randomInt(3) } : {}
+      const condition = op !== 'restore' && chance(20) ? { if_match: 1 + randomInt(3) } : {}
       return { op, type, id: { $ref: ref }, ...condition, ...data }
     }
     const type = pick(types)
