@@ -8,6 +8,8 @@ import { organization } from './db/sql.ts'
 export interface JobPayload {
   organization_id: number
   user_id?: number | null
+  /** The API token that it was added with: it is done with no more rights than that has. */
+  api_token_id?: number
   /** Where the request came from that added it. */
   origin?: Origin
   /** A job that users see: what it has to do is in its row, see `jobs` in user-jobs.ts. */

@@ -86,6 +86,8 @@ interface StartOptions {
   /** The records that were gone through already, and how many there are, if that is known. */
   done?: number
   total?: number
+  /** What was done already. */
+  result?: Record<string, unknown>
 }
 
 /** A kind of work that users start, see `jobs`; `src/jobs` says what does it. */
@@ -131,17 +133,20 @@ export function defineUserJob<Payload extends object>(
       )
       return last?.ended_at ? last.payload : undefined
     },
-    async start(ctx, payload, { key, done = 0, total } = {}) {
-      const whole = { ...payload, user_id: ctx.user_id, ...defined({ origin: ctx.origin }) }
+    async start(ctx, payload, { key, done = 0, total, result } = {}) {
+      const { user_id, origin, principal } = ctx
+      const author = { user_id, ...defined({ api_token_id: principal.token?.id }) }
+      const whole = { ...payload, ...author, ...defined({ origin }) }
       const [job] = await ctx.write<{ id: number }>(
         [],
         sql`insert into ${jobs}
-          (organization_id, kind, key, payload, done, total, operation_id, created_by)
+          (organization_id, kind, key, payload, done, total, result, operation_id, created_by)
         values (${organization}, ${name}, ${key === undefined ? null : `${name}/${key}`}::text,
           ${JSON.stringify(whole)}::text::jsonb, ${done}::int, ${total ?? null}::int,
-          ${ctx.operation_id ?? null}::bigint, ${actor})
+          ${result ? JSON.stringify(result) : null}::text::jsonb, ${ctx.operation_id ?? null}::bigint,
+          ${actor})
         on conflict (organization_id, key) where ended_at is null do update set state = 'waiting',
-          payload = excluded.payload, done = excluded.done, total = excluded.total, result = null,
+          payload = excluded.payload, done = excluded.done, total = excluded.total, result = excluded.result,
           operation_id = excluded.operation_id, created_by = excluded.created_by,
           created_at = excluded.created_at, started_at = null, batch = jobs.batch + 1
         returning id`

@@ -3,6 +3,7 @@ import type { FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import {
   clearBlankText,
+  excessIn,
   repeatsFixedFields,
   setFixedFieldsAside,
   type BodySchema
@@ -59,6 +60,8 @@ function bodyValidator(bodies: Ajv, schema: Json): Validator {
     schema.$ref === undefined ? schema : (bodies.getSchema(schema.$ref)!.schema as BodySchema)
   const definition = definitionOf(schema)
   return data => {
+    const excess = excessIn(data)
+    if (excess) return { error: [excess] }
     if (typeof data === 'object' && data !== null && !Array.isArray(data)) {
       setFixedFieldsAside(String(definition.$id), data)
       clearBlankText(definition, data, definitionOf)

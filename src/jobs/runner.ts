@@ -10,6 +10,7 @@ import {
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import { Context } from '../core/access/context.ts'
+import { defined } from '../core/defined.ts'
 import type { Services } from '../core/services.ts'
 import { sql } from '../core/db/drizzle.ts'
 import { deleteExpired } from '../core/db/expiry.ts'
@@ -93,9 +94,10 @@ async function runUserTurn(
   if (!found) return
   const system = systemOf(services, { ...found.payload, organization_id })
   try {
-    const author = await contextOf(job, system)
+    const author = await contextOf(job, system, found.payload.api_token_id)
     if (!author) throw forbidden(job.permission!)
-    const ctx = author.continuing(found.operation_id)
+    // what is planned of it was shown when it was added
+    const ctx = author.continuing(found.operation_id).planned
     const deadline = performance.now() + turnTime
     let hasMore = true
     while (hasMore && performance.now() < deadline) hasMore = await runBatch(ctx, job_id, run)
@@ -112,15 +114,20 @@ async function runUserTurn(
 }
 
 /** Who a job is done as: its author, or the system if that needs no permission. */
-async function contextOf({ permission }: Task['job'], system: Context) {
-  return permission === undefined ? system : await asAuthor(system, permission)
+async function contextOf({ permission }: Task['job'], system: Context, api_token_id?: number) {
+  return permission === undefined ? system : await asAuthor(system, permission, api_token_id)
 }
 
 /** The context of a job's author with their present rights, unless they lost the permission. */
-async function asAuthor(system: Context, permission: string): Promise<Context | undefined> {
+async function asAuthor(
+  system: Context,
+  permission: string,
+  api_token_id: number | undefined
+): Promise<Context | undefined> {
   const { services, organization_id, user_id, origin } = system
   if (user_id === null) return system
-  const principal = await authService.principalOfUser(services, organization_id, user_id)
+  const author = { user_id, ...defined({ api_token_id }) }
+  const principal = await authService.principalOfJob(services, organization_id, author)
   const ctx = principal && new Context(services, principal, { origin })
   return ctx?.can(permission) ? ctx : undefined
 }

@@ -352,6 +352,7 @@ export class Context {
    * order. So it is, a few times, after a deadlock. Errors: those of `work`.
    */
   async series<Result>(work: (ctx: Context) => Promise<Result>): Promise<Result> {
+    if (this.#transaction?.isSeries) return await work(this)
     return await this.transaction(async ctx => {
       let known: Lock[] = []
       for (let deadlocks = 0; ;) {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { Problem } from '../errors.ts'
+import type { Failure } from './validation.ts'
 
 type Json = Record<string, unknown>
 
@@ -14,6 +15,40 @@ export interface BodySchema {
 
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** What bodies have at most: properties in an object, and values in all. */
+const maxProperties = 200
+const maxValues = 100_000
+
+/**
+ * What a body has more of than any body can have, which is refused before it is validated: each
+ * value could be an error of its own.
+ */
+export function excessIn(body: unknown): Failure | undefined {
+  let values = 0
+  const find = (value: unknown, instancePath: string): Failure | undefined => {
+    if (typeof value !== 'object' || value === null) return undefined
+    const entries = Object.entries(value)
+    values += entries.length
+    if (values > maxValues) return tooMany('', maxValues, 'values')
+    if (!Array.isArray(value) && entries.length > maxProperties)
+      return tooMany(instancePath, maxProperties, 'properties')
+    for (const [key, one] of entries) {
+      const found = find(one, `${instancePath}/${key}`)
+      if (found) return found
+    }
+    return undefined
+  }
+  return find(body, '')
+}
+
+const tooMany = (instancePath: string, limit: number, things: string): Failure => ({
+  keyword: 'maximum_size',
+  instancePath,
+  schemaPath: '',
+  params: { limit },
+  message: `must have at most ${limit} ${things}`
+})
 
 /**
  * Replaces blank text by null where the schema allows null, so that there is one empty value.

@@ -156,20 +156,31 @@ export class SetStatements extends StatementParts {
   insertEach(fields: string[], whole: boolean): Statement<Written> {
     return this.compiled(`insertEach ${whole} ${fields.join()}`, () => {
       const columns = this.columnsOf(fields)
-      const accepted = this.referencesIn(fields).map(({ column, accepts }) =>
-        accepts(given(column))
-      )
       const names = identifiers(columns).map(name => sql`, ${name}`)
       const values = columns.map(column => sql`, ${assignedTo(column, nothing, given(column))}`)
       // IDs are in the order of the input
       return sql`insert into ${this.table}
         (organization_id, created_by, updated_by${sql.join(names)})
         select ${organization}, ${author}, ${actor}${sql.join(values)}
-        from jsonb_array_elements(${inputs}) with ordinality as input (value, place),
-          jsonb_to_record(input.value) as given (${commaSeparated(typed(columns))})
-        where ${and(sql`true`, ...accepted)!} order by input.place
+        ${this.#acceptedFrom(fields)} order by input.place
         returning ${commaSeparated(identifiers(this.#returned(whole)))}`
     })
+  }
+
+  /** The places, from 1 on, of the records that `insertEach` inserts. */
+  accepted(fields: string[]): Statement<{ place: number }> {
+    return this.compiled(
+      `accepted ${fields.join()}`,
+      () => sql`select input.place ${this.#acceptedFrom(fields)} order by input.place`
+    )
+  }
+
+  #acceptedFrom(fields: string[]): SQL {
+    const columns = this.columnsOf(fields)
+    const accepted = this.referencesIn(fields).map(({ column, accepts }) => accepts(given(column)))
+    return sql`from jsonb_array_elements(${inputs}) with ordinality as input (value, place),
+        jsonb_to_record(input.value) as given (${commaSeparated(typed(columns))})
+      where ${and(sql`true`, ...accepted)!}`
   }
 
   insertMany(fields: string[]): Statement<{ created: number }> {

@@ -1,6 +1,6 @@
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Context } from '../access/context.ts'
-import { defaultsOf } from '../db/columns.ts'
+import { columnNamed, defaultsOf, isExternalIds } from '../db/columns.ts'
 import { getTableConfig, is, SQL as Expression } from '../db/drizzle.ts'
 import type { Statement, Values } from '../db/sql.ts'
 import { conflict } from '../errors.ts'
@@ -45,13 +45,6 @@ export function uniqueFields({ table }: Pick<Resource, 'table'>): ReadonlySet<st
   return found
 }
 
-/** The rows written. Errors: 409 for fewer than there are inputs; the caller undoes the others. */
-function oneForEach<R>(inputs: unknown[], rows: R[]): R[] {
-  if (rows.length < inputs.length)
-    throw conflict('Some of the records cannot be written like this.')
-  return rows
-}
-
 /** New records with all of these fields: those that one is not given have their defaults. */
 function completed(inputs: object[], fields: string[], defaults: Values): object[] {
   const absent = Object.fromEntries(fields.map(field => [field, defaults[field] ?? null]))
@@ -64,16 +57,16 @@ interface Sets {
   resource: Resource
   statements: SetStatements
   cacheKey: (ctx: Context, id: number) => string
-  /** Writes a set of records, and returns them in the order given. Errors: as `oneForEach`. */
-  writeEach: (ctx: Context, statement: Statement<Written>, targets: Target[]) => Promise<Written[]>
+  /** Writes those records that can be, and returns them at their places in what is given. */
+  writeEach: (
+    ctx: Context,
+    statement: Statement<Written>,
+    targets: Target[]
+  ) => Promise<(Written | undefined)[]>
 }
 
-const writes = <N extends object, C extends object>({
-  resource,
-  statements,
-  cacheKey,
-  writeEach
-}: Sets) => ({
+/** What changes many records, and does not tell more of each. */
+const bulkWrites = <N extends object, C extends object>({ statements, cacheKey }: Sets) => ({
   /**
    * Creates many records in one statement and returns how many. References are checked by the
    * foreign keys alone, which know no soft deletion. `inputs` need not have the same fields; an
@@ -88,43 +81,6 @@ const writes = <N extends object, C extends object>({
   },
 
   /**
-   * Creates records in one statement, as `create` would one after the other, and returns them in
-   * that order. `whole`: with all their fields. Errors: 409 if one of them cannot be created; those
-   * of Postgres. Then the others are undone with the transaction, or the attempt, of `ctx`.
-   */
-  async createEach(ctx: Context, inputs: N[], whole: boolean): Promise<Written[]> {
-    const fields = [...new Set(inputs.flatMap(given))].toSorted()
-    const statement = statements.insertEach(fields, whole)
-    const values = { inputs: JSON.stringify(completed(inputs, fields, defaultsOf(resource.table))) }
-    const rows = await ctx.write([], statement, values)
-    return oneForEach(inputs, rows).toSorted((a, b) => a.id - b.id)
-  },
-
-  /**
-   * Changes records in one statement, all of them the same fields, as `update` would one after the
-   * other, and returns them in the order given. IDs are distinct, and no field is one of
-   * `uniqueFields`. `whole` and errors: as for `createEach`.
-   */
-  async updateEach(ctx: Context, changes: (C & Target)[], whole: boolean): Promise<Written[]> {
-    return await writeEach(ctx, statements.updateEach(fieldsOf(changes[0]!), whole), changes)
-  },
-
-  /** Like `updateEach`, for `remove`. */
-  async removeEach(ctx: Context, targets: Target[]): Promise<void> {
-    await writeEach(ctx, statements.removeEach(), targets)
-  },
-
-  /** Like `updateEach`, for `restore`. */
-  async restoreEach(ctx: Context, targets: Target[], whole: boolean): Promise<Written[]> {
-    return await writeEach(ctx, statements.restoreEach(whole), targets)
-  },
-
-  /** Locks records, deleted or not, in the order of their IDs until the transaction ends. */
-  async hold(ctx: Context, ids: number[]): Promise<void> {
-    await ctx.rows(statements.hold, { ids })
-  },
-
-  /**
    * Changes many records in one statement, all of them the same fields, and returns the IDs of
    * those that changed: not those that are deleted, that had these values, or that have another
    * version than `version`, if given. References are checked by the foreign keys alone.
@@ -136,6 +92,68 @@ const writes = <N extends object, C extends object>({
     const values = { inputs: JSON.stringify(changes) }
     const rows = await ctx.write(keys, statements.updateMany(fields), values)
     return rows.map(({ id }) => id)
+  }
+})
+
+/** What does for many records what single writes would do one after the other. */
+const setsOfWrites = <N extends object, C extends object>({
+  resource,
+  statements,
+  writeEach
+}: Sets) => ({
+  /**
+   * Creates records in one statement, as `create` would one after the other, and returns them at
+   * their places in what is given: undefined for those that refer to what does not exist. `whole`:
+   * with all their fields. Errors: those of Postgres.
+   */
+  async createEach(ctx: Context, inputs: N[], whole: boolean): Promise<(Written | undefined)[]> {
+    const fields = [...new Set(inputs.flatMap(given))].toSorted()
+    const values = { inputs: JSON.stringify(completed(inputs, fields, defaultsOf(resource.table))) }
+    const written = await ctx.write([], statements.insertEach(fields, whole), values)
+    const rows = written.toSorted((a, b) => a.id - b.id)
+    if (rows.length === inputs.length) return rows
+    const accepted = await ctx.rows(statements.accepted(fields), values)
+    if (rows.length !== accepted.length) throw conflict('Others changed what these refer to.')
+    const placed = new Map(accepted.map(({ place }, i) => [place - 1, rows[i]!]))
+    return inputs.map((_, i) => placed.get(i))
+  },
+
+  /**
+   * Changes records in one statement, all of them the same fields, as `update` would one after the
+   * other, and returns them at their places in what is given: undefined for those that cannot be
+   * changed. IDs are distinct, and no field is one of `uniqueFields`. `whole`: with all their
+   * fields. Errors: those of Postgres; 409 if external IDs cannot all be set.
+   */
+  async updateEach(
+    ctx: Context,
+    changes: (C & Target)[],
+    whole: boolean
+  ): Promise<(Written | undefined)[]> {
+    const fields = fieldsOf(changes[0]!)
+    const rows = await writeEach(ctx, statements.updateEach(fields, whole), changes)
+    // which of them are free depends on the order
+    const isOrdered = fields.some(field => isExternalIds(columnNamed(resource.table, field)))
+    if (isOrdered && rows.includes(undefined)) throw conflict('An external ID is taken.')
+    return rows
+  },
+
+  /** Like `updateEach`, for `remove`. */
+  async removeEach(ctx: Context, targets: Target[]): Promise<(Written | undefined)[]> {
+    return await writeEach(ctx, statements.removeEach(), targets)
+  },
+
+  /** Like `updateEach`, for `restore`. */
+  async restoreEach(
+    ctx: Context,
+    targets: Target[],
+    whole: boolean
+  ): Promise<(Written | undefined)[]> {
+    return await writeEach(ctx, statements.restoreEach(whole), targets)
+  },
+
+  /** Locks records, deleted or not, in the order of their IDs until the transaction ends. */
+  async hold(ctx: Context, ids: number[]): Promise<void> {
+    await ctx.rows(statements.hold, { ids })
   }
 })
 
@@ -173,10 +191,10 @@ export function setWrites<N extends object, C extends object>(
     async writeEach(ctx, statement, targets) {
       const keys = targets.map(({ id }) => cacheKey(ctx, id))
       const values = { inputs: JSON.stringify(targets) }
-      const rows = oneForEach(targets, await ctx.write(keys, statement, values))
+      const rows = await ctx.write(keys, statement, values)
       const byId = new Map(rows.map(row => [row.id, row]))
-      return targets.map(({ id }) => byId.get(id)!)
+      return targets.map(({ id }) => byId.get(id))
     }
   }
-  return { ...writes<N, C>(sets), ...reverts(sets) }
+  return { ...bulkWrites<N, C>(sets), ...setsOfWrites<N, C>(sets), ...reverts(sets) }
 }

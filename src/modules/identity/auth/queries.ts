@@ -246,7 +246,7 @@ export async function findSessionUser(
 }
 
 /** Who an API token acts for, and what it is limited to. */
-interface TokenIdentity extends Identity {
+export interface TokenIdentity extends Identity {
   token_id: number
   scopes: string[]
   risk: Risk
@@ -257,13 +257,12 @@ interface TokenIdentity extends Identity {
 }
 
 /**
- * The API token with this ID and one of these secrets, if it is neither deleted nor expired, nor
- * its user disabled or deleted. Notes that it was used.
+ * The API token for which a condition holds, if it is neither deleted nor expired, nor its user
+ * disabled or deleted. Notes that it was used.
  */
-export async function findToken(
+async function findWorkingToken(
   { database }: Services,
-  id: number,
-  hash: string
+  condition: SQL
 ): Promise<TokenIdentity | undefined> {
   const [token] = await rowsOf<TokenIdentity>(
     database,
@@ -272,13 +271,31 @@ export async function findToken(
         t.allowed_networks, t.expires_at, touch_api_token(t.organization_id, t.id, t.last_used_at)
       from ${acrossOrganizations(apiTokens)} t
       cross join ${activeUsers}
-      where u.organization_id = t.organization_id and u.id = t.user_id
-        and t.id = ${id} and t.deleted_at is null
-        and (t.secret_hash = ${hash} or (t.previous_hash = ${hash} and t.previous_until > now()))
-        and (t.expires_at is null or t.expires_at > now())`
+      where u.organization_id = t.organization_id and u.id = t.user_id and ${condition}
+        and t.deleted_at is null and (t.expires_at is null or t.expires_at > now())`
   )
   return token
 }
+
+/** The API token with this ID and this secret, or an earlier one that is still valid. */
+export const findToken = async (
+  services: Services,
+  id: number,
+  hash: string
+): Promise<TokenIdentity | undefined> =>
+  await findWorkingToken(
+    services,
+    sql`t.id = ${id}
+      and (t.secret_hash = ${hash} or (t.previous_hash = ${hash} and t.previous_until > now()))`
+  )
+
+/** The API token with this ID that a job was added with. */
+export const findTokenOfJob = async (
+  services: Services,
+  organization_id: number,
+  id: number
+): Promise<TokenIdentity | undefined> =>
+  await findWorkingToken(services, sql`t.organization_id = ${organization_id} and t.id = ${id}`)
 
 /** An active user. */
 export async function findUser(

@@ -21,6 +21,7 @@ import {
   findCandidates,
   findSessionUser,
   findToken,
+  findTokenOfJob,
   findUser,
   insertSession,
   recordFailures,
@@ -28,7 +29,8 @@ import {
   stepUpSession,
   type Beginning,
   type Identity,
-  type VerifiedUser
+  type VerifiedUser,
+  type TokenIdentity
 } from './queries.ts'
 import type { Credentials, Me, StepUp } from './schema.ts'
 import { endSessions } from './sessions.ts'
@@ -142,18 +144,25 @@ export const authService = {
     return user && principalFor(user, null)
   },
 
+  /** Who a job is done as: a user, or an API token; undefined for what is no longer active. */
+  async principalOfJob(
+    services: Services,
+    organization_id: number,
+    { user_id, api_token_id }: { user_id: number; api_token_id?: number }
+  ): Promise<Principal | undefined> {
+    if (api_token_id === undefined)
+      return await authService.principalOfUser(services, organization_id, user_id)
+    const token = await findTokenOfJob(services, organization_id, api_token_id)
+    return token && principalOfToken(token)
+  },
+
   /** Who an API token acts for; undefined for one that does not work. */
   async findToken(services: Services, token: string): Promise<TokenLogin | undefined> {
     const parsed = parseToken(token)
     const found = parsed && (await findToken(services, parsed.id, hashOf(parsed.secret)))
     if (!found) return undefined
-    const { scopes, risk, token_id, require_plan, rate_limit, allowed_networks, expires_at } = found
-    const principal = principalFor(found, null, { scopes, risk })
-    return {
-      principal: { ...principal, token: { id: token_id, require_plan, rate_limit } },
-      allowed_networks,
-      expires_at
-    }
+    const { allowed_networks, expires_at } = found
+    return { principal: principalOfToken(found), allowed_networks, expires_at }
   },
 
   /** The user who is logged in. Errors: 401. */
@@ -235,6 +244,14 @@ export const authService = {
 }
 
 /** An API token that was sent: where it works from, and until when, if not forever. */
+function principalOfToken(token: TokenIdentity): Principal {
+  const { scopes, risk, token_id: id, require_plan, rate_limit } = token
+  return {
+    ...principalFor(token, null, { scopes, risk }),
+    token: { id, require_plan, rate_limit }
+  }
+}
+
 interface TokenLogin {
   principal: Principal
   allowed_networks: string[]

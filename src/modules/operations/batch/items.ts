@@ -122,17 +122,17 @@ function faultsOfParts(
 }
 
 /**
- * The data of an operation with IDs in place of references, and what is wrong with it, if anything.
- * Each call returns a copy: carrying an operation out may change its data.
+ * The body of an operation with IDs in place of references. Each call returns a copy: carrying an
+ * operation out may change its body. Errors: 400.
  */
-export function dataOf(
+export function bodyOf(
   { kind, served, operation }: Item,
   validate: Validate,
   idOf: (name: string) => number
-): { body: object; problem: Problem | undefined } {
-  const data = kind.data?.(operation) ?? operation.data ?? null
-  const body = withIds(data, idOf)
+): object {
+  const body = withIds(kind.data?.(operation) ?? operation.data ?? null, idOf)
   const schema = kind.body(served)
   const problem = schema && validate(schema.$id!, body)
-  return { body: body as object, problem }
+  if (problem) throw problem
+  return body as object
 }

@@ -42,10 +42,15 @@ interface Together {
   /** What those of one statement have in common; undefined for one that is carried out alone. */
   shapeOf?: (served: Served, ctx: Context, data: object) => string | undefined
   /**
-   * `whole`: whether all of each record is needed. Errors: 409 if one of them is impossible,
-   * without telling which; those of Postgres, 403.
+   * `whole`: whether all of each record is needed. Returns undefined for those that are impossible.
+   * Errors: those of Postgres, 403; 409 if the order of the operations counts.
    */
-  run: (served: Served, ctx: Context, inputs: Input[], whole: boolean) => Promise<Done[]>
+  run: (
+    served: Served,
+    ctx: Context,
+    inputs: Input[],
+    whole: boolean
+  ) => Promise<(Done | undefined)[]>
 }
 
 /** What an operation can have besides its name, its type and its `ref`. */
@@ -88,7 +93,8 @@ const create: Kind = {
       const fields = new Set(inputs.flatMap(({ body }) => Object.keys(body)))
       assertWritable(ctx, resource, 'create', placesOf([...fields]))
       const bodies = inputs.map(({ body }) => body)
-      return (await repository(resource).createEach(ctx, bodies, whole)).map(created)
+      const rows = await repository(resource).createEach(ctx, bodies, whole)
+      return rows.map(row => row && created(row))
     }
   }
 }
@@ -115,7 +121,8 @@ const update: Kind = {
     run: async ({ resource }, ctx, inputs, whole) => {
       ctx.require(`${resource.path}:update`)
       const changes = inputs.map(input => ({ ...input.body, ...targetOf(input) }))
-      return (await repository(resource).updateEach(ctx, changes, whole)).map(changed)
+      const rows = await repository(resource).updateEach(ctx, changes, whole)
+      return rows.map(row => row && changed(row))
     }
   }
 }
@@ -137,8 +144,8 @@ const remove: Kind = {
     method: 'remove',
     run: async ({ resource }, ctx, inputs) => {
       ctx.require(`${resource.path}:delete`)
-      await repository(resource).removeEach(ctx, inputs.map(targetOf))
-      return inputs.map(() => deleted)
+      const rows = await repository(resource).removeEach(ctx, inputs.map(targetOf))
+      return rows.map(row => row && deleted)
     }
   }
 }
@@ -157,7 +164,8 @@ const restore: Kind = {
     run: async ({ resource }, ctx, inputs, whole) => {
       ctx.require(`${resource.path}:delete`)
       const targets = inputs.map(targetOf)
-      return (await repository(resource).restoreEach(ctx, targets, whole)).map(changed)
+      const rows = await repository(resource).restoreEach(ctx, targets, whole)
+      return rows.map(row => row && changed(row))
     }
   }
 }

@@ -20,6 +20,8 @@ definePermission('batch:write', 'everyone')
 
 const tags = [defineTag('batch', 'Several operations in one request.')]
 const maxBytes = 5 * 1024 * 1024
+/** Errors in the data of one operation that are listed. */
+const maxErrors = 10
 
 /** Batches, below `/api/batch`. */
 const routes: FastifyPluginAsyncTypebox = async app => {
@@ -91,7 +93,7 @@ function optionsOf(request: FastifyRequest): RunOptions {
   }
   const validate: Validate = (schemaId, data) => {
     const { error } = (checks.get(schemaId) ?? checkOf(schemaId))(data)
-    return error && invalidIn(error, 'body')
+    return error && invalidIn(error.slice(0, maxErrors), 'body')
   }
   return {
     validate,

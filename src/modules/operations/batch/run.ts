@@ -4,7 +4,7 @@ import { Problem, problemOfDatabase } from '../../../core/errors.ts'
 import type { Identified } from '../../../core/http/responses.ts'
 import { shownOf } from '../../../core/records/visibility.ts'
 import { failedDependency } from './errors.ts'
-import { dataOf, type Item, type Validate } from './items.ts'
+import { bodyOf, type Item, type Validate } from './items.ts'
 import type { Done, Input } from './kinds.ts'
 import { withIds } from './references.ts'
 import { holdAll, runFrom, type Range } from './runs.ts'
@@ -33,6 +33,20 @@ interface Refused {
 function refusalIn(error: unknown): Problem | undefined {
   const problem = error instanceof Problem ? error : problemOfDatabase(error)
   return problem && problem.status < 500 ? problem : undefined
+}
+
+/** Operations that are tried one by one rather than in halves. */
+const few = 8
+
+/** The parts in which operations are tried of which at least one was refused. */
+function partsOf([start, end]: Range): Range[] {
+  const middle = Math.ceil((start + end) / 2)
+  if (end - start > few)
+    return [
+      [start, middle],
+      [middle, end]
+    ]
+  return Array.from({ length: end - start }, (_, i) => [start + i, start + i + 1])
 }
 
 /** Carries out the operations of a batch in the transaction of `ctx`, once. */
@@ -65,7 +79,7 @@ export class BatchRun {
 
   /**
    * Where something is refused, what was done before is done again without it: that is less work
-   * than to be able to undo each operation. Of several in one statement, one of the halves has it.
+   * than to be able to undo each operation.
    */
   async #eachOf(ctx: Context, [start, end]: Range): Promise<void> {
     for (let at = start; at < end;) {
@@ -74,11 +88,7 @@ export class BatchRun {
       const [first, last] = refused.range
       await this.#eachOf(ctx, [at, first])
       if (last - first === 1) this.#fail(this.#items[first]!, refused.problem)
-      else {
-        const middle = Math.ceil((first + last) / 2)
-        await this.#eachOf(ctx, [first, middle])
-        await this.#eachOf(ctx, [middle, last])
-      }
+      else for (const part of partsOf(refused.range)) await this.#eachOf(ctx, part)
       at = last
     }
   }
@@ -92,7 +102,10 @@ export class BatchRun {
     } catch (error) {
       const problem = refusalIn(error)
       if (!problem) throw error
-      for (const { index } of this.#results.splice(range[0])) this.#ids.delete(index)
+      for (const { index } of this.#results.splice(range[0])) {
+        this.#ids.delete(index)
+        this.#problems.delete(index)
+      }
       this.#versions = versions
       return { range: this.#running, problem }
     }
@@ -109,35 +122,59 @@ export class BatchRun {
 
   async #one(ctx: Context, item: Item): Promise<void> {
     const input = this.#inputOf(item)
-    this.#succeed(ctx, item, await item.kind.run(item.served, ctx, input), input)
+    this.#running = [item.index, item.index + 1]
+    if (input instanceof Problem) this.#fail(item, input)
+    else this.#succeed(ctx, item, await item.kind.run(item.served, ctx, input), input)
   }
 
-  /** Carries out alike operations in one statement. Errors: see `Together`. */
+  /** Carries out alike operations in one statement, and those alone that it could not. */
   async #together(ctx: Context, run: [Item, ...Item[]]): Promise<void> {
-    const inputs = run.map(item => this.#inputOf(item))
     const { kind, served, index } = run[0]
+    const inputs = run.map(item => this.#inputOf(item))
+    const valid = inputs.filter((input): input is Input => !(input instanceof Problem))
     this.#running = [index, index + run.length]
     const { representation } = this.#options
-    const done = await kind.together!.run(served, ctx, inputs, representation)
-    for (const [i, item] of run.entries()) this.#succeed(ctx, item, done[i]!, inputs[i]!)
+    const done =
+      valid.length > 0 ? await kind.together!.run(served, ctx, valid, representation) : []
+    const doneOf = new Map(valid.map((input, i) => [input, done[i]]))
+    for (const [i, item] of run.entries()) {
+      const input = inputs[i]!
+      const one = input instanceof Problem ? undefined : doneOf.get(input)
+      if (one) this.#succeed(ctx, item, one, input as Input)
+      else await this.#alone(ctx, item)
+    }
   }
 
-  /** What an operation is carried out with. Errors: 424, 400. */
-  #inputOf(item: Item): Input {
-    const { operation, dependencies, index } = item
-    this.#running = [index, index + 1]
+  async #alone(ctx: Context, item: Item): Promise<void> {
+    const running = this.#running
+    try {
+      await ctx.attempt(async ctx => await this.#one(ctx, item))
+    } catch (error) {
+      const problem = refusalIn(error)
+      if (!problem) throw error
+      this.#fail(item, problem)
+    }
+    this.#running = running
+  }
+
+  /** What an operation is carried out with, or why it cannot be: 424, 400. */
+  #inputOf(item: Item): Input | Problem {
+    const { operation, dependencies } = item
     const failed = [...dependencies].find(([, at]) => !this.#ids.has(at))
-    if (failed) throw failedDependency(`The operation ${failed[0]} failed.`)
+    if (failed) return failedDependency(`The operation ${failed[0]} failed.`)
     const idOf = this.#idOf(item)
-    const { body, problem } = dataOf(item, this.#options.validate, idOf)
-    if (problem) throw problem
-    const { if_match, match } = operation
-    return {
-      operation: { ...operation, ...(match && { match: withIds(match, idOf) as object }) },
-      id: this.#idIn(item)!,
-      body,
-      versions: if_match === undefined ? undefined : [if_match],
-      lenient: this.#options.lenient
+    try {
+      const { if_match, match } = operation
+      return {
+        operation: { ...operation, ...(match && { match: withIds(match, idOf) as object }) },
+        id: this.#idIn(item)!,
+        body: bodyOf(item, this.#options.validate, idOf),
+        versions: if_match === undefined ? undefined : [if_match],
+        lenient: this.#options.lenient
+      }
+    } catch (error) {
+      if (error instanceof Problem) return error
+      throw error
     }
   }
 

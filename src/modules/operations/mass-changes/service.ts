@@ -3,17 +3,18 @@ import { assertMayChange } from '../../../core/access/risk.ts'
 import { ruleBroken, unexpectedCount } from '../../../core/errors.ts'
 import { changeMembers, servedNamed, type Served } from '../../../core/http/record-writes.ts'
 import type { Filter } from '../../../core/records/filter.ts'
+import { repository } from '../../../core/records/repository.ts'
 import { defineOperation } from '../../../core/records/operations.ts'
 import { assertWritable, placesOf } from '../../../core/records/visibility.ts'
 import { defineUserJob, type Batch, type UserJob } from '../../../core/user-jobs.ts'
 import { kindOf, type Kind } from '../batch/kinds.ts'
-import { runIndependent } from '../batch/modes.ts'
 import type { Item } from '../batch/items.ts'
-import type { Results } from '../batch/run.ts'
+import { BatchRun, type Results } from '../batch/run.ts'
 import { maxFailures, type Failure, type MassChange } from './schema.ts'
 
-/** Records that are changed at once, and by a batch of a job. */
+/** Records that are changed at once, if that takes no more milliseconds, and in one batch. */
 const maxAtOnce = 1_000
+const timeAtOnce = 2_000
 const batchSize = 250
 
 /** What is to be changed was validated when it was sent. */
@@ -63,7 +64,7 @@ const nothing: Totals = { changed: 0, unchanged: 0, failed: 0, failures: [] }
 
 /**
  * Changes the records that match a filter: up to 1,000 at once, the others by a job. Errors: 403,
- * 409 if they are not `expected_count`, 422 for a filter that there is not.
+ * 409 if they are not `expected_count`, 422 for an invalid filter, or none.
  */
 export async function changeMatching(
   ctx: Context,
@@ -71,57 +72,97 @@ export async function changeMatching(
   change: Change,
   { filter, expected_count }: { filter: string; expected_count?: number }
 ): Promise<MassChange> {
-  const { resource } = served
   assertAllowed(ctx, served, change)
-  const filters = served.query.filtersIn(ctx, filter, 'filter')
+  const filters = filtersIn(ctx, served, filter)
   return await ctx.transaction(async ctx => {
-    const { count, last } = await extentOf(ctx, served, filters)
+    const { ids, has_more } = await idsOf(ctx, served, filters, maxAtOnce)
+    const { count, last } = has_more
+      ? await extentOf(ctx, served, filters)
+      : { count: ids.length, last: ids.at(-1) ?? 0 }
     if (expected_count !== undefined && expected_count !== count) throw unexpectedCount(count)
     if (count === 0) return { matched: 0, ...nothing, operation_id: null, job_id: null }
+    assertMayChange(ctx, ids.length)
     return await ctx.operation(names[change.op], async ctx => {
-      const all = { type: resource.name, change, filter, after: 0, last, totals: nothing }
-      const { done, rest, result } = await changeNext(ctx, all, maxAtOnce)
-      const { operation_id = null } = ctx
-      const job_id = rest ? await jobs[change.op].start(ctx, rest, { done, total: count }) : null
-      return { matched: count, ...result, operation_id, job_id }
+      const { totals, after } = await changeAtOnce(ctx, served, change, filters, ids)
+      const rest = { type: served.resource.name, change, filter, after, last, totals }
+      const progress = { done: ids.indexOf(after) + 1, total: count, result: totals }
+      const job_id = after < last ? await jobs[change.op].start(ctx, rest, progress) : null
+      return { matched: count, ...totals, operation_id: ctx.operation_id ?? null, job_id }
     })
   })
 }
 
-/** Changes the next records; `rest` is what remains. Errors: 403. */
+/** Changes the first of these records; `after` is the last one that was. */
+async function changeAtOnce(
+  ctx: Context,
+  served: Served,
+  change: Change,
+  filters: Filter[],
+  ids: number[]
+) {
+  const deadline = performance.now() + timeAtOnce
+  let totals = nothing
+  let after = 0
+  for (let i = 0; i < ids.length && (i === 0 || performance.now() < deadline); i += batchSize) {
+    const batch = ids.slice(i, i + batchSize)
+    totals = await changeThese(ctx, served, change, filters, batch, totals)
+    after = batch.at(-1)!
+  }
+  return { totals, after }
+}
+
+/** Changes the next records of a job; `rest` is what remains. Errors: 403, 422. */
 export async function changeBatch<Job extends Remaining>(
   ctx: Context,
   job: Job
 ): Promise<Batch<Job> & { result: Totals }> {
-  return await changeNext(ctx, job, batchSize)
-}
-
-async function changeNext<Job extends Remaining>(
-  ctx: Context,
-  job: Job,
-  limit: number
-): Promise<Batch<Job> & { result: Totals }> {
   const { type, change, filter, after, last } = job
   const served = servedNamed(type)!
   assertAllowed(ctx, served, change)
-  const { data, has_more } = await listOf(served)(ctx, {
-    filters: [
-      ...served.query.filtersIn(ctx, filter, 'filter'),
-      { field: 'id', operator: 'gt', value: after },
-      { field: 'id', operator: 'lte', value: last }
-    ],
-    fields: ['id'],
-    sort: [{ field: 'id', descending: false }],
-    limit
-  })
-  assertMayChange(ctx, data.length)
-  const ids = data.map(({ id }) => id)
-  const kind = kindFor(served, change)
-  const items = ids.map((id, index) => itemOf(served, kind, change, id, index))
-  const done = await runIndependent(ctx, items, options)
-  const totals = added(job.totals, ids, done)
+  const filters = filtersIn(ctx, served, filter)
+  const remaining: Filter[] = [
+    ...filters,
+    { field: 'id', operator: 'gt', value: after },
+    { field: 'id', operator: 'lte', value: last }
+  ]
+  const { ids, has_more } = await idsOf(ctx, served, remaining, batchSize)
+  const totals = await changeThese(ctx, served, change, filters, ids, job.totals)
   const rest = { ...job, after: ids.at(-1) ?? after, totals }
   return { done: ids.length, result: totals, ...(has_more && { rest }) }
+}
+
+/** Changes those of the records that still match when nobody else can change them. */
+async function changeThese(
+  ctx: Context,
+  served: Served,
+  change: Change,
+  filters: Filter[],
+  ids: number[],
+  before: Totals
+): Promise<Totals> {
+  const kind = kindFor(served, change)
+  return await ctx.series(async ctx => {
+    await repository(served.resource).hold(ctx, ids)
+    const among: Filter = { field: 'id', operator: 'in', value: ids }
+    const held = await idsOf(ctx, served, [...filters, among], ids.length)
+    const items = held.ids.map((id, index) => itemOf(served, kind, change, id, index))
+    const done = await new BatchRun(items, options).run(ctx)
+    return added(before, held.ids, done)
+  })
+}
+
+/** Errors: 422 for an invalid filter, or none: an empty one is rather a mistake. */
+function filtersIn(ctx: Context, { query }: Served, text: string): Filter[] {
+  const filters = query.filtersIn(ctx, text, 'filter')
+  if (filters.length > 0) return filters
+  throw ruleBroken('filter', 'A filter is required.', { rule: 'filter' })
+}
+
+/** The first IDs of a list, in their order. */
+async function idsOf(ctx: Context, { service }: Served, filters: Filter[], limit: number) {
+  const sort = [{ field: 'id', descending: false }]
+  const { data, has_more } = await service.list!(ctx, { filters, fields: ['id'], sort, limit })
+  return { ids: data.map(({ id }) => id), has_more }
 }
 
 /** Errors: 403, 400 for what the caller may not do to any record. */
@@ -136,13 +177,11 @@ function assertAllowed(ctx: Context, { resource }: Served, change: Change): void
   }
 }
 
-const listOf = ({ service }: Served) => service.list!
-
 /** How many records match, and the last of their IDs. */
 async function extentOf(ctx: Context, served: Served, filters: Filter[]) {
   const sort = [{ field: 'id', descending: true }]
   const page = { filters, fields: ['id'], sort, limit: 1, count: true }
-  const { data, total = 0 } = await listOf(served)(ctx, page)
+  const { data, total = 0 } = await served.service.list!(ctx, page)
   return { count: total, last: data[0]?.id ?? 0 }
 }
 
