@@ -143,11 +143,12 @@ export function defineUserJob<Payload extends object>(
           (organization_id, kind, key, payload, done, total, result, operation_id, created_by)
         values (${organization}, ${name}, ${key === undefined ? null : `${name}/${key}`}::text,
           ${JSON.stringify(whole)}::text::jsonb, ${done}::int, ${total ?? null}::int,
-          ${result ? JSON.stringify(result) : null}::text::jsonb, ${ctx.operation_id ?? null}::bigint,
-          ${actor})
+          ${result ? JSON.stringify(result) : null}::text::jsonb,
+          ${ctx.operation_id ?? null}::bigint, ${actor})
         on conflict (organization_id, key) where ended_at is null do update set state = 'waiting',
-          payload = excluded.payload, done = excluded.done, total = excluded.total, result = excluded.result,
-          operation_id = excluded.operation_id, created_by = excluded.created_by,
+          payload = excluded.payload, done = excluded.done, total = excluded.total,
+          result = excluded.result, operation_id = excluded.operation_id,
+          created_by = excluded.created_by,
           created_at = excluded.created_at, started_at = null, batch = jobs.batch + 1
         returning id`
       )

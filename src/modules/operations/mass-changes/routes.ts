@@ -15,7 +15,7 @@ interface Selection {
 }
 
 const rest =
-  ' The first 1,000 are changed immediately, the others by a job (202, `Location`). Records that ' +
+  ' Up to 1,000 are changed immediately, the others by a job (202, `Location`). Records that ' +
   'cannot be changed are `failures`, and keep no others from being changed. All of it is one ' +
   'operation, which can be undone.'
 

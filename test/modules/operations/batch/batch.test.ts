@@ -3,6 +3,7 @@ import { application, bearer, caller, organization, type Call } from '../../../s
 import { hiding, protecting, userWith } from '../../../support/field-rights.ts'
 
 interface Result {
+  index: number
   status: number
   id: number
   version?: number
@@ -243,4 +244,62 @@ test('an upsert is matched by what tells records apart, and its value is validat
     t.match(resultsOf(answer)[0], { status: 400, problem: { errors: [{ pointer }] } })
   }
   t.equal(await total(call, 'contacts'), 0)
+})
+
+test('a conversion by a batch is undone with it, and not alone', async t => {
+  const { call } = await organization(await app(t))
+  const account = (await call('POST /api/accounts', { name: 'Acme' })).json()
+  const answer = await run(call, 'atomic', [
+    create(),
+    { ref: 'lead', op: 'create', type: 'lead', data: {} },
+    { op: 'convert', type: 'lead', id: { $ref: 'lead' }, data: {} },
+    { op: 'update', type: 'account', id: account.id, data: { name: 'Other' } }
+  ])
+  const [contact, lead] = resultsOf(answer) as [Result, Result]
+  t.equal((await call(`DELETE /api/leads/${lead.id}/conversion`)).statusCode, 409)
+  const one = (await call('POST /api/leads', {})).json()
+  await run(call, 'atomic', [{ op: 'convert', type: 'lead', id: one.id, data: {} }])
+  t.equal((await call(`DELETE /api/leads/${one.id}/conversion`)).statusCode, 200)
+  t.equal((await call(`GET /api/contacts/${contact.id}`)).statusCode, 200)
+  t.match((await call(`GET /api/accounts/${account.id}`)).json(), { name: 'Other' })
+})
+
+test('what all operations of a batch refer to in vain is told of each', async t => {
+  const { call } = await organization(await app(t))
+  const { id } = (await call('POST /api/contacts', person)).json()
+  const many = 40
+  const fill = (make: (i: number) => object) => Array.from({ length: many }, (_, i) => make(i))
+  const rename = { last_name: 'Lind' }
+  for (const [operations, failed] of [
+    [fill(i => ({ op: 'update', type: 'contact', id: id + 1000 + i, data: rename })), many],
+    [fill(i => create({ ...person, account_id: i % 2 ? 99 : null })), many / 2],
+    [fill(() => create({ ...person, external_ids: { erp: 'one' } })), many - 1],
+    [fill(i => create(i % 2 ? person : { email: 'nobody' })), many / 2],
+    [fill(i => ({ op: 'delete', type: 'contact', id: i === 7 ? id : id + 2000 + i })), many - 1]
+  ] as const) {
+    const results = resultsOf(await run(call, 'independent', operations))
+    t.same(
+      results.map(({ index }) => index),
+      Array.from({ length: many }, (_, i) => i)
+    )
+    t.equal(results.filter(({ problem }) => problem).length, failed)
+  }
+})
+
+test('bodies with more than any body can have are refused before they are read', async t => {
+  const { call } = await organization(await app(t))
+  const wide = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`x${i}`, 1]))
+  for (const body of [
+    { mode: 'atomic', operations: [create(wide(50_000))] },
+    { mode: 'atomic', operations: [wide(50_000)] },
+    { mode: 'atomic', operations: Array.from({ length: 1000 }, () => create(wide(150))) }
+  ]) {
+    const answer = await call('POST /api/batch', body)
+    t.equal(answer.statusCode, 400)
+    t.ok(answer.body.length < 2000, answer.body)
+  }
+  const some = await run(call, 'independent', [create(wide(150))])
+  t.equal(resultsOf(some)[0]!.status, 400)
+  t.ok(some.body.length < 20_000)
 })
