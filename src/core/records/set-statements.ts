@@ -27,14 +27,16 @@ export interface Stored {
   reassign: boolean
 }
 
-/** What is known of each record of a set that was written. */
-export interface Written {
+/** A locked record. */
+export interface Held {
   id: number
   version: number
-  updated_at: string
 }
+
+/** What is known of each record of a set that was written. */
+export type Written = Held
 /** Its columns; the others are only returned where they are wanted: they are most of the work. */
-const writtenColumns = new Set(['id', 'version', 'updated_at'])
+const writtenColumns = new Set(['id', 'version'])
 
 const given = (column: PgColumn) => sql`given.${sql.identifier(column.name)}`
 /** What the statement is given: an array of JSON. */
@@ -56,7 +58,7 @@ export class SetStatements extends StatementParts {
   readonly #type: string
   readonly #visible: PgColumn[]
   /** Locks records, deleted or not, that the caller reads, in the order of their IDs. */
-  readonly hold: Statement<{ id: number }>
+  readonly hold: Statement<Held>
   /** Records, deleted or not, locked to be undone. */
   readonly lockMany: Statement<Stored>
 
@@ -66,7 +68,9 @@ export class SetStatements extends StatementParts {
     this.#visible = Object.values(resource.columns)
     const from = sql`from ${this.table}`
     const locked = sql`order by id for no key update`
-    this.hold = compile(sql`select id ${from} where ${byIds} and ${this.mayDo('read')} ${locked}`)
+    this.hold = compile(
+      sql`select id, version ${from} where ${byIds} and ${this.mayDo('read')} ${locked}`
+    )
     const rights = (['read', 'update', 'delete', 'reassign'] as const).map(
       action => sql`coalesce(${reached(action, this.name)}, false) as ${sql.identifier(action)}`
     )

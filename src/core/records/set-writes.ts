@@ -5,7 +5,7 @@ import { getTableConfig, is, SQL as Expression } from '../db/drizzle.ts'
 import type { Statement, Values } from '../db/sql.ts'
 import { conflict } from '../errors.ts'
 import type { Resource } from './resource.ts'
-import { SetStatements, type Stored, type Written } from './set-statements.ts'
+import { SetStatements, type Held, type Stored, type Written } from './set-statements.ts'
 import { columnsIn } from './visibility.ts'
 
 /** The fields of `values` that are given. */
@@ -151,9 +151,12 @@ const setsOfWrites = <N extends object, C extends object>({
     return await writeEach(ctx, statements.restoreEach(whole), targets)
   },
 
-  /** Locks records, deleted or not, in the order of their IDs until the transaction ends. */
-  async hold(ctx: Context, ids: number[]): Promise<void> {
-    await ctx.rows(statements.hold, { ids })
+  /**
+   * Locks records, deleted or not, in the order of their IDs until the transaction ends. Returns
+   * those that the caller reads.
+   */
+  async hold(ctx: Context, ids: number[]): Promise<Held[]> {
+    return await ctx.rows(statements.hold, { ids })
   }
 })
 

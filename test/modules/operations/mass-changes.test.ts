@@ -95,7 +95,8 @@ t.test('another count than the expected one changes nothing', async t => {
   const one = await organization(app)
   await add(one, 2)
   for (const op of ['update', 'delete', 'tag']) {
-    const body = { expected_count: 3, ...(op === 'update' && buyer) }
+    const change = { update: buyer, delete: {}, tag: { add: [1] } }[op]
+    const body = { expected_count: 3, ...change }
     const answer = await mass(one.call, op, body)
     t.match(answer.json(), { status: 409, code: 'unexpected_count', count: 2 })
   }
@@ -117,6 +118,7 @@ t.test('a filter must be one of the list, and is never empty', async t => {
   t.equal((await mass(call, 'update', { data: {} })).statusCode, 400)
   t.equal((await mass(call, 'update', { data: { email: 'x' } })).statusCode, 400)
   t.equal((await mass(call, 'update', {})).statusCode, 400)
+  t.equal((await mass(call, 'tag', { add: [] })).statusCode, 400)
 })
 
 t.test('a mass change has the rights of single changes', async t => {

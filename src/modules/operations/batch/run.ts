@@ -1,13 +1,11 @@
 import type { Context } from '../../../core/access/context.ts'
-import { sql } from '../../../core/db/drizzle.ts'
 import { Problem, problemOfDatabase } from '../../../core/errors.ts'
-import type { Identified } from '../../../core/http/responses.ts'
 import { shownOf } from '../../../core/records/visibility.ts'
 import { failedDependency } from './errors.ts'
 import { bodyOf, type Item, type Validate } from './items.ts'
 import type { Done, Input } from './kinds.ts'
 import { withIds } from './references.ts'
-import { holdAll, runFrom, type Range } from './runs.ts'
+import { holdAll, recordKey, runFrom, type Range } from './runs.ts'
 import type { BatchResult } from './schema.ts'
 
 export interface RunOptions {
@@ -55,11 +53,10 @@ export class BatchRun {
   readonly #options: RunOptions
   /** The IDs of the records of operations, by their places; missing for those that failed. */
   readonly #ids = new Map<number, number>()
-  /** The versions of the records that were changed, by type and ID. */
+  /** The versions that records have, by `recordKey`: those that are named, or were written. */
   #versions = new Map<string, number>()
   readonly #results: BatchResult[] = []
   readonly #problems = new Map<number, Problem>()
-  #now = ''
   /** What is being carried out. */
   #running: Range = [0, 0]
 
@@ -70,9 +67,7 @@ export class BatchRun {
 
   /** Carries out each operation that can be. */
   async run(ctx: Context): Promise<Results> {
-    const row = await ctx.one<{ now: string }>(sql`select now()::timestamptz(3) as now`)
-    this.#now = row!.now
-    await holdAll(ctx, this.#items)
+    this.#versions = await holdAll(ctx, this.#items)
     await this.#eachOf(ctx, [0, this.#items.length])
     return { results: this.#results, problems: this.#problems }
   }
@@ -195,6 +190,8 @@ export class BatchRun {
     input: Input
   ): void {
     const id = row?.id ?? input.id
+    const key = recordKey(served.resource, id)
+    const isSame = row?.version === this.#versions.get(key)
     this.#ids.set(index, id)
     const { representation } = this.#options
     this.#results.push({
@@ -203,19 +200,10 @@ export class BatchRun {
       status,
       id,
       ...(row && { version: row.version }),
-      outcome:
-        outcome ??
-        (this.#hasChanged(served.resource.name, row!) ? (kind.changes ?? 'updated') : 'unchanged'),
+      outcome: outcome ?? (isSame ? 'unchanged' : (kind.changes ?? 'updated')),
       ...(row && representation && { record: shownOf(ctx, served.resource, row) })
     })
-    if (row) this.#versions.set(`${served.resource.name}/${id}`, row.version)
-  }
-
-  /** Whether a record was changed just now. */
-  #hasChanged(type: string, row: Identified): boolean {
-    const before = this.#versions.get(`${type}/${row.id}`)
-    if (before !== undefined) return row.version !== before
-    return (row as Identified & { updated_at?: string }).updated_at === this.#now
+    if (row) this.#versions.set(key, row.version)
   }
 
   #fail({ index, operation }: Item, problem: Problem): void {

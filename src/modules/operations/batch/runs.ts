@@ -53,18 +53,24 @@ export function runFrom(
   return run
 }
 
+/** What a record is known by among those of all types. */
+export const recordKey = ({ name }: Pick<Resource, 'name'>, id: number): string => `${name}/${id}`
+
 /**
  * Locks the records that operations name by their IDs, in an order that all batches have: they
  * never wait for each other in a circle. What others lock before what it refers to comes first.
+ * Returns the versions of those that the caller reads, by `recordKey`.
  */
-export async function holdAll(ctx: Context, items: Item[]): Promise<void> {
+export async function holdAll(ctx: Context, items: Item[]): Promise<Map<string, number>> {
   const named = items.filter(({ operation }) => typeof operation.id === 'number')
-  if (named.length < 2) return
   const byResource = Map.groupBy(named, ({ served }) => served.resource)
   const isFirst = (resource: Resource) => (undoingOf(resource).isLockedFirst === true ? 0 : 1)
   const inOrder = allResources().toSorted((a, b) => isFirst(a) - isFirst(b))
+  const versions = new Map<string, number>()
   for (const resource of inOrder.filter(resource => byResource.has(resource))) {
     const ids = new Set(byResource.get(resource)!.map(({ operation }) => operation.id as number))
-    await repository(resource).hold(ctx, [...ids])
+    for (const { id, version } of await repository(resource).hold(ctx, [...ids]))
+      versions.set(recordKey(resource, id), version)
   }
+  return versions
 }

@@ -1,5 +1,6 @@
 import type { TObject } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { missingFields } from '../../../core/errors.ts'
 import { operation, type Mount } from '../../../core/http/resource-mount.ts'
 import { extendResources } from '../../../core/http/resource-routes.ts'
 import { response } from '../../../core/http/responses.ts'
@@ -36,6 +37,7 @@ function mountMassChanges(mount: Mount): void {
   if (update && lock && 'tags' in (resource.update?.properties ?? {}))
     mountChange(mount, 'tag', MassTagging, 'Adds and removes tags of', sent => {
       const { add = [], remove = [] } = sent as MassTagging
+      if (add.length + remove.length === 0) throw missingFields(['/add'])
       return { op: 'tag', add, remove }
     })
 }
