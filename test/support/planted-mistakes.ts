@@ -176,7 +176,7 @@ export const mistakes: Mistake[] = [
   {
     what: 'a job has the rights of the system',
     file: 'jobs/runner.ts',
-    from: 'permission === undefined ? system : await asAuthor(system, permission)',
+    from: 'permission === undefined ? system : await asAuthor(system, permission, api_token_id)',
     to: 'system',
     test: 'jobs/authors.test.ts'
   }

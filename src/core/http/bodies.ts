@@ -19,6 +19,8 @@ const isObject = (value: unknown): value is Json =>
 /** What bodies have at most: properties in an object, and values in all. */
 const maxProperties = 200
 const maxValues = 100_000
+/** How deep bodies are looked into: no schema is deeper, so nothing further down is an error. */
+const maxDepth = 30
 
 /**
  * What a body has more of than any body can have, which is refused before it is validated: each
@@ -26,20 +28,20 @@ const maxValues = 100_000
  */
 export function excessIn(body: unknown): Failure | undefined {
   let values = 0
-  const find = (value: unknown, instancePath: string): Failure | undefined => {
-    if (typeof value !== 'object' || value === null) return undefined
+  const find = (value: unknown, instancePath: string, depth: number): Failure | undefined => {
+    if (typeof value !== 'object' || value === null || depth > maxDepth) return undefined
     const entries = Object.entries(value)
     values += entries.length
     if (values > maxValues) return tooMany('', maxValues, 'values')
     if (!Array.isArray(value) && entries.length > maxProperties)
       return tooMany(instancePath, maxProperties, 'properties')
     for (const [key, one] of entries) {
-      const found = find(one, `${instancePath}/${key}`)
+      const found = find(one, `${instancePath}/${key}`, depth + 1)
       if (found) return found
     }
     return undefined
   }
-  return find(body, '')
+  return find(body, '', 0)
 }
 
 const tooMany = (instancePath: string, limit: number, things: string): Failure => ({
