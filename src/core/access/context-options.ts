@@ -10,7 +10,7 @@ export interface Transaction {
   end: { isReached: boolean }
   changed: Set<string>
   locks: Lock[]
-  /** Whether it is a series of changes, which begins anew rather than wait for a lock. */
+  /** Whether it is a series of changes, which starts over rather than wait for a lock. */
   isSeries?: boolean
   /** What is sent together with the commit. */
   atCommit: Promise<unknown>[]

@@ -7,6 +7,7 @@ import { stateAsOf } from './as-of.ts'
 import { eventsOf, type EventRow } from './events.ts'
 import { Lists, type ListQuery, type Page } from './list.ts'
 import { referencesOf, type Changes, type New, type Resource, type Row } from './resource.ts'
+import type { Versioned } from './set-statements.ts'
 import { given, setWrites } from './set-writes.ts'
 import { Statements } from './statements.ts'
 
@@ -15,11 +16,6 @@ export type Versions = number[] | undefined
 
 /** How often a write is tried that other writers overtake. */
 const maxAttempts = 10
-
-interface Versioned {
-  id: number
-  version: number
-}
 
 /** What the operations on the records of one resource share. */
 class Records<R extends Versioned> {

@@ -27,14 +27,11 @@ export interface Stored {
   reassign: boolean
 }
 
-/** A locked record. */
-export interface Held {
+/** What is always known of a record that was locked or written. */
+export interface Versioned {
   id: number
   version: number
 }
-
-/** What is known of each record of a set that was written. */
-export type Written = Held
 /** Its columns; the others are only returned where they are wanted: they are most of the work. */
 const writtenColumns = new Set(['id', 'version'])
 
@@ -58,7 +55,7 @@ export class SetStatements extends StatementParts {
   readonly #type: string
   readonly #visible: PgColumn[]
   /** Locks records, deleted or not, that the caller reads, in the order of their IDs. */
-  readonly hold: Statement<Held>
+  readonly hold: Statement<Versioned>
   /** Records, deleted or not, locked to be undone. */
   readonly lockMany: Statement<Stored>
 
@@ -107,7 +104,7 @@ export class SetStatements extends StatementParts {
     return this.#visible.filter(({ name }) => whole || writtenColumns.has(name))
   }
 
-  removeEach(): Statement<Written> {
+  removeEach(): Statement<Versioned> {
     return this.compiled('removeEach', () =>
       this.#each({
         whole: false,
@@ -118,7 +115,7 @@ export class SetStatements extends StatementParts {
     )
   }
 
-  restoreEach(whole: boolean): Statement<Written> {
+  restoreEach(whole: boolean): Statement<Versioned> {
     return this.compiled(`restoreEach ${whole}`, () => {
       const isDeleted = sql`${this.table}.deleted_at is not null`
       const remain = and(sql`true`, ...this.required.map(({ remains }) => remains))!
@@ -131,7 +128,7 @@ export class SetStatements extends StatementParts {
     })
   }
 
-  updateEach(fields: string[], whole: boolean): Statement<Written> {
+  updateEach(fields: string[], whole: boolean): Statement<Versioned> {
     return this.compiled(`updateEach ${whole} ${fields.join()}`, () => {
       const { allowed, differs, set, valid } = this.changesOf(fields, given)
       const columns = this.columnsOf(fields)
@@ -147,7 +144,7 @@ export class SetStatements extends StatementParts {
     })
   }
 
-  /** The condition that no other record has one of these external IDs, whoever gives them up. */
+  /** The condition that no other record has one of these external IDs before the statement. */
   #areFree(external_ids: SQL): SQL {
     return sql`not exists (
       select from jsonb_each_text(${external_ids}) wanted join ${externalIdRows} held
@@ -157,7 +154,7 @@ export class SetStatements extends StatementParts {
   }
 
   /** Inserts those records of an array of JSON whose references exist. Returns them in no order. */
-  insertEach(fields: string[], whole: boolean): Statement<Written> {
+  insertEach(fields: string[], whole: boolean): Statement<Versioned> {
     return this.compiled(`insertEach ${whole} ${fields.join()}`, () => {
       const columns = this.columnsOf(fields)
       const names = identifiers(columns).map(name => sql`, ${name}`)

@@ -5,7 +5,7 @@ import { getTableConfig, is, SQL as Expression } from '../db/drizzle.ts'
 import type { Statement, Values } from '../db/sql.ts'
 import { conflict } from '../errors.ts'
 import type { Resource } from './resource.ts'
-import { SetStatements, type Held, type Stored, type Written } from './set-statements.ts'
+import { SetStatements, type Stored, type Versioned } from './set-statements.ts'
 import { columnsIn } from './visibility.ts'
 
 /** The fields of `values` that are given. */
@@ -60,9 +60,9 @@ interface Sets {
   /** Writes those records that can be, and returns them at their places in what is given. */
   writeEach: (
     ctx: Context,
-    statement: Statement<Written>,
+    statement: Statement<Versioned>,
     targets: Target[]
-  ) => Promise<(Written | undefined)[]>
+  ) => Promise<(Versioned | undefined)[]>
 }
 
 /** What changes many records, and does not tell more of each. */
@@ -106,7 +106,7 @@ const setsOfWrites = <N extends object, C extends object>({
    * their places in what is given: undefined for those that refer to what does not exist. `whole`:
    * with all their fields. Errors: those of Postgres.
    */
-  async createEach(ctx: Context, inputs: N[], whole: boolean): Promise<(Written | undefined)[]> {
+  async createEach(ctx: Context, inputs: N[], whole: boolean): Promise<(Versioned | undefined)[]> {
     const fields = [...new Set(inputs.flatMap(given))].toSorted()
     const values = { inputs: JSON.stringify(completed(inputs, fields, defaultsOf(resource.table))) }
     const written = await ctx.write([], statements.insertEach(fields, whole), values)
@@ -128,7 +128,7 @@ const setsOfWrites = <N extends object, C extends object>({
     ctx: Context,
     changes: (C & Target)[],
     whole: boolean
-  ): Promise<(Written | undefined)[]> {
+  ): Promise<(Versioned | undefined)[]> {
     const fields = fieldsOf(changes[0]!)
     const rows = await writeEach(ctx, statements.updateEach(fields, whole), changes)
     // which of them are free depends on the order
@@ -138,7 +138,7 @@ const setsOfWrites = <N extends object, C extends object>({
   },
 
   /** Like `updateEach`, for `remove`. */
-  async removeEach(ctx: Context, targets: Target[]): Promise<(Written | undefined)[]> {
+  async removeEach(ctx: Context, targets: Target[]): Promise<(Versioned | undefined)[]> {
     return await writeEach(ctx, statements.removeEach(), targets)
   },
 
@@ -147,7 +147,7 @@ const setsOfWrites = <N extends object, C extends object>({
     ctx: Context,
     targets: Target[],
     whole: boolean
-  ): Promise<(Written | undefined)[]> {
+  ): Promise<(Versioned | undefined)[]> {
     return await writeEach(ctx, statements.restoreEach(whole), targets)
   },
 
@@ -155,7 +155,7 @@ const setsOfWrites = <N extends object, C extends object>({
    * Locks records, deleted or not, in the order of their IDs until the transaction ends. Returns
    * those that the caller reads.
    */
-  async hold(ctx: Context, ids: number[]): Promise<Held[]> {
+  async hold(ctx: Context, ids: number[]): Promise<Versioned[]> {
     return await ctx.rows(statements.hold, { ids })
   }
 })

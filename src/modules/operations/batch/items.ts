@@ -3,7 +3,7 @@ import { invalid, type Fault, type Problem } from '../../../core/errors.ts'
 import { servedNamed, type Served } from '../../../core/http/record-writes.ts'
 import { isMatchedBy } from '../../../core/http/resource-upserts.ts'
 import { kindOf, matchIn, parts, type Kind } from './kinds.ts'
-import { withIds } from './references.ts'
+import { refsIn, withIds } from './references.ts'
 import type { BatchOperation } from './schema.ts'
 
 /** Validates data by the schema with this `$id`, and returns what is wrong with it. */
@@ -73,24 +73,15 @@ function itemOf(
   }
   faults.push(...faultsOfParts(operation, index, served, kind))
   const dependencies = new Map<string, number>()
-  const note = (place: string) => (name: string, pointer: string) => {
+  const { id, data, match } = operation
+  for (const { name, pointer } of refsIn({ id, data, match })) {
     const earlier = names.get(name)
-    if (earlier === undefined)
-      faults.push(
-        fault(
-          index,
-          `${place}${pointer}`,
-          'unknown',
-          `${name} is not the ref of an earlier operation`
-        )
-      )
+    const detail = `${name} is not the ref of an earlier operation`
+    if (earlier === undefined) faults.push(fault(index, pointer, 'unknown', detail))
     else dependencies.set(name, earlier)
-    return 1
   }
-  if (typeof withIds(operation.id, note('/id')) === 'object')
+  if (typeof id === 'object' && refsIn(id).length === 0)
     faults.push(fault(index, '/id', 'invalid', 'id must be an ID or {"$ref": "…"}'))
-  withIds(operation.data, note('/data'))
-  withIds(operation.match, note('/match'))
   return { index, operation, served, kind, dependencies }
 }
 

@@ -28,3 +28,10 @@ export function withIds(
   for (const [key, item] of Object.entries(value)) copy[key] = replaced(item, key)
   return copy
 }
+
+/** The names of the references in data, and their places. */
+export function refsIn(value: unknown): { name: string; pointer: string }[] {
+  const found: { name: string; pointer: string }[] = []
+  withIds(value, (name, pointer) => found.push({ name, pointer }))
+  return found
+}

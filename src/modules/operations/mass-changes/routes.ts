@@ -10,9 +10,13 @@ import { groupOf } from '../../../core/records/resource.ts'
 import { actionFor, changeMatching, type Change } from './service.ts'
 import { MassChange, MassDeletion, massUpdateOf, MassTagging } from './schema.ts'
 
-interface Selection {
+/** A validated body; what it has besides the filter depends on the change. */
+interface Sent {
   filter: string
   expected_count?: number
+  data?: object
+  add?: number[]
+  remove?: number[]
 }
 
 const rest =
@@ -28,18 +32,23 @@ function mountMassChanges(mount: Mount): void {
   app.addSchema(MassChange)
   if (update && resource.update) {
     const body = massUpdateOf(resource)
-    mountChange(mount, 'update', body, 'Changes the given fields of', sent => ({
+    mountChange(mount, 'update', body, 'Changes the given fields of', ({ data = {} }) => ({
       op: 'update',
-      data: (sent as unknown as { data: object }).data
+      data
     }))
   }
   if (remove) mountChange(mount, 'delete', MassDeletion, 'Deletes', () => ({ op: 'delete' }))
   if (update && lock && 'tags' in (resource.update?.properties ?? {}))
-    mountChange(mount, 'tag', MassTagging, 'Adds and removes tags of', sent => {
-      const { add = [], remove = [] } = sent as MassTagging
-      if (add.length + remove.length === 0) throw missingFields(['/add'])
-      return { op: 'tag', add, remove }
-    })
+    mountChange(
+      mount,
+      'tag',
+      MassTagging,
+      'Adds and removes tags of',
+      ({ add = [], remove = [] }) => {
+        if (add.length + remove.length === 0) throw missingFields(['/add'])
+        return { op: 'tag', add, remove }
+      }
+    )
 }
 
 function mountChange(
@@ -47,7 +56,7 @@ function mountChange(
   op: Change['op'],
   body: TObject,
   does: string,
-  changeIn: (body: Selection) => Change
+  changeIn: (sent: Sent) => Change
 ): void {
   const { app, resource } = mount
   const { pluralLabel, plural } = resource
@@ -78,7 +87,7 @@ function mountChange(
       }
     },
     async (request: FastifyRequest, reply: FastifyReply) => {
-      const sent = request.body as Selection
+      const sent = request.body as Sent
       const result = await changeMatching(request.ctx, mount, changeIn(sent), sent)
       if (result.job_id === null) return result
       return reply.code(202).header('location', `/api/jobs/${result.job_id}`).send(result)

@@ -107,4 +107,3 @@ export const MassTagging = body(
   },
   { add: [1] }
 )
-export type MassTagging = Static<typeof MassTagging>

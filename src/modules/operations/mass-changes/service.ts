@@ -10,7 +10,7 @@ import { defineUserJob, type Batch, type UserJob } from '../../../core/user-jobs
 import { kindOf, type Kind } from '../batch/kinds.ts'
 import type { Item } from '../batch/items.ts'
 import { BatchRun, type Results } from '../batch/run.ts'
-import { maxFailures, type Failure, type MassChange } from './schema.ts'
+import { maxFailures, type MassChange } from './schema.ts'
 
 /** Records that are changed at once, if that takes no more milliseconds, and in one batch. */
 const maxAtOnce = 1_000
@@ -30,12 +30,7 @@ export type Change =
   | { op: 'delete' }
   | { op: 'tag'; add: number[]; remove: number[] }
 
-type Totals = {
-  changed: number
-  unchanged: number
-  failed: number
-  failures: Failure[]
-}
+type Totals = Omit<MassChange, 'matched' | 'operation_id' | 'job_id'>
 
 /** What remains of a mass change: the records with IDs after `after` and up to `last`. */
 interface Remaining {
