@@ -1,6 +1,6 @@
 import type { TObject } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { missingFields } from '../../../core/errors.ts'
+import { ruleBroken } from '../../../core/errors.ts'
 import { operation, type Mount } from '../../../core/http/resource-mount.ts'
 import { extendResources } from '../../../core/http/resource-routes.ts'
 import { response } from '../../../core/http/responses.ts'
@@ -45,11 +45,16 @@ function mountMassChanges(mount: Mount): void {
       MassTagging,
       'Adds and removes tags of',
       ({ add = [], remove = [] }) => {
-        if (add.length + remove.length === 0) throw missingFields(['/add'])
+        if (add.length + remove.length === 0) throw nothingToTag()
         return { op: 'tag', add, remove }
       }
     )
 }
+
+const nothingToTag = () =>
+  ruleBroken(['add', 'remove'], 'At least one tag to add or to remove is required.', {
+    rule: 'required'
+  })
 
 function mountChange(
   mount: Mount,
