@@ -22,6 +22,7 @@ import auth, { endOfSessionRoutes } from './modules/identity/auth/routes.ts'
 import campaignMembers from './modules/marketing/campaign-members/routes.ts'
 import campaigns from './modules/marketing/campaigns/routes.ts'
 import contacts from './modules/crm/contacts/routes.ts'
+import events from './modules/integrations/events/routes.ts'
 import identityProviders from './modules/identity/identity-providers/routes.ts'
 import invitations, { acceptanceRoutes } from './modules/identity/invitations/routes.ts'
 import jobs from './modules/operations/jobs/routes.ts'
@@ -80,6 +81,12 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(openapi, { version, public_url: config.public_url })
   await app.register(authorization)
   await app.register(writeTransactions)
+  app.addHook('onListen', async () => {
+    services.sequencer.start(config.database_url)
+  })
+  app.addHook('preClose', async () => {
+    await services.sequencer.stop()
+  })
   await app.register(health, { services })
 
   await registerModules(app, config)
@@ -119,6 +126,7 @@ async function registerModules(app: FastifyInstance, config: AppConfig): Promise
   await app.register(organization, { prefix: '/api/organization' })
   await app.register(access, { prefix: '/api/access' })
   await app.register(audit, { prefix: '/api/audit' })
+  await app.register(events, { prefix: '/api/events' })
   await app.register(operations, { prefix: '/api/operations' })
   await app.register(jobs, { prefix: '/api/jobs' })
   await app.register(apiTokens, { prefix: '/api/api-tokens' })

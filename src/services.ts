@@ -9,6 +9,7 @@ import { createDatabase, type DatabaseOptions } from './core/db/connections.ts'
 import { createMailer } from './core/mail.ts'
 import { createOutbound } from './core/outbound.ts'
 import { cursors } from './core/records/cursor.ts'
+import { Sequencer } from './core/records/sequencer.ts'
 
 export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
   database_url: string
@@ -28,8 +29,10 @@ export function createServices(config: ServicesConfig): Services {
     redis_url === undefined
       ? new Cache()
       : new Cache(forget => redisCache(redis_url, keyFor('cache'), forget))
+  const connections = createDatabase(database_url, { ...defined({ slow_statements }), ...database })
   return {
-    database: createDatabase(database_url, { ...defined({ slow_statements }), ...database }),
+    database: connections,
+    sequencer: new Sequencer(connections),
     cache,
     cursors: cursors(keyFor('cursors')),
     passwords: passwords(config.password_cost),
@@ -50,7 +53,9 @@ function derivedKeys(secret: string): Services['keyFor'] {
 }
 
 /** Closes all connections. */
-export async function closeServices({ cache, database, outbound }: Services): Promise<void> {
+export async function closeServices(services: Services): Promise<void> {
+  const { cache, database, outbound, sequencer } = services
+  await sequencer.stop()
   cache.close()
   await outbound.close()
   await database.close()

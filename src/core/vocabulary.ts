@@ -53,6 +53,9 @@ export const vocabulary = {
     'it. Nothing was changed. Without `strict=true`, an undo leaves it and undoes the rest.',
   unexpected_count:
     'The filter matches `count` records instead of `expected_count`. Nothing was changed.',
+  cursor_expired:
+    'The feed does not go on from the cursor, because the database was restored to an earlier ' +
+    'state. Read the records anew, then the feed from the cursor of that time.',
   stale: 'The record has changed since it was read; `ETag` contains its current version.',
   idempotency_in_progress:
     'A request with the same `Idempotency-Key` is in progress. Retry after `Retry-After` seconds.',

@@ -19,7 +19,6 @@ import { rowsOf } from '../core/db/sql.ts'
 import { forbidden, Problem, problemOfDatabase } from '../core/errors.ts'
 import { vocabulary } from '../core/vocabulary.ts'
 import { enqueueRest, flagOf, removeRest, yieldTurn, type JobPayload } from '../core/jobs.ts'
-import { chainEvents } from '../core/records/event-chain.ts'
 import { enqueueUserJob, failJob, openJob, runBatch } from '../core/user-jobs.ts'
 import { authService } from '../modules/identity/auth/service.ts'
 import { tasks, type Task } from './tasks.ts'
@@ -153,7 +152,7 @@ function optionsOf(services: Services, pgPool: Pool, log: FastifyBaseLogger): Ru
 
 /** Milliseconds between attempts to reach a lost database. */
 const retryDelay = 5_000
-/** Milliseconds between looks for abandoned jobs, events that no chain has, and expired rows. */
+/** Milliseconds between looks for abandoned jobs and expired rows. */
 const watchInterval = 10_000
 /** Milliseconds to wait for the queue, for a server that stopped responding. */
 const queryTimeout = 10_000
@@ -189,7 +188,6 @@ export function startJobs(services: Services, database_url: string, log: Fastify
   })()
   const watch = setInterval(() => {
     releaseAbandoned(services).catch(lost)
-    chainEvents(services).catch(lost)
     deleteExpired(services.database).catch(lost)
   }, watchInterval)
   const stop = async () => {

@@ -13,7 +13,8 @@ export type Connection = postgres.Sql | TransactionSql
  * `point`: one connection on which short reads by key are pipelined (twice the throughput of a
  * pool; one slow query on it delays all others). `pool`: transactions, logins and sessions.
  * `writes`: single writes, which run on `pool` if they wait for a lock. `lists` and `slow`: reads
- * that can be slow. So nothing else waits for these (see `Lanes`).
+ * that can be slow. So nothing else waits for these (see `Lanes`). `sequence`: for the sequencer,
+ * which has its own time limit.
  */
 export interface Database {
   point: Sql
@@ -21,6 +22,7 @@ export interface Database {
   writes: Sql
   lists: Sql
   slow: Sql
+  sequence: Sql
   pointReads: PointReads
   singleWrites: Lanes
   listReads: Lanes
@@ -42,6 +44,8 @@ export interface OrganizationTurns {
   slow: Turns
   /** Lists that are streamed to their end. */
   exports: Turns
+  /** Requests that wait for events. */
+  feeds: Turns
 }
 
 /** `2026-11-22 09:27:06.5+00`, as Postgres prints it in UTC, to `2026-11-22T09:27:06.500Z`. */
@@ -90,6 +94,10 @@ const briefLock = 50
 const fastStatement = 250
 /** Connections of `pool` that transactions leave to logins and sessions. */
 const reserved = 2
+/** Milliseconds that a run of the sequencer may take: there may be the events of a large import. */
+const sequenceStatement = 600_000
+/** Requests that may wait for events at a time, a quarter of them of one organization. */
+const maxFeeds = 2_000
 /** Requests of one organization that may wait for their turn. */
 const queue = 100
 
@@ -147,6 +155,13 @@ function turnsOf(
       queue: 10,
       wait,
       refusal: tooMany('two exports')
+    }),
+    feeds: new Turns({
+      total: maxFeeds,
+      perKey: maxFeeds / 4,
+      queue: 0,
+      wait,
+      refusal: tooMany('too many requests for events')
     })
   }
 }
@@ -174,6 +189,7 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     // reports hash and sort; with the default 4 MB they spill to disk at some 100,000 rows
     work_mem: '16MB'
   })
+  const sequence = open('smartx-sequencer', 1, { statement_timeout: sequenceStatement })
   const turns = turnsOf(max, slow_statements, timeouts)
   return {
     point,
@@ -181,6 +197,7 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     writes,
     lists,
     slow,
+    sequence,
     pointReads: new PointReads(point, pool),
     singleWrites: new Lanes({
       fast: writes,
@@ -200,7 +217,7 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     timeouts,
     strict_locks,
     close: async () => {
-      const all = [point, pool, writes, lists, slow]
+      const all = [point, pool, writes, lists, slow, sequence]
       await Promise.all(all.map(async sql => await sql.end({ timeout: 5 })))
     }
   }
