@@ -183,6 +183,26 @@ t.test('it is tried, planned, repeated by its key, and undone as one', async t =
   t.equal(await total(call, 'contacts?'), 3)
 })
 
+t.test('a plan of a slow change is of what is changed with it', async t => {
+  const one = await organization(app)
+  await add(one, 600, 'Slow')
+  await owner.unsafe(`
+    create function slow() returns trigger language plpgsql as
+      'begin perform pg_sleep(0.005); return new; end';
+    create trigger slow before update on contacts for each row when (new.company = 'Slow')
+      execute function slow()`)
+  t.teardown(async () => await owner`drop function slow cascade`)
+  const slow = { filter: 'company=Slow', ...buyer }
+  const dry = await mass(one.call, 'update', slow, { prefer: 'dry-run' })
+  t.match(dry.json(), { matched: 600, changed: 600, job_id: null })
+  const plan = { 'if-plan': String(dry.headers.plan) }
+  t.match((await mass(one.call, 'update', slow, plan)).json(), { changed: 600, job_id: null })
+  t.match((await mass(one.call, 'update', { ...slow, data: { position: 'Seller' } })).json(), {
+    changed: 500,
+    job_id: Number
+  })
+})
+
 t.test('more than a thousand are changed by a job, in one operation', async t => {
   const one = await organization(app)
   const { call } = one
