@@ -117,6 +117,9 @@ t.test('a filter must be one of the list, and is never empty', async t => {
     ['id[gt]=x', 422]
   ] as const)
     t.equal((await mass(call, 'delete', { filter })).statusCode, status, filter)
+  const keyed = (await mass(call, 'delete', { filter: 'external[erp]=1' })).json()
+  t.match(keyed, { code: 'rule_broken', detail: /^external\[erp\] is unknown; known: / })
+  t.notMatch(keyed.detail, /known: .*external/)
   t.equal((await mass(call, 'update', { data: {} })).statusCode, 400)
   t.equal((await mass(call, 'update', { data: { email: 'x' } })).statusCode, 400)
   t.equal((await mass(call, 'update', {})).statusCode, 400)
