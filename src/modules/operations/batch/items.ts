@@ -3,7 +3,7 @@ import { invalid, type Fault, type Problem } from '../../../core/errors.ts'
 import { servedNamed, type Served } from '../../../core/http/record-writes.ts'
 import { isMatchedBy } from '../../../core/http/resource-upserts.ts'
 import { withArticle } from '../../../core/names.ts'
-import { targetsOf, type Resource } from '../../../core/records/resource.ts'
+import { allResources, targetsOf, type Resource } from '../../../core/records/resource.ts'
 import { kindOf, matchIn, parts, type Kind } from './kinds.ts'
 import { refsIn, withIds } from './references.ts'
 import type { BatchOperation } from './schema.ts'
@@ -53,6 +53,15 @@ export function itemsOf(operations: BatchOperation[]): Item[] {
   return items
 }
 
+/** Whether batches change the records of a resource: no users, roles and the like. */
+const isChanged = ({ schema, path }: Resource) =>
+  schema !== undefined && isForTokens(`${path}:update`)
+
+const types = () =>
+  allResources()
+    .filter(resource => servedNamed(resource.name) && isChanged(resource))
+    .map(({ name }) => name)
+
 function itemOf(
   operation: BatchOperation,
   index: number,
@@ -61,11 +70,10 @@ function itemOf(
 ): Item | undefined {
   const { type, op } = operation
   const served = servedNamed(type)
-  const isType = served?.resource.schema && isForTokens(`${served.resource.path}:update`)
-  if (!served || !isType) {
-    faults.push(
-      fault(index, '/type', 'unknown', `${type} is not a type of record that a batch can change`)
-    )
+  if (!served || !isChanged(served.resource)) {
+    const known = types()
+    const detail = `${type} is not a type that a batch can change; known: ${known.join(', ')}`
+    faults.push(fault(index, '/type', 'unknown', detail, { known }))
     return undefined
   }
   const kind = kindOf(op, served)

@@ -199,13 +199,15 @@ test('a batch is repeated by its key, tried, planned, and undone as one', async 
   const headers = { 'idempotency-key': 'batch', 'if-plan': String(dry.headers.plan) }
   const done = await run(call, 'atomic', batch, headers)
   t.equal(done.statusCode, 200, done.body)
+  const { operation_id } = done.json()
   t.equal((await run(call, 'atomic', batch, headers)).body, done.body)
   t.equal(await total(call, 'contacts'), 2)
-  const [operation] = (await call('GET /api/operations')).json().data
-  t.match(operation, { kind: 'batch', counts: { created: 3 } })
-  t.equal((await call(`POST /api/operations/${operation.id}/undo`)).statusCode, 201)
+  const operation = await call(`GET /api/operations/${operation_id}`)
+  t.match(operation.json(), { kind: 'batch', counts: { created: 3 } })
+  t.equal((await call(`POST /api/operations/${operation_id}/undo`)).statusCode, 201)
   t.equal(await total(call, 'contacts'), 0)
   t.equal(await total(call, 'leads'), 0)
+  t.equal((await run(call, 'atomic', [create()])).json().operation_id, null)
 })
 
 test('a token that requires plans, or may not risk it, deletes nothing by a batch', async t => {
