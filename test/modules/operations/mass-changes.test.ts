@@ -251,6 +251,24 @@ t.test('a job stops when its author loses the permission', async t => {
   t.equal(await total(call, 'contacts?position=Buyer'), changed)
 })
 
+t.test('a job stops in the batch after which its author is disabled', async t => {
+  const one = await organization(app)
+  const author = await userWith(one, [{ resource: 'contacts', actions: everything, reach: 'all' }])
+  await add(one, 1600, 'Acme')
+  const { job_id, changed } = (await mass(author.call, 'update', buyer)).json()
+  await owner.unsafe(`
+    create function disable() returns trigger language plpgsql security definer as
+      'begin update users set status = ''disabled'' where id = ${author.user.id}; return null; end';
+    create trigger disable after update on contacts for each statement execute function disable()`)
+  t.teardown(async () => await owner`drop function disable cascade`)
+  await work(app)
+  t.match((await one.call(`GET /api/jobs/${job_id}`)).json(), {
+    state: 'failed',
+    progress: { done: changed + 250 },
+    error: { code: 'forbidden' }
+  })
+})
+
 t.test('tokens that may not risk it, or require plans, change no more than they may', async t => {
   const one = await organization(app)
   await add(one, 101)
