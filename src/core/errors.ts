@@ -198,9 +198,14 @@ const describeMatch = ({ type, id, name }: Match) => `${type} ${id} (${name})`
 
 /** For a filter that finds another number of records than the caller expected. */
 export const unexpectedCount = (count: number) =>
-  new Problem(409, 'unexpected_count', `The filter matches ${count} records.`, {
-    members: { count }
-  })
+  new Problem(
+    409,
+    'unexpected_count',
+    `The filter matches ${count} ${count === 1 ? 'record' : 'records'}.`,
+    {
+      members: { count }
+    }
+  )
 
 /** For an undo that changes nothing; `left`: what it would leave, of which some is told. */
 export const changedSinceThen = (detail: string, left: readonly object[]) =>

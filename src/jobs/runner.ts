@@ -93,13 +93,14 @@ async function runUserTurn(
   if (!found) return
   const system = systemOf(services, { ...found.payload, organization_id })
   try {
-    const author = await contextOf(job, system, found.payload.api_token_id)
-    if (!author) throw forbidden(job.permission!)
-    // what is planned of it was shown when it was added
-    const ctx = author.continuing(found.operation_id).planned
     const deadline = performance.now() + turnTime
     let hasMore = true
-    while (hasMore && performance.now() < deadline) hasMore = await runBatch(ctx, job_id, run)
+    while (hasMore && performance.now() < deadline) {
+      const author = await contextOf(job, system, found.payload.api_token_id)
+      if (!author) throw forbidden(job.permission!)
+      // what is planned of it was shown when it was added
+      hasMore = await runBatch(author.continuing(found.operation_id).planned, job_id, run)
+    }
     if (hasMore) await enqueueUserJob(system, job.name, job_id)
   } catch (error) {
     const problem = error instanceof Problem ? error : problemOfDatabase(error)

@@ -4,7 +4,7 @@ import type { Context } from '../access/context.ts'
 import { columnNamed } from '../db/columns.ts'
 import { sql } from '../db/drizzle.ts'
 import { invalidParameter, Problem, ruleBroken, unknownParameter, type Fault } from '../errors.ts'
-import { Instant, OneOf, Text } from '../http/schema.ts'
+import { Instant, keyPattern, OneOf, Text } from '../http/schema.ts'
 import { ajv, faultOf, urlValidator, type Failure } from '../http/validation.ts'
 import { dayAfter, isDay, type Filter, type Operator, type VirtualFilters } from './filter.ts'
 import { KeyedFilters } from './keyed-filters.ts'
@@ -341,7 +341,8 @@ export class FilterLanguage {
   }
 
   #validator() {
-    const properties = { ...this.parameters, ...this.#retired }
+    const stored = Object.entries(this.parameters).filter(([, schema]) => !(keyPattern in schema))
+    const properties = { ...Object.fromEntries(stored), ...this.#retired }
     const schema = Type.Object(properties, { additionalProperties: false })
     this.#validate ??= urlValidator(ajv(true).compile(schema), schema)
     return this.#validate

@@ -13,7 +13,7 @@ export function listPattern(what: string, one?: string, allowed?: string[]): str
   const quotes = one === undefined ? '; a value with a comma must be in double quotes' : ''
   return explained(
     `^${value}(,${value}){0,99}$`,
-    `must be ${what}, separated by commas${quotes}`,
+    `must be ${what}, separated by commas, at most 100${quotes}`,
     allowed ? 'names' : what,
     defined({ allowed, maximum: 100 })
   )

@@ -13,6 +13,7 @@ t.test('an invalid list of values is refused with the values that it can have', 
     ['contacts?sort=phone', /up to 3 of id, -id, first_name, .*separated by commas/],
     ['leads?status[in]=nwe', /one or more of new, contacted, .*separated by commas/],
     ['leads?score[in]=x', /integers, separated by commas/],
+    [`leads?id[in]=${'1,'.repeat(100)}1`, /at most 100/],
     ['opportunities?amount[in]=x', /numbers, separated by commas/],
     ['contacts?company[in]=,', /values, separated by commas/],
     ['opportunities?entered_stage=Won', /must start with a lowercase letter/]

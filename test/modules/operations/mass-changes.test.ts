@@ -117,6 +117,9 @@ t.test('a filter must be one of the list, and is never empty', async t => {
     ['id[gt]=x', 422]
   ] as const)
     t.equal((await mass(call, 'delete', { filter })).statusCode, status, filter)
+  const keyed = (await mass(call, 'delete', { filter: 'external[erp]=1' })).json()
+  t.match(keyed, { code: 'rule_broken', detail: /^external\[erp\] is unknown; known: / })
+  t.notMatch(keyed.detail, /known: .*external/)
   t.equal((await mass(call, 'update', { data: {} })).statusCode, 400)
   t.equal((await mass(call, 'update', { data: { email: 'x' } })).statusCode, 400)
   t.equal((await mass(call, 'update', {})).statusCode, 400)
@@ -183,6 +186,26 @@ t.test('it is tried, planned, repeated by its key, and undone as one', async t =
   t.equal(await total(call, 'contacts?'), 3)
 })
 
+t.test('a plan of a slow change is of what is changed with it', async t => {
+  const one = await organization(app)
+  await add(one, 600, 'Slow')
+  await owner.unsafe(`
+    create function slow() returns trigger language plpgsql as
+      'begin perform pg_sleep(0.005); return new; end';
+    create trigger slow before update on contacts for each row when (new.company = 'Slow')
+      execute function slow()`)
+  t.teardown(async () => await owner`drop function slow cascade`)
+  const slow = { filter: 'company=Slow', ...buyer }
+  const dry = await mass(one.call, 'update', slow, { prefer: 'dry-run' })
+  t.match(dry.json(), { matched: 600, changed: 600, job_id: null })
+  const plan = { 'if-plan': String(dry.headers.plan) }
+  t.match((await mass(one.call, 'update', slow, plan)).json(), { changed: 600, job_id: null })
+  t.match((await mass(one.call, 'update', { ...slow, data: { position: 'Seller' } })).json(), {
+    changed: 500,
+    job_id: Number
+  })
+})
+
 t.test('more than a thousand are changed by a job, in one operation', async t => {
   const one = await organization(app)
   const { call } = one
@@ -226,6 +249,24 @@ t.test('a job stops when its author loses the permission', async t => {
     result: { changed }
   })
   t.equal(await total(call, 'contacts?position=Buyer'), changed)
+})
+
+t.test('a job stops in the batch after which its author is disabled', async t => {
+  const one = await organization(app)
+  const author = await userWith(one, [{ resource: 'contacts', actions: everything, reach: 'all' }])
+  await add(one, 1600, 'Acme')
+  const { job_id, changed } = (await mass(author.call, 'update', buyer)).json()
+  await owner.unsafe(`
+    create function disable() returns trigger language plpgsql security definer as
+      'begin update users set status = ''disabled'' where id = ${author.user.id}; return null; end';
+    create trigger disable after update on contacts for each statement execute function disable()`)
+  t.teardown(async () => await owner`drop function disable cascade`)
+  await work(app)
+  t.match((await one.call(`GET /api/jobs/${job_id}`)).json(), {
+    state: 'failed',
+    progress: { done: changed + 250 },
+    error: { code: 'forbidden' }
+  })
 })
 
 t.test('tokens that may not risk it, or require plans, change no more than they may', async t => {

@@ -2,6 +2,8 @@ import { isForTokens } from '../../../core/access/permissions.ts'
 import { invalid, type Fault, type Problem } from '../../../core/errors.ts'
 import { servedNamed, type Served } from '../../../core/http/record-writes.ts'
 import { isMatchedBy } from '../../../core/http/resource-upserts.ts'
+import { withArticle } from '../../../core/names.ts'
+import { allResources, targetsOf, type Resource } from '../../../core/records/resource.ts'
 import { kindOf, matchIn, parts, type Kind } from './kinds.ts'
 import { refsIn, withIds } from './references.ts'
 import type { BatchOperation } from './schema.ts'
@@ -27,21 +29,23 @@ const fault = (index: number, place: string, code: string, detail: string, param
   params
 })
 
+/** Operations by the names of their references, and what their records are. */
+type Named = Map<string, { index: number; resource: Resource | undefined }>
+
 /**
  * The operations of a batch. Errors: 400 for unknown operations, and for references to no earlier
- * operation.
+ * operation, or to one on another type of record.
  */
 export function itemsOf(operations: BatchOperation[]): Item[] {
   const faults: Fault[] = []
-  const names = new Map<string, number>()
+  const named: Named = new Map()
   const items = operations.flatMap((operation, index) => {
-    const item = itemOf(operation, index, names, faults)
-    if (operation.ref !== undefined) {
-      if (names.has(operation.ref))
-        faults.push(
-          fault(index, '/ref', 'duplicate', `${operation.ref} is the ref of another operation`)
-        )
-      names.set(operation.ref, index)
+    const item = itemOf(operation, index, named, faults)
+    const { ref, type } = operation
+    if (ref !== undefined) {
+      if (named.has(ref))
+        faults.push(fault(index, '/ref', 'duplicate', `${ref} is the ref of another operation`))
+      named.set(ref, { index, resource: servedNamed(type)?.resource })
     }
     return item ? [item] : []
   })
@@ -49,19 +53,27 @@ export function itemsOf(operations: BatchOperation[]): Item[] {
   return items
 }
 
+/** Whether batches change the records of a resource: no users, roles and the like. */
+const isChanged = ({ schema, path }: Resource) =>
+  schema !== undefined && isForTokens(`${path}:update`)
+
+const types = () =>
+  allResources()
+    .filter(resource => servedNamed(resource.name) && isChanged(resource))
+    .map(({ name }) => name)
+
 function itemOf(
   operation: BatchOperation,
   index: number,
-  names: ReadonlyMap<string, number>,
+  named: Named,
   faults: Fault[]
 ): Item | undefined {
   const { type, op } = operation
   const served = servedNamed(type)
-  const isType = served?.resource.schema && isForTokens(`${served.resource.path}:update`)
-  if (!served || !isType) {
-    faults.push(
-      fault(index, '/type', 'unknown', `${type} is not a type of record that a batch can change`)
-    )
+  if (!served || !isChanged(served.resource)) {
+    const known = types()
+    const detail = `${type} is not a type that a batch can change; known: ${known.join(', ')}`
+    faults.push(fault(index, '/type', 'unknown', detail, { known }))
     return undefined
   }
   const kind = kindOf(op, served)
@@ -75,14 +87,29 @@ function itemOf(
   const dependencies = new Map<string, number>()
   const { id, data, match } = operation
   for (const { name, pointer } of refsIn({ id, data, match })) {
-    const earlier = names.get(name)
-    const detail = `${name} is not the ref of an earlier operation`
-    if (earlier === undefined) faults.push(fault(index, pointer, 'unknown', detail))
-    else dependencies.set(name, earlier)
+    const earlier = named.get(name)
+    const detail = earlier
+      ? faultOfType(name, earlier.resource, targetAt(served.resource, pointer))
+      : `${name} is not the ref of an earlier operation`
+    if (detail !== undefined) faults.push(fault(index, pointer, 'unknown', detail))
+    else dependencies.set(name, earlier!.index)
   }
   if (typeof id === 'object' && refsIn(id).length === 0)
     faults.push(fault(index, '/id', 'invalid', 'id must be an ID or {"$ref": "…"}'))
   return { index, operation, served, kind, dependencies }
+}
+
+/** What the IDs at a place of an operation are of (`/id`, `/data/tags/0`), if that is known. */
+function targetAt(resource: Resource, pointer: string): Resource | undefined {
+  if (pointer === '/id') return resource
+  const [part, field] = pointer.split('/').slice(1)
+  return part === 'data' ? targetsOf(resource).get(field!) : undefined
+}
+
+/** An ID of another type would be that of an unrelated record. */
+function faultOfType(name: string, of?: Resource, target?: Resource): string | undefined {
+  if (!of || !target || of.name === target.name) return undefined
+  return `${name} is the ref of ${withArticle(of.label)}, not of ${withArticle(target.label)}`
 }
 
 /** What an operation lacks, and what it has that it does not take. */

@@ -39,7 +39,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
           'requests would, each with its own rights and rules; up to 5 MiB. `atomic`: all of ' +
           'them, or none (422, `batch_rejected`, with everything that is wrong). `independent`: ' +
           'each that is possible; 207 if some failed. A batch of several operations can be ' +
-          'undone as a whole, see operations.',
+          'undone as a whole, by its `operation_id`.',
         tags,
         ...problems(409, 422),
         body: Ref(NewBatch),
@@ -56,7 +56,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       assertRisk(request.ctx, items)
       const options = optionsOf(request)
       const bodyOf: BodyOf = problem => problem.body(request.url.split('?', 1)[0]!, request.id)
-      const { results, problems } =
+      const { results, problems, operation_id } =
         mode === 'atomic'
           ? await runAtomic(request.ctx, items, options, bodyOf)
           : await runIndependent(request.ctx, items, options)
@@ -64,7 +64,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         const problem = problems.get(result.index)
         return problem ? { ...result, problem: bodyOf(problem) } : result
       })
-      return reply.code(problems.size > 0 ? 207 : 200).send({ results: told })
+      return reply.code(problems.size > 0 ? 207 : 200).send({ results: told, operation_id })
     }
   )
 }

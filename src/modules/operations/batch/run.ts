@@ -19,6 +19,8 @@ export interface RunOptions {
 export interface Results {
   results: BatchResult[]
   problems: Map<number, Problem>
+  /** The operation that all of them are, if they are one. */
+  operation_id: number | null
 }
 
 /** What was refused: one operation, or several in one statement. */
@@ -69,7 +71,8 @@ export class BatchRun {
   async run(ctx: Context): Promise<Results> {
     this.#versions = await holdAll(ctx, this.#items)
     await this.#eachOf(ctx, [0, this.#items.length])
-    return { results: this.#results, problems: this.#problems }
+    const operation_id = ctx.operation_id ?? null
+    return { results: this.#results, problems: this.#problems, operation_id }
   }
 
   /**

@@ -59,10 +59,14 @@ export const recordKey = ({ name }: Pick<Resource, 'name'>, id: number): string 
 /**
  * Locks the records that operations name by their IDs, in an order that all batches have: they
  * never wait for each other in a circle. What others lock before what it refers to comes first.
- * Returns the versions of those that the caller reads, by `recordKey`.
+ * Returns the versions of those that the caller reads and may change, by `recordKey`.
  */
 export async function holdAll(ctx: Context, items: Item[]): Promise<Map<string, number>> {
-  const named = items.filter(({ operation }) => typeof operation.id === 'number')
+  // nobody waits for those who may change nothing
+  const mayChange = ({ path }: Resource) => ctx.can(`${path}:update`) || ctx.can(`${path}:delete`)
+  const named = items.filter(
+    ({ operation, served }) => typeof operation.id === 'number' && mayChange(served.resource)
+  )
   const byResource = Map.groupBy(named, ({ served }) => served.resource)
   const isFirst = (resource: Resource) => (undoingOf(resource).isLockedFirst === true ? 0 : 1)
   const inOrder = allResources().toSorted((a, b) => isFirst(a) - isFirst(b))

@@ -1,5 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { Count, explained, Id, OneOf, Ref, Text } from '../../../core/http/schema.ts'
+import { Count, explained, Id, Nullable, OneOf, Ref, Text } from '../../../core/http/schema.ts'
 import { onDeleted, onMatch } from '../../../core/records/upsert.ts'
 
 /** Operations of one batch. */
@@ -162,7 +162,13 @@ export const BatchResults = Type.Object(
     results: Type.Array(Ref(BatchResult), {
       maxItems: maxOperations,
       description: 'Results, in the order of the operations.'
-    })
+    }),
+    operation_id: Nullable(
+      Id({
+        description: 'Operation, which can be undone; null for a batch of one operation.',
+        example: 1
+      })
+    )
   },
   { $id: 'BatchResults', additionalProperties: false, description: 'The results of a batch.' }
 )

@@ -95,7 +95,8 @@ async function changeAtOnce(
   filters: Filter[],
   ids: number[]
 ) {
-  const deadline = performance.now() + timeAtOnce
+  // a plan and what it is for must change the same records, however long that takes
+  const deadline = ctx.isPlanned ? Infinity : performance.now() + timeAtOnce
   let totals = nothing
   let after = 0
   for (let i = 0; i < ids.length && (i === 0 || performance.now() < deadline); i += batchSize) {

@@ -147,6 +147,21 @@ test('operations that there are not, and references to later ones, are a 400', a
   t.equal(await total(call, 'contacts'), 0)
 })
 
+test('a reference only stands for the ID of a record of the type that belongs there', async t => {
+  const { call } = await organization(await app(t))
+  const acme = { ref: 'acme', op: 'create', type: 'account', data: { name: 'Acme' } }
+  const $ref = { $ref: 'acme' }
+  for (const [pointer, operation] of [
+    ['/operations/1/id', { op: 'update', type: 'contact', id: $ref, data: { position: 'CEO' } }],
+    ['/operations/1/data/contact_id', { op: 'create', type: 'lead', data: { contact_id: $ref } }],
+    ['/operations/1/data/tags/1', create({ ...person, tags: [1, $ref] })]
+  ] as const) {
+    const answer = await run(call, 'independent', [acme, operation])
+    t.match([answer.statusCode, answer.json().errors], [400, [{ pointer }]])
+  }
+  t.equal(await total(call, 'accounts'), 0)
+})
+
 test('a batch has the rights of single requests', async t => {
   const one = await organization(await app(t))
   const { id } = (await one.call('POST /api/contacts', { ...person, company: 'Acme' })).json()
@@ -184,13 +199,15 @@ test('a batch is repeated by its key, tried, planned, and undone as one', async 
   const headers = { 'idempotency-key': 'batch', 'if-plan': String(dry.headers.plan) }
   const done = await run(call, 'atomic', batch, headers)
   t.equal(done.statusCode, 200, done.body)
+  const { operation_id } = done.json()
   t.equal((await run(call, 'atomic', batch, headers)).body, done.body)
   t.equal(await total(call, 'contacts'), 2)
-  const [operation] = (await call('GET /api/operations')).json().data
-  t.match(operation, { kind: 'batch', counts: { created: 3 } })
-  t.equal((await call(`POST /api/operations/${operation.id}/undo`)).statusCode, 201)
+  const operation = await call(`GET /api/operations/${operation_id}`)
+  t.match(operation.json(), { kind: 'batch', counts: { created: 3 } })
+  t.equal((await call(`POST /api/operations/${operation_id}/undo`)).statusCode, 201)
   t.equal(await total(call, 'contacts'), 0)
   t.equal(await total(call, 'leads'), 0)
+  t.equal((await run(call, 'atomic', [create()])).json().operation_id, null)
 })
 
 test('a token that requires plans, or may not risk it, deletes nothing by a batch', async t => {

@@ -155,6 +155,17 @@ test('each change has its rights, its version and its references', async t => {
   t.equal((await call(`GET /api/contacts/${a}`)).json().company, 'D')
 })
 
+test('who may change nothing waits for nobody, and keeps nobody waiting', async t => {
+  const app = await application(t)
+  const one = await organization(app)
+  const [id] = await created(one.call, 'contact', [person])
+  const viewer = await one.user('viewer')
+  await ownerOf(app).begin(async sql => {
+    await sql`select from contacts where organization_id = ${one.id} and id = ${id!} for update`
+    t.same(statuses(await run(viewer.call, [update(id!, { company: 'A' })])), [403])
+  })
+})
+
 test('batches that change the same records in opposite orders do not stop each other', async t => {
   const database_url = await database(t)
   const app = await application(t, { database_url })
