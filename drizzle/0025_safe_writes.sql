@@ -14,13 +14,14 @@ CREATE TABLE "idempotency_keys" (
 --> statement-breakpoint
 ALTER TABLE "api_tokens" ADD COLUMN "require_plan" boolean DEFAULT false NOT NULL;--> statement-breakpoint
 CREATE INDEX "idx_idempotency_keys_created_at" ON "idempotency_keys" USING brin ("created_at");--> statement-breakpoint
--- Locks a key until the end of the transaction, which fails if the key is in use or has a response. Each statement in here
--- sees what was committed before it: the second one, what was committed before the lock was free.
+-- Locks a key until the end of the transaction, which fails if the key is in use or has a response.
 CREATE FUNCTION claim_idempotency_key(organization bigint, owner text, name text, oldest timestamptz) RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 begin
-  if not pg_try_advisory_xact_lock(hashtextextended(concat('idempotency/', owner, '/', name), organization))
-    or exists (select from idempotency_keys k where organization_id = organization and credential = owner and k.key = name and created_at > oldest)
-  then
+  if not pg_try_advisory_xact_lock(hashtextextended(concat('idempotency/', owner, '/', name), organization)) then
+    raise exception 'the key is in use' using errcode = 'SX001';
+  end if;
+  -- in a statement of its own, whose snapshot is of after the lock: it sees what the last holder has committed
+  if exists (select from idempotency_keys k where organization_id = organization and credential = owner and k.key = name and created_at > oldest) then
     raise exception 'the key is taken' using errcode = 'SX001';
   end if;
 end $$;

@@ -286,3 +286,28 @@ test('a write that is not committed is not reported as done', async t => {
   t.notOk(done.headers['idempotency-replayed'])
   t.same(await counted(call), [1, 1])
 })
+
+test('a key is claimed once, also at the moment at which another claim is committed', async t => {
+  const { app, id } = await set(t)
+  const pool = ownerOf(app)
+  const connections = await Promise.all(Array.from({ length: 4 }, async () => await pool.reserve()))
+  t.teardown(() => {
+    for (const connection of connections) connection.release()
+  })
+  for (let key = 0; key < 1_500; key++) {
+    const claims = connections.map(async connection => {
+      const claim = `select claim_idempotency_key(${id}, 'user/1', '${key}', '-infinity')`
+      const keep = `insert into idempotency_keys
+        (organization_id, credential, key, method, path, request, status, headers)
+        values (${id}, 'user/1', '${key}', 'POST', '/', '', 201, '{}')
+        on conflict (organization_id, credential, key) do update set status = 500`
+      await connection.unsafe(`begin; ${claim}; ${keep}; commit`).catch(async () => {
+        await connection.unsafe('rollback')
+      })
+    })
+    await Promise.all(claims)
+  }
+  const kept = await pool`select status from idempotency_keys where organization_id = ${id}`
+  t.equal(kept.length, 1_500)
+  t.same(new Set(kept.map(({ status }) => status as number)), new Set([201]), 'none was kept twice')
+})
