@@ -8,9 +8,9 @@ import { isoInstantsIn, type EventRow } from './events.ts'
 import { resourceNamed, type Resource } from './resource.ts'
 
 /**
- * A place in the feed of an organization: after the event at `position`, 0 for the beginning. `mark`
- * is of the hash of the chain there, which tells whether what came before is what it was: after a
- * restore it may not be.
+ * A place in the feed of an organization: after the event at `position`, 0 for the beginning.
+ * `mark` is of the hash of the chain there, which tells whether what came before is what it was:
+ * after a restore it may not be.
  */
 export interface Place {
   position: number
@@ -94,8 +94,10 @@ export async function eventsAfter(
     select start.mark as start, last.position, last.mark
     from (select) one
     left join ${chain} start on start.position = ${after.position}::bigint
-    left join lateral (select position, mark from ${chain} c
-      where position <= ${after.position + most}::bigint order by position desc limit 1) last on true`)
+    left join lateral (
+      select position, mark from ${chain} c
+      where position <= ${after.position + most}::bigint order by position desc limit 1
+    ) last on true`)
   if (after.position > 0 && bounds!.start !== after.mark) throw cursorExpired()
   const end =
     bounds!.position === null ? beginning : { position: bounds!.position, mark: bounds!.mark }

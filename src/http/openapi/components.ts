@@ -88,6 +88,7 @@ const samples: Record<string, errors.Problem[]> = {
     problemOf({ statusCode: 500 }),
     errors.unavailable('The database is unreachable.')
   ],
+  '/api/events': [errors.cursorExpired()],
   '/api/users': [errors.duplicate('email')]
 }
 

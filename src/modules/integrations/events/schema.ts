@@ -108,7 +108,7 @@ const selection = {
       description:
         'Types of events, separated by commas: `contact.updated`, or `contact.*` for all about ' +
         'contacts. Default: all that the caller may read.',
-      examples: ['contact.*,opportunity.updated']
+      examples: ['contact.*']
     })
   ),
   filter: Type.Optional(

@@ -99,7 +99,7 @@ function selectionIn(ctx: Context, text: string): Selection {
   for (const type of text.split(',')) {
     const [subject = '', kind] = type.split('.')
     const resource = allResources().find(({ name }) => name === subject)
-    if (!resource || (kind !== '*' && !kinds.includes(kind!)))
+    if (!resource || (kind !== '*' && !kinds.has(kind)))
       throw invalidParameter('types', `There is no type ${type}: see GET /api/event-types.`)
     ctx.require(`${resource.path}:read`)
     if (kind === '*') selection.subjects.push(subject)
@@ -117,7 +117,7 @@ function onlyResourceOf({ subjects, types }: Selection): Resource {
   return resourceNamed(name!)
 }
 
-const kinds: readonly string[] = [...changeKinds, 'purged']
+const kinds: ReadonlySet<string | undefined> = new Set([...changeKinds, 'purged'])
 
 const languages = new Map<Resource, FilterLanguage>()
 
@@ -151,7 +151,7 @@ async function shownTo(ctx: Context, first: string, { events, ...part }: FeedPar
 async function actorsOf(ctx: Context, events: FeedEvent[]): Promise<Map<number, string>> {
   const ids = new Set(events.flatMap(({ actor_id }) => actor_id ?? []))
   if (ids.size === 0) return new Map()
-  const named = await namesOf(ctx.unlimited, 'user', [...ids])
+  const named = await namesOf(ctx, 'user', [...ids])
   return new Map(named.map(({ id, name }) => [id, name]))
 }
 

@@ -28,7 +28,7 @@ export async function* streamOf(caller: Context, following: Following): AsyncGen
   let last = cursorOf(after)
   yield event('ready', last, { cursor: last })
   try {
-    while (!signal.aborted) {
+    do {
       const ctx = await readmit()
       const selection = feedService.selectionOf(ctx, wanted)
       const { version } = subscription
@@ -41,7 +41,7 @@ export async function* streamOf(caller: Context, following: Following): AsyncGen
       else if (last === previous) yield ':\n\n'
       else yield event('cursor', last, { cursor: last, previous })
       if (!hasMore) await subscription.wait(heartbeat, signal)
-    }
+    } while (!signal.aborted)
   } catch (error) {
     if (!(error instanceof Problem)) throw error
     yield event('error', last, error.body('/api/events/stream', caller.origin?.request_id ?? ''))
