@@ -73,6 +73,15 @@ export async function lastPlace(ctx: Context): Promise<Place> {
   return last ?? beginning
 }
 
+/** Errors: 410 for a place that is not of this feed; as `Context.read`. */
+export async function assertPlace(ctx: Context, { position, mark }: Place): Promise<void> {
+  if (position === 0) return
+  const [found] = await ctx.read<Place>(
+    sql`select mark from ${chain} c where position = ${position}::bigint`
+  )
+  if (found?.mark !== mark) throw cursorExpired()
+}
+
 /** The resources whose records a selection is about, of which the caller reaches only some. */
 export const narrowOf = (ctx: Context, { subjects, types }: Selection): Resource[] =>
   [...new Set([...subjects, ...types.map(type => type.split('.')[0]!)])]

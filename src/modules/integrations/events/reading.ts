@@ -7,8 +7,12 @@ import { feedService, type Part, type Reading } from './service.ts'
 
 type Query = Static<typeof FeedQuery>
 
-/** The place that a caller names. */
+/**
+ * The place that a caller names. What was acknowledged before is in the feed then: before `latest`,
+ * or to be read.
+ */
 export async function placeNamed(ctx: Context, cursor: string | undefined): Promise<Place> {
+  await ctx.services.sequencer.catchUp().catch(() => {}) // what is not there now is there later
   if (cursor === undefined) return beginning
   return cursor === 'latest' ? await lastPlace(ctx) : placeOf(cursor)
 }
@@ -21,7 +25,6 @@ export const beginToWait = async (ctx: Context): Promise<() => void> =>
 export async function pageOf(request: FastifyRequest, query: Query): Promise<Part> {
   const { ctx } = request
   const { after, limit = 100, wait = 0 } = query
-  await ctx.services.sequencer.catchUp().catch(() => {}) // what is not there now is there later
   const place = await placeNamed(ctx, after)
   const selection = feedService.selectionOf(ctx, query)
   const reading = { after: place, previous: cursorOf(place), selection, limit }

@@ -7,13 +7,14 @@ import { withCompression } from '../../../core/http/compression.ts'
 import { defineTag, problems } from '../../../core/http/operations.ts'
 import { json, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
-import { cursorOf } from '../../../core/records/feed.ts'
+import { assertPlace, cursorOf } from '../../../core/records/feed.ts'
 import { beginToWait, pageOf, placeNamed } from './reading.ts'
 import {
   EventStream,
   FeedEvent,
   FeedPage,
   FeedQuery,
+  longestStream,
   StreamHeaders,
   StreamQuery
 } from './schema.ts'
@@ -95,9 +96,12 @@ const stuck = 45_000
 async function sendStream(request: FastifyRequest, reply: FastifyReply) {
   const { ctx, server } = request
   const query = request.query as Static<typeof StreamQuery>
+  const { duration = longestStream } = query
   const { 'last-event-id': last } = request.headers as Static<typeof StreamHeaders>
   const after = await placeNamed(ctx, last ?? query.after ?? 'latest')
-  feedService.selectionOf(ctx, query) // what is refused is not a stream
+  // what is refused is not a stream
+  await assertPlace(ctx, after)
+  feedService.selectionOf(ctx, query)
   const end = await beginToWait(ctx)
   const left = new AbortController()
   reply.raw.once('close', () => {
@@ -112,7 +116,7 @@ async function sendStream(request: FastifyRequest, reply: FastifyReply) {
     signal: AbortSignal.any([
       left.signal,
       ctx.services.sequencer.stopping,
-      AbortSignal.timeout(query.duration! * 1000)
+      AbortSignal.timeout(duration * 1000)
     ])
   })
   return reply
