@@ -31,19 +31,19 @@ test('a reader gets each change once, those of a record in order', async t => {
   await owner`insert into contacts (organization_id, first_name, last_name)
     select ${organization!.id}, 'N', n::text from generate_series(1, ${contacts}) n`
 
-  let left = changes
+  const work = { left: changes }
   const slow = owner.begin(async sql => {
     await sql`insert into leads (organization_id, source) values (${organization!.id}, 'slow')`
-    while (left > 0) await sleep(100)
+    while (work.left > 0) await sleep(100)
   })
   const write = async () => {
-    while (left > 0)
+    while (work.left > 0)
       await owner
         .begin(async sql => {
           for (let i = random(4); i >= 0; i--) {
             await sql`update contacts set last_name = ${String(random(1e9))}, version = version + 1
               where id = ${1 + random(contacts)}`
-            left--
+            work.left--
             if (random(7) === 0) await sleep(random(60))
           }
           if (random(20) === 0) throw new Error('undone')
@@ -56,7 +56,8 @@ test('a reader gets each change once, those of a record in order', async t => {
   const written = Promise.all([slow, ...Array.from({ length: writers }, write)])
   const killed = (async () => {
     for (let i = 1; i <= kills; i++) {
-      while (left > changes * (1 - i / (kills + 1))) await sleep(20)
+      const rest = changes * (1 - i / (kills + 1))
+      while (work.left > rest) await sleep(20)
       const [first, second] = processes as [(typeof processes)[0], (typeof processes)[0]]
       first.child.kill('SIGKILL')
       await first.ended
