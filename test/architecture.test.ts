@@ -21,7 +21,16 @@ import {
 /**
  * The domains, from the top down: a service imports services of its own domain or of later ones.
  */
-const domains = ['reporting', 'marketing', 'sales', 'crm', 'automation', 'operations', 'identity']
+const domains = [
+  'reporting',
+  'integrations',
+  'marketing',
+  'sales',
+  'crm',
+  'automation',
+  'operations',
+  'identity'
+]
 /** What any domain may import of another one, in any direction. */
 const shared = /\/(table|schema|resource)\.ts$/
 
