@@ -23,6 +23,7 @@ import campaignMembers from './modules/marketing/campaign-members/routes.ts'
 import campaigns from './modules/marketing/campaigns/routes.ts'
 import contacts from './modules/crm/contacts/routes.ts'
 import events from './modules/integrations/events/routes.ts'
+import exports from './modules/integrations/exports/routes.ts'
 import identityProviders from './modules/identity/identity-providers/routes.ts'
 import invitations, { acceptanceRoutes } from './modules/identity/invitations/routes.ts'
 import jobs from './modules/operations/jobs/routes.ts'
@@ -138,6 +139,7 @@ async function registerModules(app: FastifyInstance, config: AppConfig): Promise
     isOpen: signup === 'open',
     provision: pipelineService.createDefault
   })
+  await app.register(exports, { prefix: '/api/exports' })
   await app.register(batch, { prefix: '/api/batch' })
   await app.register(problemCodes, { prefix: '/api/problems' })
 }

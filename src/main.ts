@@ -70,8 +70,8 @@ async function main() {
     const created = await createFirstAdmin(app.services, config.admin)
     app.starting = false
     print(address, config, created)
-    const { startJobs } = await import('./jobs/runner.ts') // nothing waits for them
-    if (!closing) jobs = startJobs(app.services, settings.database_url, logger)
+    const { startWork } = await import('./jobs/start.ts') // nothing waits for it
+    if (!closing) jobs = startWork(app.services, settings.database_url, logger)
   } catch (error) {
     if (!closing) printError(isPortInUse(error) ? portInUse(config) : error)
     await close(1, 0)

@@ -23,11 +23,11 @@ import {
  */
 const domains = [
   'reporting',
+  'integrations',
   'marketing',
   'sales',
   'crm',
   'automation',
-  'integrations',
   'operations',
   'identity'
 ]

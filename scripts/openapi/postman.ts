@@ -198,6 +198,9 @@ function variablesOf(document: Document, requests: Request[]) {
   return Object.entries(values).map(([key, value]) => ({ key, value: String(value) }))
 }
 
+/** Whether a path is of a job: exports have the IDs of theirs. */
+const isOfJob = (path: string) => /^\/api\/(jobs|exports)\//.test(path)
+
 /** One request of the collection. */
 class Item {
   readonly #document: Document
@@ -283,7 +286,7 @@ class Item {
   #missing(): string | undefined {
     const { requestBody, operationId, path, responses } = this.#request
     if (operationId === 'unlinkIdentity') return identityId
-    if (path.startsWith('/api/jobs/')) return jobId
+    if (isOfJob(path)) return jobId
     // pages for browsers lead to another server
     if ('302' in responses) return oneTimeToken
     const body = requestBody ? this.bodyExample() : {}
@@ -358,7 +361,7 @@ class Item {
     const path = template.replaceAll(/\{(\w+)\}/g, (_, name) => {
       if (name === 'id' && this.#resource) return `{{${idVariable(this.#resource)}}}`
       if (operationId === 'endSession') return `{{${sessionId}}}`
-      if (template.startsWith('/api/jobs/')) return `{{${jobId}}}`
+      if (isOfJob(template)) return `{{${jobId}}}`
       if (template.startsWith('/api/operations/')) return `{{${lastOperation}}}`
       if (operationId === 'unlinkIdentity') return `{{${identityId}}}`
       if (name === linkedId) return `{{${idVariable(resourceNamed(this.#pathExample('type')))}}}`

@@ -77,6 +77,7 @@ export const vocabulary = {
   too_large: 'The body is larger than the limit.',
   uri_too_long: 'The path or one of its segments is longer than the limit.',
   unsupported_media_type: 'The format of the body is not supported; send application/json.',
+  range_not_satisfiable: '`Range` begins after the end of the file; `Content-Range` has its size.',
   unknown_reference:
     'The request refers to a record that does not exist in this organization, or to a user who ' +
     'is disabled.',

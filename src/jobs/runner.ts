@@ -9,8 +9,7 @@ import {
 } from 'graphile-worker'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pool } from 'pg'
-import { Context } from '../core/access/context.ts'
-import { defined } from '../core/defined.ts'
+import type { Context } from '../core/access/context.ts'
 import type { Services } from '../core/services.ts'
 import { sql } from '../core/db/drizzle.ts'
 import { deleteExpired } from '../core/db/expiry.ts'
@@ -20,7 +19,7 @@ import { forbidden, Problem, problemOfDatabase } from '../core/errors.ts'
 import { vocabulary } from '../core/vocabulary.ts'
 import { enqueueRest, flagOf, removeRest, yieldTurn, type JobPayload } from '../core/jobs.ts'
 import { enqueueUserJob, failJob, openJob, runBatch } from '../core/user-jobs.ts'
-import { authService } from '../modules/identity/auth/service.ts'
+import { asAuthor, systemOf } from './authors.ts'
 import { tasks, type Task } from './tasks.ts'
 
 /**
@@ -49,9 +48,6 @@ function taskListOf(services: Services, log: FastifyBaseLogger, running: string[
     }
   return Object.fromEntries(tasks.map(task => [task.job.name, turnOf(task)]))
 }
-
-const systemOf = (services: Services, { organization_id, user_id, origin }: JobPayload): Context =>
-  Context.system(services, organization_id, user_id, origin)
 
 async function runTurn(
   services: Services,
@@ -116,20 +112,6 @@ async function runUserTurn(
 /** Who a job is done as: its author, or the system if that needs no permission. */
 async function contextOf({ permission }: Task['job'], system: Context, api_token_id?: number) {
   return permission === undefined ? system : await asAuthor(system, permission, api_token_id)
-}
-
-/** The context of a job's author with their present rights, unless they lost the permission. */
-async function asAuthor(
-  system: Context,
-  permission: string,
-  api_token_id: number | undefined
-): Promise<Context | undefined> {
-  const { services, organization_id, user_id, origin } = system
-  if (user_id === null) return system
-  const author = { user_id, ...defined({ api_token_id }) }
-  const principal = await authService.principalOfJob(services, organization_id, author)
-  const ctx = principal && new Context(services, principal, { origin })
-  return ctx?.can(permission) ? ctx : undefined
 }
 
 /** Messages of graphile-worker matter when something has gone wrong. */

@@ -34,6 +34,7 @@ export async function assertAccess(
     after: 0
   } as const
   ids.jobs = await addMembers.start(Context.system(app.services, id, admin.user.id), adding)
+  ids.exports = (await call('POST /api/exports', { types: ['contact'] })).json().id
   for (const [request, answer] of await readAll(app, other.call))
     t.equal(answer, before.get(request), `${request} does not depend on another organization`)
   for (const [request, answer] of await readAll(app, call))
@@ -103,7 +104,8 @@ async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
   const isAudit = area === 'audit' // no resource: nobody writes it
   const resource = allResources().find(({ path }) => path === area)
   const otherAccess = isAudit ? 'administration' : resource?.access
-  const isOwn = ['operations', 'jobs'].includes(area) // no resources: of the users who began them
+  // no resources: of the users who began them
+  const isOwn = ['operations', 'jobs', 'exports'].includes(area)
   const access = isOwn ? 'personal' : otherAccess
   if (isPublic) {
     if (area === 'organizations') await assertStatus(nobody, 403, 'unless it is opened')

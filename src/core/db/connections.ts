@@ -14,7 +14,7 @@ export type Connection = postgres.Sql | TransactionSql
  * pool; one slow query on it delays all others). `pool`: transactions, logins and sessions.
  * `writes`: single writes, which run on `pool` if they wait for a lock. `lists` and `slow`: reads
  * that can be slow. So nothing else waits for these (see `Lanes`). `sequence`: for the sequencer,
- * which has its own time limit.
+ * which has its own time limit. `snapshots`: long reads of one state, see `inSnapshot`.
  */
 export interface Database {
   point: Sql
@@ -23,6 +23,7 @@ export interface Database {
   lists: Sql
   slow: Sql
   sequence: Sql
+  snapshots: Sql
   pointReads: PointReads
   singleWrites: Lanes
   listReads: Lanes
@@ -88,6 +89,16 @@ const session = ({ statement, lock }: Timeouts) => ({
   client_connection_check_interval: 1_000
 })
 
+/** One cached plan for both a rare name and a common one is wrong for one of them. */
+const customPlans = { plan_cache_mode: 'force_custom_plan' }
+
+const inSnapshots = ({ snapshot }: Timeouts) => ({
+  ...customPlans,
+  statement_timeout: snapshot,
+  idle_in_transaction_session_timeout: snapshot,
+  max_parallel_workers_per_gather: 0
+})
+
 /** Milliseconds for which a statement waits for a lock before it leaves `point` or `writes`. */
 const briefLock = 50
 /** Milliseconds that a statement may take on `lists`. */
@@ -96,6 +107,8 @@ const fastStatement = 250
 const reserved = 2
 /** Milliseconds that a run of the sequencer may take: there may be the events of a large import. */
 const sequenceStatement = 600_000
+/** Transactions that read one state of the database at a time. */
+export const maxSnapshots = 2
 /** Requests that may wait for events at a time, a quarter of them of one organization. */
 const maxFeeds = 2_000
 /** Requests of one organization that may wait for their turn. */
@@ -170,14 +183,13 @@ function turnsOf(
 export function createDatabase(url: string, options: DatabaseOptions = {}): Database {
   const { pool: max = 10, slow_statements = 3, strict_locks = false } = options
   const timeouts = { ...defaultTimeouts, ...options.timeouts }
-  const open = (name: string, max: number, parameters: object) =>
+  const open = (name: string, max: number, parameters: object, options: object = {}) =>
     postgres(url, {
       ...settings,
+      ...options,
       max,
       connection: { ...session(timeouts), application_name: name, ...parameters }
     })
-  // one cached plan for both a rare name and a common one is wrong for one of them
-  const customPlans = { plan_cache_mode: 'force_custom_plan' }
   const point = open('smartx-point', 1, { lock_timeout: briefLock })
   const pool = open('smartx', max, customPlans)
   const writes = open('smartx-writes', 8, { ...customPlans, lock_timeout: briefLock })
@@ -190,6 +202,10 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     work_mem: '16MB'
   })
   const sequence = open('smartx-sequencer', 1, { statement_timeout: sequenceStatement })
+  // they are rare
+  const snapshots = open('smartx-snapshots', maxSnapshots, inSnapshots(timeouts), {
+    idle_timeout: 10
+  })
   const turns = turnsOf(max, slow_statements, timeouts)
   return {
     point,
@@ -198,6 +214,7 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     lists,
     slow,
     sequence,
+    snapshots,
     pointReads: new PointReads(point, pool),
     singleWrites: new Lanes({
       fast: writes,
@@ -217,7 +234,7 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     timeouts,
     strict_locks,
     close: async () => {
-      const all = [point, pool, writes, lists, slow, sequence]
+      const all = [point, pool, writes, lists, slow, sequence, snapshots]
       await Promise.all(all.map(async sql => await sql.end({ timeout: 5 })))
     }
   }

@@ -10,7 +10,7 @@ export function defineTag(name: string, description: string): string {
 export const tagDescription = (name: string): string | undefined => descriptions.get(name)
 
 /** Statuses of problems that only some operations respond with. */
-export type ProblemStatus = 401 | 403 | 404 | 409 | 410 | 412 | 422
+export type ProblemStatus = 401 | 403 | 404 | 409 | 410 | 412 | 416 | 422
 
 /**
  * What an operation declares in its schema besides Fastify's own properties. http/openapi reads

@@ -112,6 +112,7 @@ export const accessTypes = [
   'recovery_codes.renewed',
   'permission.denied',
   'export.started',
+  'export.downloaded',
   'organization.updated'
 ] as const
 type AccessType = (typeof accessTypes)[number]
