@@ -142,7 +142,8 @@ async function between(
     join (select * from events where organization_id = ${organization}) e on e.id = c.event_id
     where c.position > ${after.position}::bigint and c.position <= ${end.position}::bigint
       and details is null
-      and (subject_type = any(${sql.param(subjects)}::text[]) or type = any(${sql.param(types)}::text[]))
+      and (subject_type = any(${sql.param(subjects)}::text[])
+        or type = any(${sql.param(types)}::text[]))
       ${sql.join(reached, sql` `)}
       ${filter ? matches(filter) : sql``}
     order by c.position limit ${limit}::int`)
