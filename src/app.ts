@@ -22,7 +22,7 @@ import auth, { endOfSessionRoutes } from './modules/identity/auth/routes.ts'
 import campaignMembers from './modules/marketing/campaign-members/routes.ts'
 import campaigns from './modules/marketing/campaigns/routes.ts'
 import contacts from './modules/crm/contacts/routes.ts'
-import events from './modules/integrations/events/routes.ts'
+import events, { eventTypeRoutes } from './modules/integrations/events/routes.ts'
 import exports from './modules/integrations/exports/routes.ts'
 import identityProviders from './modules/identity/identity-providers/routes.ts'
 import invitations, { acceptanceRoutes } from './modules/identity/invitations/routes.ts'
@@ -128,6 +128,7 @@ async function registerModules(app: FastifyInstance, config: AppConfig): Promise
   await app.register(access, { prefix: '/api/access' })
   await app.register(audit, { prefix: '/api/audit' })
   await app.register(events, { prefix: '/api/events' })
+  await app.register(eventTypeRoutes, { prefix: '/api/event-types' })
   await app.register(operations, { prefix: '/api/operations' })
   await app.register(jobs, { prefix: '/api/jobs' })
   await app.register(apiTokens, { prefix: '/api/api-tokens' })

@@ -212,6 +212,7 @@ export async function sendExamples(
           : []
       })
     )
+    if (request.operationId === 'streamEvents') query.set('duration', '0')
     const asked = `${method} ${url}${query.size > 0 ? `?${query.toString()}` : ''}`
     const [type, content] = Object.entries(requestBody?.content ?? {})[0] ?? []
     const example = content && (exampleOf(document, content.schema) as Record<string, string>)

@@ -18,3 +18,9 @@ export type ProblemStatus = 401 | 403 | 404 | 409 | 410 | 412 | 416 | 422
  * content types, 412 from `If-Match` …
  */
 export const problems = (...statuses: ProblemStatus[]) => ({ 'x-problems': statuses })
+
+/**
+ * The types of events that an operation causes besides those of its permission: `contacts:create`
+ * stands for `contact.created`.
+ */
+export const causes = (...types: string[]) => ({ 'x-events': types })

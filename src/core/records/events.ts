@@ -100,6 +100,9 @@ export const eventSequence = pgTable('event_sequence', { snapshot: pgSnapshot().
 export const changeKinds = ['created', 'updated', 'deleted', 'restored'] as const
 export type ChangeKind = (typeof changeKinds)[number]
 
+/** The same, and what only the owner of the database can do: to delete a row for good. */
+export const eventKinds = [...changeKinds, 'purged'] as const
+
 /** What an event can be besides the change of a record. */
 export const accessTypes = [
   'login.succeeded',

@@ -21,6 +21,8 @@ export interface Operation {
   responses: Record<string, Response | Reference>
   'x-problems'?: ProblemStatus[]
   'x-step-up'?: true
+  'x-permission'?: string
+  'x-events'?: string[]
 }
 export interface Reference {
   $ref: string

@@ -11,6 +11,8 @@ import { assertPlace, cursorOf } from '../../../core/records/feed.ts'
 import { beginToWait, pageOf, placeNamed } from './reading.ts'
 import {
   EventStream,
+  EventType,
+  EventTypes,
   FeedEvent,
   FeedPage,
   FeedQuery,
@@ -20,6 +22,7 @@ import {
 } from './schema.ts'
 import { feedService } from './service.ts'
 import { streamOf } from './stream.ts'
+import { eventTypes } from './types.ts'
 
 const path = 'events'
 const permission = `${path}:read`
@@ -87,6 +90,28 @@ function mountStream(app: FastifyInstance): void {
       }
     },
     sendStream
+  )
+}
+
+/** Types of events, at `/api/event-types`. */
+export const eventTypeRoutes: FastifyPluginAsyncTypebox = async app => {
+  for (const schema of [EventType, EventTypes]) app.addSchema(schema)
+  const all = JSON.stringify({ data: eventTypes() })
+  app.get(
+    '',
+    {
+      config: { permission },
+      schema: {
+        operationId: 'listEventTypes',
+        summary: 'List event types',
+        description:
+          'All types of events. Operations that write name those that they cause as `x-events` ' +
+          'in this document.',
+        tags,
+        response: response(200, 'The types.', Ref(EventTypes))
+      }
+    },
+    (_request, reply) => reply.type(json).send(all)
   )
 }
 

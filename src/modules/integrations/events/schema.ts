@@ -145,25 +145,22 @@ const place = (description: string) =>
     })
   )
 
-const seconds = (maximum: number, fallback: number, description: string) =>
-  Type.Optional(
-    Type.Integer({
-      format: 'int32',
-      minimum: 0,
-      maximum,
-      default: fallback,
-      description,
-      examples: [1]
-    })
-  )
-
 export const FeedQuery = Type.Object(
   {
     after: place(
       'Cursor after which to read; `latest` for the present end. Default: the beginning.'
     ),
     ...selection,
-    wait: seconds(30, 0, 'Seconds to wait for events if there are none.'),
+    wait: Type.Optional(
+      Type.Integer({
+        format: 'int32',
+        minimum: 0,
+        maximum: 30,
+        default: 0,
+        description: 'Seconds to wait for events if there are none.',
+        examples: [1]
+      })
+    ),
     limit: Type.Optional(
       Type.Integer({
         format: 'int32',
@@ -183,10 +180,16 @@ export const StreamQuery = Type.Object(
   {
     after: place('Cursor after which to read. Default: the present end; see `Last-Event-ID`.'),
     ...selection,
-    duration: seconds(
-      longestStream,
-      longestStream,
-      'Seconds after which the stream ends, which it also does when the token expires.'
+    duration: Type.Optional(
+      Type.Integer({
+        format: 'int32',
+        minimum: 0,
+        maximum: longestStream,
+        description:
+          'Seconds after which the stream ends, which it also does when the token expires. ' +
+          `Default: ${longestStream}; try 1 where nothing is shown before the end.`,
+        examples: [1]
+      })
     )
   },
   { additionalProperties: false }
@@ -223,4 +226,9 @@ export const EventType = Type.Object(
     )
   },
   { $id: 'EventType', additionalProperties: false, description: 'A type of event.' }
+)
+
+export const EventTypes = Type.Object(
+  { data: Type.Array(Type.Ref('EventType'), { maxItems: 1000, description: 'Types of events.' }) },
+  { $id: 'EventTypes', additionalProperties: false, description: 'All types of events.' }
 )

@@ -12,7 +12,7 @@ import {
   type Place,
   type Selection
 } from '../../../core/records/feed.ts'
-import { changeKinds } from '../../../core/records/events.ts'
+import { eventKinds } from '../../../core/records/events.ts'
 import { FilterLanguage } from '../../../core/records/filter-language.ts'
 import { namesOf } from '../../../core/records/names.ts'
 import { allResources, resourceNamed, type Resource } from '../../../core/records/resource.ts'
@@ -117,7 +117,7 @@ function onlyResourceOf({ subjects, types }: Selection): Resource {
   return resourceNamed(name!)
 }
 
-const kinds: ReadonlySet<string | undefined> = new Set([...changeKinds, 'purged'])
+const kinds: ReadonlySet<string | undefined> = new Set(eventKinds)
 
 const languages = new Map<Resource, FilterLanguage>()
 
