@@ -31,6 +31,14 @@ const samples: [path: string, sample: Sample][] = [
     })
   ],
   ['api-tokens', (_, word) => ({ name: `${word}_name`, scopes: ['*'] })],
+  [
+    'webhooks',
+    (_, word) => ({
+      url: `https://${word}.example.com/hook`,
+      types: 'contact.*',
+      filter: `last_name=${word}`
+    })
+  ],
   ['invitations', (_, word) => ({ email: `guest@${word}.example.com`, role: `${word}_name` })],
   ['tags', () => ({})],
   ['accounts', ids => ({ assigned_to: ids.users, tags: [ids.tags] })],

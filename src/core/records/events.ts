@@ -112,7 +112,8 @@ export const accessTypes = [
   'recovery_codes.renewed',
   'permission.denied',
   'export.started',
-  'organization.updated'
+  'organization.updated',
+  'deliveries.paused'
 ] as const
 type AccessType = (typeof accessTypes)[number]
 
