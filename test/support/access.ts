@@ -34,6 +34,7 @@ export async function assertAccess(
     after: 0
   } as const
   ids.jobs = await addMembers.start(Context.system(app.services, id, admin.user.id), adding)
+  ids.deliveries = (await call(`POST /api/webhooks/${ids.webhooks}/test`)).json().id
   for (const [request, answer] of await readAll(app, other.call))
     t.equal(answer, before.get(request), `${request} does not depend on another organization`)
   for (const [request, answer] of await readAll(app, call))

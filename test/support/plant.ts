@@ -132,7 +132,7 @@ export const holds = (text: string, { word, color }: Mark): boolean =>
   text.toLowerCase().includes(word) || text.includes(color)
 
 /** Fields whose text is one of many names that only the server knows. */
-const named = new Set(['time_zone'])
+const named = new Set(['time_zone', 'types'])
 
 /** The fields of a new record that take text of the caller's own. */
 export function textFields(path: string): [string, TSchema][] {

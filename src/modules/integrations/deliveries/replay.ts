@@ -12,10 +12,13 @@ import { webhookService } from '../webhooks/service.ts'
 import { addDeliveries, readerOf, readFor } from './expansion.ts'
 import type { Replay } from './schema.ts'
 
-/** What remains of a replay: events after a cursor and up to a position, of some time. */
+/**
+ * What remains of a replay: events after a cursor and up to a position, of some time. The cursor is
+ * null until that of the time has been looked for.
+ */
 interface ReplayEvents {
   webhook_id: number
-  after: string
+  after: string | null
   until: number
   from: string | null
   to: string | null
@@ -46,16 +49,14 @@ export async function replay(
     throw ruleBroken(until === undefined ? 'to' : 'until', 'Cursors and times cannot be mixed.', {
       rule: 'excludes'
     })
-  const last = await lastPlace(ctx)
-  const end = until === undefined ? last.position : placeOf(until).position
-  const start = after ?? (await cursorAt(ctx, from!))
-  const remaining = { webhook_id, after: start, until: end, from, to, added: 0 }
+  const end = until === undefined ? await lastPlace(ctx) : placeOf(until)
+  const remaining = { webhook_id, after: after ?? null, until: end.position, from, to, added: 0 }
   return await replayEvents.start(ctx, remaining)
 }
 
 /** The cursor before the first event of a time or later; the end of the feed if there is none. */
 async function cursorAt(ctx: Context, time: string): Promise<string> {
-  const [first] = await ctx.aggregate<{ position: number | null }>(sql`
+  const [first] = await ctx.rows<{ position: number | null }>(sql`
     select min(c.position) as position
     from (select * from ${events} where organization_id = ${organization}
       and created_at >= ${time}::timestamptz) e
@@ -74,7 +75,8 @@ export async function replayBatch(
   ctx: Context,
   job: ReplayEvents & JobPayload
 ): Promise<Batch<ReplayEvents & JobPayload>> {
-  const { webhook_id, after, until, from, to } = job
+  const { webhook_id, until, from, to } = job
+  const after = job.after ?? (await cursorAt(ctx, from!))
   const system = Context.system(ctx.services, ctx.organization_id)
   const reader = await readerOf(system, webhook_id)
   if (!reader) throw notFound('webhook')

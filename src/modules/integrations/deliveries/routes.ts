@@ -129,7 +129,10 @@ export const ofWebhooks: FastifyPluginAsyncTypebox = async app => {
     },
     async (request, reply) => {
       const job = await deliveryService.replay(request.ctx, idOf(request), request.body)
-      return reply.code(202).header('location', `/api/jobs/${job}`).send(null)
+      return reply
+        .code(202)
+        .header('location', `/api/jobs/${job}`)
+        .send(undefined as never)
     }
   )
 }
