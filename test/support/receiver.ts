@@ -11,6 +11,7 @@ import { application, type App } from './app.ts'
 /** A message as it came. */
 export interface Received {
   id: string
+  path: string
   headers: IncomingHttpHeaders
   body: string
   event: {
@@ -41,8 +42,10 @@ export async function receiver(t: Test, answer: Answer = acknowledge) {
   let port = 0
   const state = {
     answer,
-    /** Messages that were received, whatever the answer; and those that were acknowledged. */
+    /** Messages, whatever the answer. */
     received: [] as Received[],
+    connections: 0,
+    port: 0,
     url: '',
     async start() {
       server = createServer((request, response) => {
@@ -52,15 +55,18 @@ export async function receiver(t: Test, answer: Answer = acknowledge) {
           const body = Buffer.concat(chunks).toString()
           const { headers } = request
           const id = String(headers['webhook-id'])
-          const message = { id, headers, body, event: JSON.parse(body), at: Date.now() }
+          const path = request.url!
+          const message = { id, path, headers, body, event: JSON.parse(body), at: Date.now() }
           state.received.push(message)
           state.answer(response, message)
         })
         request.on('error', () => {})
       })
-      server.listen(port, '127.0.0.1')
+      server.on('connection', () => state.connections++)
+      server.listen(port) // at all addresses of this machine
       await once(server, 'listening')
       port = (server.address() as AddressInfo).port
+      state.port = port
       state.url = `http://127.0.0.1:${port}/hook`
     },
     async stop() {
@@ -97,9 +103,9 @@ export function sender(t: Test, app: App, options: WebhookOptions = {}) {
   return started
 }
 
-/** Waits until something holds. Errors: if it does not within a minute. */
+/** Waits until something holds. Errors: if it does not within 90 seconds. */
 export async function until(what: () => boolean | Promise<boolean>, message = String(what)) {
-  const end = Date.now() + 60_000
+  const end = Date.now() + 90_000
   while (!(await what())) {
     if (Date.now() > end) throw new Error(`in vain: ${message}`)
     await sleep(20)

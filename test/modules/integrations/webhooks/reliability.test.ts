@@ -77,7 +77,10 @@ t.test('a receiver that fails, hangs, closes and restarts gets everything in ord
   await until(async () => accepted.length > 160 && (await isDone()))
   await assertComplete(t, call, accepted)
   t.ok(hook.received.length > 200, `${hook.received.length} messages`)
-  t.notMatch(hook.received, [{ url: '/elsewhere' }])
+  t.notOk(
+    hook.received.some(({ path }) => path === '/elsewhere'),
+    'redirects are not followed'
+  )
 })
 
 t.test('after a 410 nothing is sent, until the webhook is made active again', async t => {
@@ -127,12 +130,10 @@ t.test('a slow receiver delays no other', async t => {
   const { call } = await organization(app)
   const slow = await receiver(t, () => {})
   const fast = await receiver(t)
-  sender(t, app, { time: 3_000 })
-  for (const { url } of [slow, fast])
-    await call('POST /api/webhooks', {
-      url: url.replace('127.0.0.1', url === slow.url ? '127.0.0.2' : '127.0.0.1'),
-      types: 'tag.*'
-    })
+  sender(t, app, { time: 60_000, lease: 70_000 })
+  // another host: there are limits for each webhook, and for each host
+  const elsewhere = slow.url.replace('127.0.0.1', '127.0.0.2')
+  for (const url of [elsewhere, fast.url]) await call('POST /api/webhooks', { url, types: 'tag.*' })
   const times: number[] = []
   for (let i = 0; i < 30; i++) {
     const start = Date.now()
@@ -141,5 +142,5 @@ t.test('a slow receiver delays no other', async t => {
     times.push(Date.now() - start)
   }
   t.ok(Math.max(...times) < 2_000, `${Math.max(...times)} ms at most`)
-  t.ok(slow.received.length <= 10, `${slow.received.length} requests to the slow one at a time`)
+  t.equal(slow.received.length, 10, 'requests to one webhook at a time')
 })
