@@ -118,23 +118,26 @@ BEGIN
 END $$;
 --> statement-breakpoint
 -- Notes what came of an attempt, unless another process has taken it over or it was canceled meanwhile. `next_in`: until
--- the next one; null: the delivery has ended, and the next one about the record is due. Returns how its webhook fares.
+-- the next one; null: the delivery has ended, and the next one about the record is due. One that is canceled was not
+-- sent. Returns how its webhook fares.
 CREATE FUNCTION end_attempt(organization bigint, delivery bigint, lease timestamptz, outcome jsonb, next_in interval)
 RETURNS TABLE (failures integer, failing_since timestamptz) LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
   sent deliveries;
   succeeded constant boolean := outcome ->> 'status' = 'succeeded';
+  is_attempt constant boolean := outcome ->> 'status' <> 'cancelled';
 BEGIN
   SELECT * INTO sent FROM deliveries d WHERE d.organization_id = organization AND d.id = delivery;
   PERFORM FROM webhooks w WHERE w.organization_id = organization AND w.id = sent.webhook_id FOR NO KEY UPDATE;
   UPDATE deliveries d SET
-    attempts = d.attempts + 1,
+    attempts = d.attempts + is_attempt::integer,
     status = outcome ->> 'status',
-    last_attempt_at = now(),
-    duration_ms = (outcome ->> 'duration_ms')::integer,
-    response_status = (outcome ->> 'response_status')::integer,
-    response_body = outcome ->> 'response_body',
+    payload = coalesce(outcome ->> 'payload', d.payload),
+    last_attempt_at = CASE WHEN is_attempt THEN now() ELSE d.last_attempt_at END,
+    duration_ms = CASE WHEN is_attempt THEN (outcome ->> 'duration_ms')::integer ELSE d.duration_ms END,
+    response_status = CASE WHEN is_attempt THEN (outcome ->> 'response_status')::integer ELSE d.response_status END,
+    response_body = CASE WHEN is_attempt THEN outcome ->> 'response_body' ELSE d.response_body END,
     error = outcome ->> 'error',
     leased_until = NULL,
     due_at = now() + next_in,
@@ -143,7 +146,7 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
-  IF sent.event_id IS NOT NULL THEN -- a test says nothing about the webhook
+  IF sent.event_id IS NOT NULL AND is_attempt THEN -- a test says nothing about the webhook
     UPDATE webhooks w SET
       failures = CASE WHEN succeeded THEN 0 ELSE w.failures + 1 END,
       failing_since = CASE WHEN succeeded THEN NULL ELSE coalesce(w.failing_since, now()) END

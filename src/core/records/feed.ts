@@ -73,6 +73,14 @@ export async function lastPlace(ctx: Context): Promise<Place> {
   return last ?? beginning
 }
 
+/** The place after the event at a position. Errors: as `Context.read`. */
+export async function placeAt(ctx: Context, position: number): Promise<Place> {
+  const [place] = await ctx.read<Place>(
+    sql`select position, mark from ${chain} c where position = ${position}::bigint`
+  )
+  return place ?? beginning
+}
+
 /** The resources whose records a selection is about, of which the caller reaches only some. */
 export const narrowOf = (ctx: Context, { subjects, types }: Selection): Resource[] =>
   [...new Set([...subjects, ...types.map(type => type.split('.')[0]!)])]

@@ -2,7 +2,14 @@ import { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { organization, ours } from '../../../core/db/sql.ts'
 import { Problem } from '../../../core/errors.ts'
-import { cursorOf, placeOf, type FilterMoment, type Selection } from '../../../core/records/feed.ts'
+import {
+  cursorOf,
+  placeAt,
+  placeOf,
+  type FilterMoment,
+  type Place,
+  type Selection
+} from '../../../core/records/feed.ts'
 import type { Services } from '../../../core/services.ts'
 import { authService } from '../../identity/auth/service.ts'
 import { feedService, type Part } from '../events/service.ts'
@@ -32,16 +39,35 @@ export async function readerOf(ctx: Context, id: number): Promise<Reader | undef
   return reader
 }
 
-/** The author of a webhook with their present rights, as long as they may manage webhooks. */
+/** The author of a webhook may no longer manage it, or read what it is about. */
+export class AuthorLost extends Error {}
+
+/** Pauses a webhook whose author `work` misses. Errors: others of `work`. */
+export async function pausingWithoutAuthor<T>(
+  ctx: Context,
+  id: number,
+  work: () => Promise<T>
+): Promise<T | undefined> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof AuthorLost)) throw error
+    await webhookService.pause(ctx, id, 'author')
+    return undefined
+  }
+}
+
+/** The author of a webhook with their present rights. Errors: `AuthorLost`. */
 export async function authorOf(
   services: Services,
   organization_id: number,
   author_id: number
-): Promise<Context | undefined> {
+): Promise<Context> {
   const author = { user_id: author_id }
   const principal = await authService.principalOfJob(services, organization_id, author)
   const ctx = principal && new Context(services, principal)
-  return ctx?.can(`${webhookResource.path}:update`) ? ctx : undefined
+  if (!ctx?.can(`${webhookResource.path}:update`)) throw new AuthorLost()
+  return ctx
 }
 
 /** A part of the feed as the author of a webhook may read it. */
@@ -50,28 +76,42 @@ interface Reading extends Part {
 }
 
 /**
- * What comes in the feed after a cursor, for a webhook; undefined if its author may not read it any
- * more. Errors: 410, as `Context.rows`.
+ * What comes in the feed after a place, for a webhook. Errors: `AuthorLost`, 410, as
+ * `Context.rows`.
  */
 export async function readFor(
   { services, organization_id }: Context,
   reader: Reader,
-  cursor: string
-): Promise<Reading | undefined> {
+  after: Place,
+  limit = batch
+): Promise<Reading> {
   const author = await authorOf(services, organization_id, reader.author_id)
-  const selection = author && selectionOf(author, reader)
-  if (!selection) return undefined
-  const reading = { after: placeOf(cursor), previous: cursor, selection, limit: batch }
+  const selection = selectionOf(author, reader)
+  const reading = { after, previous: cursorOf(after), selection, limit }
   const part = await feedService.read(author, reading)
   return { ...part, messages: part.entries.map(entry => messageOf(entry, reader)) }
 }
 
-function selectionOf(author: Context, reader: Reader): Selection | undefined {
+/**
+ * The message about the event at a position, as the author of a webhook may read it now; undefined
+ * if that is not at all. Errors: as `readFor`.
+ */
+export async function messageAt(
+  ctx: Context,
+  webhook_id: number,
+  position: number
+): Promise<NewDelivery | undefined> {
+  const reader = await readerOf(ctx, webhook_id)
+  const after = await placeAt(ctx, position - 1)
+  const reading = reader && (await readFor(ctx, reader, after, 1))
+  return reading?.messages.find(message => message.position === position)
+}
+
+function selectionOf(author: Context, reader: Reader): Selection {
   try {
     return feedService.selectionOf(author, wantedBy(reader))
   } catch (error) {
-    if (error instanceof Problem) return undefined
-    throw error
+    throw error instanceof Problem ? new AuthorLost() : error
   }
 }
 
@@ -114,11 +154,9 @@ export async function expand(
   const reader = await readerOf(ctx, id)
   if (!reader) return false
   const { cursor } = reader
-  const reading = await readFor(ctx, reader, cursor)
-  if (!reading) {
-    await webhookService.pause(ctx, id, 'author')
-    return false
-  }
+  const read = async () => await readFor(ctx, reader, placeOf(cursor))
+  const reading = await pausingWithoutAuthor(ctx, id, read)
+  if (!reading) return false
   const { messages, end, hasMore } = reading
   const step = { from: cursor, to: cursorOf(end) }
   if (step.from === step.to) return false

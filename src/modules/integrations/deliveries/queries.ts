@@ -15,7 +15,10 @@ export interface Claimed {
   webhook_id: number
   event_id: number | null
   is_replay: boolean
+  position: number | null
   payload: string
+  /** Milliseconds since it was read. */
+  age: number
   attempts: number
   leased_until: string
   url: string
@@ -64,7 +67,8 @@ export const claim = (limit: number, lease: number): SQL => sql`
   from taken join ${acrossOrganizations(webhooks)} w on w.organization_id = taken.organization_id
   where d.organization_id = taken.organization_id and d.id = taken.id and w.id = d.webhook_id
     and d.status = 'pending' and d.due_at <= now()
-  returning d.organization_id, d.id, d.webhook_id, d.event_id, d.is_replay, d.payload, d.attempts,
+  returning d.organization_id, d.id, d.webhook_id, d.event_id, d.is_replay, d.position,
+    d.payload, extract(epoch from now() - d.created_at)::float8 * 1000 as age, d.attempts,
     d.leased_until, w.url, w.author_id, w.encrypted_secret,
     case when w.previous_until > now() then w.previous_secret end as previous_secret`
 

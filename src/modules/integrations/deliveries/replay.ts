@@ -2,14 +2,14 @@ import type { Static } from '@sinclair/typebox'
 import { Context } from '../../../core/access/context.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { organization } from '../../../core/db/sql.ts'
-import { conflict, forbidden, notFound, ruleBroken } from '../../../core/errors.ts'
+import { conflict, notFound, ruleBroken } from '../../../core/errors.ts'
 import type { JobPayload } from '../../../core/jobs.ts'
 import { eventChain, events } from '../../../core/records/events.ts'
-import { beginning, cursorOf, lastPlace, placeOf } from '../../../core/records/feed.ts'
+import { cursorOf, lastPlace, placeAt, placeOf } from '../../../core/records/feed.ts'
 import { defineUserJob, type Batch } from '../../../core/user-jobs.ts'
 import { webhookResource } from '../webhooks/resource.ts'
 import { webhookService } from '../webhooks/service.ts'
-import { addDeliveries, readerOf, readFor } from './expansion.ts'
+import { addDeliveries, pausingWithoutAuthor, readerOf, readFor } from './expansion.ts'
 import type { Replay } from './schema.ts'
 
 /**
@@ -62,27 +62,24 @@ async function cursorAt(ctx: Context, time: string): Promise<string> {
       and created_at >= ${time}::timestamptz) e
     join (select * from ${eventChain} where organization_id = ${organization}) c
       on c.event_id = e.id`)
-  if (first!.position === null) return cursorOf(await lastPlace(ctx))
-  if (first!.position === 1) return cursorOf(beginning)
-  const [place] = await ctx.read<{ position: number; mark: string }>(sql`
-    select position, encode(substr(hash, 1, 6), 'hex') as mark from ${eventChain}
-    where organization_id = ${organization} and position = ${first!.position - 1}::bigint`)
-  return cursorOf(place!)
+  const { position } = first!
+  return cursorOf(position === null ? await lastPlace(ctx) : await placeAt(ctx, position - 1))
 }
 
-/** Adds a batch of deliveries. Errors: 403 if the author of the webhook may not read them. */
+/** Adds a batch of deliveries. Errors: 404, 409, 410. */
 export async function replayBatch(
   ctx: Context,
   job: ReplayEvents & JobPayload
 ): Promise<Batch<ReplayEvents & JobPayload>> {
   const { webhook_id, until, from, to } = job
-  const after = job.after ?? (await cursorAt(ctx, from!))
+  const after = placeOf(job.after ?? (await cursorAt(ctx, from!)))
   const system = Context.system(ctx.services, ctx.organization_id)
   const reader = await readerOf(system, webhook_id)
   if (!reader) throw notFound('webhook')
-  const reading = await readFor(system, reader, after)
-  if (!reading) throw forbidden(`${webhookResource.path}:update`)
-  const { messages, end, entries } = reading
+  const read = async () => await readFor(system, reader, after)
+  const reading = await pausingWithoutAuthor(system, webhook_id, read)
+  if (!reading) throw conflict('The author of the webhook may no longer read the events.')
+  const { messages, end, entries, hasMore } = reading
   const isIn = (i: number) => {
     const at = Date.parse(entries[i]!.at)
     const isEarly = from !== null && at < Date.parse(from)
@@ -93,7 +90,7 @@ export async function replayBatch(
   if (wanted.length > 0 && !(await addDeliveries(ctx, webhook_id, wanted, { isReplay: true })))
     throw conflict('The webhook was deleted.')
   const added = job.added + wanted.length
-  const isOver = !reading.hasMore || end.position >= until
+  const isOver = !hasMore || end.position >= until
   return {
     done: wanted.length,
     result: { added },

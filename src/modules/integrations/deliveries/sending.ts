@@ -5,9 +5,10 @@ import { sql } from '../../../core/db/drizzle.ts'
 import type { Services } from '../../../core/services.ts'
 import { signedHeaders } from '../webhooks/secret.ts'
 import { webhookService } from '../webhooks/service.ts'
-import { authorOf } from './expansion.ts'
+import { authorOf, messageAt, pausingWithoutAuthor } from './expansion.ts'
 import { messageId } from './messages.ts'
 import { claim, claiming, release, seconds, type Claimed } from './queries.ts'
+import type { DeliveryStatus } from './table.ts'
 
 const second = 1_000
 const minute = 60 * second
@@ -22,6 +23,8 @@ export interface Schedule {
   lease: number
   /** How long attempts must have failed for their webhook to be paused. */
   patience: number
+  /** How long what was read for a message is sent without a look at the rights of the author. */
+  freshness: number
 }
 
 export const schedule: Schedule = {
@@ -33,7 +36,8 @@ export const schedule: Schedule = {
   ],
   time: 15 * second,
   lease: 30 * second,
-  patience: 24 * hour
+  patience: 24 * hour,
+  freshness: 10 * second
 }
 
 /** Attempts in a row that must have failed for it, too. */
@@ -56,11 +60,13 @@ export async function claimDue(
 }
 
 interface Outcome {
-  status: 'pending' | 'succeeded' | 'failed'
+  status: DeliveryStatus
   duration_ms: number
   response_status: number | null
   response_body: string | null
   error: string | null
+  /** What was sent, if it was read again. */
+  payload?: string
 }
 
 /**
@@ -70,14 +76,18 @@ interface Outcome {
 export async function attempt(
   services: Services,
   claimed: Claimed,
-  { delays, time, patience }: Schedule,
+  { delays, time, patience, freshness }: Schedule,
   signal: AbortSignal
 ): Promise<void> {
   const { organization_id, webhook_id, author_id, event_id } = claimed
   const ctx = Context.system(services, organization_id)
-  if (!(await authorOf(services, organization_id, author_id)))
-    return await webhookService.pause(ctx, webhook_id, 'author')
-  const outcome = await request(services, claimed, time, signal)
+  const payload = await pausingWithoutAuthor(ctx, webhook_id, async () => {
+    await authorOf(services, organization_id, author_id)
+    return claimed.age < freshness ? claimed.payload : await readAgain(ctx, claimed)
+  })
+  if (payload === undefined) return
+  if (payload === null) return void (await note(ctx, claimed, withdrawn, null))
+  const outcome = await request(services, { ...claimed, payload }, time, signal)
   if (signal.aborted && outcome.status !== 'succeeded')
     return void (await ctx.write([], release(claimed.id, claimed.leased_until)))
   const isGone = outcome.response_status === 410
@@ -85,11 +95,31 @@ export async function attempt(
   if (isGone) await webhookService.pause(ctx, webhook_id, 'gone')
   const delay = event_id === null || isGone ? undefined : delays[claimed.attempts]
   const isOver = outcome.status === 'succeeded' || delay === undefined
-  const noted = isOver ? outcome : { ...outcome, status: 'pending' as const }
+  const noted = {
+    ...(isOver ? outcome : { ...outcome, status: 'pending' as const }),
+    ...(payload !== claimed.payload && { payload })
+  }
   const state = await note(ctx, claimed, noted, isOver ? null : delay * around())
   if (!state || state.failures < maxFailures) return
   if (Date.now() - Date.parse(state.failing_since!) >= patience)
     await webhookService.pause(ctx, webhook_id, 'failing')
+}
+
+/** What the author may read now of what is to be sent; null: nothing. Errors: as `messageAt`. */
+async function readAgain(
+  ctx: Context,
+  { webhook_id, position, payload }: Claimed
+): Promise<string | null> {
+  if (position === null) return payload
+  return (await messageAt(ctx, webhook_id, position))?.payload ?? null
+}
+
+const withdrawn: Outcome = {
+  status: 'cancelled',
+  duration_ms: 0,
+  response_status: null,
+  response_body: null,
+  error: 'The webhook does not select the event any more, or its author may not read it.'
 }
 
 /** A factor by chance, so that what failed together is not tried again together. */

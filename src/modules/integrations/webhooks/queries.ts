@@ -1,9 +1,10 @@
 import type { SQL } from 'drizzle-orm'
 import { sql } from '../../../core/db/drizzle.ts'
-import { ours } from '../../../core/db/sql.ts'
+import { organization, ours } from '../../../core/db/sql.ts'
 import { organizations } from '../../identity/organizations/table.ts'
 import { roles } from '../../identity/roles/table.ts'
 import { users } from '../../identity/users/table.ts'
+import { deliveries } from '../deliveries/table.ts'
 import { webhooks, type PauseReason } from './table.ts'
 
 const isAdmin = sql`u.status = 'active' and u.kind = 'person' and exists (
@@ -26,3 +27,9 @@ export const mailable = (webhook_id: number, user_id: number): SQL => sql`
   from ${ours(users, 'u')} join ${organizations} o on o.id = u.organization_id
   join ${ours(webhooks, 'w')} on w.id = ${webhook_id}
   where u.id = ${user_id} and ${isAdmin}`
+
+/** Has what waits for its next attempt be sent at once. */
+export const makeDue = (webhook_id: number): SQL => sql`
+  update ${deliveries} set due_at = now()
+  where organization_id = ${organization} and webhook_id = ${webhook_id} and due_at > now()
+    and leased_until is null`

@@ -33,7 +33,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
           'Creates a webhook, and returns it with its secret: no other response but that of a ' +
           'rotation has it. It gets the events from now on that its author, the caller, may read.',
         tags,
-        ...problems(422),
+        ...problems(409, 422),
         body: Ref(NewWebhook),
         response: createdResponse('The new webhook.', Ref(IssuedWebhook))
       }

@@ -22,8 +22,8 @@ const fields = {
     minLength: 8,
     maxLength: 2000,
     pattern: explained(
-      '^https?://[^ #@]+$',
-      'must be an https URL without a fragment and credentials',
+      '^https?://[^\\s#@]+$',
+      'must be an https URL without spaces, a fragment and credentials',
       'url'
     ),
     description:

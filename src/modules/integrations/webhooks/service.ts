@@ -4,7 +4,7 @@ import type { Services } from '../../../core/services.ts'
 import { sql } from '../../../core/db/drizzle.ts'
 import { ours } from '../../../core/db/sql.ts'
 import { defined } from '../../../core/defined.ts'
-import { Problem, ruleBroken } from '../../../core/errors.ts'
+import { conflict, Problem, ruleBroken } from '../../../core/errors.ts'
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { oneLine } from '../../../core/mail.ts'
 import { recordAccess } from '../../../core/records/events.ts'
@@ -13,7 +13,7 @@ import { repository, type Versions } from '../../../core/records/repository.ts'
 import { resourceNamed, type RowOf } from '../../../core/records/resource.ts'
 import { feedService, type Wanted } from '../events/service.ts'
 import { cancelDeliveries } from '../deliveries/jobs.ts'
-import { adminIds, mailable, type Mailable } from './queries.ts'
+import { adminIds, mailable, makeDue, type Mailable } from './queries.ts'
 import { webhookResource } from './resource.ts'
 import type { NewWebhook, WebhookChanges } from './schema.ts'
 import { newSecret, sealSecret } from './secret.ts'
@@ -24,6 +24,8 @@ const { cacheKey: _, create, ...records } = repository(webhookResource)
 type Row = RowOf<typeof webhookResource>
 type Issued = Row & { secret: string }
 
+/** Webhooks of an organization: each costs a look at every event. */
+const maxWebhooks = 100
 /** Milliseconds for which the secret of before a rotation signs, too. */
 const overlap = 24 * 3_600_000
 
@@ -41,11 +43,13 @@ export const webhookService = {
   /**
    * Creates a webhook that begins at the present end of the feed, and returns it with its secret,
    * which nothing does again. Errors: 422 for a URL that may not be requested, types, a filter or
-   * fields that do not exist; 403 for types that the caller may not read.
+   * fields that do not exist; 403 for types that the caller may not read; 409 for too many.
    */
   async issue(ctx: Context, input: Static<typeof NewWebhook>): Promise<Issued> {
     const { services, organization_id, user_id } = ctx
     assertPossible(ctx, input)
+    if ((await countWebhooks(ctx)) >= maxWebhooks)
+      throw conflict(`An organization can have at most ${maxWebhooks} webhooks. Delete one first.`)
     await services.sequencer.catchUp().catch(() => {}) // or it begins a little earlier
     const secret = newSecret()
     const row = await create(ctx, {
@@ -60,7 +64,7 @@ export const webhookService = {
 
   /**
    * Changes a webhook; the caller is its author from then on. One that is made active goes on where
-   * it was. Errors: 404, 412, 422 and 403 as `issue`.
+   * it was, and what waits for its next attempt is sent at once. Errors: 404, 412, 422 and 403 as `issue`.
    */
   async update(
     ctx: Context,
@@ -71,6 +75,7 @@ export const webhookService = {
     return await ctx.transaction(async ctx => {
       const before = await records.lock(ctx, id, versions)
       assertPossible(ctx, { ...before, ...defined(changes) })
+      if (changes.is_active) await ctx.write([], makeDue(id))
       return await records.update(ctx, id, {
         ...changes,
         author_id: ctx.user_id!,
@@ -144,6 +149,13 @@ is then sent.
   }
 }
 
+async function countWebhooks(ctx: Context): Promise<number> {
+  const [found] = await ctx.read<{ count: number }>(
+    sql`select count(*) as count from ${ours(webhooks)}`
+  )
+  return found!.count
+}
+
 const unpaused = { paused_at: null, paused_reason: null }
 
 const reasons: Record<PauseReason, string> = {
@@ -193,7 +205,7 @@ function inBody<T>(read: () => T): T {
 
 /** Errors: 422 for a URL that no request may go to. */
 function assertPermitted({ outbound }: Services, url: string): void {
-  if (!URL.canParse(url) || new URL(url).username !== '' || !outbound.permits(url))
+  if (!URL.canParse(url) || !outbound.permits(url))
     throw ruleBroken(
       'url',
       'The URL must be an https URL of a public server, or of one in OUTBOUND_NETWORKS.',

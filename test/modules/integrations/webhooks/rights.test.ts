@@ -1,7 +1,7 @@
 // What an author may not read is not sent, and what nobody may ask is not asked.
 import t from 'tap'
 import { organization, type Call } from '../../../support/app.ts'
-import { receiver, sender, sending, until } from '../../../support/receiver.ts'
+import { acknowledge, receiver, sender, sending, until } from '../../../support/receiver.ts'
 
 const app = await sending(t)
 sender(t, app)
@@ -86,6 +86,31 @@ t.test('a webhook whose author may no longer have it is paused', async t => {
   }
   const { data } = (await us.call('GET /api/audit?type=deliveries.paused')).json()
   t.equal(data.length, 3)
+})
+
+t.test('a retry sends what the author may read then, and nothing else', async t => {
+  const slow = await sending(t)
+  sender(t, slow, { freshness: 0, delays: Array.from({ length: 100 }, () => 200) })
+  const us = await organization(slow)
+  const one = await author(us, [manage, { ...own, reach: 'all' }])
+  const hook = await receiver(t, response => void response.writeHead(500).end())
+  const body = { url: hook.url, types: 'contact.*' }
+  const { id } = (await one.call('POST /api/webhooks', body)).json()
+  await create(us.call, 'Theirs')
+  await create(one.call, 'Own')
+  await until(() => hook.received.length >= 4)
+  t.match(hook.received.at(-1)!.body, /555 0100/)
+  const grants = [manage, { ...own, hidden_fields: ['phone'] }]
+  await us.call(`PATCH /api/roles/${one.role.id}`, { grants })
+  const deliveries = async () => (await us.call(`GET /api/webhooks/${id}/deliveries`)).json().data
+  await until(async () => (await deliveries())[1].status === 'cancelled')
+  hook.answer = acknowledge
+  await until(async () => (await deliveries())[0].status === 'succeeded')
+  t.match(hook.received.at(-1)!.event.data.after, { first_name: 'Own' })
+  t.notMatch(hook.received.at(-1)!.body, /555|phone/)
+  t.match((await deliveries())[1], { error: /may not read/, ended_at: /./ })
+  const { payload } = (await us.call(`GET /api/deliveries/${(await deliveries())[0].id}`)).json()
+  t.same(payload, hook.received.at(-1)!.event, 'what was sent last')
 })
 
 t.test('no packet goes to a private network', async t => {
