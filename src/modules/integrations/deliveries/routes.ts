@@ -118,8 +118,8 @@ export const ofWebhooks: FastifyPluginAsyncTypebox = async app => {
         summary: 'Replay events to a webhook',
         description:
           'Sends events again: those after the cursor `after` and up to `until`, or from the ' +
-          'time `from` and before `to`, that the author of the webhook may read now. They have the ' +
-          'same `webhook-id`, and `webhook-replay: true`. A job adds them (`Location`).',
+          'time `from` and before `to`, that the author of the webhook may read now. They have ' +
+          'the same `webhook-id`, and `webhook-replay: true`. A job adds them (`Location`).',
         tags,
         ...problems(404, 422),
         params: idParameter(),

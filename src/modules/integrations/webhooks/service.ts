@@ -64,7 +64,8 @@ export const webhookService = {
 
   /**
    * Changes a webhook; the caller is its author from then on. One that is made active goes on where
-   * it was, and what waits for its next attempt is sent at once. Errors: 404, 412, 422 and 403 as `issue`.
+   * it was, and what waits for its next attempt is sent at once. Errors: 404, 412; 422 and 403 as
+   * `issue`.
    */
   async update(
     ctx: Context,
