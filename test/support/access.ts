@@ -101,9 +101,9 @@ async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
     t.equal((await call(request, body)).statusCode, expected, `${request} ${who}`)
   }
   const isRead = request.startsWith('GET')
-  const isAudit = area === 'audit' // no resource: nobody writes it
+  const isOfAdmins = ['audit', 'deliveries'].includes(area) // no resources
   const resource = allResources().find(({ path }) => path === area)
-  const otherAccess = isAudit ? 'administration' : resource?.access
+  const otherAccess = isOfAdmins ? 'administration' : resource?.access
   const isOwn = ['operations', 'jobs'].includes(area) // no resources: of the users who began them
   const access = isOwn ? 'personal' : otherAccess
   if (isPublic) {
