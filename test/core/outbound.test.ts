@@ -2,7 +2,6 @@
 import { createServer, type RequestListener } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { isPublic } from '../../src/core/access/networks.ts'
 import { createOutbound } from '../../src/core/outbound.ts'
@@ -153,20 +152,23 @@ t.test('a response has a size and a time', { timeout: 30_000 }, async t => {
 })
 
 t.test('of a long response, the beginning can be read', async t => {
-  let closed = 0
+  const { promise: closed, resolve: close } = Promise.withResolvers<void>()
   const { port } = await server(t, (request, response) => {
-    response.on('close', () => closed++)
-    if (request.url === '/empty') return void response.writeHead(205).end()
-    const timer = setInterval(() => response.write('x'.repeat(3000)), 10)
-    response.on('close', () => {
-      clearInterval(timer)
-    })
+    if (request.url === '/empty') {
+      response.writeHead(205).end()
+    } else {
+      const timer = setInterval(() => response.write('x'.repeat(3000)), 10)
+      response.on('close', () => {
+        clearInterval(timer)
+        close()
+      })
+    }
   })
   const { fetch } = outbound(t, ['127.0.0.1'])
   const url = `http://127.0.0.1:${port}/`
   const answer = await fetch(url, { bytes: 4096 })
   t.equal((await answer.text()).length, 4096)
-  while (closed === 0) await sleep(5)
+  await closed
   t.equal((await fetch(`${url}empty`, { bytes: 4096 })).status, 205)
 })
 

@@ -8,7 +8,7 @@ import { conflict, notFound } from '../../../core/errors.ts'
 import type { JobPayload } from '../../../core/jobs.ts'
 import { equal } from '../../../core/records/filter.ts'
 import { Lists, type Page } from '../../../core/records/list.ts'
-import { resourceNamed } from '../../../core/records/resource.ts'
+import { allResources } from '../../../core/records/resource.ts'
 import type { Services } from '../../../core/services.ts'
 import { webhookService } from '../webhooks/service.ts'
 import { addDeliveries, expand } from './expansion.ts'
@@ -129,6 +129,10 @@ export const deliveryService = {
 
 /** Whether a caller may read all records of a type, with all fields. */
 function mayRead(ctx: Context, type: string): boolean {
-  const { path } = resourceNamed(type)
-  return ctx.principal.access.reachOf(`${path}:read`) === 'all' && ctx.hiddenFields(path).size === 0
+  const path = allResources().find(({ name }) => name === type)?.path
+  return (
+    path !== undefined &&
+    ctx.principal.access.reachOf(`${path}:read`) === 'all' &&
+    ctx.hiddenFields(path).size === 0
+  )
 }

@@ -1,4 +1,5 @@
 // A receiver that fails: nothing is lost, nothing comes before what it follows.
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { organization } from '../../../support/app.ts'
 import {
@@ -55,12 +56,13 @@ t.test('a receiver that fails, hangs, closes and restarts gets everything in ord
   const accepted: Received[] = []
   const hook = await receiver(t, (response, message) => {
     const chance = Math.random()
-    if (chance < 0.15) return void response.writeHead(500).end('broken')
-    if (chance < 0.2) return // it hangs
-    if (chance < 0.3) return void response.destroy()
-    if (chance < 0.35) return void response.writeHead(302, { location: '/elsewhere' }).end()
-    accepted.push(message)
-    acknowledge(response, message)
+    if (chance < 0.65) {
+      accepted.push(message)
+      acknowledge(response, message)
+    } else if (chance < 0.8) response.writeHead(500).end('broken')
+    else if (chance < 0.9) response.destroy()
+    else if (chance < 0.95) response.writeHead(302, { location: '/elsewhere' }).end()
+    // or it hangs
   })
   sender(t, app, { time: 300 })
   const created = await call('POST /api/webhooks', { url: hook.url, types: 'contact.*' })
@@ -87,8 +89,8 @@ t.test('after a 410 nothing is sent, until the webhook is made active again', as
   const { call } = await organization(app)
   let isGone = false
   const hook = await receiver(t, (response, message) => {
-    if (isGone) return void response.writeHead(410).end()
-    acknowledge(response, message)
+    if (isGone) response.writeHead(410).end()
+    else acknowledge(response, message)
   })
   sender(t, app)
   const { id } = (await call('POST /api/webhooks', { url: hook.url, types: 'contact.*' })).json()
@@ -100,7 +102,7 @@ t.test('after a 410 nothing is sent, until the webhook is made active again', as
   await until(async () => !(await webhook()).is_active)
   t.match(await webhook(), { paused_reason: 'gone', paused_at: /./ })
   await call(`PATCH /api/contacts/${contact.id}`, { last_name: 'later' })
-  await new Promise(resolve => setTimeout(resolve, 500))
+  await sleep(500)
   t.equal(hook.received.length, 2, 'the one that was answered by 410 is the last one')
   const { data } = (await call('GET /api/audit?type=deliveries.paused')).json()
   t.match(data, [{ subject_type: 'webhook', subject_id: id, details: { reason: 'gone' } }])
@@ -143,4 +145,17 @@ t.test('a slow receiver delays no other', async t => {
   }
   t.ok(Math.max(...times) < 2_000, `${Math.max(...times)} ms at most`)
   t.equal(slow.received.length, 10, 'requests to one webhook at a time')
+})
+
+t.test('25 requests are on their way to a host, by all processes together', async t => {
+  const { call } = await organization(app)
+  const hook = await receiver(t, () => {})
+  for (let i = 0; i < 4; i++)
+    await call('POST /api/webhooks', { url: `${hook.url}/${i}`, types: 'tag.*' })
+  for (let i = 0; i < 15; i++) await call('POST /api/tags', { name: `tag ${i}` })
+  const options = { time: 60_000, lease: 70_000, interval: 20 }
+  for (let i = 0; i < 3; i++) sender(t, app, options)
+  await until(() => hook.received.length >= 25)
+  await sleep(500)
+  t.equal(hook.received.length, 25)
 })
