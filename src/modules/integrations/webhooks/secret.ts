@@ -21,7 +21,7 @@ interface Message {
 
 /**
  * The headers that prove where a message comes from (Standard Webhooks), signed with each of the
- * sealed secrets of an organization. Errors: throws for one that was made with another key.
+ * sealed secrets of an organization. Errors: throws if all were made with another key.
  */
 export function signedHeaders(
   services: Services,
@@ -29,10 +29,16 @@ export function signedHeaders(
   sealed: string[],
   { id, time, payload }: Message
 ): Record<string, string> {
-  const signatures = sealed.map(one => {
-    const secret = decrypt(keyOf(services), one, ownerOf(organization_id))
-    return new Webhook(secret).sign(id, time, payload)
+  const secrets = sealed.flatMap(one => {
+    try {
+      return decrypt(keyOf(services), one, ownerOf(organization_id))
+    } catch {
+      return []
+    }
   })
+  if (secrets.length === 0)
+    throw new Error('The secret cannot be read, since `JWT_SECRET` was changed. Rotate it.')
+  const signatures = secrets.map(secret => new Webhook(secret).sign(id, time, payload))
   return {
     'webhook-id': id,
     'webhook-timestamp': String(Math.floor(time.getTime() / 1000)),

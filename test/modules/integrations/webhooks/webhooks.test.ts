@@ -129,3 +129,21 @@ t.test('a test is sent once', async t => {
   await call(`PATCH /api/webhooks/${id}`, { is_active: false })
   t.equal((await call(`POST /api/webhooks/${id}/test`)).statusCode, 409)
 })
+
+t.test('a secret that cannot be read is replaced by a rotation', async t => {
+  const { call } = await organization(app)
+  const { url, received } = await receiver(t)
+  const { id } = (await call('POST /api/webhooks', { url, types: 'tag.*' })).json()
+  await ownerOf(app)`update webhooks set encrypted_secret = ${'A'.repeat(80)} where id = ${id}`
+  const test = async () => {
+    const { headers } = await call(`POST /api/webhooks/${id}/test`)
+    const delivery = async () => (await call(`GET ${headers.location}`)).json()
+    await until(async () => (await delivery()).status !== 'pending')
+    return await delivery()
+  }
+  t.match(await test(), { status: 'failed', error: /JWT_SECRET/ })
+  const { secret } = (await call(`POST /api/webhooks/${id}/rotation`)).json()
+  t.match(await test(), { status: 'succeeded' })
+  const [{ body, headers }] = received as [(typeof received)[0]]
+  t.ok(new Webhook(secret).verify(body, headers as Record<string, string>))
+})
