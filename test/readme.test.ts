@@ -109,7 +109,8 @@ t.test('the tour works as written', async t => {
     outputs[20],
     /test_\d+ webhook\.tested[^]*evt_\d+ contact\.created[^]*first_name: 'Grace'/
   )
-  t.match(outputs[20], /"status":"succeeded"/)
+  t.match(outputs[20], /test_\d+ webhook\.tested/)
+  t.match(outputs[20], /evt_\d+ contact\.created[^]*first_name: 'Grace'[^]*"status":"succeeded"/)
 
   const another = blocks.find(({ title }) => title === 'organization')!.text
   const created = spawnSync('bash', ['-c', another], {
