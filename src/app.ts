@@ -22,6 +22,7 @@ import auth, { endOfSessionRoutes } from './modules/identity/auth/routes.ts'
 import campaignMembers from './modules/marketing/campaign-members/routes.ts'
 import campaigns from './modules/marketing/campaigns/routes.ts'
 import contacts from './modules/crm/contacts/routes.ts'
+import deliveries, { ofWebhooks } from './modules/integrations/deliveries/routes.ts'
 import events, { eventTypeRoutes } from './modules/integrations/events/routes.ts'
 import exports from './modules/integrations/exports/routes.ts'
 import identityProviders from './modules/identity/identity-providers/routes.ts'
@@ -50,6 +51,7 @@ import stageHistory from './modules/sales/stage-history/routes.ts'
 import timeline from './modules/crm/timeline/routes.ts'
 import { pipelineService } from './modules/sales/pipelines/service.ts'
 import users from './modules/identity/users/routes.ts'
+import webhooks from './modules/integrations/webhooks/routes.ts'
 import './modules/operations/mass-changes/routes.ts'
 import { version } from './version.ts'
 
@@ -129,6 +131,9 @@ async function registerModules(app: FastifyInstance, config: AppConfig): Promise
   await app.register(audit, { prefix: '/api/audit' })
   await app.register(events, { prefix: '/api/events' })
   await app.register(eventTypeRoutes, { prefix: '/api/event-types' })
+  await app.register(webhooks, { prefix: '/api/webhooks' })
+  await app.register(deliveries, { prefix: '/api/deliveries' })
+  await app.register(ofWebhooks, { prefix: '/api/webhooks' })
   await app.register(operations, { prefix: '/api/operations' })
   await app.register(jobs, { prefix: '/api/jobs' })
   await app.register(apiTokens, { prefix: '/api/api-tokens' })

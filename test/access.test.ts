@@ -27,7 +27,8 @@ t.test('admins alone change users, roles and settings', async t => {
       'tags: shared',
       'teams: settings',
       'territories: settings',
-      'users: administration'
+      'users: administration',
+      'webhooks: administration'
     ],
     'as the contract says'
   )

@@ -41,7 +41,8 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'modules/identity/identity-providers/queries.ts': 2, // of the user who logs in
       'modules/identity/invitations/queries.ts': 1,
       'modules/identity/password-resets/queries.ts': 3,
-      'modules/identity/sign-in/queries.ts': 4
+      'modules/identity/sign-in/queries.ts': 4,
+      'modules/integrations/deliveries/queries.ts': 3 // what is due, and whose feed has gone on
     }
   },
   'a context of the system': {
@@ -53,7 +54,11 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'modules/identity/organizations/service.ts': 1, // an organization that is created
       'modules/identity/organizations/signup.ts': 1,
       'modules/identity/password-resets/service.ts': 1,
-      'modules/identity/sign-in/service.ts': 1 // who signs in is found out, or made
+      'modules/identity/sign-in/service.ts': 1, // who signs in is found out, or made
+      // what is read is limited by the rights of the author of a webhook
+      'modules/integrations/deliveries/expansion.ts': 1,
+      'modules/integrations/deliveries/replay.ts': 1,
+      'modules/integrations/deliveries/sending.ts': 1
     }
   },
   'a context of a principal': {
@@ -63,7 +68,8 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'http/auth.ts': 1,
       'core/records/snapshot.ts': 1, // the same caller, on another connection
       'jobs/authors.ts': 1, // the author of a job
-      'modules/identity/access/service.ts': 1 // someone whose rights are explained
+      'modules/identity/access/service.ts': 1, // someone whose rights are explained
+      'modules/integrations/deliveries/expansion.ts': 1 // the author of a webhook
     }
   },
   'statements without a context': {
@@ -85,6 +91,7 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'modules/identity/password-resets/service.ts': 1,
       'modules/identity/sign-in/queries.ts': 3,
       'modules/identity/sign-in/service.ts': 2,
+      'modules/integrations/deliveries/service.ts': 1, // of all organizations
       'modules/reporting/reports/funnel.ts': 3 // a function of that name
     }
   }

@@ -2,6 +2,7 @@ import { allResources, resourceNamed, type Resource } from '../../src/core/recor
 import {
   identityId,
   idVariable,
+  deliveryId,
   jobId,
   lastOperation,
   oneTimeCode,
@@ -190,6 +191,7 @@ function variablesOf(document: Document, requests: Request[]) {
     [oneTimeCode]: '',
     [identityId]: '',
     [jobId]: '',
+    [deliveryId]: '',
     [lastOperation]: 1,
     [ownId]: 1,
     [sessionId]: 2,
@@ -287,6 +289,7 @@ class Item {
     const { requestBody, operationId, path, responses } = this.#request
     if (operationId === 'unlinkIdentity') return identityId
     if (isOfJob(path)) return jobId
+    if (path.startsWith('/api/deliveries/')) return deliveryId
     // pages for browsers lead to another server
     if ('302' in responses) return oneTimeToken
     const body = requestBody ? this.bodyExample() : {}
@@ -362,6 +365,7 @@ class Item {
       if (name === 'id' && this.#resource) return `{{${idVariable(this.#resource)}}}`
       if (operationId === 'endSession') return `{{${sessionId}}}`
       if (isOfJob(template)) return `{{${jobId}}}`
+      if (template.startsWith('/api/deliveries/')) return `{{${deliveryId}}}`
       if (template.startsWith('/api/operations/')) return `{{${lastOperation}}}`
       if (operationId === 'unlinkIdentity') return `{{${identityId}}}`
       if (name === linkedId) return `{{${idVariable(resourceNamed(this.#pathExample('type')))}}}`

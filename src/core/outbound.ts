@@ -9,13 +9,17 @@ interface OutboundRequest {
   headers?: Record<string, string>
   body?: unknown
   signal?: AbortSignal
+  /** Milliseconds for the whole of it. */
+  time?: number
+  /** Bytes of the response to read; what follows them is not read. Default: all of it. */
+  bytes?: number
 }
 
 /** What sends requests to servers that users name, such as identity providers. */
 export interface Outbound {
   /**
-   * Sends a request and reads the whole response. Redirects are not followed. Errors: of the
-   * network; `ForbiddenAddress`; for a response that is too large or takes too long.
+   * Sends a request and reads the response, or its beginning. Redirects are not followed. Errors:
+   * of the network; `ForbiddenAddress`; for a response that is too large or takes too long.
    */
   fetch: (url: string, request?: OutboundRequest) => Promise<Response>
   /** Whether a URL can be requested, as far as its text tells; its name is not looked up. */
@@ -50,19 +54,22 @@ export function createOutbound(networks: readonly string[]): Outbound {
     isWithin(address, networks) || (protocol === 'https:' && isPublic(address))
   let agent: Promise<Agent> | undefined
   return {
-    async fetch(url, { method = 'GET', headers = {}, body, signal } = {}) {
-      const timeout = AbortSignal.timeout(limit)
+    async fetch(url, { method = 'GET', headers = {}, body, signal, time = limit, bytes } = {}) {
+      const timeout = AbortSignal.timeout(time)
       const { request } = await import('undici') // most processes never need it
       const { statusCode, ...answer } = await request(url, {
         dispatcher: await (agent ??= openAgent(isAllowed)),
         method: method as 'GET',
         headers,
+        headersTimeout: time,
+        bodyTimeout: time,
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
         ...(body !== undefined && body !== null && { body: textOf(body) })
       })
-      const bytes = await answer.body.arrayBuffer()
-      const isEmpty = statusCode === 204 || statusCode === 304
-      return new Response(isEmpty ? null : bytes, {
+      const content = await (bytes === undefined
+        ? answer.body.arrayBuffer()
+        : beginningOf(answer.body, bytes))
+      return new Response(withoutBody.has(statusCode) ? null : content, {
         status: statusCode,
         headers: Object.entries(answer.headers).flatMap(([name, values]) =>
           [values ?? []].flat().map((value): [string, string] => [name, value])
@@ -79,7 +86,22 @@ export function createOutbound(networks: readonly string[]): Outbound {
   }
 }
 
-/** Bodies are short texts: forms and JSON. */
+/** Statuses whose responses have no body (see `Response`). */
+const withoutBody = new Set([204, 205, 304])
+
+/** The first bytes of a body; to end the loop before its end closes the connection. */
+async function beginningOf(body: AsyncIterable<Buffer>, bytes: number) {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of body) {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length >= bytes) break
+  }
+  return new Uint8Array(Buffer.concat(chunks).subarray(0, bytes))
+}
+
+/** Bodies are texts: forms and JSON. */
 const textOf = (body: unknown): string =>
   body instanceof URLSearchParams ? body.toString() : String(body)
 
@@ -94,9 +116,7 @@ async function openAgent(isAllowed: IsAllowed): Promise<Agent> {
   return new Agent({
     connect: connectorTo(isAllowed, buildConnector),
     maxResponseSize: maxResponse,
-    headersTimeout: limit,
-    bodyTimeout: limit,
-    connections: 20
+    connections: 25
   })
 }
 

@@ -46,6 +46,11 @@ t.test('a server of a private network is not even connected to', async t => {
       '[::1]',
       '[::ffff:127.0.0.1]',
       '[64:ff9b::7f00:1]',
+      '[::ffff:7f00:1]',
+      '0x7f.1',
+      '0177.1',
+      '127.0.1',
+      '0',
       '0.0.0.0',
       '[::]'
     ])
@@ -61,6 +66,8 @@ t.test('what is public is known by its address', async t => {
     '172.16.0.1',
     '192.168.0.1',
     '169.254.169.254',
+    '64:ff9b::a9fe:a9fe',
+    '64:ff9b:1::a00:1',
     '100.64.0.1',
     '127.8.8.8',
     '0.0.0.0',
@@ -142,4 +149,33 @@ t.test('a response has a size and a time', { timeout: 30_000 }, async t => {
   ])
   const seconds = (performance.now() - start) / 1000
   t.ok(seconds > 4 && seconds < 12, `${seconds} seconds`)
+})
+
+t.test('of a long response, the beginning can be read', async t => {
+  const { promise: closed, resolve: close } = Promise.withResolvers<void>()
+  const { port } = await server(t, (request, response) => {
+    if (request.url === '/empty') {
+      response.writeHead(205).end()
+    } else {
+      const timer = setInterval(() => response.write('x'.repeat(3000)), 10)
+      response.on('close', () => {
+        clearInterval(timer)
+        close()
+      })
+    }
+  })
+  const { fetch } = outbound(t, ['127.0.0.1'])
+  const url = `http://127.0.0.1:${port}/`
+  const answer = await fetch(url, { bytes: 4096 })
+  t.equal((await answer.text()).length, 4096)
+  await closed
+  t.equal((await fetch(`${url}empty`, { bytes: 4096 })).status, 205)
+})
+
+t.test('a request can have a time of its own', async t => {
+  const { port } = await server(t, () => {})
+  const { fetch } = outbound(t, ['127.0.0.1'])
+  const start = performance.now()
+  await t.rejects(fetch(`http://127.0.0.1:${port}/`, { time: 200 }), { name: 'TimeoutError' })
+  t.ok(performance.now() - start < 3_000)
 })

@@ -35,6 +35,7 @@ export async function assertAccess(
   } as const
   ids.jobs = await addMembers.start(Context.system(app.services, id, admin.user.id), adding)
   ids.exports = (await call('POST /api/exports', { types: ['contact'] })).json().id
+  ids.deliveries = (await call(`POST /api/webhooks/${ids.webhooks}/test`)).json().id
   for (const [request, answer] of await readAll(app, other.call))
     t.equal(answer, before.get(request), `${request} does not depend on another organization`)
   for (const [request, answer] of await readAll(app, call))
@@ -101,9 +102,9 @@ async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
     t.equal((await call(request, body)).statusCode, expected, `${request} ${who}`)
   }
   const isRead = request.startsWith('GET')
-  const isAudit = area === 'audit' // no resource: nobody writes it
+  const isOfAdmins = ['audit', 'deliveries'].includes(area) // no resources
   const resource = allResources().find(({ path }) => path === area)
-  const otherAccess = isAudit ? 'administration' : resource?.access
+  const otherAccess = isOfAdmins ? 'administration' : resource?.access
   // no resources: of the users who began them
   const isOwn = ['operations', 'jobs', 'exports'].includes(area)
   const access = isOwn ? 'personal' : otherAccess

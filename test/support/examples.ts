@@ -159,6 +159,10 @@ async function secretsFor(app: App, operationId: string, { refresh_token }: Sess
         (id, organization_id, provider_id, user_id, subject, email) overriding system value
       select 2, u.organization_id, p.id, u.id, 'x', u.email from users u, identity_providers p
       where u.id = 1 and p.name = 'Example'`,
+    retryDelivery: pool`insert into deliveries (organization_id, webhook_id, event_id, position,
+        type, subject_type, subject_id, status, payload)
+      select organization_id, id, 1, 1, 'contact.created', 'contact', 1, 'failed', '{}'
+      from webhooks`,
     cancelJob: pool`insert into jobs (organization_id, kind, payload)
       select id, 'add_members', '{}' from organizations`,
     exchangeSignIn: pool`with provider as (

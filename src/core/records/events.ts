@@ -116,7 +116,8 @@ export const accessTypes = [
   'permission.denied',
   'export.started',
   'export.downloaded',
-  'organization.updated'
+  'organization.updated',
+  'deliveries.paused'
 ] as const
 type AccessType = (typeof accessTypes)[number]
 

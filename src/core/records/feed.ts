@@ -73,13 +73,17 @@ export async function lastPlace(ctx: Context): Promise<Place> {
   return last ?? beginning
 }
 
+/** The place after the event at a position. Errors: as `Context.read`. */
+export async function placeAt(ctx: Context, position: number): Promise<Place> {
+  const [place] = await ctx.read<Place>(
+    sql`select position, mark from ${chain} c where position = ${position}::bigint`
+  )
+  return place ?? beginning
+}
+
 /** Errors: 410 for a place that is not of this feed; as `Context.read`. */
 export async function assertPlace(ctx: Context, { position, mark }: Place): Promise<void> {
-  if (position === 0) return
-  const [found] = await ctx.read<Place>(
-    sql`select mark from ${chain} c where position = ${position}::bigint`
-  )
-  if (found?.mark !== mark) throw cursorExpired()
+  if (position > 0 && (await placeAt(ctx, position)).mark !== mark) throw cursorExpired()
 }
 
 /** The resources whose records a selection is about, of which the caller reaches only some. */

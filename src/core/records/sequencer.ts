@@ -18,6 +18,7 @@ const interval = 1_000
 export class Sequencer {
   readonly #database: Database
   readonly #subscriptions = new Map<number, Set<Subscription>>()
+  readonly #listeners = new Set<(organization_id: number) => void>()
   readonly #stopping = new AbortController()
   #run: Promise<void> | undefined
   #next: Promise<void> | undefined
@@ -113,7 +114,17 @@ export class Sequencer {
     return subscription
   }
 
+  /**
+   * Calls a listener with each organization that has new events; it may miss some. Returns what
+   * ends that.
+   */
+  onTold(listener: (organization_id: number) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
   #tell(organization_id: number): void {
+    for (const listener of this.#listeners) listener(organization_id)
     const subscriptions = this.#subscriptions.get(organization_id)
     if (!subscriptions) return
     this.#told++

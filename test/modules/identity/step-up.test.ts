@@ -155,7 +155,9 @@ t.test('the document names what requires it', async t => {
       'api-tokens',
       'identity-providers',
       'invitations',
-      'roles'
+      'roles',
+      'webhooks',
+      'deliveries'
     ])
   )
   t.notOk(marked.some(({ name }) => name.startsWith('GET')))

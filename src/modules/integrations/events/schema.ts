@@ -3,7 +3,7 @@ import { cursorPattern, filterMoments } from '../../../core/records/feed.ts'
 import { explained, Id, Instant, Nullable, OneOf, Text } from '../../../core/http/schema.ts'
 import { Event } from '../../identity/audit/schema.ts'
 
-const cursorText = (description: string, example: string) =>
+export const cursorText = (description: string, example: string) =>
   Text(40, {
     pattern: explained(cursorPattern, 'must be a cursor of the feed', 'cursor'),
     description,

@@ -1,0 +1,140 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { problems } from '../../../core/http/operations.ts'
+import {
+  emptyResponse,
+  idOf,
+  idParameter,
+  pageResponse,
+  response,
+  sendPage
+} from '../../../core/http/responses.ts'
+import { Ref } from '../../../core/http/schema.ts'
+import { webhookResource } from '../webhooks/resource.ts'
+import { Delivery, DeliveryDetails, DeliveryPage, DeliveryQuery, Replay } from './schema.ts'
+import { deliveryService } from './service.ts'
+
+const { path } = webhookResource
+const tags = [path]
+const update = { permission: `${path}:update` }
+
+/** Single deliveries, below `/api/deliveries`. */
+const routes: FastifyPluginAsyncTypebox = async app => {
+  app.addSchema(DeliveryDetails)
+
+  app.get(
+    '/:id',
+    {
+      config: { permission: `${path}:read` },
+      schema: {
+        operationId: 'getDelivery',
+        summary: 'Get a delivery',
+        description: 'A message to a webhook: the request, the response, and how long it took.',
+        tags,
+        ...problems(404),
+        params: idParameter(),
+        response: response(200, 'The delivery.', Ref(DeliveryDetails))
+      }
+    },
+    async request => await deliveryService.get(request.ctx, idOf(request))
+  )
+
+  app.post(
+    '/:id/retry',
+    {
+      config: update,
+      schema: {
+        operationId: 'retryDelivery',
+        summary: 'Retry a delivery',
+        description:
+          'Tries a delivery that failed or was canceled again, ten times if need be; one that ' +
+          'waits for its next attempt is tried at once. Otherwise, it is a 409.',
+        tags,
+        ...problems(404, 409),
+        params: idParameter(),
+        response: response(202, 'The delivery.', Ref(DeliveryDetails))
+      }
+    },
+    async (request, reply) => {
+      const delivery = await deliveryService.retry(request.ctx, idOf(request))
+      return reply.code(202).send(delivery)
+    }
+  )
+}
+
+/** The deliveries of a webhook, below `/api/webhooks`. */
+export const ofWebhooks: FastifyPluginAsyncTypebox = async app => {
+  for (const schema of [Delivery, DeliveryPage, Replay]) app.addSchema(schema)
+
+  app.get(
+    '/:id/deliveries',
+    {
+      config: { permission: `${path}:read` },
+      schema: {
+        operationId: 'listWebhookDeliveries',
+        summary: 'List the deliveries of a webhook',
+        description:
+          'The messages to a webhook, newest first; they are kept for 30 days after their end.',
+        tags,
+        ...problems(404),
+        params: idParameter(),
+        querystring: DeliveryQuery,
+        response: pageResponse('The deliveries.', Ref(DeliveryPage))
+      }
+    },
+    async (request, reply) => {
+      const { ctx, query } = request
+      return sendPage(request, reply, await deliveryService.list(ctx, idOf(request), query))
+    }
+  )
+
+  app.post(
+    '/:id/test',
+    {
+      config: update,
+      schema: {
+        operationId: 'testWebhook',
+        summary: 'Test a webhook',
+        description:
+          'Sends a message of the type `webhook.tested`, once. The delivery at `Location` says ' +
+          'what came of it.',
+        tags,
+        ...problems(404, 409),
+        params: idParameter(),
+        response: response(202, 'The delivery.', Ref(DeliveryDetails), 'Location')
+      }
+    },
+    async (request, reply) => {
+      const delivery = await deliveryService.test(request.ctx, idOf(request))
+      return reply.code(202).header('location', `/api/deliveries/${delivery.id}`).send(delivery)
+    }
+  )
+
+  app.post(
+    '/:id/replay',
+    {
+      config: update,
+      schema: {
+        operationId: 'replayWebhook',
+        summary: 'Replay events to a webhook',
+        description:
+          'Sends events again: those after the cursor `after` and up to `until`, or from the ' +
+          'time `from` and before `to`, that the author of the webhook may read now. They have ' +
+          'the same `webhook-id`, and `webhook-replay: true`. A job adds them (`Location`).',
+        tags,
+        ...problems(404, 422),
+        params: idParameter(),
+        body: Ref(Replay),
+        response: emptyResponse(202, 'Location')
+      }
+    },
+    async (request, reply) => {
+      const job = await deliveryService.replay(request.ctx, idOf(request), request.body)
+      return reply
+        .code(202)
+        .header('location', `/api/jobs/${job}`)
+        .send(undefined as never)
+    }
+  )
+}
+
+export default routes
