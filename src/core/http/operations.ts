@@ -19,8 +19,16 @@ export type ProblemStatus = 401 | 403 | 404 | 409 | 410 | 412 | 416 | 422
  */
 export const problems = (...statuses: ProblemStatus[]) => ({ 'x-problems': statuses })
 
+const furtherEvents = new Map<string, string[]>()
+
 /**
- * The types of events that an operation causes besides those of its permission: `contacts:create`
- * stands for `contact.created`.
+ * Says which types of events operations cause besides those of their permission, by their
+ * operation IDs: `contacts:create` stands for `contact.created`. `*` stands for any record.
  */
-export const causes = (...types: string[]) => ({ 'x-events': types })
+export function causes(operationIds: string[], ...types: string[]): void {
+  for (const id of operationIds) furtherEvents.set(id, [...(furtherEvents.get(id) ?? []), ...types])
+}
+
+/** The types of events that an operation causes besides those of its permission. */
+export const furtherEventsOf = (operationId: string): string[] =>
+  furtherEvents.get(operationId) ?? []

@@ -13,6 +13,7 @@ export interface Response {
   content?: Record<string, { schema: object }>
 }
 export interface Operation {
+  operationId?: string
   description?: string
   tags?: string[]
   security?: unknown[]

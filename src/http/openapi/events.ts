@@ -1,4 +1,5 @@
 import { allResources } from '../../core/records/resource.ts'
+import { furtherEventsOf } from '../../core/http/operations.ts'
 import type { ChangeKind } from '../../core/records/events.ts'
 import type { Operation } from './document.ts'
 
@@ -13,11 +14,13 @@ const kindOfAction: Record<string, ChangeKind> = {
  * resource, and what it declares besides (`causes`).
  */
 export function eventsOf(method: string, path: string, operation: Operation): string[] {
-  const { 'x-permission': permission = '', 'x-events': declared = [] } = operation
+  const { 'x-permission': permission = '', operationId = '' } = operation
   const [area, action = ''] = permission.split(':')
   const resource = allResources().find(one => one.path === area)
   const kinds = resource && method !== 'get' ? kindsOf(path, action, operation) : []
-  return [...new Set([...kinds.map(kind => `${resource!.name}.${kind}`), ...declared])].toSorted()
+  return [
+    ...new Set([...kinds.map(kind => `${resource!.name}.${kind}`), ...furtherEventsOf(operationId)])
+  ].toSorted()
 }
 
 function kindsOf(path: string, action: string, { parameters = [] }: Operation): ChangeKind[] {
