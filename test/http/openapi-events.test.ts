@@ -18,7 +18,7 @@ t.test('each operation names the events that it causes', async t => {
   const caused = async () => {
     const rows = await owner<{ id: number; type: string }[]>`
       select id, type from events where id > ${last} and details is null order by id`
-    last = Number(rows.at(-1)?.id ?? last)
+    last = rows.at(-1)?.id ?? last
     return new Set(rows.map(({ type }) => type))
   }
   await caused()

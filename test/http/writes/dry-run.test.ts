@@ -34,7 +34,7 @@ async function withOtherIds<T>(app: App, send: () => Promise<T>): Promise<T> {
 }
 
 /** Values that no two runs have in common: IDs, times, and what is made at random. */
-const own = /^(id|.*_at|.*_id|.*_until|token|prefix)$/
+const own = /^(id|.*_at|.*_id|.*_until|token|prefix|secret|timestamp)$/
 
 function comparable(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(comparable)

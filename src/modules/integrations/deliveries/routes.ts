@@ -1,7 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { problems } from '../../../core/http/operations.ts'
 import {
-  emptyResponse,
   idOf,
   idParameter,
   pageResponse,
@@ -9,6 +8,8 @@ import {
   sendPage
 } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
+import { jobSchema } from '../../operations/jobs/schema.ts'
+import { jobService } from '../../operations/jobs/service.ts'
 import { webhookResource } from '../webhooks/resource.ts'
 import { Delivery, DeliveryDetails, DeliveryPage, DeliveryQuery, Replay } from './schema.ts'
 import { deliveryService } from './service.ts'
@@ -63,7 +64,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
 
 /** The deliveries of a webhook, below `/api/webhooks`. */
 export const ofWebhooks: FastifyPluginAsyncTypebox = async app => {
-  for (const schema of [Delivery, DeliveryPage, Replay]) app.addSchema(schema)
+  const job = jobSchema()
+  for (const schema of [Delivery, DeliveryPage, Replay, job]) app.addSchema(schema)
 
   app.get(
     '/:id/deliveries',
@@ -124,15 +126,15 @@ export const ofWebhooks: FastifyPluginAsyncTypebox = async app => {
         ...problems(404, 422),
         params: idParameter(),
         body: Ref(Replay),
-        response: emptyResponse(202, 'Location')
+        response: response(202, 'The job.', Ref(job), 'Location')
       }
     },
     async (request, reply) => {
-      const job = await deliveryService.replay(request.ctx, idOf(request), request.body)
+      const id = await deliveryService.replay(request.ctx, idOf(request), request.body)
       return reply
         .code(202)
-        .header('location', `/api/jobs/${job}`)
-        .send(undefined as never)
+        .header('location', `/api/jobs/${id}`)
+        .send(await jobService.get(request.ctx, id))
     }
   )
 }

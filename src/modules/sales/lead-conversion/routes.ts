@@ -11,12 +11,18 @@ import { leadConversionService } from './service.ts'
 
 causes(
   ['convertLead'],
-  ...['account.created', 'contact.created', 'contact.updated', 'opportunity.created'],
+  'account.created',
+  'contact.created',
+  'contact.updated',
+  'opportunity.created',
   'conversion.created'
 )
 causes(
   ['undoLeadConversion'],
-  ...['account.deleted', 'contact.deleted', 'contact.updated', 'opportunity.deleted'],
+  'account.deleted',
+  'contact.deleted',
+  'contact.updated',
+  'opportunity.deleted',
   'conversion.deleted'
 )
 
