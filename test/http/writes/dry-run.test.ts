@@ -5,6 +5,7 @@ import { installation, sendExamples } from '../../support/examples.ts'
 
 /** What a database holds, but for its sequences: the digest of each table. */
 async function contentsOf(app: App): Promise<Record<string, string>> {
+  await app.services.sequencer.catchUp() // it follows the events, whenever that is
   const owner = ownerOf(app)
   const tables = await owner<{ name: string }[]>`
     select format('%I.%I', schemaname, tablename) as name from pg_tables
