@@ -50,7 +50,7 @@ export const webhookService = {
     assertPossible(ctx, input)
     if ((await countWebhooks(ctx)) >= maxWebhooks)
       throw conflict(`An organization can have at most ${maxWebhooks} webhooks. Delete one first.`)
-    await services.sequencer.catchUp().catch(() => {}) // or it begins a little earlier
+    await services.sequencer.tryCatchUp() // or it begins a little earlier
     const secret = newSecret()
     const row = await create(ctx, {
       ...input,
