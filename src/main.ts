@@ -6,7 +6,7 @@ import { createFirstAdmin } from './bootstrap/first-admin.ts'
 import { isLostConnection } from './core/db/workarounds.ts'
 import { terminalFormat } from './http/log.ts'
 import { closeGracefully } from './http/shutdown.ts'
-import type { Background } from './jobs/background.ts'
+import type { Background } from './jobs/runner.ts'
 
 /** Milliseconds after which a process that does not receive requests any more exits. */
 const hardLimit = 20_000

@@ -67,9 +67,8 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'core/access/context.ts': 2,
       'http/auth.ts': 1,
       'core/records/snapshot.ts': 1, // the same caller, on another connection
-      'jobs/authors.ts': 1, // the author of a job
       'modules/identity/access/service.ts': 1, // someone whose rights are explained
-      'modules/integrations/deliveries/expansion.ts': 1 // the author of a webhook
+      'modules/identity/auth/service.ts': 1 // the author of a job or webhook
     }
   },
   'statements without a context': {

@@ -242,8 +242,8 @@ export async function runBatch<Payload extends object>(
   }
 }
 
-/** Another process did the batch, or the job was restarted. */
-class Overtaken extends Error {}
+/** Another process did the batch, or the whole job; or it was restarted or canceled meanwhile. */
+export class Overtaken extends Error {}
 
 /** How far a job is that has a runner of its own. */
 export interface Progress {

@@ -16,10 +16,8 @@ export async function asAuthor(
   permission: string,
   api_token_id: number | undefined
 ): Promise<Context | undefined> {
-  const { services, organization_id, user_id, origin } = system
+  const { user_id } = system
   if (user_id === null) return system
   const author = { user_id, ...defined({ api_token_id }) }
-  const principal = await authService.principalOfJob(services, organization_id, author)
-  const ctx = principal && new Context(services, principal, { origin })
-  return ctx?.can(permission) ? ctx : undefined
+  return await authService.contextOfAuthor(system, author, permission)
 }

@@ -1,13 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Services } from '../core/services.ts'
 import { startExports } from './exports.ts'
-import { startJobs } from './runner.ts'
+import { startJobs, type Background } from './runner.ts'
 import { startWebhooks } from './webhooks.ts'
-
-/** What a process does besides serving requests. `stop` waits for what has begun. */
-export interface Background {
-  stop: () => Promise<void>
-}
 
 /** Runs jobs, makes exports and sends to webhooks until it is stopped. */
 export function startBackground(

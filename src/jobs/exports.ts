@@ -2,13 +2,13 @@ import type { FastifyBaseLogger } from 'fastify'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Context } from '../core/access/context.ts'
 import { maxSnapshots } from '../core/db/connections.ts'
-import { forbidden, Problem, problemOfDatabase } from '../core/errors.ts'
+import { forbidden } from '../core/errors.ts'
 import type { Services } from '../core/services.ts'
-import { noteProgress, openJob, type Progress } from '../core/user-jobs.ts'
-import { vocabulary } from '../core/vocabulary.ts'
-import { exportService, Overtaken } from '../modules/integrations/exports/service.ts'
+import { noteProgress, openJob, Overtaken, type Progress } from '../core/user-jobs.ts'
+import { exportService } from '../modules/integrations/exports/service.ts'
 import { asAuthor, systemOf } from './authors.ts'
-import type { Jobs } from './runner.ts'
+import { failureOf } from './failures.ts'
+import type { Background } from './runner.ts'
 
 /** Milliseconds between looks for exports to be made, and between notes of how far one is. */
 const interval = 1_000
@@ -16,8 +16,7 @@ const interval = 1_000
 const sweepInterval = 600_000
 /** Milliseconds that an export may take: Postgres keeps what has changed since its beginning. */
 const longest = 3_600_000
-/** How often an export is tried before it has failed, and seconds between the attempts. */
-const maxAttempts = 5
+/** Seconds between the attempts of an export. */
 const retryDelay = 5
 
 type Leased = NonNullable<Awaited<ReturnType<typeof exportService.lease>>>
@@ -27,7 +26,7 @@ type Leased = NonNullable<Awaited<ReturnType<typeof exportService.lease>>>
  * its connection, so an export is made in one go. `stop` interrupts those that have begun; they
  * begin anew elsewhere.
  */
-export function startExports(services: Services, log: FastifyBaseLogger): Jobs {
+export function startExports(services: Services, log: FastifyBaseLogger): Background {
   const stopping = new AbortController()
   const { signal } = stopping
   const lost = (error: unknown) => {
@@ -147,11 +146,8 @@ async function endUnmade(
     return void (await exportService.close(system, leased))
   }
   const { organization_id, id, attempts } = leased
-  const problem = error instanceof Problem ? error : problemOfDatabase(error)
-  const isFinal = problem !== undefined && problem.status < 500 && problem.status !== 429
   log.warn({ err: error, organization_id, job_id: id }, 'an export has failed')
-  if (!isFinal && attempts < maxAttempts)
-    return await exportService.release(system, leased, retryDelay)
-  const { code, detail } = problem ?? { code: 'internal', detail: vocabulary.internal }
-  await exportService.fail(system, leased, { code, detail })
+  const failure = failureOf(error, attempts)
+  if (!failure) return await exportService.release(system, leased, retryDelay)
+  await exportService.fail(system, leased, failure)
 }

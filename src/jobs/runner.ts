@@ -15,11 +15,11 @@ import { sql } from '../core/db/drizzle.ts'
 import { deleteExpired } from '../core/db/expiry.ts'
 import { closePool, queuePool } from '../core/db/queue-pool.ts'
 import { rowsOf } from '../core/db/sql.ts'
-import { forbidden, Problem, problemOfDatabase } from '../core/errors.ts'
-import { vocabulary } from '../core/vocabulary.ts'
+import { forbidden } from '../core/errors.ts'
 import { enqueueRest, flagOf, removeRest, yieldTurn, type JobPayload } from '../core/jobs.ts'
 import { enqueueUserJob, failJob, openJob, runBatch } from '../core/user-jobs.ts'
 import { asAuthor, systemOf } from './authors.ts'
+import { failureOf } from './failures.ts'
 import { tasks, type Task } from './tasks.ts'
 
 /**
@@ -74,9 +74,6 @@ async function runTurn(
   await yieldTurn(system)
 }
 
-/** How often a job that users see is tried before it has failed. */
-const maxAttempts = 5
-
 /** The same for a job that users see. */
 async function runUserTurn(
   services: Services,
@@ -99,12 +96,10 @@ async function runUserTurn(
     }
     if (hasMore) await enqueueUserJob(system, job.name, job_id)
   } catch (error) {
-    const problem = error instanceof Problem ? error : problemOfDatabase(error)
-    const isFinal = problem !== undefined && problem.status < 500 && problem.status !== 429
-    if (!isFinal && attempts < maxAttempts) throw error
+    const failure = failureOf(error, attempts)
+    if (!failure) throw error
     log.warn({ err: error, job: job.name, organization_id, job_id }, 'a job has failed')
-    const { code, detail } = problem ?? { code: 'internal', detail: vocabulary.internal }
-    await failJob(system, job_id, { code, detail })
+    await failJob(system, job_id, failure)
   }
   await yieldTurn(system)
 }
@@ -140,8 +135,8 @@ const watchInterval = 10_000
 /** Milliseconds to wait for the queue, for a server that stopped responding. */
 const queryTimeout = 10_000
 
-/** `stop` waits for the jobs that have begun. */
-export interface Jobs {
+/** What a process does besides serving requests. `stop` waits for what has begun. */
+export interface Background {
   stop: () => Promise<void>
 }
 
@@ -149,7 +144,11 @@ export interface Jobs {
  * Runs jobs until it is stopped, which waits for those that have begun. They use `services`; the
  * queue has connections of its own.
  */
-export function startJobs(services: Services, database_url: string, log: FastifyBaseLogger): Jobs {
+export function startJobs(
+  services: Services,
+  database_url: string,
+  log: FastifyBaseLogger
+): Background {
   const stopping = new AbortController()
   let runner: Runner | undefined
   const lost = (error: unknown) => {

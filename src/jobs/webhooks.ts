@@ -7,6 +7,7 @@ import {
   type Claimed,
   type Schedule
 } from '../modules/integrations/deliveries/service.ts'
+import type { Background } from './runner.ts'
 
 /** Requests of a process that are on their way at a time. */
 const maxInFlight = 100
@@ -28,11 +29,11 @@ export function startWebhooks(
   services: Services,
   log: FastifyBaseLogger,
   { interval = 1_000, ...changes }: WebhookOptions = {}
-): Sender {
+): Background {
   return new Sender(services, log, interval, { ...deliveryService.schedule, ...changes })
 }
 
-class Sender {
+class Sender implements Background {
   readonly #services: Services
   readonly #log: FastifyBaseLogger
   readonly #interval: number

@@ -86,11 +86,15 @@ export async function assertPlace(ctx: Context, { position, mark }: Place): Prom
   if (position > 0 && (await placeAt(ctx, position)).mark !== mark) throw cursorExpired()
 }
 
-/** The resources whose records a selection is about, of which the caller reaches only some. */
-export const narrowOf = (ctx: Context, { subjects, types }: Selection): Resource[] =>
-  [...new Set([...subjects, ...types.map(type => type.split('.')[0]!)])]
-    .map(resourceNamed)
-    .filter(({ path }) => ctx.principal.access.reachOf(`${path}:read`) !== 'all')
+/** The resources whose records a selection is about. */
+export const resourcesOf = ({ subjects, types }: Selection): Resource[] =>
+  [...new Set([...subjects, ...types.map(type => type.split('.')[0]!)])].map(resourceNamed)
+
+/** Those of them of which the caller reaches only some records. */
+export const narrowOf = (ctx: Context, selection: Selection): Resource[] =>
+  resourcesOf(selection).filter(
+    ({ path }) => ctx.principal.access.reachOf(`${path}:read`) !== 'all'
+  )
 
 /**
  * The events after a place, of records that the caller may read now, with all of their fields. It

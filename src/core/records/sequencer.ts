@@ -3,6 +3,7 @@ import type { Database } from '../db/connections.ts'
 import { sql } from '../db/drizzle.ts'
 import { listenTo, type Listener } from '../db/listener.ts'
 import { send } from '../db/sql.ts'
+import { withTimeout } from '../db/timeouts.ts'
 
 /** Events that get their positions at a time, so that a large import is no long statement. */
 const batch = 10_000
@@ -45,6 +46,14 @@ export class Sequencer {
     // a run that has begun may not see what was committed since
     this.#next ??= this.#after(this.#run)
     await this.#next
+  }
+
+  /**
+   * The same, but for no longer than a statement may take to be answered, and without errors: what
+   * has no position yet gets it later.
+   */
+  async tryCatchUp(): Promise<void> {
+    await withTimeout(this.#database.timeouts.answer, this.catchUp()).catch(() => {})
   }
 
   async #after(earlier: Promise<void> | undefined): Promise<void> {
@@ -94,12 +103,11 @@ export class Sequencer {
     })
   }
 
+  /** Does not wait for a run, which may take long: it ends with the connections. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     this.#stopping.abort()
     await this.#listener?.stop()
-    await this.#next?.catch(() => {})
-    await this.#run?.catch(() => {})
   }
 
   /** Subscribes to the events of an organization: from now on, so before they are read. */

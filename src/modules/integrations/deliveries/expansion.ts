@@ -58,16 +58,11 @@ export async function pausingWithoutAuthor<T>(
 }
 
 /** The author of a webhook with their present rights. Errors: `AuthorLost`. */
-export async function authorOf(
-  services: Services,
-  organization_id: number,
-  author_id: number
-): Promise<Context> {
-  const author = { user_id: author_id }
-  const principal = await authService.principalOfJob(services, organization_id, author)
-  const ctx = principal && new Context(services, principal)
-  if (!ctx?.can(`${webhookResource.path}:update`)) throw new AuthorLost()
-  return ctx
+export async function authorOf(system: Context, user_id: number): Promise<Context> {
+  const permission = `${webhookResource.path}:update`
+  const author = await authService.contextOfAuthor(system, { user_id }, permission)
+  if (!author) throw new AuthorLost()
+  return author
 }
 
 /** A part of the feed as the author of a webhook may read it. */
@@ -80,12 +75,12 @@ interface Reading extends Part {
  * `Context.rows`.
  */
 export async function readFor(
-  { services, organization_id }: Context,
+  system: Context,
   reader: Reader,
   after: Place,
   limit = batch
 ): Promise<Reading> {
-  const author = await authorOf(services, organization_id, reader.author_id)
+  const author = await authorOf(system, reader.author_id)
   const selection = selectionOf(author, reader)
   const reading = { after, previous: cursorOf(after), selection, limit }
   const part = await feedService.read(author, reading)

@@ -1,3 +1,4 @@
+import { placeOf } from '../../../core/records/feed.ts'
 import type { Entry } from '../events/service.ts'
 
 /** What of an event a webhook sends. */
@@ -27,7 +28,7 @@ export function messageOf(entry: Entry, { format, fields }: Contents): NewDelive
       : { ...event, subject, before: cut(before, fields), after: cut(after, fields) }
   return {
     event_id: event.id,
-    position: Number(event.cursor.split('-')[0]),
+    position: placeOf(event.cursor).position,
     type: event.type,
     subject_type: type,
     subject_id: id,

@@ -82,7 +82,7 @@ export async function attempt(
   const { organization_id, webhook_id, author_id, event_id } = claimed
   const ctx = Context.system(services, organization_id)
   const payload = await pausingWithoutAuthor(ctx, webhook_id, async () => {
-    await authorOf(services, organization_id, author_id)
+    await authorOf(ctx, author_id)
     return claimed.age < freshness ? claimed.payload : await readAgain(ctx, claimed)
   })
   if (payload === undefined) return

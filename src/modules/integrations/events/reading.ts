@@ -12,7 +12,7 @@ type Query = Static<typeof FeedQuery>
  * or to be read.
  */
 export async function placeNamed(ctx: Context, cursor: string | undefined): Promise<Place> {
-  await ctx.services.sequencer.catchUp().catch(() => {}) // what is not there now is there later
+  await ctx.services.sequencer.tryCatchUp()
   if (cursor === undefined) return beginning
   return cursor === 'latest' ? await lastPlace(ctx) : placeOf(cursor)
 }

@@ -131,10 +131,9 @@ async function sendStream(request: FastifyRequest, reply: FastifyReply) {
   const left = new AbortController()
   reply.raw.once('close', () => {
     left.abort()
-    end()
   })
   reply.raw.setTimeout(stuck, () => reply.raw.destroy())
-  const stream = streamOf(ctx, {
+  const events = streamOf(ctx, {
     after,
     wanted: query,
     readmit: async () => await server.readmit(request),
@@ -144,11 +143,14 @@ async function sendStream(request: FastifyRequest, reply: FastifyReply) {
       AbortSignal.timeout(duration * 1000)
     ])
   })
+  const stream = Readable.from(events, { objectMode: false })
+  // not with the response, which may have closed before: Fastify destroys the stream then
+  stream.once('close', end)
   return reply
     .type('text/event-stream; charset=utf-8')
     .header('cache-control', 'no-store')
     .header('x-accel-buffering', 'no') // nginx would wait for more
-    .send(Readable.from(stream, { objectMode: false }))
+    .send(stream)
 }
 
 export default routes

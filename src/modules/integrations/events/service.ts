@@ -6,6 +6,7 @@ import {
   cursorOf,
   eventsAfter,
   narrowOf,
+  resourcesOf,
   type FeedEvent,
   type FeedPart,
   type FilterMoment,
@@ -71,9 +72,12 @@ export const feedService = {
     const reach = narrowOf(ctx, selection).length > 0 && [user_id, principal.access.fingerprint]
     const wanted = [after, limit, ...describe(selection), reach]
     const key = JSON.stringify([organization_id, version, ...wanted])
-    const part = shared.get(key) ?? eventsAfter(ctx, after, selection, limit)
-    shared.set(key, part)
-    part.catch(() => shared.delete(key))
+    const known = shared.get(key)
+    const part = known ?? eventsAfter(ctx, after, selection, limit)
+    if (!known) {
+      shared.set(key, part)
+      part.catch(() => shared.delete(key))
+    }
     return await shownTo(ctx, previous, await part)
   }
 }
@@ -109,12 +113,11 @@ function selectionIn(ctx: Context, text: string): Selection {
 }
 
 /** Errors: 400 unless all events are about records of one resource. */
-function onlyResourceOf({ subjects, types }: Selection): Resource {
-  const names = new Set([...subjects, ...types.map(type => type.split('.')[0]!)])
-  const [name] = names
-  if (names.size !== 1)
+function onlyResourceOf(selection: Selection): Resource {
+  const [resource, ...others] = resourcesOf(selection)
+  if (!resource || others.length > 0)
     throw invalidParameter('filter', 'A filter requires types of one record, such as contact.*.')
-  return resourceNamed(name!)
+  return resource
 }
 
 const kinds: ReadonlySet<string | undefined> = new Set(eventKinds)

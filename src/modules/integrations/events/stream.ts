@@ -26,8 +26,8 @@ export async function* streamOf(caller: Context, following: Following): AsyncGen
   const subscription = caller.services.sequencer.subscribe(caller.organization_id)
   let { after } = following
   let last = cursorOf(after)
-  yield event('ready', last, { cursor: last })
   try {
+    yield event('ready', last, { cursor: last })
     do {
       const ctx = await readmit()
       const selection = feedService.selectionOf(ctx, wanted)

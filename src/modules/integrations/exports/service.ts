@@ -14,6 +14,7 @@ import {
   completeJob,
   defineUserJob,
   failJob,
+  Overtaken,
   type JobError,
   type Progress
 } from '../../../core/user-jobs.ts'
@@ -32,9 +33,6 @@ const permission = `${path}:export`
 const job = defineUserJob<object>('export', { permission, isQueued: false })
 
 const mediaTypes = { csv: 'text/csv', ndjson: 'application/x-ndjson' } as const
-
-/** Ended by someone else meanwhile: canceled, or taken over after the lease had expired. */
-export class Overtaken extends Error {}
 
 export const exportService = {
   permission,

@@ -12,6 +12,7 @@ import {
   RecordOf,
   Text
 } from '../../../core/http/schema.ts'
+import { filterMoments } from '../../../core/records/feed.ts'
 import { cursorText, FeedQuery } from '../events/schema.ts'
 import { formats, pauseReasons } from './table.ts'
 
@@ -49,7 +50,7 @@ const fields = {
       example: null
     })
   ),
-  filter_on: OneOf(filter_on.enum as readonly ['change', 'enter', 'leave'], {
+  filter_on: OneOf(filterMoments, {
     default: 'change',
     description: filter_on.description!,
     example: 'change'

@@ -8,9 +8,9 @@ import { conflict, Problem, ruleBroken } from '../../../core/errors.ts'
 import { defineJob, type JobPayload } from '../../../core/jobs.ts'
 import { oneLine } from '../../../core/mail.ts'
 import { recordAccess } from '../../../core/records/events.ts'
-import { cursorOf, lastPlace, type FilterMoment } from '../../../core/records/feed.ts'
+import { cursorOf, lastPlace, resourcesOf, type FilterMoment } from '../../../core/records/feed.ts'
 import { repository, type Versions } from '../../../core/records/repository.ts'
-import { resourceNamed, type RowOf } from '../../../core/records/resource.ts'
+import type { RowOf } from '../../../core/records/resource.ts'
 import { feedService, type Wanted } from '../events/service.ts'
 import { cancelDeliveries } from '../deliveries/jobs.ts'
 import { adminIds, mailable, makeDue, type Mailable } from './queries.ts'
@@ -50,7 +50,7 @@ export const webhookService = {
     assertPossible(ctx, input)
     if ((await countWebhooks(ctx)) >= maxWebhooks)
       throw conflict(`An organization can have at most ${maxWebhooks} webhooks. Delete one first.`)
-    await services.sequencer.catchUp().catch(() => {}) // or it begins a little earlier
+    await services.sequencer.tryCatchUp() // or it begins a little earlier
     const secret = newSecret()
     const row = await create(ctx, {
       ...input,
@@ -183,9 +183,8 @@ export const wantedBy = ({ types, filter, filter_on }: Omit<Checked, 'url' | 'fi
 /** Errors: 422 for what can be neither requested nor read, 403 for what the caller may not read. */
 function assertPossible(ctx: Context, { url, fields, ...wanted }: Checked): void {
   assertPermitted(ctx.services, url)
-  const { subjects, types } = inBody(() => feedService.selectionOf(ctx, wantedBy(wanted)))
-  const names = [...subjects, ...types.map(type => type.split('.')[0]!)]
-  const known = new Set(names.flatMap(name => Object.keys(resourceNamed(name).columns)))
+  const selection = inBody(() => feedService.selectionOf(ctx, wantedBy(wanted)))
+  const known = new Set(resourcesOf(selection).flatMap(({ columns }) => Object.keys(columns)))
   const unknown = fields?.findIndex(field => !known.has(field)) ?? -1
   if (unknown !== -1)
     throw ruleBroken(`fields/${unknown}`, `There is no field ${fields![unknown]}.`, {

@@ -154,3 +154,26 @@ t.test('an organization can have so many streams, and others have theirs', async
   await Promise.all(streams.map(async ({ leave }) => await leave()))
   while ((await one.call('GET /api/events/stream?duration=0')).statusCode === 429) await sleep(10)
 })
+
+t.test('a reader who leaves before the stream begins keeps no turn', async t => {
+  const one = await organization(app)
+  const owner = ownerOf(app)
+  const { feeds } = app.services.database.turns
+  await owner.begin(async lock => {
+    await lock`select pg_advisory_xact_lock('event_sequence'::regclass::oid::bigint)`
+    const { port } = new URL(address)
+    const socket = net.connect(Number(port), '127.0.0.1')
+    socket.write(
+      'GET /api/events/stream HTTP/1.1\r\nhost: x\r\n' +
+        `authorization: Bearer ${one.admin.token}\r\n\r\n`
+    )
+    await sleep(200) // it waits for the positions of what was written before
+    socket.destroy()
+    await sleep(100)
+  })
+  await sleep(500)
+  const ends = []
+  for (let i = 0; i < 500; i++) ends.push(await feeds.begin(one.id))
+  t.equal(ends.length, 500, 'all turns of the organization are free')
+  for (const end of ends) end()
+})
