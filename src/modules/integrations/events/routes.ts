@@ -129,10 +129,13 @@ async function sendStream(request: FastifyRequest, reply: FastifyReply) {
   feedService.selectionOf(ctx, query)
   const end = await beginToWait(ctx)
   const left = new AbortController()
-  reply.raw.once('close', () => {
+  const leave = () => {
     left.abort()
     end()
-  })
+  }
+  reply.raw.once('close', leave)
+  // who has left before is not told of again, and would keep the turn for good
+  if (reply.raw.destroyed || request.raw.socket.destroyed) leave()
   reply.raw.setTimeout(stuck, () => reply.raw.destroy())
   const stream = streamOf(ctx, {
     after,

@@ -154,3 +154,21 @@ t.test('an organization can have so many streams, and others have theirs', async
   await Promise.all(streams.map(async ({ leave }) => await leave()))
   while ((await one.call('GET /api/events/stream?duration=0')).statusCode === 429) await sleep(10)
 })
+
+t.test('who leaves before the stream begins keeps no place', async t => {
+  const one = await organization(app)
+  const { hostname, port } = new URL(address)
+  const request = `GET /api/events/stream HTTP/1.1\r\nhost: x\r\n`
+  for (let i = 0; i < 1_000; i++) {
+    const socket = net.connect(Number(port), hostname)
+    await once(socket, 'connect')
+    socket.write(`${request}authorization: Bearer ${one.admin.token}\r\n\r\n`)
+    await sleep(i % 4)
+    socket.destroy()
+  }
+  await sleep(100)
+  const streams = Array.from({ length: 500 }, () => follow(one.admin.token, 'types=contact.*'))
+  await until(() => streams.every(({ events }) => events.length > 0), 'all are ready')
+  t.ok(streams.every(({ events }) => events[0] === 'ready'))
+  await Promise.all(streams.map(async ({ leave }) => await leave()))
+})
