@@ -1,7 +1,8 @@
-import { lookup, type LookupAddress, type LookupOptions } from 'node:dns'
+import type { LookupAddress, LookupOptions } from 'node:dns'
 import { isIP } from 'node:net'
 import type { Agent, buildConnector } from 'undici'
 import { isPublic, isWithin } from './access/networks.ts'
+import { nameLookup, type NameLookup } from './name-lookup.ts'
 
 /** A request to a server that someone else chose. */
 interface OutboundRequest {
@@ -49,7 +50,10 @@ const maxResponse = 512 * 1024
  * It is the address that is connected to which counts: a name is looked up once, for the check and
  * for the connection, so that it cannot mean another address a moment later.
  */
-export function createOutbound(networks: readonly string[]): Outbound {
+export function createOutbound(
+  networks: readonly string[],
+  lookup: NameLookup = nameLookup(networks.length > 0)
+): Outbound {
   const isAllowed: IsAllowed = (address, protocol) =>
     isWithin(address, networks) || (protocol === 'https:' && isPublic(address))
   let agent: Promise<Agent> | undefined
@@ -58,7 +62,7 @@ export function createOutbound(networks: readonly string[]): Outbound {
       const timeout = AbortSignal.timeout(time)
       const { request } = await import('undici') // most processes never need it
       const { statusCode, ...answer } = await request(url, {
-        dispatcher: await (agent ??= openAgent(isAllowed)),
+        dispatcher: await (agent ??= openAgent(isAllowed, lookup)),
         method: method as 'GET',
         headers,
         headersTimeout: time,
@@ -111,24 +115,28 @@ const withoutBrackets = (hostname: string) => hostname.replace(/^\[(.*)\]$/, '$1
 /** Whether an address may be connected to by `http:` or `https:`. */
 type IsAllowed = (address: string, protocol: string) => boolean
 
-async function openAgent(isAllowed: IsAllowed): Promise<Agent> {
+async function openAgent(isAllowed: IsAllowed, lookup: NameLookup): Promise<Agent> {
   const { Agent, buildConnector } = await import('undici')
   return new Agent({
-    connect: connectorTo(isAllowed, buildConnector),
+    connect: connectorTo(isAllowed, lookup, buildConnector),
     maxResponseSize: maxResponse,
     connections: 25
   })
 }
 
 /** Connects only to addresses that are allowed for the protocol. */
-function connectorTo(isAllowed: IsAllowed, build: typeof buildConnector): buildConnector.connector {
+function connectorTo(
+  isAllowed: IsAllowed,
+  lookup: NameLookup,
+  build: typeof buildConnector
+): buildConnector.connector {
   const connectors = new Map(
     ['http:', 'https:'].map(protocol => [
       protocol,
       build({
         timeout: connectLimit,
         allowH2: false,
-        lookup: lookingUp(address => isAllowed(address, protocol))
+        lookup: lookingUp(lookup, address => isAllowed(address, protocol))
       })
     ])
   )
@@ -149,16 +157,17 @@ type LookedUp = (
   family?: number
 ) => void
 
-/** Looks up a name like Node, and refuses it if one of its addresses is not allowed. */
+/** Looks up a name, and refuses it if one of its addresses is not allowed. */
 const lookingUp =
-  (isAllowed: (address: string) => boolean) =>
+  (lookup: NameLookup, isAllowed: (address: string) => boolean) =>
   (hostname: string, options: LookupOptions, callback: LookedUp): void => {
-    lookup(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error) return callback(new ForbiddenAddress(), [])
-      if (!addresses.every(({ address }) => isAllowed(address)))
-        return callback(new ForbiddenAddress(), [])
+    const refuse = () => {
+      callback(new ForbiddenAddress(), [])
+    }
+    lookup(hostname).then(addresses => {
+      if (!addresses.every(({ address }) => isAllowed(address))) return refuse()
       if (options.all) return callback(null, addresses)
       const [{ address, family }] = addresses as [LookupAddress]
       callback(null, address, family)
-    })
+    }, refuse)
   }

@@ -1,9 +1,12 @@
 // Requests to servers that users name: where they may go, and what they may cost.
+import { createSocket } from 'node:dgram'
+import { lookup } from 'node:dns/promises'
 import { createServer, type RequestListener } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { isPublic } from '../../src/core/access/networks.ts'
+import { nameLookup } from '../../src/core/name-lookup.ts'
 import { createOutbound } from '../../src/core/outbound.ts'
 
 const forbidden = { message: /OUTBOUND_NETWORKS/ }
@@ -178,4 +181,30 @@ t.test('a request can have a time of its own', async t => {
   const start = performance.now()
   await t.rejects(fetch(`http://127.0.0.1:${port}/`, { time: 200 }), { name: 'TimeoutError' })
   t.ok(performance.now() - start < 3_000)
+})
+
+t.test('name servers that do not respond hold up no other names', async t => {
+  const silent = createSocket('udp4')
+  silent.bind(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const names = nameLookup(true, [`127.0.0.1:${silent.address().port}`])
+  const outbound = createOutbound(['127.0.0.1'], names)
+  t.teardown(async () => {
+    silent.close()
+    await outbound.close()
+  })
+  let asked = 0
+  silent.on('message', () => asked++)
+  const attempts = Array.from({ length: 20 }, async (_, i) =>
+    outbound.fetch(`https://n${i}.example.com/`).then(
+      () => 'a response',
+      ({ message }: Error) => message
+    )
+  )
+  const start = performance.now()
+  await lookup('localhost')
+  t.ok(performance.now() - start < 500, 'another name')
+  for (const fault of await Promise.all(attempts)) t.match(fault, /OUTBOUND_NETWORKS|Timeout/)
+  t.ok(asked >= 20)
+  t.ok(performance.now() - start < 5_000, 'all at a time')
 })

@@ -8,6 +8,9 @@ import { deliveries } from './table.ts'
 /** How much is sent at a time: the first three by all processes together. */
 const limits = { host: 25, webhook: 10, organization: 50 }
 
+/** Milliseconds from reading events to adding their deliveries, at most. */
+const margin = 10_000
+
 /** A delivery that this process is to send, as long as it has the lease. */
 export interface Claimed {
   organization_id: number
@@ -19,6 +22,8 @@ export interface Claimed {
   payload: string
   /** Milliseconds since it was read. */
   age: number
+  /** Its webhook has been changed since, or while it was read: what was read may be of another. */
+  is_outdated: boolean
   attempts: number
   leased_until: string
   url: string
@@ -68,7 +73,8 @@ export const claim = (limit: number, lease: number): SQL => sql`
   where d.organization_id = taken.organization_id and d.id = taken.id and w.id = d.webhook_id
     and d.status = 'pending' and d.due_at <= now()
   returning d.organization_id, d.id, d.webhook_id, d.event_id, d.is_replay, d.position,
-    d.payload, extract(epoch from now() - d.created_at)::float8 * 1000 as age, d.attempts,
+    d.payload, extract(epoch from now() - d.created_at)::float8 * 1000 as age,
+    d.created_at < w.updated_at + ${seconds(margin)} as is_outdated, d.attempts,
     d.leased_until, w.url, w.author_id, w.encrypted_secret,
     case when w.previous_until > now() then w.previous_secret end as previous_secret`
 

@@ -83,7 +83,8 @@ export async function attempt(
   const ctx = Context.system(services, organization_id)
   const payload = await pausingWithoutAuthor(ctx, webhook_id, async () => {
     await authorOf(ctx, author_id)
-    return claimed.age < freshness ? claimed.payload : await readAgain(ctx, claimed)
+    const isFresh = claimed.age < freshness && !claimed.is_outdated
+    return isFresh ? claimed.payload : await readAgain(ctx, claimed)
   })
   if (payload === undefined) return
   if (payload === null) return void (await note(ctx, claimed, withdrawn, null))

@@ -90,8 +90,15 @@ const describe = ({ subjects, types, filter }: Selection) => [
   filter && [filter.resource.name, filter.filters, filter.on]
 ]
 
+/**
+ * The resources with events. What has no schema is a part of records of others, such as a share:
+ * it belongs to nobody, so that nothing tells who may read it.
+ */
+export const followable = (): Resource[] =>
+  allResources().filter(({ schema }) => schema !== undefined)
+
 const allReadable = (ctx: Context): Selection => ({
-  subjects: allResources()
+  subjects: followable()
     .filter(({ path }) => ctx.can(`${path}:read`))
     .map(({ name }) => name),
   types: []
@@ -102,7 +109,7 @@ function selectionIn(ctx: Context, text: string): Selection {
   const selection: Selection = { subjects: [], types: [] }
   for (const type of text.split(',')) {
     const [subject = '', kind] = type.split('.')
-    const resource = allResources().find(({ name }) => name === subject)
+    const resource = followable().find(({ name }) => name === subject)
     if (!resource || (kind !== '*' && !kinds.has(kind)))
       throw invalidParameter('types', `There is no type ${type}: see GET /api/event-types.`)
     ctx.require(`${resource.path}:read`)

@@ -18,8 +18,9 @@ export interface Leased extends Wanted {
 const duration = sql.raw(`interval '30 seconds'`)
 
 /**
- * Takes the next export that nobody works on, one of each organization at a time; undefined if
- * there is none. Errors: those of `rowsOf`.
+ * Takes the next export that nobody works on, one of each organization at a time: of the one whose
+ * last export ended before those of others, so that many of one do not keep them waiting. Undefined
+ * if there is none. Errors: those of `rowsOf`.
  */
 export async function lease({ database }: Services): Promise<Leased | undefined> {
   const token = randomBytes(16).toString('hex')
@@ -34,7 +35,9 @@ export async function lease({ database }: Services): Promise<Leased | undefined>
             when lease is null then not exists (select from ${all} r
               where r.organization_id = e.organization_id and r.lease is not null)
             else leased_until < now() end
-          order by id limit 1 for update skip locked)
+          order by (select max(expires_at) from ${all} d
+            where d.organization_id = e.organization_id and not d.is_open) nulls first, id
+          limit 1 for update skip locked)
         returning organization_id, id, types, filter, format, with_cursor, lease, attempts`
     )
     return leased

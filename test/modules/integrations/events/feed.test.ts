@@ -151,6 +151,22 @@ t.test('callers get events of records that they may read now, without hidden fie
   t.same(await namesFor(own.call), ['Jo Doe', 'Jo Mine'], 'what is theirs now')
 })
 
+t.test('shares and conversions of records of others are no events', async t => {
+  const one = await organization(app)
+  const start = await latest(one.call)
+  const partner = await one.user('partner')
+  const { id: contact_id } = (await one.call('POST /api/contacts', contact('Doe'))).json()
+  const share = { user_id: one.admin.user.id, access: 'read' }
+  t.equal((await one.call(`POST /api/contacts/${contact_id}/shares`, share)).statusCode, 201)
+  const { id } = (await one.call('POST /api/leads', { contact_id })).json()
+  await one.call(`POST /api/leads/${id}/qualification`, { outcome: 'qualified' })
+  t.equal((await one.call(`POST /api/leads/${id}/conversion`, {})).statusCode, 201)
+  t.same(typesOf(await read(partner.call, `after=${start}`)), [])
+  t.equal((await partner.call('GET /api/events?types=share.*')).statusCode, 400)
+  const known = (await partner.call('GET /api/event-types')).json<{ data: { subject: string }[] }>()
+  t.notOk(known.data.some(({ subject }) => ['share', 'conversion'].includes(subject)))
+})
+
 t.test('where a page ends tells nothing of records out of reach', async t => {
   const one = await organization(app)
   const own = await userWith(one, [{ resource: 'contacts', actions: everything, reach: 'own' }])

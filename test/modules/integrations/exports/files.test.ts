@@ -5,6 +5,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import t from 'tap'
+import { Context } from '../../../../src/core/access/context.ts'
 import { deleteExpired } from '../../../../src/core/db/expiry.ts'
 import { startExports } from '../../../../src/jobs/exports.ts'
 import { exportService } from '../../../../src/modules/integrations/exports/service.ts'
@@ -174,6 +175,19 @@ t.test('of an organization, one export is made at a time; others do not wait', a
   t.same([...left], [], 'those of processes that died are made by others')
 })
 
+t.test('many exports of one organization do not keep others waiting', async t => {
+  const [one, two] = [await withContacts(1), await withContacts(1)]
+  for (const { call } of [one, one, one, two]) await start(call, { types: ['contact'] })
+  const next = async () => {
+    const leased = (await exportService.lease(app.services))!
+    const { organization_id } = leased
+    await exportService.close(Context.system(app.services, organization_id), leased)
+    return organization_id
+  }
+  t.same([await next(), await next(), await next()], [one.id, two.id, one.id])
+  await makeExports(app)
+})
+
 t.test('a process that stops leaves its export to others', async t => {
   const { call, id } = await withContacts(30_000)
   const jobId = await start(call, { types: ['contact'] })
@@ -202,15 +216,15 @@ t.test('after seven days, the export and its file are gone', async t => {
   writeFileSync(path.join(folderOf(id), 'interrupted.ndjson.part'), '')
   age('interrupted.ndjson.part')
   age(filesOf(id).find(name => name.endsWith('.ndjson'))!)
-  writeFileSync(path.join(folderOf(id), 'begun.ndjson.part'), '')
+  writeFileSync(path.join(folderOf(id), 'still-written.ndjson.part'), '')
   await exportService.sweep(app.services)
-  t.match(filesOf(id).toSorted(), [/^[0-9a-f]{32}\.ndjson$/, 'begun.ndjson.part'])
+  t.match(filesOf(id).toSorted(), [/^[0-9a-f]{32}\.ndjson$/, 'still-written.ndjson.part'])
   await owner`update exports set expires_at = now() where id = ${exportId}`
   t.equal((await call(`GET /api/exports/${exportId}`)).statusCode, 404)
   t.equal((await call(`GET ${result.href}`)).statusCode, 404)
   await deleteExpired(app.services.database)
   await exportService.sweep(app.services)
-  t.same(filesOf(id), ['begun.ndjson.part'])
+  t.same(filesOf(id), ['still-written.ndjson.part'])
 })
 
 t.test('a server that does not have the file says so', async t => {

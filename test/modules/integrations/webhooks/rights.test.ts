@@ -88,6 +88,24 @@ t.test('a webhook whose author may no longer have it is paused', async t => {
   t.equal(data.length, 3)
 })
 
+t.test('what waits is not sent to the URL of an author who may not read it', async t => {
+  const retrying = await sending(t)
+  sender(t, retrying, { delays: Array.from({ length: 100 }, () => 500) })
+  const us = await organization(retrying)
+  const narrow = await author(us, [manage, own])
+  const hook = await receiver(t, response => void response.writeHead(500).end())
+  const body = { url: hook.url, types: 'contact.*' }
+  const { id } = (await us.call('POST /api/webhooks', body)).json()
+  await create(us.call, 'Theirs')
+  await until(() => hook.received.length === 1)
+  await narrow.call(`PATCH /api/webhooks/${id}`, { url: `${hook.url}/narrow` })
+  await until(async () => {
+    const { data } = (await us.call(`GET /api/webhooks/${id}/deliveries`)).json()
+    return data[0].status === 'cancelled'
+  })
+  t.notOk(hook.received.some(({ path }) => path.endsWith('/narrow')))
+})
+
 t.test('a retry sends what the author may read then, and nothing else', async t => {
   const slow = await sending(t)
   sender(t, slow, { freshness: 0, delays: Array.from({ length: 100 }, () => 200) })
