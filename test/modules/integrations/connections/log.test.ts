@@ -23,7 +23,7 @@ const create = async (call: Call, path: string, body: object) => {
   return answer.json()
 }
 
-/** An integration that has written, exported, was refused, and was sent what failed and what not. */
+/** An integration that wrote, exported and was refused, and was sent what failed and what not. */
 async function busy() {
   const us = await organization(app)
   const { call } = us
