@@ -26,6 +26,7 @@ import deliveries, { ofWebhooks } from './modules/integrations/deliveries/routes
 import events, { eventTypeRoutes } from './modules/integrations/events/routes.ts'
 import exports from './modules/integrations/exports/routes.ts'
 import identityProviders from './modules/identity/identity-providers/routes.ts'
+import integrations from './modules/integrations/connections/routes.ts'
 import invitations, { acceptanceRoutes } from './modules/identity/invitations/routes.ts'
 import jobs from './modules/operations/jobs/routes.ts'
 import leadConversion from './modules/sales/lead-conversion/routes.ts'
@@ -134,6 +135,7 @@ async function registerModules(app: FastifyInstance, config: AppConfig): Promise
   await app.register(webhooks, { prefix: '/api/webhooks' })
   await app.register(deliveries, { prefix: '/api/deliveries' })
   await app.register(ofWebhooks, { prefix: '/api/webhooks' })
+  await app.register(integrations, { prefix: '/api/integrations' })
   await app.register(operations, { prefix: '/api/operations' })
   await app.register(jobs, { prefix: '/api/jobs' })
   await app.register(apiTokens, { prefix: '/api/api-tokens' })

@@ -34,6 +34,7 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
     pattern: /\bacrossOrganizations\(/g,
     permitted: {
       'core/db/expiry.ts': 1, // what has expired
+      'modules/integrations/connections/queries.ts': 1, // how far all integrations are
       'modules/integrations/exports/leases.ts': 2, // what is to be done next; files in use
       // credentials, before it is known whose they are
       'modules/identity/auth/queries.ts': 7,
@@ -90,6 +91,7 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'modules/identity/password-resets/service.ts': 1,
       'modules/identity/sign-in/queries.ts': 3,
       'modules/identity/sign-in/service.ts': 2,
+      'modules/integrations/connections/service.ts': 1, // of all organizations
       'modules/integrations/deliveries/service.ts': 1, // of all organizations
       'modules/reporting/reports/funnel.ts': 3 // a function of that name
     }

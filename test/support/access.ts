@@ -122,6 +122,12 @@ async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
     else if (isRead) await assertStatus(viewer, 200, 'as a viewer')
     return await assertNothingShown(t, attempt)
   }
+  if (request.endsWith('/cursor')) {
+    // of an integration, whose own API token may set it: nobody else learns that there is one
+    for (const [call, who] of [[viewer, 'a viewer'] as const, [writer, 'a user'] as const])
+      await assertStatus(call, 404, `as ${who}`)
+    return await assertNothingShown(t, attempt)
+  }
   const forbidsReading = access === 'administration' && !request.endsWith('/users/directory')
   if (isRead && !forbidsReading) await assertStatus(viewer, 200, 'as a viewer')
   else await assertStatus(viewer, 403, 'as a viewer')

@@ -39,6 +39,7 @@ const samples: [path: string, sample: Sample][] = [
       filter: `last_name=${word}`
     })
   ],
+  ['integrations', ids => ({ api_token_id: ids['api-tokens'], webhook_ids: [ids.webhooks] })],
   ['invitations', (_, word) => ({ email: `guest@${word}.example.com`, role: `${word}_name` })],
   ['tags', () => ({})],
   ['accounts', ids => ({ assigned_to: ids.users, tags: [ids.tags] })],

@@ -4,7 +4,8 @@
  */
 export const isScope = (permission: string): boolean =>
   !/^(me|api-tokens|invitations):/.test(permission) &&
-  !/^(users|roles|organization|identity-providers|webhooks):(create|update|delete)/.test(permission)
+  !/^(users|roles|organization|identity-providers):(create|update|delete)/.test(permission) &&
+  !/^(webhooks|integrations):(create|update|delete)/.test(permission)
 
 /** What every user and every token may do: what is in it has permissions of its own. */
 export const everyones = new Set([
@@ -12,5 +13,6 @@ export const everyones = new Set([
   'access:read',
   'organization:read',
   'batch:write',
-  'events:read'
+  'events:read',
+  'integrations:acknowledge'
 ])

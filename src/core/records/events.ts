@@ -68,6 +68,9 @@ export const events = pgTable(
     index('idx_events_api_token_id')
       .on(t.organization_id, t.api_token_id, t.id)
       .where(sql`api_token_id is not null`),
+    index('idx_events_accesses_of_tokens')
+      .on(t.organization_id, t.api_token_id, t.id)
+      .where(sql`api_token_id is not null and details is not null`),
     index('idx_events_operation_id')
       .on(t.organization_id, t.operation_id, t.id)
       .where(sql`operation_id is not null`)

@@ -61,6 +61,9 @@ export const deliveries = pgTable(
     index('idx_deliveries_waiting')
       .on(t.organization_id, t.webhook_id, t.is_replay, t.subject_type, t.subject_id, t.id)
       .where(sql`status = 'pending'`),
+    index('idx_deliveries_retried')
+      .on(t.organization_id, t.webhook_id, t.id)
+      .where(sql`status = 'pending' and attempts > 0`),
     uniqueIndex('deliveries_turn_unique')
       .on(t.organization_id, t.webhook_id, t.is_replay, t.subject_type, t.subject_id)
       .where(sql`due_at is not null`),
