@@ -111,6 +111,7 @@ t.test('the tour works as written', async t => {
   )
   t.match(outputs[20], /test_\d+ webhook\.tested/)
   t.match(outputs[20], /evt_\d+ contact\.created[^]*first_name: 'Grace'[^]*"status":"succeeded"/)
+  t.match(ran.stdout, /"behind":\d+[^]*"kind":"access"|"behind":\d+[^]*"data":\[\]/)
 
   const another = blocks.find(({ title }) => title === 'organization')!.text
   const created = spawnSync('bash', ['-c', another], {

@@ -154,6 +154,7 @@ t.test('the document names what requires it', async t => {
       'organization',
       'api-tokens',
       'identity-providers',
+      'integrations',
       'invitations',
       'roles',
       'webhooks',

@@ -47,8 +47,8 @@ const fields = {
   is_active: Type.Boolean({
     default: true,
     description:
-      'Whether it is in use, so that its lag is watched. Its API token and webhooks do not depend ' +
-      'on it.',
+      'Whether it is in use, so that its lag is watched. Its API token and webhooks do not ' +
+      'depend on it.',
     example: true
   })
 }
