@@ -69,7 +69,7 @@ async function partOf({ path, bytes }: SentFile, request: FastifyRequest, etag: 
   if (part.statusCode === 416) throw rangeNotSatisfiable(bytes)
   if (part.type !== 'file')
     throw unavailable(
-      'The file is not on this server: it does not share its DATA_DIR with the others.'
+      'The file is not on this server: its DATA_DIR differs from that of the others.'
     )
   return part
 }

@@ -47,8 +47,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'retryDelivery',
         summary: 'Retry a delivery',
         description:
-          'Gives a delivery that failed or was canceled up to ten new attempts; one that waits for ' +
-          'its next attempt is tried at once. In any other state, it is a 409.',
+          'Gives a delivery that failed or was canceled up to ten new attempts; one that waits ' +
+          'for its next attempt is tried at once. In any other state, it is a 409.',
         tags,
         ...problems(404, 409),
         params: idParameter(),

@@ -32,8 +32,8 @@ export const Delivery = Type.Object(
     next_attempt_at: Nullable(
       Instant({
         description:
-          'Time of the next attempt; null if it has ended, or waits for an earlier delivery about ' +
-          'the same record.',
+          'Time of the next attempt; null if it has ended, or waits for an earlier delivery ' +
+          'about the same record.',
         example: null
       })
     ),
