@@ -31,8 +31,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         summary: 'Create a webhook',
         description:
           'Creates a webhook and returns it with its secret, which only this response and that ' +
-          'of a rotation contain. From now on, it gets the events that its author, the caller, may ' +
-          'read.',
+          'of a rotation contain. From now on, it gets the events that its author, the caller, ' +
+          'may read.',
         tags,
         ...problems(409, 422),
         body: Ref(NewWebhook),
