@@ -49,8 +49,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         description:
           'Writes all records of the given types to a file, as they were at one moment. The ' +
           'events of the feed after its `cursor` are what has happened since: the file and these ' +
-          'events add up to the current records. The `result` of the job has `href`, `cursor`, `rows` ' +
-          'and `sha256`. The rights are those that its author, or the API token, has when the ' +
+          'events add up to the current records. The `result` of the job has `href`, `cursor`, ' +
+          '`rows` and `sha256`. The rights are those that its author, or the API token, has when the ' +
           'file is made; each type requires its permission, such as `contacts:export`. An ' +
           'organization has one export made at a time.',
         tags,
@@ -100,8 +100,8 @@ function mountGets(app: App, one: TSchema): void {
         summary: 'Get the file of an export',
         description:
           'The file, or a part of it (`Range`). It is for the author of the export, and for ' +
-          'users who may export all records of its types; a 403 for those who may export less than ' +
-          'it contains. A 409 until the file is complete.',
+          'users who may export all records of its types; a 403 for those who may export less ' +
+          'than it contains. A 409 until the file is complete.',
         tags,
         ...problems(409, 416),
         params,
