@@ -50,8 +50,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
           'Writes all records of the given types to a file, as they were at one moment. The ' +
           'events of the feed after its `cursor` are what has happened since: the file and these ' +
           'events add up to the current records. The `result` of the job has `href`, `cursor`, ' +
-          '`rows` and `sha256`. The rights are those that its author, or the API token, has when the ' +
-          'file is made; each type requires its permission, such as `contacts:export`. An ' +
+          '`rows` and `sha256`. The rights are those that its author, or the API token, has when ' +
+          'the file is made; each type requires its permission, such as `contacts:export`. An ' +
           'organization has one export made at a time.',
         tags,
         ...problems(422),
