@@ -8,7 +8,7 @@ export type NameLookup = (name: string) => Promise<LookupAddress[]>
 /** What a name server is asked: twice at most, so two or three seconds in all. */
 const patience = { timeout: 800, tries: 2 }
 /** A name server has responded: there is no such name, or no address of it. */
-const unknown = ['ENOTFOUND', 'ENODATA']
+const unknown = new Set(['ENOTFOUND', 'ENODATA'])
 
 /**
  * Finds the addresses of names that anyone may choose, by asking name servers. The lookup of the
@@ -33,7 +33,7 @@ export function nameLookup(hasHosts: boolean, servers?: readonly string[]): Name
     const errors = found.flatMap(result =>
       result.status === 'rejected' ? [result.reason as NodeJS.ErrnoException] : []
     )
-    const isUnknown = errors.every(({ code = '' }) => unknown.includes(code))
+    const isUnknown = errors.every(({ code = '' }) => unknown.has(code))
     if (!hasHosts || !isUnknown) throw errors[0] ?? new Error(`${name} has no address`)
     return await one(async () => await lookup(name, { all: true }))
   }

@@ -54,8 +54,9 @@ export const vocabulary = {
   unexpected_count:
     'The filter matches `count` records instead of `expected_count`. Nothing was changed.',
   cursor_expired:
-    'The feed does not go on from the cursor, because the database was restored to an earlier ' +
-    'state. Read the records anew, then the feed from the cursor of that time.',
+    'The feed does not continue from the cursor: the database was restored to an earlier state, ' +
+    'or the cursor is of another organization. Read the records again, then the feed from the ' +
+    'cursor of that moment.',
   stale: 'The record has changed since it was read; `ETag` contains its current version.',
   idempotency_in_progress:
     'A request with the same `Idempotency-Key` is in progress. Retry after `Retry-After` seconds.',

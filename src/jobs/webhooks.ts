@@ -11,8 +11,8 @@ import type { Background } from './runner.ts'
 
 /** Requests of a process that are on their way at a time. */
 const maxInFlight = 100
-/** Webhooks whose events are read at a time. */
-const maxExpanding = 4
+/** Organizations whose events are read at a time. */
+const maxExpanding = 8
 /** Milliseconds that requests have to end when the process stops; they are sent again then. */
 const grace = 5_000
 
@@ -42,6 +42,8 @@ class Sender implements Background {
   /** Aborts what is still on its way some time after the stop. */
   readonly #ending = new AbortController()
   readonly #told = new Set<number>()
+  /** The organizations whose events are being read. */
+  readonly #expanding = new Map<number, Promise<void>>()
   readonly #inFlight = new Set<Promise<void>>()
   readonly #news = new Subscription(0, () => {})
   readonly #due = new Subscription(0, () => {})
@@ -79,33 +81,40 @@ class Sender implements Background {
     }
   }
 
-  /** Reads a part for each webhook that the feed has gone on for: none waits for all of another. */
+  /** Has the webhooks served that the feed has gone on for: no organization waits for another. */
   async #expand(): Promise<boolean> {
     const told = [...this.#told]
     this.#told.clear()
     const only = told.length === 1 ? told[0] : null
-    const webhooks = await deliveryService.findBehind(this.#services, only)
-    let hasMore = false
-    const rest = webhooks.values()
-    const work = async () => {
-      for (const { organization_id, id } of rest) {
-        const hasRest = await this.#expandOne(organization_id, id)
-        hasMore ||= hasRest
-        this.#due.tell(0)
-      }
+    const behind = await deliveryService.findBehind(this.#services, only)
+    for (const [organization_id, webhooks] of Map.groupBy(behind, one => one.organization_id)) {
+      if (this.#expanding.has(organization_id) || this.#expanding.size === maxExpanding) continue
+      const ids = webhooks.map(({ id }) => id)
+      const expanded = this.#expandAll(organization_id, ids).finally(() => {
+        this.#expanding.delete(organization_id)
+        // what was skipped meanwhile, and what is left
+        this.#news.tell(0)
+      })
+      this.#expanding.set(organization_id, expanded)
     }
-    await Promise.all(Array.from({ length: maxExpanding }, work))
-    return hasMore
+    return false
   }
 
-  async #expandOne(organization_id: number, webhook_id: number): Promise<boolean> {
-    if (this.#stopping.signal.aborted) return false
+  /** Reads a part for each of these webhooks. */
+  async #expandAll(organization_id: number, webhook_ids: number[]): Promise<void> {
+    for (const id of webhook_ids) {
+      await this.#expandOne(organization_id, id)
+      this.#due.tell(0)
+    }
+  }
+
+  async #expandOne(organization_id: number, webhook_id: number): Promise<void> {
+    if (this.#stopping.signal.aborted) return
     try {
-      return await deliveryService.expand(this.#services, organization_id, webhook_id)
+      await deliveryService.expand(this.#services, organization_id, webhook_id)
     } catch (error) {
       const what = 'the events of a webhook could not be read'
       this.#log.warn({ err: error, organization_id, webhook_id }, what)
-      return false
     }
   }
 
@@ -139,7 +148,7 @@ class Sender implements Background {
   async #stop(): Promise<void> {
     this.#stopping.abort()
     this.#forget()
-    await Promise.all(this.#loops)
+    await Promise.all([...this.#loops, ...this.#expanding.values()])
     const timer = setTimeout(() => {
       this.#ending.abort()
     }, grace)

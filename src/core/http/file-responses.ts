@@ -68,6 +68,8 @@ async function partOf({ path, bytes }: SentFile, request: FastifyRequest, etag: 
   const part = await send(wanted, encodeURI(path), { ...options, dotfiles: 'allow' })
   if (part.statusCode === 416) throw rangeNotSatisfiable(bytes)
   if (part.type !== 'file')
-    throw unavailable('The file is not on this server: its DATA_DIR is not that of the others.')
+    throw unavailable(
+      'The file is not on this server: its DATA_DIR differs from that of the others.'
+    )
   return part
 }

@@ -216,11 +216,14 @@ export const withIsoInstants = <E extends Pick<EventRow, 'before' | 'after'>>(ev
   after: event.after && isoInstantsIn(event.after)
 })
 
+/** What columns with an instant are named like. */
+const instantName = /_(at|until|since)$/
+
 /** The same for one record. */
 export const isoInstantsIn = (row: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(row).map(([name, value]) => [
       name,
-      name.endsWith('_at') && typeof value === 'string' ? isoInstant(value) : value
+      instantName.test(name) && typeof value === 'string' ? isoInstant(value) : value
     ])
   )

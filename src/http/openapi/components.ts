@@ -41,9 +41,9 @@ const byName: Record<string, object> = {
     'File name; of a list, only for CSV.',
     text('attachment; filename="contacts.csv"')
   ),
-  'Accept-Ranges': header('That parts of it can be requested, by `Range`.', text('bytes')),
+  'Accept-Ranges': header('Unit of the parts that `Range` can request.', text('bytes')),
   'Content-Range': header(
-    'Which bytes these are, and how many there are; after a 416, only how many.',
+    'Position of these bytes and size of the file; of a 416, only the size.',
     text('bytes 0-1048575/2097152')
   ),
   'Idempotency-Replayed': header(

@@ -47,8 +47,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'retryDelivery',
         summary: 'Retry a delivery',
         description:
-          'Tries a delivery that failed or was canceled again, ten times if need be; one that ' +
-          'waits for its next attempt is tried at once. Otherwise, it is a 409.',
+          'Gives a delivery that failed or was canceled up to ten new attempts; one that waits ' +
+          'for its next attempt is tried at once. In any other state, it is a 409.',
         tags,
         ...problems(404, 409),
         params: idParameter(),
@@ -97,8 +97,8 @@ export const ofWebhooks: FastifyPluginAsyncTypebox = async app => {
         operationId: 'testWebhook',
         summary: 'Test a webhook',
         description:
-          'Sends a message of the type `webhook.tested`, once. The delivery at `Location` says ' +
-          'what came of it.',
+          'Sends a message of the type `webhook.tested`, in a single attempt. The delivery at ' +
+          '`Location` has its outcome.',
         tags,
         ...problems(404, 409),
         params: idParameter(),
@@ -121,7 +121,8 @@ export const ofWebhooks: FastifyPluginAsyncTypebox = async app => {
         description:
           'Sends events again: those after the cursor `after` and up to `until`, or from the ' +
           'time `from` and before `to`, that the author of the webhook may read now. They have ' +
-          'the same `webhook-id`, and `webhook-replay: true`. A job adds them (`Location`).',
+          'the same `webhook-id`, and the header `webhook-replay: true`. The job at `Location` ' +
+          'adds them.',
         tags,
         ...problems(404, 422),
         params: idParameter(),

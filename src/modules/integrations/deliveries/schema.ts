@@ -6,8 +6,8 @@ import { deliveryStatuses } from './table.ts'
 
 const status = {
   description:
-    '`pending` until it has succeeded or failed for good; `cancelled` if its webhook was deleted ' +
-    'before.',
+    '`pending` until it has succeeded or failed for good; `cancelled` if it was not sent, since ' +
+    'its webhook was deleted or no longer selects the event, or its author may not read it.',
   example: 'succeeded' as const
 }
 
@@ -24,7 +24,7 @@ export const Delivery = Type.Object(
     subject_type: Text(40, { description: 'Type of the record.', example: 'contact' }),
     subject_id: Id({ description: 'Record ID.', example: 1 }),
     is_replay: Type.Boolean({
-      description: 'Whether it is a replay, with `webhook-replay: true`.',
+      description: 'Whether it is a replay, which has the header `webhook-replay: true`.',
       example: false
     }),
     status: OneOf(deliveryStatuses, status),
@@ -32,8 +32,8 @@ export const Delivery = Type.Object(
     next_attempt_at: Nullable(
       Instant({
         description:
-          'Time of the next attempt; null if it has ended, or waits for an earlier one of its ' +
-          'record.',
+          'Time of the next attempt; null if it has ended, or waits for an earlier delivery ' +
+          'about the same record.',
         example: null
       })
     ),
@@ -52,10 +52,18 @@ export const Delivery = Type.Object(
         example: 200
       })
     ),
-    error: Nullable(Text(500, { description: 'Why there was no response.', example: null })),
+    error: Nullable(
+      Text(500, {
+        description: 'Why there was no response, or why it was not sent.',
+        example: null
+      })
+    ),
     created_at: Instant({ description: 'Creation time.', example: '2026-11-22T09:00:00.000Z' }),
     ended_at: Nullable(
-      Instant({ description: 'Time of its end.', example: '2026-11-22T09:00:01.000Z' })
+      Instant({
+        description: 'Time at which it succeeded, failed for good or was canceled.',
+        example: '2026-11-22T09:00:01.000Z'
+      })
     )
   },
   { $id: 'Delivery', additionalProperties: false, description: 'A message to a webhook.' }
@@ -80,7 +88,7 @@ export const DeliveryDetails = Type.Object(
     ),
     response_body: Nullable(
       Text(4096, {
-        description: 'First 4 KiB of the last response, under the same condition.',
+        description: 'First 4 KiB of the last response; null under the same condition.',
         example: 'ok'
       })
     )
@@ -106,11 +114,18 @@ export const DeliveryQuery = Type.Object(
 export const Replay = Type.Object(
   {
     after: Type.Optional(cursorText('Cursor after which events are sent again.', '0-')),
-    until: Type.Optional(cursorText('Cursor up to which they are.', '17-b5bb9d8014a0')),
-    from: Type.Optional(
-      Instant({ description: 'Time from which events are sent again, in place of `after`.' })
+    until: Type.Optional(
+      cursorText(
+        'Last cursor that is sent again. Default: the current end of the feed.',
+        '17-b5bb9d8014a0'
+      )
     ),
-    to: Type.Optional(Instant({ description: 'Time up to which they are, in place of `until`.' }))
+    from: Type.Optional(
+      Instant({ description: 'Time from which events are sent again, instead of `after`.' })
+    ),
+    to: Type.Optional(
+      Instant({ description: 'Time before which events are sent again, instead of `until`.' })
+    )
   },
   {
     $id: 'Replay',

@@ -28,7 +28,7 @@ const path = 'events'
 const permission = `${path}:read`
 // everyone, since nobody gets events of records that they may not read
 definePermission(permission, 'everyone')
-const tags = [defineTag(path, 'What has changed, completely and in order.')]
+const tags = [defineTag(path, 'Changes of records, complete and in order.')]
 
 /** The feed, below `/api/events`. */
 const routes: FastifyPluginAsyncTypebox = async app => {
@@ -46,10 +46,9 @@ function mountPages(app: FastifyInstance): void {
         operationId: 'listEvents',
         summary: 'List events',
         description:
-          'What has changed after a cursor, in order: of one record in the order of its ' +
-          'versions, and each event exactly once. A change is there as soon as it was ' +
-          'acknowledged. Events of records that the caller cannot read now are not there, and ' +
-          'hidden fields are not in them.',
+          'The changes after a cursor: each event exactly once, and those of one record in the ' +
+          'order of its versions. A change is included as soon as its request is acknowledged. ' +
+          'Events of records that the caller may not read now are left out, as are hidden fields.',
         tags,
         ...problems(410),
         querystring: FeedQuery,
@@ -76,7 +75,7 @@ function mountStream(app: FastifyInstance): void {
         description:
           'The same events as they happen, as server-sent events. To resume, send the last ID ' +
           'as `Last-Event-ID` (browsers do) or as `after`. The stream ends when the token ' +
-          'expires, and when nothing is received for 45 seconds.',
+          'expires, and when the client reads nothing for 45 seconds.',
         tags,
         ...problems(410),
         headers: StreamHeaders,
@@ -105,8 +104,8 @@ export const eventTypeRoutes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'listEventTypes',
         summary: 'List event types',
         description:
-          'All types of events. Operations that write name those that they cause as `x-events` ' +
-          'in this document.',
+          'All types of events. In this document, `x-events` of an operation names those that it ' +
+          'causes.',
         tags,
         response: response(200, 'The types.', Ref(EventTypes))
       }

@@ -16,8 +16,8 @@ export const FeedEvent = Type.Object(
   {
     cursor: cursorText('Place of the event in the feed.', '17-b5bb9d8014a0'),
     previous: cursorText(
-      'Cursor of the event before it that the caller got, or with which reading began: if it is ' +
-        'another one than you have, you missed something.',
+      'Cursor of the previous event that the caller got, or the one that reading began with. If ' +
+        'it differs from the last cursor that you have, you have missed something.',
       '16-5891b5b522d5'
     ),
     id: Id({ description: 'Event ID, the same wherever the event is seen.', example: 17 }),
@@ -29,7 +29,9 @@ export const FeedEvent = Type.Object(
       {
         type: Text(40, { description: 'Type of the record.', example: 'contact' }),
         id: Id({ description: 'Record ID.', example: 1 }),
-        name: Nullable(Text(1000, { description: 'Its name after the event.', example: 'Jo Doe' }))
+        name: Nullable(
+          Text(1000, { description: 'Name of the record after the event.', example: 'Jo Doe' })
+        )
       },
       { additionalProperties: false, description: 'The record.' }
     ),
@@ -51,7 +53,10 @@ export const FeedEvent = Type.Object(
           id: Id({ description: 'User ID.', example: 1 }),
           name: Nullable(Text(300, { description: 'Name of the user.', example: 'admin' }))
         },
-        { additionalProperties: false, description: 'User who did it; null for the system.' }
+        {
+          additionalProperties: false,
+          description: 'User who made the change; null for the system.'
+        }
       )
     ),
     credential: Nullable(
@@ -65,7 +70,7 @@ export const FeedEvent = Type.Object(
         },
         {
           additionalProperties: false,
-          description: 'What it was done with; null: not by a request.'
+          description: 'Credential of the request; null for a change without one.'
         }
       )
     ),
@@ -89,7 +94,7 @@ export const FeedPage = Type.Object(
       example: false
     }),
     next_cursor: cursorText(
-      'Where to continue: `after` of the next request, also if there are no events.',
+      '`after` of the next request, even if the page has no events.',
       '17-b5bb9d8014a0'
     )
   },
@@ -106,8 +111,8 @@ const selection = {
         'names'
       ),
       description:
-        'Types of events, separated by commas: `contact.updated`, or `contact.*` for all about ' +
-        'contacts. Default: all that the caller may read.',
+        'Types of events, separated by commas: `contact.updated`, or `contact.*` for all events ' +
+        'of contacts. Default: all that the caller may read.',
       examples: ['contact.*']
     })
   ),
@@ -116,7 +121,7 @@ const selection = {
       minLength: 1,
       description:
         'Filters by fields of the record, as in the query string of its list (`status=new`, ' +
-        'percent-encoded); `types` must be of one record then.',
+        'percent-encoded). All `types` must then be of one kind of record.',
       examples: ['last_name=Doe']
     })
   ),
@@ -125,7 +130,7 @@ const selection = {
       default: 'change',
       description:
         'With `filter`: `change` for events of records that match it before or after, `enter` ' +
-        'for those by which they begin to, `leave` for those by which they cease to.',
+        'for those that make a record match, `leave` for those that make it cease to.',
       examples: ['change']
     })
   )
@@ -148,7 +153,7 @@ const place = (description: string) =>
 export const FeedQuery = Type.Object(
   {
     after: place(
-      'Cursor after which to read; `latest` for the present end. Default: the beginning.'
+      'Cursor after which to read; `latest` for the current end. Default: the beginning.'
     ),
     ...selection,
     wait: Type.Optional(
@@ -178,7 +183,7 @@ export const longestStream = 3600
 
 export const StreamQuery = Type.Object(
   {
-    after: place('Cursor after which to read. Default: the present end; see `Last-Event-ID`.'),
+    after: place('Cursor after which to read. Default: the current end; see `Last-Event-ID`.'),
     ...selection,
     duration: Type.Optional(
       Type.Integer({
@@ -186,8 +191,8 @@ export const StreamQuery = Type.Object(
         minimum: 0,
         maximum: longestStream,
         description:
-          'Seconds after which the stream ends, which it also does when the token expires. ' +
-          `Default: ${longestStream}; try 1 where nothing is shown before the end.`,
+          'Seconds after which the stream ends; it also ends when the token expires. Default: ' +
+          `${longestStream}. Use 1 with tools that show a response only when it has ended.`,
         examples: [1]
       })
     )
@@ -196,7 +201,7 @@ export const StreamQuery = Type.Object(
 )
 
 export const StreamHeaders = Type.Object({
-  'last-event-id': place('As `after`, which it replaces: the last ID that was received.')
+  'last-event-id': place('The last ID that was received; takes precedence over `after`.')
 })
 
 export const EventStream = Type.String({

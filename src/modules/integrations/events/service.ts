@@ -123,7 +123,10 @@ function selectionIn(ctx: Context, text: string): Selection {
 function onlyResourceOf(selection: Selection): Resource {
   const [resource, ...others] = resourcesOf(selection)
   if (!resource || others.length > 0)
-    throw invalidParameter('filter', 'A filter requires types of one record, such as contact.*.')
+    throw invalidParameter(
+      'filter',
+      'A filter requires `types` of one kind of record, such as contact.*.'
+    )
   return resource
 }
 
@@ -134,7 +137,8 @@ const languages = new Map<Resource, FilterLanguage>()
 /** Filters by fields of a record. Errors: 400. */
 function filtersIn(ctx: Context, resource: Resource, text: string) {
   const { table, schema, filters = [] } = resource
-  if (!schema) throw invalidParameter('filter', `There are no filters of ${resource.pluralLabel}.`)
+  if (!schema)
+    throw invalidParameter('filter', `Events of ${resource.pluralLabel} cannot be filtered.`)
   const language = languages.get(resource) ?? new FilterLanguage({ table, schema, filters })
   languages.set(resource, language)
   try {

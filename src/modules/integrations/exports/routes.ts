@@ -47,16 +47,16 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'createExport',
         summary: 'Start an export',
         description:
-          'Writes all records of some types to a file, all of them as they were at one moment. ' +
-          'The events of the feed after its `cursor` are what has happened since: both together ' +
-          'are the present records. The `result` of the job has `href`, `cursor`, `rows` and ' +
-          '`sha256`. It has the rights that its author, or the API token, has when it is made; ' +
-          'each type requires its permission, such as `contacts:export`. One export of an ' +
-          'organization is made at a time.',
+          'Writes all records of the given types to a file, as they were at one moment. The ' +
+          'events of the feed after its `cursor` are what has happened since: the file and these ' +
+          'events add up to the current records. The `result` of the job has `href`, `cursor`, ' +
+          '`rows` and `sha256`. The rights are those that its author, or the API token, has when ' +
+          'the file is made; each type requires its permission, such as `contacts:export`. An ' +
+          'organization has one export made at a time.',
         tags,
         ...problems(422),
         body: Ref(body),
-        response: response(202, 'The job that makes it.', Ref(job), 'Location')
+        response: response(202, 'The job that makes the export.', Ref(job), 'Location')
       }
     },
     async (request, reply) => {
@@ -81,8 +81,8 @@ function mountGets(app: App, one: TSchema): void {
         operationId: 'getExport',
         summary: 'Get an export',
         description:
-          'An export of the caller, which has the ID of its job; administrators get those of all ' +
-          'users. It is deleted seven days after its end, with its file.',
+          'An export of the caller, or of any user for administrators. It has the ID of its job, ' +
+          'and is deleted with its file seven days after its end.',
         tags,
         params,
         response: response(200, 'The export.', one)
@@ -99,8 +99,9 @@ function mountGets(app: App, one: TSchema): void {
         operationId: 'getExportContent',
         summary: 'Get the file of an export',
         description:
-          'The file, or a part of it (`Range`), for its author and for those who may export all ' +
-          'records of its types, if they may still export what it has. 409 until it is there.',
+          'The file, or a part of it (`Range`). It is for the author of the export, and for ' +
+          'users who may export all records of its types; a 403 for those who may export less ' +
+          'than it contains. A 409 until the file is complete.',
         tags,
         ...problems(409, 416),
         params,

@@ -30,7 +30,7 @@ const fields = {
     example: 'ndjson'
   }),
   with_cursor: Type.Boolean({
-    description: 'Whether the feed can be followed from where the export ends.',
+    description: 'Whether the export has a `cursor` from which the feed continues.',
     example: true
   })
 }
@@ -63,10 +63,10 @@ const result = {
   href: Text(60, { description: 'Path of the file.', example: '/api/exports/1/content' }),
   cursor: Text(40, {
     description:
-      'Cursor of the feed (`GET /api/events?after=`): what comes after it is not in the file.',
+      'Cursor of the feed (`GET /api/events?after=`). What comes after it is not in the file.',
     example: '17-b5bb9d8014a0'
   }),
-  rows: Count({ description: 'Records.', example: 250 }),
+  rows: Count({ description: 'Number of records.', example: 250 }),
   bytes: Type.Integer({
     format: 'int64',
     minimum: 0,
@@ -89,7 +89,10 @@ export const exportSchema = (names: string[]) =>
       filter: Nullable({ ...fields.filter, description: 'Filters; null for all records.' }),
       format: { ...fields.format, description: 'Format of the file.' },
       with_cursor: fields.with_cursor,
-      href: Nullable({ ...result.href, description: 'Path of the file; null until it is there.' }),
+      href: Nullable({
+        ...result.href,
+        description: 'Path of the file; null until it is complete.'
+      }),
       cursor: Nullable(result.cursor),
       rows: Nullable(result.rows),
       bytes: Nullable(result.bytes),
@@ -99,7 +102,7 @@ export const exportSchema = (names: string[]) =>
       ),
       created_at: Instant({ description: 'Creation time.', example: '2026-11-22T09:00:00.000Z' }),
       expires_at: Instant({
-        description: 'Time of its deletion, and of the file.',
+        description: 'Time at which it is deleted with its file.',
         example: '2026-11-29T09:00:00.000Z'
       })
     },

@@ -74,7 +74,7 @@ export const exportService = {
     const { file, rights, created_by, types, ...row } = await find(ctx, id)
     const { rows, bytes, sha256, format } = row
     if (file === null)
-      throw conflict(`The export is not complete: GET /api/jobs/${id} tells how far it is.`)
+      throw conflict(`The export is not complete: GET /api/jobs/${id} shows its progress.`)
     assertMayReadFile(ctx, rights!, created_by === ctx.user_id)
     await assertMayExport(ctx, async () => await Promise.resolve(rows!))
     await recordAccess(ctx, 'export.downloaded', { export_id: id, types, rows })

@@ -30,8 +30,9 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'createWebhook',
         summary: 'Create a webhook',
         description:
-          'Creates a webhook, and returns it with its secret: no other response but that of a ' +
-          'rotation has it. It gets the events from now on that its author, the caller, may read.',
+          'Creates a webhook and returns it with its secret, which only this response and that ' +
+          'of a rotation contain. From now on, it gets the events that its author, the caller, ' +
+          'may read.',
         tags,
         ...problems(409, 422),
         body: Ref(NewWebhook),
@@ -53,7 +54,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
         operationId: 'rotateWebhookSecret',
         summary: 'Rotate the secret of a webhook',
         description:
-          'Replaces the secret, and returns the webhook with the new one. For 24 hours, messages ' +
+          'Replaces the secret and returns the webhook with the new one. For 24 hours, messages ' +
           'are signed with both.',
         tags,
         ...problems(404, 412),

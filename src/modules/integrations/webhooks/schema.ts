@@ -28,17 +28,17 @@ const fields = {
       'url'
     ),
     description:
-      'Where events are sent: an https URL of a public server, or of one in `OUTBOUND_NETWORKS`.',
+      'URL that events are sent to: https, of a public server or of one in `OUTBOUND_NETWORKS`.',
     example: 'https://hooks.example.com/crm'
   }),
-  description: Nullable(Text(500, { description: 'What it is for.', example: 'ERP' })),
+  description: Nullable(Text(500, { description: 'Purpose of the webhook.', example: 'ERP' })),
   types: Nullable(
     Type.String({
       maxLength: 2000,
       pattern: types.pattern!,
       description:
-        'Types of events, separated by commas: `contact.updated`, or `contact.*` for all about ' +
-        'contacts. Null: all that its author may read.',
+        'Types of events, separated by commas: `contact.updated`, or `contact.*` for all events ' +
+        'of contacts. Null: all that its author may read.',
       example: 'contact.*'
     })
   ),
@@ -46,7 +46,7 @@ const fields = {
     Text(4000, {
       description:
         'Filters by fields of the record, as in the query string of its list (`status=new`, ' +
-        'percent-encoded); `types` must be of one record then.',
+        'percent-encoded). All `types` must then be of one kind of record.',
       example: null
     })
   ),
@@ -56,7 +56,7 @@ const fields = {
     example: 'change'
   }),
   fields: Nullable({
-    ...FieldNames('Fields that `before` and `after` are cut down to. Null: all.', []),
+    ...FieldNames('Fields that `before` and `after` contain. Null: all.', []),
     example: null
   }),
   format: OneOf(formats, {
@@ -67,7 +67,7 @@ const fields = {
   is_active: Type.Boolean({
     default: true,
     description:
-      'Whether events are sent. What happens while it is not active is sent when it is again.',
+      'Whether events are sent. What happens while it is inactive is sent once it is active again.',
     example: true
   })
 }
@@ -76,17 +76,18 @@ export const Webhook = RecordOf('Webhook', 'A server that events are sent to.', 
   ...fields,
   author_id: Id({
     description:
-      'User whose rights decide what is sent: who created the webhook, or changed it last.',
+      'User whose rights decide what is sent: the one who created the webhook or last changed it.',
     example: 1
   }),
   paused_at: Nullable(
-    Instant({ description: 'Time at which the system made it inactive.', example: null })
+    Instant({ description: 'Time at which the system paused it.', example: null })
   ),
   paused_reason: Nullable(
     OneOf(pauseReasons, {
       description:
-        'Why: `gone`, its receiver responded with 410; `failing`, 20 attempts in a row failed ' +
-        'over 24 hours; `author`, its author is disabled or has lost a permission for it.',
+        'Reason for the pause: `gone`, its receiver responded with 410; `failing`, at least 20 ' +
+        'attempts in a row failed over 24 hours; `author`, its author is disabled or has lost a ' +
+        'permission for it.',
       example: null
     })
   ),
@@ -94,11 +95,13 @@ export const Webhook = RecordOf('Webhook', 'A server that events are sent to.', 
     'Place in the feed up to which events are sent or waiting.',
     '17-b5bb9d8014a0'
   ),
-  failures: Count({ description: 'Attempts that failed since one succeeded.', example: 0 }),
-  failing_since: Nullable(Instant({ description: 'Time of the first of them.', example: null })),
+  failures: Count({ description: 'Failed attempts since the last success.', example: 0 }),
+  failing_since: Nullable(
+    Instant({ description: 'Time of the first of these failures.', example: null })
+  ),
   previous_until: Nullable(
     Instant({
-      description: 'Time until which the secret of before the last rotation signs, too.',
+      description: 'Time until which messages are also signed with the previous secret.',
       example: null
     })
   )
