@@ -90,31 +90,35 @@ class Sender implements Background {
     for (const [organization_id, webhooks] of Map.groupBy(behind, one => one.organization_id)) {
       if (this.#expanding.has(organization_id) || this.#expanding.size === maxExpanding) continue
       const ids = webhooks.map(({ id }) => id)
-      const expanded = this.#expandAll(organization_id, ids).finally(() => {
+      const expanded = this.#expandAll(organization_id, ids).then(isDone => {
         this.#expanding.delete(organization_id)
-        // what was skipped meanwhile, and what is left
-        this.#news.tell(0)
+        // for what was skipped meanwhile, and what is left; what failed waits for the interval
+        if (isDone) this.#news.tell(0)
       })
       this.#expanding.set(organization_id, expanded)
     }
     return false
   }
 
-  /** Reads a part for each of these webhooks. */
-  async #expandAll(organization_id: number, webhook_ids: number[]): Promise<void> {
+  /** Reads a part for each of these webhooks; returns whether none has failed. */
+  async #expandAll(organization_id: number, webhook_ids: number[]): Promise<boolean> {
+    let isDone = true
     for (const id of webhook_ids) {
-      await this.#expandOne(organization_id, id)
+      if (!(await this.#expandOne(organization_id, id))) isDone = false
       this.#due.tell(0)
     }
+    return isDone
   }
 
-  async #expandOne(organization_id: number, webhook_id: number): Promise<void> {
-    if (this.#stopping.signal.aborted) return
+  async #expandOne(organization_id: number, webhook_id: number): Promise<boolean> {
+    if (this.#stopping.signal.aborted) return false
     try {
       await deliveryService.expand(this.#services, organization_id, webhook_id)
+      return true
     } catch (error) {
       const what = 'the events of a webhook could not be read'
       this.#log.warn({ err: error, organization_id, webhook_id }, what)
+      return false
     }
   }
 
