@@ -376,7 +376,8 @@ class Item {
       key: name,
       value: String(given.example ?? given.schema.default ?? ''),
       description,
-      disabled: !required
+      // a stream that does not end would never be shown
+      disabled: !required && !(operationId === 'streamEvents' && name === 'duration')
     }))
     return {
       raw: `{{baseUrl}}${path}`,
