@@ -15,7 +15,7 @@ interface Rendering {
   webhooks: Record<string, { post: { requestBody: object } }>
 }
 const document = (await app.inject('/openapi-3.1.json')).json<Rendering>()
-const ajv = new Ajv2020({ strict: false, allErrors: true })
+const ajv = new Ajv2020({ strict: false, allErrors: true, logger: false })
 ;(formats as unknown as typeof formats.default)(ajv)
 ajv.addSchema({ $id: 'document', ...document })
 const schemaOf = (name: string) => ajv.compile({ $ref: `document#/components/schemas/${name}` })
