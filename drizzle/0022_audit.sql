@@ -108,26 +108,30 @@ $$;
 -- The hashes of a chain that continues after `first`: `chained(first, digest) OVER (ORDER BY …)`.
 CREATE AGGREGATE chained(first bytea, digest bytea) (SFUNC = next_hash, STYPE = bytea);
 --> statement-breakpoint
--- Adds the events to the chain that the snapshot of last time did not see, and returns how many. None is missed: what is
--- committed later is not in this snapshot either. One process at a time.
-CREATE FUNCTION chain_events() RETURNS bigint LANGUAGE plpgsql AS $$
+-- Adds up to `most` of the events to the chain that the snapshot of last time did not see, and returns how many; tells those
+-- who listen to `events` of which organizations. None is missed: what is committed later is not in this snapshot either, and
+-- the snapshot is kept until all that it sees is in the chain. An event comes after the earlier ones of its record, whose IDs
+-- are lower, since each transaction had locked the record. One process at a time.
+CREATE FUNCTION chain_events(most bigint DEFAULT 10000) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   seen pg_snapshot;
+  latest pg_snapshot;
   is_restored boolean;
   added bigint;
+  organizations bigint[];
 BEGIN
-  SELECT snapshot INTO seen FROM event_sequence FOR UPDATE SKIP LOCKED;
-  IF NOT FOUND THEN RETURN 0; END IF;
+  PERFORM pg_advisory_xact_lock('event_sequence'::regclass::oid::bigint);
+  SELECT snapshot INTO seen FROM event_sequence;
   -- transactions count anew after a restore into another cluster: the numbers of before mean nothing
   is_restored := pg_snapshot_xmax(seen) > pg_snapshot_xmax(pg_current_snapshot());
   IF is_restored THEN seen := '1:1:'; END IF;
-  WITH latest AS MATERIALIZED (SELECT pg_current_snapshot() AS snapshot),
-  unseen AS (
+  WITH unseen AS (
     SELECT e.organization_id, e.id, event_digest(e) AS digest
     FROM events e
     WHERE (e.xid >= pg_snapshot_xmax(seen) OR e.xid = ANY (ARRAY(SELECT pg_snapshot_xip(seen))))
       AND (is_restored OR e.xid < pg_snapshot_xmax(pg_current_snapshot()))
       AND NOT EXISTS (SELECT FROM event_chain c WHERE c.organization_id = e.organization_id AND c.event_id = e.id)
+    ORDER BY e.id LIMIT most
   ), ends AS (
     SELECT o.organization_id, coalesce(c.position, 0) AS position, coalesce(c.hash, '') AS hash
     FROM (SELECT DISTINCT organization_id FROM unseen) o
@@ -140,11 +144,14 @@ BEGIN
       chained(e.hash, digest) OVER of_organization
     FROM unseen u JOIN ends e USING (organization_id)
     WINDOW of_organization AS (PARTITION BY organization_id ORDER BY u.id)
-    RETURNING 1
-  ), noted AS (
-    UPDATE event_sequence SET snapshot = latest.snapshot FROM latest
+    RETURNING organization_id
   )
-  SELECT count(*) INTO added FROM chain;
+  SELECT pg_current_snapshot(), count(*), array_agg(DISTINCT organization_id) INTO latest, added, organizations FROM chain;
+  PERFORM pg_notify('events', organization::text) FROM unnest(organizations) AS organization;
+  -- nothing is written if there was nothing: this runs every second
+  IF added < most AND (added > 0 OR is_restored) THEN
+    UPDATE event_sequence SET snapshot = latest;
+  END IF;
   RETURN added;
 END $$;
 --> statement-breakpoint

@@ -22,7 +22,11 @@ import auth, { endOfSessionRoutes } from './modules/identity/auth/routes.ts'
 import campaignMembers from './modules/marketing/campaign-members/routes.ts'
 import campaigns from './modules/marketing/campaigns/routes.ts'
 import contacts from './modules/crm/contacts/routes.ts'
+import deliveries, { ofWebhooks } from './modules/integrations/deliveries/routes.ts'
+import events, { eventTypeRoutes } from './modules/integrations/events/routes.ts'
+import exports from './modules/integrations/exports/routes.ts'
 import identityProviders from './modules/identity/identity-providers/routes.ts'
+import integrations from './modules/integrations/connections/routes.ts'
 import invitations, { acceptanceRoutes } from './modules/identity/invitations/routes.ts'
 import jobs from './modules/operations/jobs/routes.ts'
 import leadConversion from './modules/sales/lead-conversion/routes.ts'
@@ -48,6 +52,7 @@ import stageHistory from './modules/sales/stage-history/routes.ts'
 import timeline from './modules/crm/timeline/routes.ts'
 import { pipelineService } from './modules/sales/pipelines/service.ts'
 import users from './modules/identity/users/routes.ts'
+import webhooks from './modules/integrations/webhooks/routes.ts'
 import './modules/operations/mass-changes/routes.ts'
 import { version } from './version.ts'
 
@@ -80,6 +85,12 @@ export async function buildApp(config: AppConfig, logger: FastifyBaseLogger) {
   await app.register(openapi, { version, public_url: config.public_url })
   await app.register(authorization)
   await app.register(writeTransactions)
+  app.addHook('onListen', async () => {
+    services.sequencer.start(config.database_url)
+  })
+  app.addHook('preClose', async () => {
+    await services.sequencer.stop()
+  })
   await app.register(health, { services })
 
   await registerModules(app, config)
@@ -119,6 +130,12 @@ async function registerModules(app: FastifyInstance, config: AppConfig): Promise
   await app.register(organization, { prefix: '/api/organization' })
   await app.register(access, { prefix: '/api/access' })
   await app.register(audit, { prefix: '/api/audit' })
+  await app.register(events, { prefix: '/api/events' })
+  await app.register(eventTypeRoutes, { prefix: '/api/event-types' })
+  await app.register(webhooks, { prefix: '/api/webhooks' })
+  await app.register(deliveries, { prefix: '/api/deliveries' })
+  await app.register(ofWebhooks, { prefix: '/api/webhooks' })
+  await app.register(integrations, { prefix: '/api/integrations' })
   await app.register(operations, { prefix: '/api/operations' })
   await app.register(jobs, { prefix: '/api/jobs' })
   await app.register(apiTokens, { prefix: '/api/api-tokens' })
@@ -130,6 +147,7 @@ async function registerModules(app: FastifyInstance, config: AppConfig): Promise
     isOpen: signup === 'open',
     provision: pipelineService.createDefault
   })
+  await app.register(exports, { prefix: '/api/exports' })
   await app.register(batch, { prefix: '/api/batch' })
   await app.register(problemCodes, { prefix: '/api/problems' })
 }

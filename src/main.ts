@@ -6,7 +6,7 @@ import { createFirstAdmin } from './bootstrap/first-admin.ts'
 import { isLostConnection } from './core/db/workarounds.ts'
 import { terminalFormat } from './http/log.ts'
 import { closeGracefully } from './http/shutdown.ts'
-import type { Jobs } from './jobs/runner.ts'
+import type { Background } from './jobs/runner.ts'
 
 /** Milliseconds after which a process that does not receive requests any more exits. */
 const hardLimit = 20_000
@@ -39,15 +39,15 @@ async function main() {
     }
   })
   const app = await buildApp(settings, logger)
-  let jobs: Jobs | undefined
+  let background: Background | undefined
   app.addHook('onClose', async () => {
-    await jobs?.stop() // before the connections that they use
+    await background?.stop() // before the connections that they use
   })
 
   let closing: Promise<void> | undefined
   close = async (code, drainTime) =>
     await (closing ??= (async () => {
-      void jobs?.stop() // requests are finished meanwhile
+      void background?.stop() // requests are finished meanwhile
       setTimeout(() => {
         logger.warn('Not everything could be finished in time.')
         process.exit(code)
@@ -70,8 +70,8 @@ async function main() {
     const created = await createFirstAdmin(app.services, config.admin)
     app.starting = false
     print(address, config, created)
-    const { startJobs } = await import('./jobs/runner.ts') // nothing waits for them
-    if (!closing) jobs = startJobs(app.services, settings.database_url, logger)
+    const { startBackground } = await import('./jobs/background.ts') // nothing waits for it
+    if (!closing) background = startBackground(app.services, settings.database_url, logger)
   } catch (error) {
     if (!closing) printError(isPortInUse(error) ? portInUse(config) : error)
     await close(1, 0)

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import path from 'node:path'
 import type { Config } from './config.ts'
 import type { Services } from './core/services.ts'
 import { passwords } from './core/access/passwords.ts'
@@ -6,15 +7,18 @@ import { Cache } from './core/cache/cache.ts'
 import { redisCache } from './core/cache/redis.ts'
 import { defined } from './core/defined.ts'
 import { createDatabase, type DatabaseOptions } from './core/db/connections.ts'
+import { Files } from './core/files.ts'
 import { createMailer } from './core/mail.ts'
 import { createOutbound } from './core/outbound.ts'
 import { cursors } from './core/records/cursor.ts'
+import { Sequencer } from './core/records/sequencer.ts'
 
 export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
   database_url: string
   jwt_secret: string
   mail?: Config['mail']
   outbound_networks?: string[]
+  data_dir?: string
   slow_statements?: number
   database?: DatabaseOptions
 }
@@ -22,15 +26,18 @@ export type ServicesConfig = Pick<Config, 'redis_url' | 'password_cost'> & {
 /** Creates what exists once per process. Nothing is connected before it is first used. */
 export function createServices(config: ServicesConfig): Services {
   const { database_url, redis_url, jwt_secret, mail, slow_statements, database } = config
-  const { outbound_networks = [] } = config
+  const { outbound_networks = [], data_dir = '.data' } = config
   const keyFor = derivedKeys(jwt_secret)
   const cache =
     redis_url === undefined
       ? new Cache()
       : new Cache(forget => redisCache(redis_url, keyFor('cache'), forget))
+  const connections = createDatabase(database_url, { ...defined({ slow_statements }), ...database })
   return {
-    database: createDatabase(database_url, { ...defined({ slow_statements }), ...database }),
+    database: connections,
+    sequencer: new Sequencer(connections),
     cache,
+    files: new Files(path.join(data_dir, 'files')),
     cursors: cursors(keyFor('cursors')),
     passwords: passwords(config.password_cost),
     mailer: mail && createMailer(mail),
@@ -50,7 +57,9 @@ function derivedKeys(secret: string): Services['keyFor'] {
 }
 
 /** Closes all connections. */
-export async function closeServices({ cache, database, outbound }: Services): Promise<void> {
+export async function closeServices(services: Services): Promise<void> {
+  const { cache, database, outbound, sequencer } = services
+  await sequencer.stop()
   cache.close()
   await outbound.close()
   await database.close()

@@ -19,6 +19,7 @@ t.test('admins alone change users, roles and settings', async t => {
       'api-tokens: personal',
       'assignment-rules: settings',
       'identity-providers: administration',
+      'integrations: administration',
       'invitations: administration',
       'pipelines: settings',
       'roles: administration',
@@ -27,7 +28,8 @@ t.test('admins alone change users, roles and settings', async t => {
       'tags: shared',
       'teams: settings',
       'territories: settings',
-      'users: administration'
+      'users: administration',
+      'webhooks: administration'
     ],
     'as the contract says'
   )

@@ -147,7 +147,7 @@ const roles: Record<string, Record<string, string[]>> = {
 }
 function groupNamed(path: string): string {
   const resource = allResources().find(one => one.path === path)
-  if (path === 'operations' || path === 'jobs') return 'personal'
+  if (['operations', 'jobs', 'exports'].includes(path)) return 'personal'
   return resource ? groupOf(resource) : 'administration'
 }
 

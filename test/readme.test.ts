@@ -54,7 +54,11 @@ async function serve(t: Test, cwd: string, env: Record<string, string>) {
 
 t.test('the tour works as written', async t => {
   const DATA_DIR = folder(t)
-  const env = { DATA_DIR, ADMIN_PASSWORD: 'a quiet harbour 47' }
+  const OUTBOUND_NETWORKS = '127.0.0.1'
+  const env = { DATA_DIR, ADMIN_PASSWORD: 'a quiet harbour 47', OUTBOUND_NETWORKS }
+  const receiver = path.resolve('node_modules/.cache/receiver.mjs') // where its package is found
+  const { text: source } = blocks.find(({ title }) => title === 'receiver.mjs')!
+  writeFileSync(receiver, source.replace('4000', String(port + 1)))
   await serve(t, '.', env)
   const tour = blocks
     .filter(({ language, title }) => language === 'sh' && title === '')
@@ -68,7 +72,11 @@ t.test('the tour works as written', async t => {
       .map(
         (text, i) =>
           `echo "=== ${i}"\n` +
-          text.replaceAll(':3000', `:${port}`).replaceAll(/-o (\w+\.\w+)/g, '-o "$DATA_DIR/$1"')
+          text
+            .replaceAll(':3000', `:${port}`)
+            .replaceAll(':4000', `:${port + 1}`)
+            .replaceAll('receiver.mjs', receiver)
+            .replaceAll(/-o (\w+\.\w+)/g, '-o "$DATA_DIR/$1"')
       )
   ].join('\n')
   const ran = spawnSync('bash', ['-c', script], {
@@ -97,6 +105,11 @@ t.test('the tour works as written', async t => {
   t.match(readFileSync(path.join(DATA_DIR, 'forecast.svg'), 'utf8'), /^<svg/)
   t.match(outputs[18], /"city":"Chicago"[^]*"city":"Boston"[^]*"erp":"A-42","shop":"9001"/)
   t.match(outputs[19], /"last_name":"Byron"[^]*"last_name":"Lovelace"[^]*"version":2/)
+  t.match(outputs[20], /"data":\[\{"cursor":"\d+-\w+"[^]*"type":"contact\.updated"/)
+  t.match(outputs[21], /event: ready[^]*"position":"Countess"/)
+  t.match(outputs[22], /test_\d+ webhook\.tested/)
+  t.match(outputs[22], /evt_\d+ contact\.created[^]*first_name: 'Grace'[^]*"status":"succeeded"/)
+  t.match(ran.stdout, /"behind":\d+[^]*"kind":"access"|"behind":\d+[^]*"data":\[\]/)
 
   const another = blocks.find(({ title }) => title === 'organization')!.text
   const created = spawnSync('bash', ['-c', another], {

@@ -34,25 +34,32 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
     pattern: /\bacrossOrganizations\(/g,
     permitted: {
       'core/db/expiry.ts': 1, // what has expired
+      'modules/integrations/connections/queries.ts': 1, // how far all integrations are
+      'modules/integrations/exports/leases.ts': 2, // what is to be done next; files in use
       // credentials, before it is known whose they are
       'modules/identity/auth/queries.ts': 7,
       'modules/identity/auth/table.ts': 1,
       'modules/identity/identity-providers/queries.ts': 2, // of the user who logs in
       'modules/identity/invitations/queries.ts': 1,
       'modules/identity/password-resets/queries.ts': 3,
-      'modules/identity/sign-in/queries.ts': 4
+      'modules/identity/sign-in/queries.ts': 4,
+      'modules/integrations/deliveries/queries.ts': 3 // what is due, and whose feed has gone on
     }
   },
   'a context of the system': {
     pattern: /\bContext\.system\(/g,
     permitted: {
-      'jobs/runner.ts': 1,
+      'jobs/authors.ts': 1,
       'modules/identity/auth/service.ts': 1, // who is not logged in yet
       'modules/identity/invitations/service.ts': 1, // an invitation makes a user
       'modules/identity/organizations/service.ts': 1, // an organization that is created
       'modules/identity/organizations/signup.ts': 1,
       'modules/identity/password-resets/service.ts': 1,
-      'modules/identity/sign-in/service.ts': 1 // who signs in is found out, or made
+      'modules/identity/sign-in/service.ts': 1, // who signs in is found out, or made
+      // what is read is limited by the rights of the author of a webhook
+      'modules/integrations/deliveries/expansion.ts': 1,
+      'modules/integrations/deliveries/replay.ts': 1,
+      'modules/integrations/deliveries/sending.ts': 1
     }
   },
   'a context of a principal': {
@@ -60,8 +67,9 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
     permitted: {
       'core/access/context.ts': 2,
       'http/auth.ts': 1,
-      'jobs/runner.ts': 1, // the author of a job
-      'modules/identity/access/service.ts': 1 // someone whose rights are explained
+      'core/records/snapshot.ts': 1, // the same caller, on another connection
+      'modules/identity/access/service.ts': 1, // someone whose rights are explained
+      'modules/identity/auth/service.ts': 1 // the author of a job or webhook
     }
   },
   'statements without a context': {
@@ -71,6 +79,7 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'core/db/sql.ts': 1,
       'http/health.ts': 1,
       'core/db/expiry.ts': 1, // of all organizations
+      'modules/integrations/exports/leases.ts': 2, // the next one of any organization; files in use
       'jobs/runner.ts': 2, // abandoned jobs of all organizations
       // before there is a context
       'modules/identity/auth/queries.ts': 5,
@@ -82,6 +91,8 @@ const ways: Record<string, { pattern: RegExp; permitted: Record<string, number> 
       'modules/identity/password-resets/service.ts': 1,
       'modules/identity/sign-in/queries.ts': 3,
       'modules/identity/sign-in/service.ts': 2,
+      'modules/integrations/connections/service.ts': 1, // of all organizations
+      'modules/integrations/deliveries/service.ts': 1, // of all organizations
       'modules/reporting/reports/funnel.ts': 3 // a function of that name
     }
   }

@@ -31,6 +31,9 @@ const oddHeaders: readonly [string, string][] = [
 ]
 const oddIds = ['0', '-1', 'x', '1e3', '01', '%00', '%F0%9F', '99999999999999999999', '１']
 
+/** Parameters that say for how long a request waits for something. */
+const waits = new Set(['wait', 'duration'])
+
 /** Generates calls of the operations of a document. */
 export class Calls {
   readonly #document: Document
@@ -82,9 +85,8 @@ export class Calls {
   /** Some of the parameters. A cursor belongs to one list, so a valid call has none. */
   #query(parameters: Parameter[], isValid: boolean): string {
     const { chance, pick } = this.#random
-    const usable = parameters.filter(
-      ({ in: place, name }) => place === 'query' && !(isValid && name === 'cursor')
-    )
+    const ofQuery = parameters.filter(({ in: place }) => place === 'query')
+    const usable = ofQuery.filter(({ name }) => !waits.has(name) && !(isValid && name === 'cursor'))
     const given = usable
       .filter(({ required }) => required === true && isValid)
       .map(({ name, schema }): [string, string] => [name, textOf(this.#values.valid(schema))])
@@ -103,6 +105,7 @@ export class Calls {
       else given.push([name, textOf(value)])
     }
     if (!isValid && chance(0.1)) given.push([pick(['unknown', 'id[', '__proto__', '']), '1'])
+    for (const { name } of ofQuery) if (waits.has(name)) given.push([name, '0'])
     const query = given.map(pair => pair.map(part => encode(part)).join('='))
     return query.length > 0 ? `?${query.join('&')}` : ''
   }

@@ -26,6 +26,7 @@ export const identityId = 'identity_id'
 
 /** A job to look at: the collection starts none. */
 export const jobId = 'job_id'
+export const deliveryId = 'delivery_id'
 /** The operation that was listed last. */
 export const lastOperation = 'operation_id'
 

@@ -2,6 +2,7 @@ import { allResources, resourceNamed, type Resource } from '../../src/core/recor
 import {
   identityId,
   idVariable,
+  deliveryId,
   jobId,
   lastOperation,
   oneTimeCode,
@@ -190,6 +191,7 @@ function variablesOf(document: Document, requests: Request[]) {
     [oneTimeCode]: '',
     [identityId]: '',
     [jobId]: '',
+    [deliveryId]: '',
     [lastOperation]: 1,
     [ownId]: 1,
     [sessionId]: 2,
@@ -197,6 +199,9 @@ function variablesOf(document: Document, requests: Request[]) {
   }
   return Object.entries(values).map(([key, value]) => ({ key, value: String(value) }))
 }
+
+/** Whether a path is of a job: exports have the IDs of theirs. */
+const isOfJob = (path: string) => /^\/api\/(jobs|exports)\//.test(path)
 
 /** One request of the collection. */
 class Item {
@@ -283,7 +288,8 @@ class Item {
   #missing(): string | undefined {
     const { requestBody, operationId, path, responses } = this.#request
     if (operationId === 'unlinkIdentity') return identityId
-    if (path.startsWith('/api/jobs/')) return jobId
+    if (isOfJob(path)) return jobId
+    if (path.startsWith('/api/deliveries/')) return deliveryId
     // pages for browsers lead to another server
     if ('302' in responses) return oneTimeToken
     const body = requestBody ? this.bodyExample() : {}
@@ -358,7 +364,8 @@ class Item {
     const path = template.replaceAll(/\{(\w+)\}/g, (_, name) => {
       if (name === 'id' && this.#resource) return `{{${idVariable(this.#resource)}}}`
       if (operationId === 'endSession') return `{{${sessionId}}}`
-      if (template.startsWith('/api/jobs/')) return `{{${jobId}}}`
+      if (isOfJob(template)) return `{{${jobId}}}`
+      if (template.startsWith('/api/deliveries/')) return `{{${deliveryId}}}`
       if (template.startsWith('/api/operations/')) return `{{${lastOperation}}}`
       if (operationId === 'unlinkIdentity') return `{{${identityId}}}`
       if (name === linkedId) return `{{${idVariable(resourceNamed(this.#pathExample('type')))}}}`
@@ -369,7 +376,8 @@ class Item {
       key: name,
       value: String(given.example ?? given.schema.default ?? ''),
       description,
-      disabled: !required
+      // a stream that does not end would never be shown
+      disabled: !required && !(operationId === 'streamEvents' && name === 'duration')
     }))
     return {
       raw: `{{baseUrl}}${path}`,

@@ -10,7 +10,7 @@ const eventLog = {
   writers: [
     'record_events()',
     'record_access(bigint, text, text, bigint, bigint, jsonb, jsonb)',
-    'chain_events()'
+    'chain_events(bigint)'
   ]
 }
 /** What migrations note about themselves. */

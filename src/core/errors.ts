@@ -213,6 +213,15 @@ export const changedSinceThen = (detail: string, left: readonly object[]) =>
 export const undoForbidden = () =>
   new Problem(403, 'forbidden', "The user's roles do not allow undoing any of these changes.")
 
+export const cursorExpired = () =>
+  new Problem(
+    410,
+    'cursor_expired',
+    'The feed does not continue from this cursor: the database was restored to an earlier ' +
+      'state, or the cursor is of another organization. Read the records again, for example by ' +
+      'an export, then the feed from the cursor of that moment.'
+  )
+
 export const stale = (version: number) =>
   new Problem(412, 'stale', `The record has changed: its current version is ${version}.`, {
     headers: { etag: `"${version}"` }

@@ -1,7 +1,8 @@
-import { lookup, type LookupAddress, type LookupOptions } from 'node:dns'
+import type { LookupAddress, LookupOptions } from 'node:dns'
 import { isIP } from 'node:net'
 import type { Agent, buildConnector } from 'undici'
 import { isPublic, isWithin } from './access/networks.ts'
+import { nameLookup, type NameLookup } from './name-lookup.ts'
 
 /** A request to a server that someone else chose. */
 interface OutboundRequest {
@@ -9,13 +10,17 @@ interface OutboundRequest {
   headers?: Record<string, string>
   body?: unknown
   signal?: AbortSignal
+  /** Milliseconds for the whole of it. */
+  time?: number
+  /** Bytes of the response to read; what follows them is not read. Default: all of it. */
+  bytes?: number
 }
 
 /** What sends requests to servers that users name, such as identity providers. */
 export interface Outbound {
   /**
-   * Sends a request and reads the whole response. Redirects are not followed. Errors: of the
-   * network; `ForbiddenAddress`; for a response that is too large or takes too long.
+   * Sends a request and reads the response, or its beginning. Redirects are not followed. Errors:
+   * of the network; `ForbiddenAddress`; for a response that is too large or takes too long.
    */
   fetch: (url: string, request?: OutboundRequest) => Promise<Response>
   /** Whether a URL can be requested, as far as its text tells; its name is not looked up. */
@@ -45,24 +50,30 @@ const maxResponse = 512 * 1024
  * It is the address that is connected to which counts: a name is looked up once, for the check and
  * for the connection, so that it cannot mean another address a moment later.
  */
-export function createOutbound(networks: readonly string[]): Outbound {
+export function createOutbound(
+  networks: readonly string[],
+  lookup: NameLookup = nameLookup(networks.length > 0)
+): Outbound {
   const isAllowed: IsAllowed = (address, protocol) =>
     isWithin(address, networks) || (protocol === 'https:' && isPublic(address))
   let agent: Promise<Agent> | undefined
   return {
-    async fetch(url, { method = 'GET', headers = {}, body, signal } = {}) {
-      const timeout = AbortSignal.timeout(limit)
+    async fetch(url, { method = 'GET', headers = {}, body, signal, time = limit, bytes } = {}) {
+      const timeout = AbortSignal.timeout(time)
       const { request } = await import('undici') // most processes never need it
       const { statusCode, ...answer } = await request(url, {
-        dispatcher: await (agent ??= openAgent(isAllowed)),
+        dispatcher: await (agent ??= openAgent(isAllowed, lookup)),
         method: method as 'GET',
         headers,
+        headersTimeout: time,
+        bodyTimeout: time,
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
         ...(body !== undefined && body !== null && { body: textOf(body) })
       })
-      const bytes = await answer.body.arrayBuffer()
-      const isEmpty = statusCode === 204 || statusCode === 304
-      return new Response(isEmpty ? null : bytes, {
+      const content = await (bytes === undefined
+        ? answer.body.arrayBuffer()
+        : beginningOf(answer.body, bytes))
+      return new Response(withoutBody.has(statusCode) ? null : content, {
         status: statusCode,
         headers: Object.entries(answer.headers).flatMap(([name, values]) =>
           [values ?? []].flat().map((value): [string, string] => [name, value])
@@ -79,7 +90,22 @@ export function createOutbound(networks: readonly string[]): Outbound {
   }
 }
 
-/** Bodies are short texts: forms and JSON. */
+/** Statuses whose responses have no body (see `Response`). */
+const withoutBody = new Set([204, 205, 304])
+
+/** The first bytes of a body; to end the loop before its end closes the connection. */
+async function beginningOf(body: AsyncIterable<Buffer>, bytes: number) {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of body) {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length >= bytes) break
+  }
+  return new Uint8Array(Buffer.concat(chunks).subarray(0, bytes))
+}
+
+/** Bodies are texts: forms and JSON. */
 const textOf = (body: unknown): string =>
   body instanceof URLSearchParams ? body.toString() : String(body)
 
@@ -89,26 +115,28 @@ const withoutBrackets = (hostname: string) => hostname.replace(/^\[(.*)\]$/, '$1
 /** Whether an address may be connected to by `http:` or `https:`. */
 type IsAllowed = (address: string, protocol: string) => boolean
 
-async function openAgent(isAllowed: IsAllowed): Promise<Agent> {
+async function openAgent(isAllowed: IsAllowed, lookup: NameLookup): Promise<Agent> {
   const { Agent, buildConnector } = await import('undici')
   return new Agent({
-    connect: connectorTo(isAllowed, buildConnector),
+    connect: connectorTo(isAllowed, lookup, buildConnector),
     maxResponseSize: maxResponse,
-    headersTimeout: limit,
-    bodyTimeout: limit,
-    connections: 20
+    connections: 25
   })
 }
 
 /** Connects only to addresses that are allowed for the protocol. */
-function connectorTo(isAllowed: IsAllowed, build: typeof buildConnector): buildConnector.connector {
+function connectorTo(
+  isAllowed: IsAllowed,
+  lookup: NameLookup,
+  build: typeof buildConnector
+): buildConnector.connector {
   const connectors = new Map(
     ['http:', 'https:'].map(protocol => [
       protocol,
       build({
         timeout: connectLimit,
         allowH2: false,
-        lookup: lookingUp(address => isAllowed(address, protocol))
+        lookup: lookingUp(lookup, address => isAllowed(address, protocol))
       })
     ])
   )
@@ -129,16 +157,17 @@ type LookedUp = (
   family?: number
 ) => void
 
-/** Looks up a name like Node, and refuses it if one of its addresses is not allowed. */
+/** Looks up a name, and refuses it if one of its addresses is not allowed. */
 const lookingUp =
-  (isAllowed: (address: string) => boolean) =>
+  (lookup: NameLookup, isAllowed: (address: string) => boolean) =>
   (hostname: string, options: LookupOptions, callback: LookedUp): void => {
-    lookup(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error) return callback(new ForbiddenAddress(), [])
-      if (!addresses.every(({ address }) => isAllowed(address)))
-        return callback(new ForbiddenAddress(), [])
+    const refuse = () => {
+      callback(new ForbiddenAddress(), [])
+    }
+    lookup(hostname).then(addresses => {
+      if (!addresses.every(({ address }) => isAllowed(address))) return refuse()
       if (options.all) return callback(null, addresses)
       const [{ address, family }] = addresses as [LookupAddress]
       callback(null, address, family)
-    })
+    }, refuse)
   }

@@ -105,6 +105,8 @@ interface Kind {
   permission?: string
   /** Whether users can cancel it; false for what must not end halfway. */
   isCancelable?: boolean
+  /** Whether it is done in batches, by the queue; false for what has a runner of its own. */
+  isQueued?: boolean
 }
 
 const kinds = new Map<string, Kind>()
@@ -158,8 +160,9 @@ export function defineUserJob<Payload extends object>(
   }
 }
 
-/** Has the queue go on with a job. */
+/** Has the queue go on with a job, if it is what does it. */
 export async function enqueueUserJob(ctx: Context, name: string, job_id: number): Promise<void> {
+  if (kinds.get(name)?.isQueued === false) return
   await addJob(ctx, name, { job_id }, `job/${ctx.organization_id}/${job_id}`, 0)
 }
 
@@ -187,6 +190,25 @@ export async function openJobOf(ctx: Context, operation_id: number): Promise<num
 }
 
 /**
+ * Notes that a job is running, and returns what remains of it; nothing if it has ended. One that is
+ * to be canceled ends here.
+ */
+async function beginTurn(ctx: Context, id: number) {
+  const [job] = await ctx.write<{ payload: object; batch: number }>(
+    [],
+    sql`update ${jobs} set state = 'running', started_at = coalesce(started_at, now())
+      where ${byId(id)} and state in ('waiting', 'running') returning payload, batch`
+  )
+  if (!job)
+    await ctx.write(
+      [],
+      sql`update ${jobs} set state = 'cancelled', ended_at = now()
+        where ${byId(id)} and state = 'cancelling'`
+    )
+  return job
+}
+
+/**
  * Does the next batch of a job by `run`, which gets what remains; returns whether there is more.
  * What the batch does and what is noted about it are one transaction. A job that is to be canceled
  * ends here. One that goes on elsewhere, or was restarted, does so; this batch is undone.
@@ -196,22 +218,11 @@ export async function runBatch<Payload extends object>(
   id: number,
   run: (ctx: Context, payload: Payload & JobPayload) => Promise<Batch<Payload & JobPayload>>
 ): Promise<boolean> {
-  const [job] = await ctx.write<{ payload: Payload & JobPayload; batch: number }>(
-    [],
-    sql`update ${jobs} set state = 'running', started_at = coalesce(started_at, now())
-      where ${byId(id)} and state in ('waiting', 'running') returning payload, batch`
-  )
-  if (!job) {
-    await ctx.write(
-      [],
-      sql`update ${jobs} set state = 'cancelled', ended_at = now()
-        where ${byId(id)} and state = 'cancelling'`
-    )
-    return false
-  }
+  const job = await beginTurn(ctx, id)
+  if (!job) return false
   try {
     return await ctx.transaction(async ctx => {
-      const { done, rest, result } = await run(ctx, job.payload)
+      const { done, rest, result } = await run(ctx, job.payload as Payload & JobPayload)
       const remains = rest && JSON.stringify(rest)
       const kept = await ctx.write(
         [],
@@ -231,8 +242,48 @@ export async function runBatch<Payload extends object>(
   }
 }
 
-/** Another process did the batch, or the job was restarted. */
-class Overtaken extends Error {}
+/** Another process did the batch, or the whole job; or it was restarted or canceled meanwhile. */
+export class Overtaken extends Error {}
+
+/** How far a job is that has a runner of its own. */
+export interface Progress {
+  done: number
+  total: number | null
+}
+
+/**
+ * Notes how far a job is that has a runner of its own; returns whether it is to go on. One that is
+ * to be canceled ends here.
+ */
+export async function noteProgress(
+  ctx: Context,
+  id: number,
+  { done, total }: Progress
+): Promise<boolean> {
+  if (!(await beginTurn(ctx, id))) return false
+  await ctx.write(
+    [],
+    sql`update ${jobs} set done = ${done}::int, total = ${total}::int
+      where ${byId(id)} and ended_at is null`
+  )
+  return true
+}
+
+/** Completes such a job; returns whether it is not one that is to be canceled, or has ended. */
+export async function completeJob(
+  ctx: Context,
+  id: number,
+  done: number,
+  result: Record<string, unknown>
+): Promise<boolean> {
+  const completed = await ctx.write(
+    [],
+    sql`update ${jobs} set state = 'completed', ended_at = now(), done = ${done}::int,
+      total = ${done}::int, result = ${JSON.stringify(result)}::text::jsonb
+      where ${byId(id)} and state = 'running' returning id`
+  )
+  return completed.length > 0
+}
 
 /** Ends a job that cannot go on. */
 export async function failJob(ctx: Context, id: number, error: JobError): Promise<void> {

@@ -53,6 +53,10 @@ export const vocabulary = {
     'it. Nothing was changed. Without `strict=true`, an undo leaves it and undoes the rest.',
   unexpected_count:
     'The filter matches `count` records instead of `expected_count`. Nothing was changed.',
+  cursor_expired:
+    'The feed does not continue from the cursor: the database was restored to an earlier state, ' +
+    'or the cursor is of another organization. Read the records again, then the feed from the ' +
+    'cursor of that moment.',
   stale: 'The record has changed since it was read; `ETag` contains its current version.',
   idempotency_in_progress:
     'A request with the same `Idempotency-Key` is in progress. Retry after `Retry-After` seconds.',
@@ -74,6 +78,7 @@ export const vocabulary = {
   too_large: 'The body is larger than the limit.',
   uri_too_long: 'The path or one of its segments is longer than the limit.',
   unsupported_media_type: 'The format of the body is not supported; send application/json.',
+  range_not_satisfiable: '`Range` begins after the end of the file; `Content-Range` has its size.',
   unknown_reference:
     'The request refers to a record that does not exist in this organization, or to a user who ' +
     'is disabled.',

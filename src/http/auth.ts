@@ -37,6 +37,11 @@ declare module 'fastify' {
   }
   interface FastifyInstance {
     services: Services
+    /**
+     * Who makes a request that takes long, with the rights of now. Errors: 401 when the credential
+     * has expired or was revoked meanwhile, 403 without the permission of the route.
+     */
+    readmit: (request: FastifyRequest) => Promise<Context>
   }
 }
 
@@ -75,6 +80,14 @@ export const authentication = fp<{ services: Services; secret: string; database_
 
     const principals = new Principals(services, token => app.jwt.verify(token))
     keepCurrent(app, principals, database_url)
+    app.decorate('readmit', async request => {
+      const header = request.headers.authorization!
+      const known = principals.peek(header) ?? (await principals.identify(header))
+      request.principal = null
+      admit(request, services, known)
+      assertAdmitted(request)
+      return request.ctx
+    })
 
     app.addHook('onRequest', (request, _reply, done) => {
       const header = request.headers.authorization
@@ -194,17 +207,26 @@ export const authorization = fp(async app => {
   })
 
   app.addHook('onRequest', (request, _reply, done) => {
-    const { permission, stepUp } = request.routeOptions.config
-    if (permission === undefined) return done()
-    const { principal, refusal } = request
-    if (principal === null) return done(refusal ?? missingToken())
-    if (principal.token && !isForTokens(permission)) return done(loginRequired())
-    if (!principal.access.can(permission)) return done(forbidden(permission))
-    if (principal.must_enroll && !isForSessions(permission)) return done(enrollmentRequired())
-    const { stepped_up_until = Infinity } = principal
-    return stepUp && stepped_up_until <= Date.now() ? done(stepUpRequired()) : done()
+    done(refusalOf(request))
   })
 })
+
+/** Why the credential of a request does not do for its route, if it does not. */
+function refusalOf({ principal, refusal, routeOptions }: FastifyRequest): Error | undefined {
+  const { permission, stepUp } = routeOptions.config
+  if (permission === undefined) return undefined
+  if (principal === null) return refusal ?? missingToken()
+  if (principal.token && !isForTokens(permission)) return loginRequired()
+  if (!principal.access.can(permission)) return forbidden(permission)
+  if (principal.must_enroll && !isForSessions(permission)) return enrollmentRequired()
+  const { stepped_up_until = Infinity } = principal
+  return stepUp && stepped_up_until <= Date.now() ? stepUpRequired() : undefined
+}
+
+function assertAdmitted(request: FastifyRequest): void {
+  const refusal = refusalOf(request)
+  if (refusal) throw refusal
+}
 
 const missingToken = () =>
   unauthenticated('A token is required: log in and send "Authorization: Bearer <token>".')

@@ -9,19 +9,17 @@ import {
 } from 'graphile-worker'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pool } from 'pg'
-import { Context } from '../core/access/context.ts'
-import { defined } from '../core/defined.ts'
+import type { Context } from '../core/access/context.ts'
 import type { Services } from '../core/services.ts'
 import { sql } from '../core/db/drizzle.ts'
 import { deleteExpired } from '../core/db/expiry.ts'
 import { closePool, queuePool } from '../core/db/queue-pool.ts'
 import { rowsOf } from '../core/db/sql.ts'
-import { forbidden, Problem, problemOfDatabase } from '../core/errors.ts'
-import { vocabulary } from '../core/vocabulary.ts'
+import { forbidden } from '../core/errors.ts'
 import { enqueueRest, flagOf, removeRest, yieldTurn, type JobPayload } from '../core/jobs.ts'
-import { chainEvents } from '../core/records/event-chain.ts'
 import { enqueueUserJob, failJob, openJob, runBatch } from '../core/user-jobs.ts'
-import { authService } from '../modules/identity/auth/service.ts'
+import { asAuthor, systemOf } from './authors.ts'
+import { failureOf } from './failures.ts'
 import { tasks, type Task } from './tasks.ts'
 
 /**
@@ -51,9 +49,6 @@ function taskListOf(services: Services, log: FastifyBaseLogger, running: string[
   return Object.fromEntries(tasks.map(task => [task.job.name, turnOf(task)]))
 }
 
-const systemOf = (services: Services, { organization_id, user_id, origin }: JobPayload): Context =>
-  Context.system(services, organization_id, user_id, origin)
-
 async function runTurn(
   services: Services,
   log: FastifyBaseLogger,
@@ -79,9 +74,6 @@ async function runTurn(
   await yieldTurn(system)
 }
 
-/** How often a job that users see is tried before it has failed. */
-const maxAttempts = 5
-
 /** The same for a job that users see. */
 async function runUserTurn(
   services: Services,
@@ -104,12 +96,10 @@ async function runUserTurn(
     }
     if (hasMore) await enqueueUserJob(system, job.name, job_id)
   } catch (error) {
-    const problem = error instanceof Problem ? error : problemOfDatabase(error)
-    const isFinal = problem !== undefined && problem.status < 500 && problem.status !== 429
-    if (!isFinal && attempts < maxAttempts) throw error
+    const failure = failureOf(error, attempts)
+    if (!failure) throw error
     log.warn({ err: error, job: job.name, organization_id, job_id }, 'a job has failed')
-    const { code, detail } = problem ?? { code: 'internal', detail: vocabulary.internal }
-    await failJob(system, job_id, { code, detail })
+    await failJob(system, job_id, failure)
   }
   await yieldTurn(system)
 }
@@ -117,20 +107,6 @@ async function runUserTurn(
 /** Who a job is done as: its author, or the system if that needs no permission. */
 async function contextOf({ permission }: Task['job'], system: Context, api_token_id?: number) {
   return permission === undefined ? system : await asAuthor(system, permission, api_token_id)
-}
-
-/** The context of a job's author with their present rights, unless they lost the permission. */
-async function asAuthor(
-  system: Context,
-  permission: string,
-  api_token_id: number | undefined
-): Promise<Context | undefined> {
-  const { services, organization_id, user_id, origin } = system
-  if (user_id === null) return system
-  const author = { user_id, ...defined({ api_token_id }) }
-  const principal = await authService.principalOfJob(services, organization_id, author)
-  const ctx = principal && new Context(services, principal, { origin })
-  return ctx?.can(permission) ? ctx : undefined
 }
 
 /** Messages of graphile-worker matter when something has gone wrong. */
@@ -154,13 +130,13 @@ function optionsOf(services: Services, pgPool: Pool, log: FastifyBaseLogger): Ru
 
 /** Milliseconds between attempts to reach a lost database. */
 const retryDelay = 5_000
-/** Milliseconds between looks for abandoned jobs, events that no chain has, and expired rows. */
+/** Milliseconds between looks for abandoned jobs and expired rows. */
 const watchInterval = 10_000
 /** Milliseconds to wait for the queue, for a server that stopped responding. */
 const queryTimeout = 10_000
 
-/** `stop` waits for the jobs that have begun. */
-export interface Jobs {
+/** What a process does besides serving requests. `stop` waits for what has begun. */
+export interface Background {
   stop: () => Promise<void>
 }
 
@@ -168,7 +144,11 @@ export interface Jobs {
  * Runs jobs until it is stopped, which waits for those that have begun. They use `services`; the
  * queue has connections of its own.
  */
-export function startJobs(services: Services, database_url: string, log: FastifyBaseLogger): Jobs {
+export function startJobs(
+  services: Services,
+  database_url: string,
+  log: FastifyBaseLogger
+): Background {
   const stopping = new AbortController()
   let runner: Runner | undefined
   const lost = (error: unknown) => {
@@ -190,7 +170,6 @@ export function startJobs(services: Services, database_url: string, log: Fastify
   })()
   const watch = setInterval(() => {
     releaseAbandoned(services).catch(lost)
-    chainEvents(services).catch(lost)
     deleteExpired(services.database).catch(lost)
   }, watchInterval)
   const stop = async () => {

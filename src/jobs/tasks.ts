@@ -10,6 +10,12 @@ import {
 import { leadService } from '../modules/crm/leads/service.ts'
 import { invitationService, mailInvitation } from '../modules/identity/invitations/service.ts'
 import { mailReset, passwordResetService } from '../modules/identity/password-resets/service.ts'
+import {
+  cancelDeliveries,
+  deliveryService,
+  replayEvents
+} from '../modules/integrations/deliveries/service.ts'
+import { mailPause, webhookService } from '../modules/integrations/webhooks/service.ts'
 import { addMembers, campaignService } from '../modules/marketing/campaigns/service.ts'
 import { changeBatch, massJobs } from '../modules/operations/mass-changes/service.ts'
 import {
@@ -47,7 +53,10 @@ export const tasks: Task[] = [
   userTask(addMembers, async (ctx, job) => await campaignService.addBatch(ctx, job)),
   ...massJobs.map(job => userTask(job, async (ctx, rest) => await changeBatch(ctx, rest))),
   task(mailInvitation, async (ctx, job) => await invitationService.mail(ctx, job)),
-  task(mailReset, async (ctx, job) => await passwordResetService.mail(ctx, job))
+  task(mailReset, async (ctx, job) => await passwordResetService.mail(ctx, job)),
+  task(mailPause, async (ctx, job) => await webhookService.mail(ctx, job)),
+  task(cancelDeliveries, async (ctx, job) => await deliveryService.cancel(ctx, job)),
+  userTask(replayEvents, async (ctx, job) => await deliveryService.replayBatch(ctx, job))
 ]
 
 /** Scores a batch of leads. The rest is the same batch again if a lead changed meanwhile. */

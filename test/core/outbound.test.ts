@@ -1,9 +1,12 @@
 // Requests to servers that users name: where they may go, and what they may cost.
+import { createSocket } from 'node:dgram'
+import { lookup } from 'node:dns/promises'
 import { createServer, type RequestListener } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { isPublic } from '../../src/core/access/networks.ts'
+import { nameLookup } from '../../src/core/name-lookup.ts'
 import { createOutbound } from '../../src/core/outbound.ts'
 
 const forbidden = { message: /OUTBOUND_NETWORKS/ }
@@ -46,6 +49,11 @@ t.test('a server of a private network is not even connected to', async t => {
       '[::1]',
       '[::ffff:127.0.0.1]',
       '[64:ff9b::7f00:1]',
+      '[::ffff:7f00:1]',
+      '0x7f.1',
+      '0177.1',
+      '127.0.1',
+      '0',
       '0.0.0.0',
       '[::]'
     ])
@@ -61,6 +69,8 @@ t.test('what is public is known by its address', async t => {
     '172.16.0.1',
     '192.168.0.1',
     '169.254.169.254',
+    '64:ff9b::a9fe:a9fe',
+    '64:ff9b:1::a00:1',
     '100.64.0.1',
     '127.8.8.8',
     '0.0.0.0',
@@ -142,4 +152,59 @@ t.test('a response has a size and a time', { timeout: 30_000 }, async t => {
   ])
   const seconds = (performance.now() - start) / 1000
   t.ok(seconds > 4 && seconds < 12, `${seconds} seconds`)
+})
+
+t.test('of a long response, the beginning can be read', async t => {
+  const { promise: closed, resolve: close } = Promise.withResolvers<void>()
+  const { port } = await server(t, (request, response) => {
+    if (request.url === '/empty') {
+      response.writeHead(205).end()
+    } else {
+      const timer = setInterval(() => response.write('x'.repeat(3000)), 10)
+      response.on('close', () => {
+        clearInterval(timer)
+        close()
+      })
+    }
+  })
+  const { fetch } = outbound(t, ['127.0.0.1'])
+  const url = `http://127.0.0.1:${port}/`
+  const answer = await fetch(url, { bytes: 4096 })
+  t.equal((await answer.text()).length, 4096)
+  await closed
+  t.equal((await fetch(`${url}empty`, { bytes: 4096 })).status, 205)
+})
+
+t.test('a request can have a time of its own', async t => {
+  const { port } = await server(t, () => {})
+  const { fetch } = outbound(t, ['127.0.0.1'])
+  const start = performance.now()
+  await t.rejects(fetch(`http://127.0.0.1:${port}/`, { time: 200 }), { name: 'TimeoutError' })
+  t.ok(performance.now() - start < 3_000)
+})
+
+t.test('name servers that do not respond hold up no other names', async t => {
+  const silent = createSocket('udp4')
+  silent.bind(0, '127.0.0.1')
+  await once(silent, 'listening')
+  const names = nameLookup(true, [`127.0.0.1:${silent.address().port}`])
+  const outbound = createOutbound(['127.0.0.1'], names)
+  t.teardown(async () => {
+    silent.close()
+    await outbound.close()
+  })
+  let asked = 0
+  silent.on('message', () => asked++)
+  const attempts = Array.from({ length: 20 }, async (_, i) =>
+    outbound.fetch(`https://n${i}.example.com/`).then(
+      () => 'a response',
+      ({ message }: Error) => message
+    )
+  )
+  const start = performance.now()
+  await lookup('localhost')
+  t.ok(performance.now() - start < 500, 'another name')
+  for (const fault of await Promise.all(attempts)) t.match(fault, /OUTBOUND_NETWORKS|Timeout/)
+  t.ok(asked >= 20)
+  t.ok(performance.now() - start < 5_000, 'all at a time')
 })

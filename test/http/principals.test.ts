@@ -89,7 +89,7 @@ t.test('a process that hears nothing asks for every request, and listens again',
   const reader = await user('viewer')
   const sql = one.services.database.pool
   const listeners = async () =>
-    (await sql`select pid from pg_stat_activity where application_name = 'smartx-listener'
+    (await sql`select pid from pg_stat_activity where application_name = 'smartx-listener-access'
       and datname = current_database()`) as unknown as { pid: number }[]
   const before = await listeners()
   t.equal(before.length, 2)

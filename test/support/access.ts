@@ -34,6 +34,8 @@ export async function assertAccess(
     after: 0
   } as const
   ids.jobs = await addMembers.start(Context.system(app.services, id, admin.user.id), adding)
+  ids.exports = (await call('POST /api/exports', { types: ['contact'] })).json().id
+  ids.deliveries = (await call(`POST /api/webhooks/${ids.webhooks}/test`)).json().id
   for (const [request, answer] of await readAll(app, other.call))
     t.equal(answer, before.get(request), `${request} does not depend on another organization`)
   for (const [request, answer] of await readAll(app, call))
@@ -100,10 +102,11 @@ async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
     t.equal((await call(request, body)).statusCode, expected, `${request} ${who}`)
   }
   const isRead = request.startsWith('GET')
-  const isAudit = area === 'audit' // no resource: nobody writes it
+  const isOfAdmins = ['audit', 'deliveries'].includes(area) // no resources
   const resource = allResources().find(({ path }) => path === area)
-  const otherAccess = isAudit ? 'administration' : resource?.access
-  const isOwn = ['operations', 'jobs'].includes(area) // no resources: of the users who began them
+  const otherAccess = isOfAdmins ? 'administration' : resource?.access
+  // no resources: of the users who began them
+  const isOwn = ['operations', 'jobs', 'exports'].includes(area)
   const access = isOwn ? 'personal' : otherAccess
   if (isPublic) {
     if (area === 'organizations') await assertStatus(nobody, 403, 'unless it is opened')
@@ -117,6 +120,12 @@ async function assertOperation(t: Test, attempt: Attempt): Promise<void> {
   if (access === 'personal') {
     if (isOurs) await assertStatus(viewer, 404, 'as another user')
     else if (isRead) await assertStatus(viewer, 200, 'as a viewer')
+    return await assertNothingShown(t, attempt)
+  }
+  if (request.endsWith('/cursor')) {
+    // of an integration, whose own API token may set it: nobody else learns that there is one
+    for (const [call, who] of [[viewer, 'a viewer'] as const, [writer, 'a user'] as const])
+      await assertStatus(call, 404, `as ${who}`)
     return await assertNothingShown(t, attempt)
   }
   const forbidsReading = access === 'administration' && !request.endsWith('/users/directory')

@@ -1,5 +1,8 @@
 import type { LightMyRequestResponse } from 'fastify'
 import { randomBytes } from 'node:crypto'
+import { rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { pino, type Logger } from 'pino'
 import postgres from 'postgres'
 import type { Test } from 'tap'
@@ -9,6 +12,7 @@ import { Context } from '../../src/core/access/context.ts'
 import { Access, type Grant } from '../../src/core/access/permissions.ts'
 import { createOrganization } from '../../src/bootstrap/organizations.ts'
 import { createDatabase, type Sql } from '../../src/core/db/connections.ts'
+import { runPendingExports } from '../../src/jobs/exports.ts'
 import { runPendingJobs } from '../../src/jobs/runner.ts'
 import { conforms } from './document.ts'
 
@@ -64,6 +68,7 @@ export async function application(
   extend: (app: App) => Promise<void> = async () => {}
 ) {
   const database_url = config.database_url ?? (await database(t))
+  const data_dir = path.join(tmpdir(), `smartx-data-${randomBytes(6).toString('hex')}`)
   const app = await buildApp(
     {
       redis_url: undefined,
@@ -74,6 +79,7 @@ export async function application(
       rate_limit_organization_max: 10_000_000,
       password_cost: { memory: 8, passes: 1 },
       database: { strict_locks: true, timeouts: longTimeouts },
+      data_dir,
       ...config,
       database_url: asApplication(database_url)
     },
@@ -83,6 +89,7 @@ export async function application(
   t.teardown(async () => {
     await owner.close()
     await app.close()
+    rmSync(data_dir, { recursive: true, force: true })
   })
   await extend(app)
   await app.ready()
@@ -104,6 +111,11 @@ export async function work(app: App): Promise<void> {
   const failed = await app.services.database
     .pool`select task_identifier, last_error from graphile_worker.jobs where last_error is not null`
   if (failed.length > 0) throw new Error(JSON.stringify(failed))
+}
+
+/** Makes the exports that wait, as a process would. */
+export async function makeExports(app: App): Promise<void> {
+  await runPendingExports(app.services, pino({ level: 'silent' }))
 }
 
 export type Headers = Record<string, string>

@@ -34,12 +34,15 @@ export interface Document {
   }
 }
 
-/** The query string that an operation requires, with its examples. */
-export const requiredQuery = ({ parameters = [] }: Operation): string =>
-  parameters
+/** The query string that an operation requires, with its examples. A stream is to end at once. */
+export const requiredQuery = ({ parameters = [], responses }: Operation): string => {
+  const isStream = 'text/event-stream' in (responses['200']?.content ?? {})
+  return parameters
     .filter(({ in: place, required }) => place === 'query' && required)
     .map(({ name, example }) => `${name}=${example}`)
+    .concat(isStream ? ['duration=0'] : [])
     .join('&')
+}
 
 /** A response of the document, in place of a reference to it. */
 export const resolved = (app: App, response: ResponseObject): ResponseObject =>

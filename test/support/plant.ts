@@ -31,6 +31,15 @@ const samples: [path: string, sample: Sample][] = [
     })
   ],
   ['api-tokens', (_, word) => ({ name: `${word}_name`, scopes: ['*'] })],
+  [
+    'webhooks',
+    (_, word) => ({
+      url: `https://${word}.example.com/hook`,
+      types: 'contact.*',
+      filter: `last_name=${word}`
+    })
+  ],
+  ['integrations', ids => ({ api_token_id: ids['api-tokens'], webhook_ids: [ids.webhooks] })],
   ['invitations', (_, word) => ({ email: `guest@${word}.example.com`, role: `${word}_name` })],
   ['tags', () => ({})],
   ['accounts', ids => ({ assigned_to: ids.users, tags: [ids.tags] })],
@@ -124,7 +133,7 @@ export const holds = (text: string, { word, color }: Mark): boolean =>
   text.toLowerCase().includes(word) || text.includes(color)
 
 /** Fields whose text is one of many names that only the server knows. */
-const named = new Set(['time_zone'])
+const named = new Set(['time_zone', 'types'])
 
 /** The fields of a new record that take text of the caller's own. */
 export function textFields(path: string): [string, TSchema][] {

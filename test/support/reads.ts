@@ -5,6 +5,8 @@ import { atExternalId, ours, type Ids } from './plant.ts'
 
 /** Numbers that charts count up in each process. */
 const chartNumbers = /\bzr\d+-cls-\d+/g
+/** Cursors of the feed, in which each access counts. */
+const feedCursors = /\b\d+-[0-9a-f]{12}\b/g
 
 /**
  * The answers to every GET of the document, in every format: lists and reports, and, where there
@@ -22,7 +24,8 @@ export async function readAll(app: App, call: Call, ids: Ids = {}): Promise<Map<
       for (const accept of formatsOf(app, get)) {
         const request = `GET ${url}?${[requiredQuery(get), query].filter(Boolean).join('&')}`
         const { statusCode, body } = await call(request, undefined, { accept })
-        read.set(`${request} as ${accept}`, `${statusCode} ${body.replaceAll(chartNumbers, '')}`)
+        const text = body.replaceAll(chartNumbers, '').replaceAll(feedCursors, '')
+        read.set(`${request} as ${accept}`, `${statusCode} ${text}`)
       }
   }
   return read

@@ -4,12 +4,15 @@
  */
 export const isScope = (permission: string): boolean =>
   !/^(me|api-tokens|invitations):/.test(permission) &&
-  !/^(users|roles|organization|identity-providers):(create|update|delete)/.test(permission)
+  !/^(users|roles|organization|identity-providers):(create|update|delete)/.test(permission) &&
+  !/^(webhooks|integrations):(create|update|delete)/.test(permission)
 
-/** What every user and every token may read; each operation of a batch has its own permission. */
+/** What every user and every token may do: what is in it has permissions of its own. */
 export const everyones = new Set([
   'directory:read',
   'access:read',
   'organization:read',
-  'batch:write'
+  'batch:write',
+  'events:read',
+  'integrations:acknowledge'
 ])

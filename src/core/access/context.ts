@@ -219,7 +219,10 @@ export class Context {
     const own = this.#own
     if (!this.#transaction || !own) {
       const written = singleWrites.run(this.organization_id, sendOn)
-      return await invalidating(this.services.cache, () => keys, written, timeouts.answer)
+      const { cache, sequencer } = this.services
+      const rows = await invalidating(cache, () => keys, written, timeouts.answer)
+      sequencer.wake()
+      return rows
     }
     for (const key of keys) this.#transaction.changed.add(key)
     return withoutHoles(await withTimeout(timeouts.answer, sendOn(own)))
@@ -272,13 +275,12 @@ export class Context {
       await Promise.all(open.atCommit)
       return result as Result
     })
+    const { cache, sequencer } = this.services
     try {
-      return await invalidating(
-        this.services.cache,
-        () => [...open.changed],
-        committed,
-        timeouts.transaction
-      )
+      const keys = () => [...open.changed]
+      const result = await invalidating(cache, keys, committed, timeouts.transaction)
+      if (open.changed.size > 0) sequencer.wake()
+      return result
     } finally {
       end.isReached = true // also after a timeout: what is not committed yet is undone
     }

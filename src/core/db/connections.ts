@@ -13,7 +13,8 @@ export type Connection = postgres.Sql | TransactionSql
  * `point`: one connection on which short reads by key are pipelined (twice the throughput of a
  * pool; one slow query on it delays all others). `pool`: transactions, logins and sessions.
  * `writes`: single writes, which run on `pool` if they wait for a lock. `lists` and `slow`: reads
- * that can be slow. So nothing else waits for these (see `Lanes`).
+ * that can be slow. So nothing else waits for these (see `Lanes`). `sequence`: for the sequencer,
+ * which has its own time limit. `snapshots`: long reads of one state, see `inSnapshot`.
  */
 export interface Database {
   point: Sql
@@ -21,6 +22,8 @@ export interface Database {
   writes: Sql
   lists: Sql
   slow: Sql
+  sequence: Sql
+  snapshots: Sql
   pointReads: PointReads
   singleWrites: Lanes
   listReads: Lanes
@@ -42,6 +45,8 @@ export interface OrganizationTurns {
   slow: Turns
   /** Lists that are streamed to their end. */
   exports: Turns
+  /** Requests that wait for events. */
+  feeds: Turns
 }
 
 /** `2026-11-22 09:27:06.5+00`, as Postgres prints it in UTC, to `2026-11-22T09:27:06.500Z`. */
@@ -84,12 +89,28 @@ const session = ({ statement, lock }: Timeouts) => ({
   client_connection_check_interval: 1_000
 })
 
+/** One cached plan for both a rare name and a common one is wrong for one of them. */
+const customPlans = { plan_cache_mode: 'force_custom_plan' }
+
+const inSnapshots = ({ snapshot }: Timeouts) => ({
+  ...customPlans,
+  statement_timeout: snapshot,
+  idle_in_transaction_session_timeout: snapshot,
+  max_parallel_workers_per_gather: 0
+})
+
 /** Milliseconds for which a statement waits for a lock before it leaves `point` or `writes`. */
 const briefLock = 50
 /** Milliseconds that a statement may take on `lists`. */
 const fastStatement = 250
 /** Connections of `pool` that transactions leave to logins and sessions. */
 const reserved = 2
+/** Milliseconds that a run of the sequencer may take: there may be the events of a large import. */
+const sequenceStatement = 600_000
+/** Transactions that read one state of the database at a time. */
+export const maxSnapshots = 2
+/** Requests that may wait for events at a time, a quarter of them of one organization. */
+const maxFeeds = 2_000
 /** Requests of one organization that may wait for their turn. */
 const queue = 100
 
@@ -147,6 +168,13 @@ function turnsOf(
       queue: 10,
       wait,
       refusal: tooMany('two exports')
+    }),
+    feeds: new Turns({
+      total: maxFeeds,
+      perKey: maxFeeds / 4,
+      queue: 0,
+      wait,
+      refusal: tooMany('too many requests for events')
     })
   }
 }
@@ -155,14 +183,13 @@ function turnsOf(
 export function createDatabase(url: string, options: DatabaseOptions = {}): Database {
   const { pool: max = 10, slow_statements = 3, strict_locks = false } = options
   const timeouts = { ...defaultTimeouts, ...options.timeouts }
-  const open = (name: string, max: number, parameters: object) =>
+  const open = (name: string, max: number, parameters: object, options: object = {}) =>
     postgres(url, {
       ...settings,
+      ...options,
       max,
       connection: { ...session(timeouts), application_name: name, ...parameters }
     })
-  // one cached plan for both a rare name and a common one is wrong for one of them
-  const customPlans = { plan_cache_mode: 'force_custom_plan' }
   const point = open('smartx-point', 1, { lock_timeout: briefLock })
   const pool = open('smartx', max, customPlans)
   const writes = open('smartx-writes', 8, { ...customPlans, lock_timeout: briefLock })
@@ -174,6 +201,11 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     // reports hash and sort; with the default 4 MB they spill to disk at some 100,000 rows
     work_mem: '16MB'
   })
+  const sequence = open('smartx-sequencer', 1, { statement_timeout: sequenceStatement })
+  // they are rare
+  const snapshots = open('smartx-snapshots', maxSnapshots, inSnapshots(timeouts), {
+    idle_timeout: 10
+  })
   const turns = turnsOf(max, slow_statements, timeouts)
   return {
     point,
@@ -181,6 +213,8 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     writes,
     lists,
     slow,
+    sequence,
+    snapshots,
     pointReads: new PointReads(point, pool),
     singleWrites: new Lanes({
       fast: writes,
@@ -200,7 +234,7 @@ export function createDatabase(url: string, options: DatabaseOptions = {}): Data
     timeouts,
     strict_locks,
     close: async () => {
-      const all = [point, pool, writes, lists, slow]
+      const all = [point, pool, writes, lists, slow, sequence, snapshots]
       await Promise.all(all.map(async sql => await sql.end({ timeout: 5 })))
     }
   }

@@ -51,7 +51,7 @@ async function listenOnce(
     connectionString: url,
     connectionTimeoutMillis: patience,
     keepAlive: true,
-    application_name: 'smartx-listener'
+    application_name: `smartx-listener-${channel}`
   })
   const ended = new Promise<void>(resolve => {
     client.on('error', () => {

@@ -6,6 +6,8 @@ export interface Timeouts {
   statement: number
   /** A count or a report, which must not take the place of lists for long. */
   aggregate: number
+  /** One statement in a snapshot, for which nobody waits (see `inSnapshot`). */
+  snapshot: number
   /** One lock, enforced by Postgres. */
   lock: number
   /** The answer to one statement, for a server that stopped answering; longer than `statement`. */
@@ -19,6 +21,7 @@ export interface Timeouts {
 export const defaultTimeouts: Timeouts = {
   statement: 5_000,
   aggregate: 3_000,
+  snapshot: 60_000,
   lock: 2_000,
   answer: 7_000,
   turn: 3_000,

@@ -18,6 +18,8 @@ export const headerNames = [
   'Location',
   'Link',
   'Content-Disposition',
+  'Accept-Ranges',
+  'Content-Range',
   'Preference-Applied',
   'Idempotency-Replayed',
   'Plan'

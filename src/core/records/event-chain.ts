@@ -1,23 +1,6 @@
 import type { Context } from '../access/context.ts'
-import type { Services } from '../services.ts'
 import { sql } from '../db/drizzle.ts'
-import { organization, send } from '../db/sql.ts'
-
-/** The time limit: there may be the events of a large import. */
-const chainTimeout = '10min'
-
-/**
- * Adds new events of all organizations to their chains. Another process that is doing so is not
- * waited for. Returns how many were added. Errors: those of postgres.js.
- */
-export async function chainEvents({ database }: Services): Promise<number> {
-  return await database.slow.begin(async connection => {
-    await send(connection, sql`select set_config('statement_timeout', ${chainTimeout}, true)`)
-    const query = sql`select chain_events() as added`
-    const [row] = await send<{ added: number }>(connection, query)
-    return row!.added
-  })
-}
+import { organization } from '../db/sql.ts'
 
 /** Entries that one verification reads at most. */
 export const maxVerified = 100_000

@@ -68,6 +68,9 @@ export const events = pgTable(
     index('idx_events_api_token_id')
       .on(t.organization_id, t.api_token_id, t.id)
       .where(sql`api_token_id is not null`),
+    index('idx_events_accesses_of_tokens')
+      .on(t.organization_id, t.api_token_id, t.id)
+      .where(sql`api_token_id is not null and details is not null`),
     index('idx_events_operation_id')
       .on(t.organization_id, t.operation_id, t.id)
       .where(sql`operation_id is not null`)
@@ -100,6 +103,9 @@ export const eventSequence = pgTable('event_sequence', { snapshot: pgSnapshot().
 export const changeKinds = ['created', 'updated', 'deleted', 'restored'] as const
 export type ChangeKind = (typeof changeKinds)[number]
 
+/** The same, and what only the owner of the database can do: to delete a row for good. */
+export const eventKinds = [...changeKinds, 'purged'] as const
+
 /** What an event can be besides the change of a record. */
 export const accessTypes = [
   'login.succeeded',
@@ -112,7 +118,9 @@ export const accessTypes = [
   'recovery_codes.renewed',
   'permission.denied',
   'export.started',
-  'organization.updated'
+  'export.downloaded',
+  'organization.updated',
+  'deliveries.paused'
 ] as const
 type AccessType = (typeof accessTypes)[number]
 
@@ -208,11 +216,14 @@ export const withIsoInstants = <E extends Pick<EventRow, 'before' | 'after'>>(ev
   after: event.after && isoInstantsIn(event.after)
 })
 
+/** What columns with an instant are named like. */
+const instantName = /_(at|until|since)$/
+
 /** The same for one record. */
 export const isoInstantsIn = (row: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(row).map(([name, value]) => [
       name,
-      name.endsWith('_at') && typeof value === 'string' ? isoInstant(value) : value
+      instantName.test(name) && typeof value === 'string' ? isoInstant(value) : value
     ])
   )

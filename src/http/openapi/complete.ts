@@ -1,3 +1,4 @@
+import { eventsOf } from './events.ts'
 import { pascalCase } from '../../core/names.ts'
 import { tagDescription } from '../../core/http/operations.ts'
 import { truncatedInstant } from '../../core/http/schema.ts'
@@ -42,9 +43,10 @@ export function completeDocument(
   shared: { headers: Record<string, unknown>; responses: Record<string, unknown> }
 ): Document {
   dropInternals(document)
-  const operations = Object.values(document.paths).flatMap(path => Object.entries(path))
-  for (const [method, operation] of operations) completeOperation(method, operation)
-  const all = operations.map(([, operation]) => operation)
+  for (const [path, operations] of Object.entries(document.paths))
+    for (const [method, operation] of Object.entries(operations))
+      completeOperation(path, method, operation)
+  const all = Object.values(document.paths).flatMap(path => Object.values(path))
   const names = new Set(all.flatMap(({ tags = [] }) => tags))
   document.tags = [...names].map(name => ({ name, description: tagDescription(name) ?? name }))
   const schemas = (document.components?.schemas ?? {}) as Schemas
@@ -75,7 +77,9 @@ const stepUpNote =
   'Requires a login or a step-up within the last ten minutes; otherwise, it is a 403, ' +
   '`step_up_required`.'
 
-function completeOperation(method: string, operation: Operation): void {
+function completeOperation(path: string, method: string, operation: Operation): void {
+  const events = eventsOf(method, path, operation)
+  if (events.length > 0) operation['x-events'] = events
   for (const response of Object.values(operation.responses))
     if (!('$ref' in response))
       response.headers = headerReferences([

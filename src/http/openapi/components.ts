@@ -1,4 +1,5 @@
 import * as errors from '../../core/errors.ts'
+import { rangeNotSatisfiable } from '../../core/http/file-responses.ts'
 import { planRequired } from '../../core/writes/errors.ts'
 import { problemOf } from '../problems.ts'
 import { commonHeaders, headerReferences, shortNames } from './complete.ts'
@@ -37,8 +38,13 @@ const byName: Record<string, object> = {
     text('</api/contacts?cursor=x>; rel="next"', 50_000)
   ),
   'Content-Disposition': header(
-    'File name; only for CSV.',
+    'File name; of a list, only for CSV.',
     text('attachment; filename="contacts.csv"')
+  ),
+  'Accept-Ranges': header('Unit of the parts that `Range` can request.', text('bytes')),
+  'Content-Range': header(
+    'Position of these bytes and size of the file; of a 416, only the size.',
+    text('bytes 0-1048575/2097152')
   ),
   'Idempotency-Replayed': header(
     'Whether this is the response to an earlier request with the same `Idempotency-Key`.',
@@ -88,7 +94,9 @@ const samples: Record<string, errors.Problem[]> = {
     problemOf({ statusCode: 500 }),
     errors.unavailable('The database is unreachable.')
   ],
-  '/api/users': [errors.duplicate('email')]
+  '/api/events': [errors.cursorExpired()],
+  '/api/users': [errors.duplicate('email')],
+  '/api/exports/1/content': [rangeNotSatisfiable(2_097_152)]
 }
 
 /** Headers of responses that the samples do not have. */

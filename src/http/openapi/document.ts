@@ -13,6 +13,7 @@ export interface Response {
   content?: Record<string, { schema: object }>
 }
 export interface Operation {
+  operationId?: string
   description?: string
   tags?: string[]
   security?: unknown[]
@@ -21,6 +22,8 @@ export interface Operation {
   responses: Record<string, Response | Reference>
   'x-problems'?: ProblemStatus[]
   'x-step-up'?: true
+  'x-permission'?: string
+  'x-events'?: string[]
 }
 export interface Reference {
   $ref: string

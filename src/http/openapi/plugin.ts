@@ -1,4 +1,5 @@
 import swagger from '@fastify/swagger'
+import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Csv, Ndjson } from '../../core/http/resource-reads.ts'
 import { withCompression } from '../../core/http/compression.ts'
@@ -9,6 +10,7 @@ import { completeDocument } from './complete.ts'
 import { headers, responses } from './components.ts'
 import { swaggerDocs } from './docs.ts'
 import type { Document } from './document.ts'
+import { renderingIn31 } from './rendering-3.1.ts'
 
 const introduction = `The SmartX CRM: contacts, accounts, leads, opportunities and everything a
 sales team does with them, behind one REST API.
@@ -106,15 +108,10 @@ export const openapi = fp<Options>(async (app, { version, public_url }) => {
     }
   })
 
-  let text: string | undefined
   await withCompression(app, scope => {
-    scope.get(
-      '/openapi.json',
-      { config: { public: true }, schema: { hide: true, operationId: 'getDocument' } },
-      (_request, reply) => {
-        text ??= JSON.stringify(app.swagger())
-        return reply.header('cache-control', 'public, max-age=300').type(json).send(text)
-      }
+    serve(scope, '/openapi.json', 'getDocument', () => app.swagger())
+    serve(scope, '/openapi-3.1.json', 'getDocument31', () =>
+      renderingIn31(app.swagger() as unknown as Document)
     )
   })
 
@@ -124,3 +121,21 @@ export const openapi = fp<Options>(async (app, { version, public_url }) => {
 
   await app.register(swaggerDocs)
 })
+
+/** Serves a document, which is made when it is first requested. */
+function serve(
+  app: FastifyInstance,
+  path: string,
+  operationId: string,
+  document: () => object
+): void {
+  let text: string | undefined
+  app.get(
+    path,
+    { config: { public: true }, schema: { hide: true, operationId } },
+    (_request, reply) => {
+      text ??= JSON.stringify(document())
+      return reply.header('cache-control', 'public, max-age=300').type(json).send(text)
+    }
+  )
+}

@@ -1,5 +1,4 @@
 import t from 'tap'
-import { chainEvents } from '../../../src/core/records/event-chain.ts'
 import {
   application,
   bearer,
@@ -263,7 +262,7 @@ t.test('filters are by index, and what is no filter is refused', async t => {
 t.test('the application cannot write, change or delete entries', async t => {
   const { call } = await organization(app)
   await call('POST /api/contacts', contact)
-  await chainEvents(app.services)
+  await app.services.sequencer.catchUp()
   const { pool } = app.services.database
   for (const statement of [
     'update events set address = null',

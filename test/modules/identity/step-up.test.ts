@@ -154,8 +154,11 @@ t.test('the document names what requires it', async t => {
       'organization',
       'api-tokens',
       'identity-providers',
+      'integrations',
       'invitations',
-      'roles'
+      'roles',
+      'webhooks',
+      'deliveries'
     ])
   )
   t.notOk(marked.some(({ name }) => name.startsWith('GET')))

@@ -1,7 +1,6 @@
 // Operations: what they tell, and whom.
 import t from 'tap'
 import { Context } from '../../../src/core/access/context.ts'
-import { chainEvents } from '../../../src/core/records/event-chain.ts'
 import { repository } from '../../../src/core/records/repository.ts'
 import { contactResource } from '../../../src/modules/crm/contacts/resource.ts'
 import { application, organization, ownerOf } from '../../support/app.ts'
@@ -116,7 +115,7 @@ t.test('the chain of events covers the operation, and those before operations', 
   const one = await organization(app)
   const { id } = await create(one.call, 'contacts', contact)
   await changeContacts(app, one, one.admin, { [id]: { company: 'New' } })
-  await chainEvents(app.services)
+  await app.services.sequencer.catchUp()
   const verified = async () => (await one.call('GET /api/audit/verification')).json().is_intact
   t.equal(await verified(), true)
   await owner.begin(async sql => {

@@ -5,6 +5,7 @@ import { eventsBefore } from '../../../core/records/events.ts'
 import { columnsRead } from '../../../core/records/filter-language.ts'
 import { equal } from '../../../core/records/filter.ts'
 import type { Position } from '../../../core/records/cursor.ts'
+import type { Place } from '../../../core/records/merged-page.ts'
 import { repository } from '../../../core/records/repository.ts'
 import {
   allResources,
@@ -19,12 +20,6 @@ import type { Link } from '../activities/table.ts'
 import { changesIn, titleOfChange } from './changes.ts'
 import type { NameOf } from './names.ts'
 import type { Entry, Kind } from './schema.ts'
-
-/** The place of a row in its source. */
-export interface Place {
-  at: string
-  id: number
-}
 
 export interface Row extends Place {
   entry: (name: NameOf) => Entry

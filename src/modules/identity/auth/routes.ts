@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Origin } from '../../../core/access/principal.ts'
 import { definePermission } from '../../../core/access/permissions.ts'
 import { defined } from '../../../core/defined.ts'
-import { defineTag, problems } from '../../../core/http/operations.ts'
+import { causes, defineTag, problems } from '../../../core/http/operations.ts'
 import { originOf } from '../../../core/http/origin.ts'
 import { emptyResponse, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
@@ -26,6 +26,8 @@ import {
 } from './schema.ts'
 import { mountSessions } from './session-routes.ts'
 import { authService, tokenLifetime, type Login } from './service.ts'
+
+causes(['changePassword'], 'user.updated')
 
 const tags = [
   defineTag(

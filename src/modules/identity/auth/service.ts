@@ -144,16 +144,18 @@ export const authService = {
     return user && principalFor(user, null)
   },
 
-  /** Who a job is done as: a user, or an API token; undefined for what is no longer active. */
-  async principalOfJob(
-    services: Services,
-    organization_id: number,
-    { user_id, api_token_id }: { user_id: number; api_token_id?: number }
-  ): Promise<Principal | undefined> {
-    if (api_token_id === undefined)
-      return await authService.principalOfUser(services, organization_id, user_id)
-    const token = await findTokenOfJob(services, organization_id, api_token_id)
-    return token && principalOfToken(token)
+  /**
+   * The author of work that `system` does, a user or an API token, with their present rights;
+   * undefined for one that is no longer active, or lacks the permission.
+   */
+  async contextOfAuthor(
+    { services, organization_id, origin }: Context,
+    author: Author,
+    permission: string
+  ): Promise<Context | undefined> {
+    const principal = await principalOfAuthor(services, organization_id, author)
+    const ctx = principal && new Context(services, principal, { origin })
+    return ctx?.can(permission) ? ctx : undefined
   },
 
   /** Who an API token acts for; undefined for one that does not work. */
@@ -241,6 +243,23 @@ export const authService = {
     if (!login) throw sessionEnded()
     return login
   }
+}
+
+/** Who work is done for later: a user, or an API token of theirs. */
+interface Author {
+  user_id: number
+  api_token_id?: number
+}
+
+async function principalOfAuthor(
+  services: Services,
+  organization_id: number,
+  { user_id, api_token_id }: Author
+): Promise<Principal | undefined> {
+  if (api_token_id === undefined)
+    return await authService.principalOfUser(services, organization_id, user_id)
+  const token = await findTokenOfJob(services, organization_id, api_token_id)
+  return token && principalOfToken(token)
 }
 
 /** An API token that was sent: where it works from, and until when, if not forever. */

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { problems } from '../../../core/http/operations.ts'
+import { causes, problems } from '../../../core/http/operations.ts'
 import { originOf } from '../../../core/http/origin.ts'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import { createdResponse, response, sendRecord } from '../../../core/http/responses.ts'
@@ -9,6 +9,8 @@ import { Session } from '../auth/schema.ts'
 import { invitationResource } from './resource.ts'
 import { Acceptance, IssuedInvitation, NewInvitation } from './schema.ts'
 import { invitationService } from './service.ts'
+
+causes(['acceptInvitation'], 'user.created', 'invitation.updated', 'invitation.deleted')
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   app.addSchema(IssuedInvitation)

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { problems } from '../../../core/http/operations.ts'
+import { causes, problems } from '../../../core/http/operations.ts'
 import { originOf } from '../../../core/http/origin.ts'
 import { response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
@@ -8,6 +8,8 @@ import { sessionOf } from '../auth/responses.ts'
 import { NewOrganization, Signup } from './signup-schema.ts'
 import type { Provision } from './service.ts'
 import { signUp } from './signup.ts'
+
+causes(['createOrganization'], 'role.created', 'user.created', 'pipeline.created', 'stage.created')
 
 interface Options {
   /** Whether anyone may create an organization. */

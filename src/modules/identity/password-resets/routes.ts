@@ -1,10 +1,12 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { problems } from '../../../core/http/operations.ts'
+import { causes, problems } from '../../../core/http/operations.ts'
 import { originOf } from '../../../core/http/origin.ts'
 import { emptyResponse } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { PasswordReset, PasswordResetRequest } from './schema.ts'
 import { passwordResetService } from './service.ts'
+
+causes(['confirmPasswordReset'], 'user.updated')
 
 const tags = ['auth']
 

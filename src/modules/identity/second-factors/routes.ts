@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
-import { problems } from '../../../core/http/operations.ts'
+import { causes, problems } from '../../../core/http/operations.ts'
 import { emptyResponse, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import {
@@ -9,6 +9,8 @@ import {
   SecondFactorEnrollment
 } from './schema.ts'
 import { secondFactorService } from './service.ts'
+
+causes(['confirmSecondFactor', 'deleteSecondFactor'], 'user.updated')
 
 const tags = ['auth']
 const changing = { permission: 'me:write', stepUp: true }

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type, type Static } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { isShareable } from '../../../core/access/reach.ts'
-import { problems } from '../../../core/http/operations.ts'
+import { causes, problems } from '../../../core/http/operations.ts'
 import {
   createdResponse,
   emptyResponse,
@@ -24,6 +24,14 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   const shareable = allResources()
     .filter(({ name }) => isShareable(name))
     .toSorted((a, b) => a.path.localeCompare(b.path))
+  causes(
+    shareable.map(({ name }) => `share${pascalCase(name)}`),
+    'share.created'
+  )
+  causes(
+    shareable.map(({ name }) => `delete${pascalCase(name)}Share`),
+    'share.deleted'
+  )
   for (const [i, resource] of shareable.entries()) {
     mountCreate(app, resource)
     mountList(app, resource)

@@ -1,11 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { problems } from '../../../core/http/operations.ts'
+import { causes, problems } from '../../../core/http/operations.ts'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import { idOf, idParameter, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
 import { campaignResource } from './resource.ts'
 import { AddedMembers, Addition, CampaignResults } from './schema.ts'
 import { campaignService } from './service.ts'
+
+causes(['addCampaignMembers'], 'campaign_member.created', 'campaign_member.restored')
 
 const tags = [campaignResource.path]
 

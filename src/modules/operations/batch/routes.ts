@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Context } from '../../../core/access/context.ts'
 import { definePermission } from '../../../core/access/permissions.ts'
 import { assertMayChange } from '../../../core/access/risk.ts'
-import { defineTag, problems } from '../../../core/http/operations.ts'
+import { causes, defineTag, problems } from '../../../core/http/operations.ts'
 import { isLenient, returnsRepresentation } from '../../../core/http/preferences.ts'
 import { requestHeaders, response } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
@@ -15,6 +15,8 @@ import { isDestructive } from './kinds.ts'
 import { runAtomic, runIndependent } from './modes.ts'
 import type { RunOptions } from './run.ts'
 import { BatchOperation, BatchResult, BatchResults, NewBatch } from './schema.ts'
+
+causes(['runBatch'], '*.created', '*.updated', '*.deleted', '*.restored')
 
 definePermission('batch:write', 'everyone')
 

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { withCompression } from '../../../core/http/compression.ts'
-import { defineTag, problems } from '../../../core/http/operations.ts'
+import { causes, defineTag, problems } from '../../../core/http/operations.ts'
 import { mountList } from '../../../core/http/resource-reads.ts'
 import { idParameter, pageResponse, response, sendPage } from '../../../core/http/responses.ts'
 import { Ref } from '../../../core/http/schema.ts'
@@ -15,6 +15,8 @@ import {
   UndoQuery
 } from './schema.ts'
 import { operationService } from './service.ts'
+
+causes(['undoOperation'], '*.updated', '*.deleted', '*.restored')
 
 const path = 'operations'
 const filters = ['kind', 'created_by', 'request_id', 'created_at'] as const

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { problems } from '../../../core/http/operations.ts'
+import { causes, problems } from '../../../core/http/operations.ts'
 import { etagOf, versionsOf } from '../../../core/http/preconditions.ts'
 import { isLenient } from '../../../core/http/preferences.ts'
 import { idParameter, requestHeaders, response } from '../../../core/http/responses.ts'
@@ -8,6 +8,23 @@ import { defineAction } from '../../../core/records/actions.ts'
 import { leadResource } from '../../crm/leads/resource.ts'
 import { Conversion, NewConversion, UndoneConversion } from './schema.ts'
 import { leadConversionService } from './service.ts'
+
+causes(
+  ['convertLead'],
+  'account.created',
+  'contact.created',
+  'contact.updated',
+  'opportunity.created',
+  'conversion.created'
+)
+causes(
+  ['undoLeadConversion'],
+  'account.deleted',
+  'contact.deleted',
+  'contact.updated',
+  'opportunity.deleted',
+  'conversion.deleted'
+)
 
 const tags = ['leads']
 

@@ -1,3 +1,4 @@
+import { causes } from '../../../core/http/operations.ts'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import { PipelineStage, StageList } from '../stages/schema.ts'
@@ -6,6 +7,9 @@ import { stageService } from '../stages/service.ts'
 import { stages } from '../stages/table.ts'
 import { pipelineResource } from './resource.ts'
 import { pipelineService } from './service.ts'
+
+causes(['createPipeline'], 'stage.created')
+causes(['deletePipeline'], 'stage.deleted')
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   app.addSchema(PipelineStage)

@@ -1,12 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
-import { problems } from '../../../core/http/operations.ts'
+import { causes, problems } from '../../../core/http/operations.ts'
 import { versionsOf } from '../../../core/http/preconditions.ts'
 import { resourceRoutes } from '../../../core/http/resource-routes.ts'
 import { emptyResponse, idParameter, requestHeaders } from '../../../core/http/responses.ts'
 import { Key } from '../../../core/http/schema.ts'
 import { stageResource } from './resource.ts'
 import { stageService } from './service.ts'
+
+causes(['createStage'], 'stage.updated')
+causes(['deleteStage'], 'stage.updated', 'opportunity.updated')
 
 const RemovalQuery = Type.Object(
   {
