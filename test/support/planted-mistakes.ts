@@ -136,7 +136,7 @@ export const mistakes: Mistake[] = [
   {
     what: 'permissions are not asked for',
     file: 'http/auth.ts',
-    from: 'if (!principal.access.can(permission)) return done(forbidden(permission))',
+    from: 'if (!principal.access.can(permission)) return forbidden(permission)',
     to: '',
     test: 'credentials.test.ts',
     only: 'a viewer gets'
